@@ -1,0 +1,275 @@
+//! The rows of `journal.jsonl`: what a run writes and every report reads.
+//!
+//! One JSON object a line, externally tagged: `{"trial": {...}}`. Rows are only ever appended.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the journal's format; a reader refuses another one.
+pub const FORMAT: u32 = 1;
+
+/// Names of the metrics every run has, as they stand in [`Trial::outcome`] and in the tables.
+pub mod metric {
+    /// Learnable parameters, counted on the graph.
+    pub const PARAMS: &str = "params";
+    /// Multiply-accumulates of one image: convolutions, linear layers, attention products.
+    pub const MACS: &str = "macs";
+    /// Median latency of one image, in milliseconds, on the run's host and engine.
+    pub const LATENCY: &str = "latency_ms";
+    /// Top-1 on the search-validation split, in percent, with weights inherited from the supernet.
+    pub const TOP1: &str = "top1";
+    /// Top-1 on the test split, in percent, after retraining from scratch.
+    pub const TEST_TOP1: &str = "test_top1";
+    /// Mobile efficiency score; see [`crate::score`].
+    pub const MES: &str = "mes";
+}
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Row {
+    /// Always the first line.
+    Run(Box<Run>),
+    /// MobileNetV2's latency on this host: the unit of the score.
+    Unit(Unit),
+    /// The supernet was trained.
+    Supernet(Supernet),
+    /// One genome with what was found out about it.
+    Trial(Trial),
+    /// A winner trained from scratch and scored on the test split.
+    Retrained(Retrained),
+    /// Something a reader of the results has to know.
+    Caveat(Caveat),
+    /// The run reached its end.
+    Done(Done),
+}
+
+/// What was run, on what, with what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Name of the run: that of its config file.
+    pub name: String,
+    /// Version of the program.
+    pub program: String,
+    /// When the run began, seconds since 1970: the only time stamp in any file of a run.
+    pub started_unix: u64,
+    /// Hex digest of the resolved config.
+    pub config_digest: String,
+    /// The run's seed; every random choice derives from it.
+    pub seed: u64,
+    /// Family of the space.
+    pub family: String,
+    /// Strategy of the search.
+    pub strategy: String,
+    /// Number of genomes in the space, as a decimal (it may pass 2^64).
+    pub space_size: f64,
+    /// Smallest and largest number of parameters over the space.
+    pub params_range: [u64; 2],
+    /// Smallest and largest number of MACs over the space.
+    pub macs_range: [u64; 2],
+    /// The data.
+    pub dataset: Dataset,
+    /// The machine.
+    pub host: Host,
+    /// What ran the networks while they were timed.
+    pub engine: Engine,
+    /// Constants of the score.
+    pub mes: Mes,
+}
+
+/// The data and how they were split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Dataset {
+    /// Name, as in the config.
+    pub name: String,
+    /// Images the weights are trained on.
+    pub train: usize,
+    /// Images carved out of the training set that candidates are scored on.
+    pub search_val: usize,
+    /// Images only retrained winners are scored on.
+    pub test: usize,
+    /// Number of classes.
+    pub classes: usize,
+}
+
+/// The machine a number was measured on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    /// Model name of the processor.
+    pub cpu: String,
+    /// Logical cores.
+    pub cores: usize,
+    /// Memory in bytes.
+    pub memory: u64,
+    /// Operating system and kernel.
+    pub os: String,
+}
+
+impl Host {
+    /// One line for captions.
+    pub fn caption(&self) -> String {
+        format!("{}, {} cores", self.cpu, self.cores)
+    }
+}
+
+/// What ran the networks while they were timed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Engine {
+    /// `libtorch`, ...
+    pub name: String,
+    /// Version of the engine.
+    pub version: String,
+    /// Numeric precision, `float32`.
+    pub precision: String,
+    /// Intra-op threads.
+    pub threads: usize,
+    /// Images in a batch.
+    pub batch: usize,
+    /// The rule of warm-up and repeats, in words.
+    pub protocol: String,
+}
+
+/// Constants of the mobile efficiency score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mes {
+    /// Score of a network at both units.
+    pub score: f64,
+    /// Unit of the parameter count.
+    pub unit_params: f64,
+    /// Weight of the parameter count.
+    pub alpha_params: f64,
+    /// Weight of the latency.
+    pub alpha_latency: f64,
+    /// MobileNetV2's latency in units, by which its latency here is divided to get the unit.
+    pub reference_units: f64,
+}
+
+/// MobileNetV2's latency on this host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unit {
+    /// Name of the reference model.
+    pub model: String,
+    /// Its input resolution.
+    pub resolution: u32,
+    /// Its latency.
+    pub latency: Latency,
+}
+
+/// A measured latency, in milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Median.
+    pub median_ms: f64,
+    /// 10th percentile.
+    pub p10_ms: f64,
+    /// 90th percentile.
+    pub p90_ms: f64,
+    /// Number of samples.
+    pub samples: usize,
+}
+
+/// The trained supernet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Supernet {
+    /// Epochs.
+    pub epochs: f64,
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Loss of the last steps' mean, largest subnet.
+    pub loss: f64,
+    /// Seconds it took, resumed parts together.
+    pub seconds: f64,
+}
+
+/// Where a trial came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// Asked for by the strategy.
+    Search,
+    /// A published variant, named, under this run's protocol.
+    Variant(String),
+}
+
+/// One genome with what was found out about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Counts from 0 in the order of the journal.
+    pub id: u64,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Knob to value.
+    pub genome: BTreeMap<String, i64>,
+    /// Hex digest of the graph; equal graphs are one candidate.
+    pub digest: String,
+    /// What was found out.
+    pub outcome: Outcome,
+    /// Details of the latency, if it was measured.
+    pub latency: Option<Latency>,
+    /// Seconds that scoring took.
+    pub seconds: f64,
+}
+
+/// The end of a trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Metric to value.
+    Scored(BTreeMap<String, f64>),
+    /// Outside a hard bound: which, in words, with what was known by then.
+    Infeasible {
+        /// The bound it misses.
+        why: String,
+        /// The metrics computed before that.
+        metrics: BTreeMap<String, f64>,
+    },
+    /// It broke: why, in words.
+    Failed {
+        /// The error.
+        why: String,
+    },
+}
+
+impl Trial {
+    /// A metric's value, if the trial was scored and has it.
+    pub fn score(&self, metric: &str) -> Option<f64> {
+        match &self.outcome {
+            Outcome::Scored(m) => m.get(metric).copied(),
+            _ => None,
+        }
+    }
+}
+
+/// A winner trained from scratch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Retrained {
+    /// The trial it was.
+    pub trial: u64,
+    /// Its graph's digest.
+    pub digest: String,
+    /// Seed of this retraining.
+    pub seed: u64,
+    /// Epochs of the one budget all winners get.
+    pub epochs: f64,
+    /// `test_top1` and whatever else was scored.
+    pub metrics: BTreeMap<String, f64>,
+    /// Seconds it took, resumed parts together.
+    pub seconds: f64,
+}
+
+/// Something a reader of the results has to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caveat {
+    /// In one sentence.
+    pub text: String,
+}
+
+/// The run reached its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    /// Seconds by phase, resumed parts together.
+    pub seconds: BTreeMap<String, f64>,
+}

@@ -1,0 +1,86 @@
+//! The inverted residual of MobileNetV2 (Sandler et al., 2018): expand, depthwise, project, without activation at the end.
+
+use crate::ir::{ActFn, Block, Builder, ShapeError, Val};
+
+/// Under which names the block's tensors stand in published checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Naming {
+    /// `conv1_1x1.conv`, `conv1_1x1.bn`, `conv2_kxk...`, `conv3_1x1...`
+    Units,
+    /// `conv_pw`, `bn1`, `conv_dw`, `bn2`, `conv_pwl`, `bn3`
+    Flat,
+}
+
+/// Expand to `mid` channels, filter each, project to `out`; the input is added when the size stays.
+#[derive(Clone, Debug, Hash)]
+pub struct InvertedResidual {
+    /// Channels between; `None` leaves the expansion away.
+    pub mid: Option<u32>,
+    /// Output channels.
+    pub out: u32,
+    /// Kernel of the depthwise convolution.
+    pub kernel: u32,
+    /// Its stride.
+    pub stride: u32,
+    /// Activation after the first two convolutions.
+    pub act: ActFn,
+    /// Names of the tensors.
+    pub naming: Naming,
+}
+
+/// Names of the n-th convolution and its norm: a step for both, or none.
+type Names = (Option<&'static str>, &'static str, &'static str);
+
+impl InvertedResidual {
+    fn names(&self) -> [Names; 3] {
+        match (self.naming, self.mid) {
+            (Naming::Units, _) => [
+                (Some("conv1_1x1"), "conv", "bn"),
+                (Some("conv2_kxk"), "conv", "bn"),
+                (Some("conv3_1x1"), "conv", "bn"),
+            ],
+            (Naming::Flat, Some(_)) => [(None, "conv_pw", "bn1"), (None, "conv_dw", "bn2"), (None, "conv_pwl", "bn3")],
+            (Naming::Flat, None) => [(None, "", ""), (None, "conv_dw", "bn1"), (None, "conv_pw", "bn2")],
+        }
+    }
+}
+
+/// Runs `f` one step deeper, if there is a step.
+fn maybe_within(
+    b: &mut Builder,
+    step: Option<&'static str>,
+    f: impl FnOnce(&mut Builder) -> Result<Val, ShapeError>,
+) -> Result<Val, ShapeError> {
+    match step {
+        Some(s) => b.within(s, f),
+        None => f(b),
+    }
+}
+
+impl Block for InvertedResidual {
+    fn kind(&self) -> &'static str {
+        "inverted_residual"
+    }
+
+    fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        let [expand, filter, project] = self.names();
+        let mut y = x;
+        if let Some(mid) = self.mid {
+            y = maybe_within(b, expand.0, |b| {
+                let y = b.conv(expand.1, y, mid, 1, 1, false)?;
+                let y = b.bn(expand.2, y)?;
+                b.act(self.act, y)
+            })?;
+        }
+        y = maybe_within(b, filter.0, |b| {
+            let y = b.depthwise(filter.1, y, self.kernel, self.stride, false)?;
+            let y = b.bn(filter.2, y)?;
+            b.act(self.act, y)
+        })?;
+        y = maybe_within(b, project.0, |b| {
+            let y = b.conv(project.1, y, self.out, 1, 1, false)?;
+            b.bn(project.2, y)
+        })?;
+        if self.stride == 1 && b.channels(x) == self.out { b.add(x, y) } else { Ok(y) }
+    }
+}

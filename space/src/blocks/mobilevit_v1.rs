@@ -1,0 +1,34 @@
+//! The block of MobileViT (Mehta and Rastegari, 2021): local convolution, global attention over patches, fusion with
+//! the block's input by a 3x3 convolution.
+
+use super::conv_unit::conv_bn_act;
+use super::patches::over_patches;
+use super::transformer::Layer;
+use crate::ir::{ActFn, Block, Builder, Op, ShapeError, Val};
+
+/// A MobileViT v1 block; its output has the channels of its input.
+#[derive(Clone, Debug, Hash)]
+pub struct MobileVitV1 {
+    /// Transformer layers.
+    pub layers: u32,
+    /// Side of a patch in pixels.
+    pub patch: u32,
+    /// One layer.
+    pub layer: Layer,
+}
+
+impl Block for MobileVitV1 {
+    fn kind(&self) -> &'static str {
+        "mobilevit_v1"
+    }
+
+    fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        let (c, silu) = (b.channels(x), Some(ActFn::Silu));
+        let y = conv_bn_act(b, "conv_kxk", x, c, 3, silu)?;
+        let y = b.conv("conv_1x1", y, self.layer.dim, 1, 1, false)?;
+        let y = over_patches(b, y, self.patch, self.layers, &self.layer)?;
+        let y = conv_bn_act(b, "conv_proj", y, c, 1, silu)?;
+        let y = b.op(Op::Concat, &[x, y])?;
+        conv_bn_act(b, "conv_fusion", y, c, 3, silu)
+    }
+}

@@ -1,0 +1,37 @@
+//! The published blocks, one file each, and the pieces they share.
+
+mod classifier;
+mod conv_unit;
+mod inverted_residual;
+mod mobilevit_v1;
+mod patches;
+mod transformer;
+
+pub use classifier::Classifier;
+pub use conv_unit::{ConvUnit, conv_bn_act};
+pub use inverted_residual::{InvertedResidual, Naming};
+pub use mobilevit_v1::MobileVitV1;
+pub use transformer::{Layer, transformer_layer};
+
+/// The nearest multiple of `divisor` to `v`, at least `divisor`, and never less than nine tenths of `v`.
+///
+/// The rounding rule of MobileNetV2, which all families here share.
+pub fn make_divisible(v: f64, divisor: u32) -> u32 {
+    let d = f64::from(divisor.max(1));
+    let near = ((v + d / 2.0) / d).floor().max(1.0) * d;
+    let kept = if near < 0.9 * v { near + d } else { near };
+    kept as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::make_divisible;
+
+    #[test]
+    fn rounds_as_mobilenet_v2_does() {
+        // Widths of MobileNetV2 x1.4, from its published table.
+        let widths: Vec<u32> = [16., 24., 32., 64., 96., 160., 320.].map(|w| make_divisible(w * 1.4, 8)).to_vec();
+        assert_eq!(widths, [24, 32, 48, 88, 136, 224, 448]);
+        assert_eq!(make_divisible(3.0, 8), 8);
+    }
+}

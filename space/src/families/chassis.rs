@@ -1,0 +1,145 @@
+//! What the three MobileViT families have in common: a stem, two stages of inverted residuals, three stages of one
+//! inverted residual and one MobileViT block, a head. They differ in the block.
+
+use super::{Kind, Knob, knob};
+use crate::blocks::{Classifier, ConvUnit, InvertedResidual, Naming, make_divisible};
+use crate::ir::{ActFn, Block, InitStyle, Path, Plan, Sections, Value};
+
+/// Sizes of a MobileViT of any version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chassis {
+    pub stem: Stem,
+    /// Stages 0 and 1.
+    pub conv: [ConvStage; 2],
+    /// Stages 2, 3 and 4.
+    pub vit: [VitStage; 3],
+    /// Channels of the 1x1 convolution before the mean; 0 leaves it away.
+    pub head: u32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stem {
+    pub width: u32,
+    pub stride: u32,
+}
+
+/// `depth` inverted residuals, the first with the stride.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConvStage {
+    pub width: u32,
+    pub depth: u32,
+    pub stride: u32,
+    pub expand: u32,
+}
+
+/// One inverted residual with the stride, then one MobileViT block.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VitStage {
+    pub width: u32,
+    pub stride: u32,
+    pub expand: u32,
+    /// Channels of the transformer.
+    pub dim: u32,
+    /// Transformer layers.
+    pub layers: u32,
+    pub heads: u32,
+    /// Perceptron channels over transformer channels.
+    pub mlp: u32,
+    /// Side of a patch in pixels.
+    pub patch: u32,
+}
+
+impl Chassis {
+    /// A published network: widths of stem and stages 0 and 1, then width, transformer width and layers of the others.
+    pub fn published(expand: u32, widths: [u32; 3], depth1: u32, vit: [(u32, u32, u32); 3], head: u32) -> Chassis {
+        let [stem, w0, w1] = widths;
+        let vit = vit.map(|(width, dim, layers)| VitStage {
+            width,
+            stride: 2,
+            expand,
+            dim,
+            layers,
+            heads: 4,
+            mlp: 2,
+            patch: 2,
+        });
+        Chassis {
+            stem: Stem { width: stem, stride: 2 },
+            conv: [
+                ConvStage { width: w0, depth: 1, stride: 1, expand },
+                ConvStage { width: w1, depth: depth1, stride: 2, expand },
+            ],
+            vit,
+            head,
+        }
+    }
+
+    /// The chain of blocks, with `block` making the MobileViT block of a stage.
+    pub fn plan<B: Block + 'static>(&self, resolution: u32, classes: u32, block: impl Fn(&VitStage) -> B) -> Plan {
+        let mut plan = Plan::new(Value::map(Sections::plain(3), resolution, resolution), InitStyle::Mobile);
+        let root = Path::root();
+        let unit = |out, kernel, stride| ConvUnit {
+            conv: "conv",
+            bn: "bn",
+            out,
+            kernel,
+            stride,
+            bias: false,
+            act: Some(ActFn::Silu),
+        };
+        plan.push(root.at("stem"), unit(self.stem.width, 3, self.stem.stride));
+        let stages = root.at("stages");
+        let mut width = self.stem.width;
+        let mv2 = |from: u32, out, stride, expand: u32| InvertedResidual {
+            mid: Some(make_divisible(f64::from(from * expand), 8)),
+            out,
+            kernel: 3,
+            stride,
+            act: ActFn::Silu,
+            naming: Naming::Units,
+        };
+        for (i, s) in (0u32..).zip(&self.conv) {
+            for j in 0..s.depth {
+                let stride = if j == 0 { s.stride } else { 1 };
+                plan.push(stages.at(i).at(j), mv2(width, s.width, stride, s.expand));
+                width = s.width;
+            }
+        }
+        for (i, s) in (2u32..).zip(&self.vit) {
+            plan.push(stages.at(i).at(0), mv2(width, s.width, s.stride, s.expand));
+            plan.push(stages.at(i).at(1), block(s));
+            width = s.width;
+        }
+        if self.head > 0 {
+            plan.push(root.at("final_conv"), unit(self.head, 1, 1));
+        }
+        plan.push(root.at("head"), Classifier { fc: "fc", classes });
+        plan
+    }
+
+    /// What may vary in every MobileViT.
+    pub fn knobs() -> Vec<Knob<Chassis>> {
+        let mut all =
+            vec![knob!(Chassis: "stem.width", Width, stem.width), knob!(Chassis: "stem.stride", Stride, stem.stride)];
+        for i in 0..2usize {
+            all.push(knob!(Chassis: format!("stages.{i}.width"), Width, conv[i].width));
+            all.push(knob!(Chassis: format!("stages.{i}.stride"), Stride, conv[i].stride));
+            all.push(knob!(Chassis: format!("stages.{i}.expand"), Expansion, conv[i].expand));
+        }
+        all.push(knob!(Chassis: "stages.1.depth", Depth, conv[1].depth).also(&[1, 2, 3]));
+        for i in 0..3usize {
+            let (stage, deepest) = (i + 2, [2, 4, 3][i]);
+            all.push(knob!(Chassis: format!("stages.{stage}.width"), Width, vit[i].width));
+            all.push(knob!(Chassis: format!("stages.{stage}.stride"), Stride, vit[i].stride));
+            all.push(knob!(Chassis: format!("stages.{stage}.expand"), Expansion, vit[i].expand));
+            all.push(knob!(Chassis: format!("stages.{stage}.dim"), Width, vit[i].dim));
+            let depth = knob!(Chassis: format!("stages.{stage}.depth"), Depth, vit[i].layers);
+            all.push(depth.also(&(1..=deepest).collect::<Vec<u32>>()));
+            all.push(knob!(Chassis: format!("stages.{stage}.heads"), Heads, vit[i].heads));
+            all.push(knob!(Chassis: format!("stages.{stage}.mlp"), Expansion, vit[i].mlp));
+            all.push(knob!(Chassis: format!("stages.{stage}.patch"), Patch, vit[i].patch).also(&[1, 2, 4]));
+        }
+        all.push(Knob::new("head.width", Kind::Width, |c: &Chassis| c.head, |c, v| c.head = v));
+        all
+    }
+}

@@ -1,0 +1,177 @@
+//! Builds a graph operation by operation, checking every shape as it goes.
+
+use smallvec::SmallVec;
+
+use super::{ActFn, Block, Graph, Groups, InitStyle, Node, Op, Path, Placed, Range, Sections, ShapeError, Step, Value};
+
+/// A value in a graph under construction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Val(u32);
+
+/// A graph under construction. Blocks write into it.
+#[derive(Debug)]
+pub struct Builder {
+    nodes: Vec<Node>,
+    blocks: Vec<Range>,
+    heads: Vec<usize>,
+    path: Path,
+    shared: Path,
+    style: InitStyle,
+}
+
+type Built = Result<Val, ShapeError>;
+
+impl Builder {
+    /// An empty graph with its input.
+    pub fn new(input: Value, style: InitStyle) -> (Builder, Val) {
+        let node =
+            Node { op: Op::Input, inputs: SmallVec::new(), path: Path::root(), shared: Path::root(), value: input };
+        let (path, shared) = (Path::root(), Path::root());
+        (Builder { nodes: vec![node], blocks: Vec::new(), heads: Vec::new(), path, shared, style }, Val(0))
+    }
+
+    /// The graph of one block alone, over a given value.
+    pub(crate) fn alone(input: Value, style: InitStyle, placed: &Placed) -> Result<Graph, ShapeError> {
+        let (mut b, x) = Builder::new(input, style);
+        let out = b.block(&placed.path, &placed.shared, placed.block.as_ref(), x)?;
+        Ok(b.finish(out))
+    }
+
+    /// What `x` is.
+    pub fn value(&self, x: Val) -> &Value {
+        &self.nodes[x.0 as usize].value
+    }
+
+    /// Channels of `x`.
+    pub fn channels(&self, x: Val) -> u32 {
+        self.value(x).channels()
+    }
+
+    /// Height and width of a map.
+    ///
+    /// # Errors
+    /// When `x` is no map.
+    pub fn hw(&self, x: Val) -> Result<(u32, u32), ShapeError> {
+        let v = self.value(x);
+        v.hw().ok_or_else(|| ShapeError::new("block", v.to_string(), "a map CxHxW").at(&self.path))
+    }
+
+    /// An error at the current path.
+    pub fn fault(&self, found: impl Into<String>, expected: impl Into<String>) -> ShapeError {
+        ShapeError::new("block", found, expected).at(&self.path)
+    }
+
+    /// Appends a block at a path, with another name for its tensors in the supernet if need be.
+    pub(super) fn block(&mut self, path: &Path, shared: &Path, block: &dyn Block, x: Val) -> Built {
+        let start = self.nodes.len();
+        (self.path, self.shared) = (path.clone(), shared.clone());
+        let out = block.lower(self, x)?;
+        self.blocks.push(Range { path: path.clone(), kind: block.kind(), start, end: self.nodes.len() });
+        Ok(out)
+    }
+
+    /// The finished graph.
+    pub(super) fn finish(self, output: Val) -> Graph {
+        let output = output.0 as usize;
+        let heads = if self.heads.is_empty() { vec![output] } else { self.heads };
+        Graph { nodes: self.nodes, blocks: self.blocks, output, heads, style: self.style }
+    }
+
+    /// Runs `f` with one more step on the path.
+    ///
+    /// # Errors
+    /// Those of `f`.
+    pub fn within<T>(
+        &mut self,
+        step: impl Into<Step>,
+        f: impl FnOnce(&mut Builder) -> Result<T, ShapeError>,
+    ) -> Result<T, ShapeError> {
+        let step = step.into();
+        let inner = (self.path.at(step), self.shared.at(step));
+        let outer = (std::mem::replace(&mut self.path, inner.0), std::mem::replace(&mut self.shared, inner.1));
+        let out = f(self);
+        (self.path, self.shared) = outer;
+        out
+    }
+
+    /// Appends an operation at the current path.
+    ///
+    /// # Errors
+    /// When it does not fit its inputs.
+    pub fn op(&mut self, op: Op, inputs: &[Val]) -> Built {
+        let ins: SmallVec<[&Value; 4]> = inputs.iter().map(|v| self.value(*v)).collect();
+        let value = op.out_value(&ins).map_err(|e| e.at(&self.path))?;
+        drop(ins);
+        self.nodes.push(Node {
+            op,
+            inputs: inputs.iter().map(|v| v.0).collect(),
+            path: self.path.clone(),
+            shared: self.shared.clone(),
+            value,
+        });
+        Ok(Val(self.nodes.len() as u32 - 1))
+    }
+
+    /// Appends an operation at the current path and one more step.
+    ///
+    /// # Errors
+    /// When it does not fit its inputs.
+    pub fn op_at(&mut self, step: impl Into<Step>, op: Op, inputs: &[Val]) -> Built {
+        self.within(step, |b| b.op(op, inputs))
+    }
+
+    /// Marks a value as a classifier head that training sees.
+    pub fn head(&mut self, x: Val) {
+        self.heads.push(x.0 as usize);
+    }
+
+    /// Dense convolution with "same" padding for odd kernels.
+    ///
+    /// # Errors
+    /// When it does not fit its input.
+    pub fn conv(&mut self, step: &'static str, x: Val, out: u32, kernel: u32, stride: u32, bias: bool) -> Built {
+        let out = Sections::plain(out);
+        self.op_at(step, Op::Conv { out, kernel, stride, pad: kernel / 2, groups: Groups::Dense, bias }, &[x])
+    }
+
+    /// Depthwise convolution with "same" padding for odd kernels.
+    ///
+    /// # Errors
+    /// When it does not fit its input.
+    pub fn depthwise(&mut self, step: &'static str, x: Val, kernel: u32, stride: u32, bias: bool) -> Built {
+        let out = self.value(x).sections.clone();
+        self.op_at(step, Op::Conv { out, kernel, stride, pad: kernel / 2, groups: Groups::Depthwise, bias }, &[x])
+    }
+
+    /// Linear layer with bias.
+    ///
+    /// # Errors
+    /// When its input is no rows.
+    pub fn linear(&mut self, step: &'static str, x: Val, out: Sections) -> Built {
+        self.op_at(step, Op::Linear { out, bias: true }, &[x])
+    }
+
+    /// Batch norm.
+    ///
+    /// # Errors
+    /// When it does not fit its input.
+    pub fn bn(&mut self, step: &'static str, x: Val) -> Built {
+        self.op_at(step, Op::BatchNorm, &[x])
+    }
+
+    /// A pointwise function.
+    ///
+    /// # Errors
+    /// When it does not fit its input.
+    pub fn act(&mut self, f: ActFn, x: Val) -> Built {
+        self.op(Op::Act(f), &[x])
+    }
+
+    /// Sum of two values.
+    ///
+    /// # Errors
+    /// When their sizes differ.
+    pub fn add(&mut self, a: Val, b: Val) -> Built {
+        self.op(Op::Add, &[a, b])
+    }
+}

@@ -1,0 +1,112 @@
+//! Tensors an operation owns: their names, their shapes, and how a smaller network's is cut from a larger one's.
+
+use super::Sections;
+
+/// How one axis of a tensor follows from the same axis of a larger network's tensor.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SliceRule {
+    /// The leading part of each section.
+    Leading(Sections),
+    /// The centre, as of a kernel.
+    Centre(u32),
+    /// The same in every network.
+    Whole(u32),
+    /// A table over the distances on a grid of `h` x `w`, resized bilinearly to another grid.
+    Table {
+        /// Rows of the grid.
+        h: u32,
+        /// Columns of the grid.
+        w: u32,
+    },
+}
+
+impl SliceRule {
+    /// Size of the axis.
+    pub fn len(&self) -> u32 {
+        match self {
+            SliceRule::Leading(s) => s.total(),
+            SliceRule::Centre(n) | SliceRule::Whole(n) => *n,
+            SliceRule::Table { h, w } => h * w,
+        }
+    }
+
+    /// Whether the axis has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// How a tensor begins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// One value everywhere.
+    Const(f64),
+    /// Normal with the given variance, as a fraction.
+    Normal {
+        /// Numerator and denominator.
+        variance: (u32, u32),
+    },
+    /// Normal cut at two standard deviations.
+    TruncNormal {
+        /// Standard deviation in thousandths.
+        std_e3: u32,
+    },
+    /// Uniform in +-1 / sqrt(fan_in), PyTorch's default for convolutions.
+    Uniform {
+        /// Inputs of one output.
+        fan_in: u32,
+    },
+}
+
+/// What a tensor is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Weight of a convolution or linear layer.
+    Weight,
+    /// Its bias.
+    Bias,
+    /// Scale or shift of a norm, or a layer scale.
+    Norm,
+    /// Biases of attention, class tokens, positions.
+    Table,
+    /// Running statistic of a batch norm: not learnt.
+    Statistic,
+    /// Batches seen by a batch norm: an integer, not learnt.
+    Counter,
+    /// Table of indices: integers, not learnt.
+    Index,
+}
+
+impl Role {
+    /// Whether gradients reach it.
+    pub fn trainable(self) -> bool {
+        !matches!(self, Role::Statistic | Role::Counter | Role::Index)
+    }
+}
+
+/// One tensor of a network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParamSpec {
+    /// Its name in a checkpoint of the stand-alone network: timm's `state_dict` key.
+    pub name: String,
+    /// Its name in the supernet; the same where the family does not say otherwise.
+    pub shared: String,
+    /// Its axes: their sizes and how they are cut from a larger network's.
+    pub axes: Vec<SliceRule>,
+    /// How it begins.
+    pub init: Init,
+    /// What it is for.
+    pub role: Role,
+}
+
+impl ParamSpec {
+    /// Sizes of its axes; empty for a scalar.
+    pub fn shape(&self) -> Vec<i64> {
+        self.axes.iter().map(|a| i64::from(a.len())).collect()
+    }
+
+    /// Number of elements.
+    pub fn elements(&self) -> u64 {
+        self.axes.iter().map(|a| u64::from(a.len())).product()
+    }
+}

@@ -1,0 +1,16 @@
+//! What a network is, and what may vary: graphs, costs, families, genomes.
+//!
+//! A network is data; everything else reads it. A family is a table of configurations. A configuration becomes a
+//! chain of blocks ([`ir::Plan`]), the chain a graph of primitive operations ([`ir::Graph`]); cost, latency keys, the
+//! libtorch net, a slice of a supernet and the exporters are readings of that graph.
+//!
+//! Pure: no libtorch, no clock, no files.
+
+pub mod blocks;
+pub mod cost;
+pub mod families;
+pub mod genome;
+pub mod ir;
+
+pub use cost::{Cost, Coster};
+pub use genome::{Design, DesignError, Genome, Space, SpaceKnob};

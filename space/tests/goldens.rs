@@ -1,0 +1,83 @@
+//! Every published variant against its reference implementation: parameters, MACs, names and shapes of all tensors.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+
+use mobilenas_space::families::{self, FAMILIES};
+use mobilenas_space::ir::Graph;
+use mobilenas_space::{Coster, cost};
+use serde_json::Value;
+
+fn goldens() -> Vec<Value> {
+    let text = include_str!("goldens.json");
+    let all: Value = serde_json::from_str(text).unwrap();
+    all["goldens"].as_array().unwrap().clone()
+}
+
+fn lower(id: &str, resolution: u32) -> Graph {
+    let (family, _) = families::variant(id).unwrap();
+    let template = family.template(id).unwrap();
+    template.plan(&template.values(), resolution, 1000).unwrap().lower().unwrap()
+}
+
+#[test]
+fn every_variant_costs_what_its_reference_costs() {
+    let goldens = goldens();
+    let mut wrong = Vec::new();
+    for id in FAMILIES.iter().flat_map(|f| f.variants()).map(|v| v.id) {
+        let own: Vec<&Value> = goldens.iter().filter(|g| g["model"] == id).collect();
+        assert!(!own.is_empty(), "no golden for {id}");
+        for g in own {
+            let resolution = g["resolution"].as_u64().unwrap() as u32;
+            let ours = cost::graph(&lower(id, resolution));
+            let (params, macs) = (g["params"].as_u64().unwrap(), g["macs_batch1"].as_u64().unwrap());
+            println!(
+                "{id}@{resolution}: params {} reference {params} difference {}; MACs {} reference {macs} difference {}",
+                ours.params,
+                ours.params as i64 - params as i64,
+                ours.macs,
+                ours.macs as i64 - macs as i64
+            );
+            if (ours.params, ours.macs) != (params, macs) {
+                wrong.push(format!("{id}@{resolution}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "not exact: {wrong:?}");
+}
+
+#[test]
+fn every_tensor_has_its_published_name_and_shape() {
+    let goldens = goldens();
+    for g in goldens.iter().filter(|g| families::variant(g["model"].as_str().unwrap()).is_some()) {
+        let id = g["model"].as_str().unwrap();
+        let graph = lower(id, g["resolution"].as_u64().unwrap() as u32);
+        let ours: BTreeMap<String, Vec<i64>> = graph.params().into_iter().map(|p| (p.name.clone(), p.shape())).collect();
+        let theirs: BTreeMap<String, Vec<i64>> = g["state_dict"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(k, v)| (k.clone(), v.as_array().unwrap().iter().map(|d| d.as_i64().unwrap()).collect()))
+            .collect();
+        assert_eq!(ours.len(), graph.params().len(), "{id}: a name occurs twice");
+        for (name, shape) in &theirs {
+            assert_eq!(ours.get(name), Some(shape), "{id}: {name}");
+        }
+        for name in ours.keys() {
+            assert!(theirs.contains_key(name), "{id}: {name} is not in the reference");
+        }
+    }
+}
+
+#[test]
+fn remembered_costs_equal_counted_ones() {
+    let mut coster = Coster::new();
+    for round in 0..2 {
+        for v in FAMILIES.iter().flat_map(|f| f.variants()) {
+            let (family, _) = families::variant(v.id).unwrap();
+            let template = family.template(v.id).unwrap();
+            let plan = template.plan(&template.values(), v.resolution, 1000).unwrap();
+            assert_eq!(coster.cost(&plan).unwrap(), cost::graph(&plan.lower().unwrap()), "{} round {round}", v.id);
+        }
+    }
+}
