@@ -1,1 +1,13 @@
-//! mobilenas.
+//! Measuring: clock, protocol, statistics, host.
+//!
+//! Nothing here runs beside a timer: one thread of ours works while another is never started.
+
+pub mod clock;
+pub mod host;
+pub mod libtorch;
+pub mod protocol;
+pub mod stats;
+
+pub use clock::{Clock, Wall};
+pub use host::Host;
+pub use protocol::{Protocol, Samples, measure};

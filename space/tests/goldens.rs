@@ -52,7 +52,8 @@ fn every_tensor_has_its_published_name_and_shape() {
     for g in goldens.iter().filter(|g| families::variant(g["model"].as_str().unwrap()).is_some()) {
         let id = g["model"].as_str().unwrap();
         let graph = lower(id, g["resolution"].as_u64().unwrap() as u32);
-        let ours: BTreeMap<String, Vec<i64>> = graph.params().into_iter().map(|p| (p.name.clone(), p.shape())).collect();
+        let ours: BTreeMap<String, Vec<i64>> =
+            graph.params().into_iter().map(|p| (p.name.clone(), p.shape())).collect();
         let theirs: BTreeMap<String, Vec<i64>> = g["state_dict"]
             .as_object()
             .unwrap()

@@ -2,6 +2,7 @@
 
 mod block;
 mod builder;
+mod fuse;
 mod graph;
 mod op;
 mod param;
@@ -10,9 +11,10 @@ mod value;
 
 pub use block::{Block, Key, Placed, Plan};
 pub use builder::{Builder, Val};
+pub use fuse::{Folded, fold_batch_norms};
 pub use graph::{Graph, Node, Range};
 pub use op::{ActFn, Groups, InitStyle, Layout, Op};
-pub use param::{Init, ParamSpec, Role, SliceRule};
+pub use param::{Init, ParamSpec, Role, SliceRule, distances};
 pub use path::{Path, Step};
 pub use value::{Dims, Section, Sections, Value};
 

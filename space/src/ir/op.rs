@@ -431,7 +431,8 @@ impl Op {
                 if *index {
                     let queries = h.div_ceil(*stride) * w.div_ceil(*stride);
                     let axes = vec![SliceRule::Whole(queries), SliceRule::Whole(h * w)];
-                    all.push(spec("attention_bias_idxs", axes, Init::Const(0.0), Role::Index));
+                    let init = Init::Distances { h: *h, w: *w, stride: *stride };
+                    all.push(spec("attention_bias_idxs", axes, init, Role::Index));
                 }
                 all
             }

@@ -56,6 +56,25 @@ pub enum Init {
         /// Inputs of one output.
         fan_in: u32,
     },
+    /// Index into a table of distances of each query and key on a grid: `|dy| * w + |dx|`.
+    Distances {
+        /// Rows of the grid of keys.
+        h: u32,
+        /// Columns of the grid of keys.
+        w: u32,
+        /// Queries stand on every `stride`-th row and column.
+        stride: u32,
+    },
+}
+
+/// Index into a table of distances of each query (row) and key (column): `|dy| * w + |dx|`, row-major.
+pub fn distances(h: u32, w: u32, stride: u32) -> Vec<i64> {
+    let grid = |step: u32| {
+        let rows = (0..h).step_by(step.max(1) as usize);
+        rows.flat_map(move |y| (0..w).step_by(step.max(1) as usize).map(move |x| (i64::from(y), i64::from(x))))
+    };
+    let index = move |(qy, qx): (i64, i64), (ky, kx): (i64, i64)| (qy - ky).abs() * i64::from(w) + (qx - kx).abs();
+    grid(stride).flat_map(|q| grid(1).map(move |k| index(q, k)).collect::<Vec<_>>()).collect()
 }
 
 /// What a tensor is for.

@@ -1,1 +1,15 @@
-//! mobilenas.
+//! Graphs of `mobilenas-space` in libtorch: networks of their own, slices of a supernet, frozen for deployment.
+//!
+//! A network is `(Graph, Params)`: see [`Net::bind`] and [`params`].
+
+pub mod error;
+mod exec;
+pub mod net;
+pub mod params;
+pub mod store;
+pub mod weights;
+
+pub use error::NetError;
+pub use net::{Mode, Net};
+pub use params::{Frozen, Owned, Params, Shared};
+pub use store::{Names, Store};

@@ -1,0 +1,166 @@
+//! Each primitive operation in libtorch. The one place that calls its numeric kernels, by the forms that return errors.
+
+use mobilenas_space::ir::{ActFn, Groups, Layout, Node, Op, Value};
+use tch::{TchError, Tensor};
+
+use crate::net::{BN_EPS, Mode};
+
+type Out = Result<Tensor, TchError>;
+
+/// The image as the graph wants it: a single channel is repeated.
+pub(crate) fn input(images: &Tensor, channels: u32) -> Out {
+    match images.size()[..] {
+        [b, 1, h, w] if channels > 1 => images.f_expand([b, i64::from(channels), h, w], false),
+        _ => Ok(images.shallow_clone()),
+    }
+}
+
+/// Runs one operation on values with a leading batch axis.
+pub(crate) fn node(node: &Node, ins: &[&Tensor], own: &[Tensor], mode: Mode, batch: i64) -> Out {
+    let value = &node.value;
+    match (&node.op, ins) {
+        (Op::Conv { kernel: _, stride, pad, groups, .. }, [x]) => {
+            let groups = if *groups == Groups::Depthwise { x.size()[1] } else { 1 };
+            let (stride, pad) = (i64::from(*stride), i64::from(*pad));
+            x.f_conv2d(&own[0], own.get(1), [stride, stride], [pad, pad], [1, 1], groups)
+        }
+        (Op::BatchNorm, [x]) => batch_norm(x, own, mode),
+        (Op::LayerNorm { eps_e7 }, [x]) => {
+            let eps = f64::from(*eps_e7) * 1e-7;
+            x.f_layer_norm([i64::from(value.channels())], Some(&own[0]), Some(&own[1]), eps, false)
+        }
+        (Op::GroupNorm, [x]) => x.f_group_norm(1, Some(&own[0]), Some(&own[1]), 1e-5, false),
+        (Op::Linear { .. }, [x]) => x.f_linear(&own[0], own.get(1)),
+        (Op::Act(f), [x]) => act(*f, x),
+        (Op::AvgPool { kernel, stride, pad }, [x]) => {
+            let [k, s, p] = [kernel, stride, pad].map(|v| i64::from(*v));
+            x.f_avg_pool2d([k, k], [s, s], [p, p], false, false, None)
+        }
+        (Op::GlobalPool { keep }, [x]) if x.dim() == 4 => x.f_mean_dim([2i64, 3].as_slice(), *keep, None),
+        (Op::GlobalPool { .. }, [x]) => x.f_mean_dim(1, false, None),
+        (Op::Resize { h, w, align_corners }, [x]) => {
+            x.f_upsample_bilinear2d([i64::from(*h), i64::from(*w)], *align_corners, None, None)
+        }
+        (Op::Unfold { .. } | Op::Fold { .. } | Op::Flatten, [x]) => patches(&node.op, x, value),
+        (Op::Slice { start, len }, [x]) => x.f_narrow(1 + value.axis as i64, i64::from(*start), i64::from(*len)),
+        (Op::Concat, many) => Tensor::f_cat(many, 1 + value.axis as i64),
+        (Op::ConcatRows, many) => Tensor::f_cat(many, value.axis as i64),
+        (Op::Row { index }, [x]) => x.f_select(1, i64::from(*index)),
+        (Op::Add, [a, b]) => a.f_add(b),
+        (Op::Mean, [a, b]) => a.f_add(b)?.f_mul_scalar(0.5),
+        (Op::Mul, [a, b]) => a.f_mul(b),
+        (Op::SumWidth, [x]) => x.f_sum_dim_intlist([-1i64].as_slice(), true, None),
+        (Op::Softmax, [x]) => x.f_softmax(-1, None),
+        (Op::InvSqrt { n }, [x]) => x.f_mul_scalar(f64::from(*n).powf(-0.5)),
+        (Op::Attention { heads, key_dim }, [q, k, v, bias @ ..]) => {
+            attention(q, k, v, bias.first().copied(), i64::from(*heads), i64::from(*key_dim))
+        }
+        (Op::SplitHeads { .. } | Op::MergeHeads { .. }, [x]) => heads(&node.op, x),
+        (Op::MatMul, [a, b]) => a.f_matmul(b),
+        (Op::ChannelScale { .. }, [x]) => {
+            let mut shape = vec![1; x.dim()];
+            shape[1 + value.axis] = -1;
+            x.f_mul(&own[0].f_view(shape.as_slice())?)
+        }
+        (Op::BiasTable { heads, .. }, []) => {
+            let (queries, keys) = (i64::from(value.dims[1]), i64::from(value.dims[2]));
+            let picked = own[0].f_index_select(1, &own[1].f_reshape([-1])?)?;
+            picked.f_view([i64::from(*heads), queries, keys])
+        }
+        (Op::Learnt { rows, channels }, []) => own[0].f_expand([batch, i64::from(*rows), i64::from(*channels)], false),
+        (Op::Dropout { percent }, [x]) => x.f_dropout(f64::from(*percent) / 100.0, mode.trains()),
+        (Op::DropPath { permille }, [x]) => drop_path(x, f64::from(*permille) / 1000.0, mode),
+        (op, _) => Err(TchError::Shape(format!("{} with {} inputs", op.name(), ins.len()))),
+    }
+}
+
+fn batch_norm(x: &Tensor, own: &[Tensor], mode: Mode) -> Out {
+    let (weight, bias) = (Some(&own[0]), Some(&own[1]));
+    let (mean, var) = (Some(&own[2]), Some(&own[3]));
+    match mode {
+        Mode::Train => x.f_batch_norm(weight, bias, None::<&Tensor>, None::<&Tensor>, true, 0.1, BN_EPS, true),
+        Mode::TrainTracking => x.f_batch_norm(weight, bias, mean, var, true, 0.1, BN_EPS, true),
+        Mode::Calibrate(n) => x.f_batch_norm(weight, bias, mean, var, true, 1.0 / f64::from(n.max(1)), BN_EPS, true),
+        Mode::Eval => x.f_batch_norm(weight, bias, mean, var, false, 0.0, BN_EPS, true),
+    }
+}
+
+fn act(f: ActFn, x: &Tensor) -> Out {
+    match f {
+        ActFn::Relu => x.f_relu(),
+        ActFn::Relu6 => x.f_clamp(0.0, 6.0),
+        ActFn::Silu => x.f_silu(),
+        ActFn::Gelu => x.f_gelu("none"),
+        ActFn::Sigmoid => x.f_sigmoid(),
+        ActFn::HardSigmoid => x.f_hardsigmoid(),
+        ActFn::HardSwish => x.f_hardswish(),
+    }
+}
+
+fn patches(op: &Op, x: &Tensor, value: &Value) -> Out {
+    match op {
+        Op::Unfold { patch, layout } => {
+            let (&[b, c, h, w], p) = (&x.size()[..], i64::from(*patch)) else {
+                return Err(TchError::Shape(format!("unfolding {:?}", x.size())));
+            };
+            let (rows, cols) = (h / p, w / p);
+            let cut = x.f_reshape([b, c, rows, p, cols, p])?;
+            match layout {
+                Layout::Rows => cut.f_permute([0, 3, 5, 2, 4, 1])?.f_reshape([b, p * p, rows * cols, c]),
+                Layout::Map => cut.f_permute([0, 1, 3, 5, 2, 4])?.f_reshape([b, c, p * p, rows * cols]),
+            }
+        }
+        Op::Fold { patch, layout, h, w } => {
+            let (b, c, p) = (x.size()[0], i64::from(value.channels()), i64::from(*patch));
+            let (h, w) = (i64::from(*h), i64::from(*w));
+            let (rows, cols) = (h / p, w / p);
+            let joined = match layout {
+                Layout::Rows => x.f_reshape([b, p, p, rows, cols, c])?.f_permute([0, 5, 3, 1, 4, 2])?,
+                Layout::Map => x.f_reshape([b, c, p, p, rows, cols])?.f_permute([0, 1, 4, 2, 5, 3])?,
+            };
+            joined.f_reshape([b, c, h, w])
+        }
+        _ => x.f_flatten(2, 3)?.f_transpose(1, 2),
+    }
+}
+
+fn attention(q: &Tensor, k: &Tensor, v: &Tensor, bias: Option<&Tensor>, heads: i64, key_dim: i64) -> Out {
+    let size = v.size();
+    let channels = v.size()[v.dim() - 1];
+    let split = |t: &Tensor, d: i64| {
+        let rows = t.size()[t.dim() - 2];
+        t.f_reshape([-1, rows, heads, d])?.f_transpose(1, 2)
+    };
+    let (q, k, v) = (split(q, key_dim)?, split(k, key_dim)?, split(v, channels / heads)?);
+    let rows = q.size()[2];
+    let bias = bias.map(|b| b.f_unsqueeze(0)).transpose()?;
+    let out = Tensor::f_scaled_dot_product_attention(&q, &k, &v, bias, 0.0, false, None, false)?;
+    let mut size = size;
+    let n = size.len();
+    size[n - 2] = rows;
+    out.f_transpose(1, 2)?.f_reshape(size.as_slice())
+}
+
+fn heads(op: &Op, x: &Tensor) -> Out {
+    let b = x.size()[0];
+    match op {
+        Op::SplitHeads { heads, transposed } => {
+            let heads = i64::from(*heads);
+            let split = x.f_reshape([b, heads, x.size()[1] / heads.max(1), -1])?;
+            if *transposed { Ok(split) } else { split.f_transpose(2, 3) }
+        }
+        Op::MergeHeads { h, w } => x.f_transpose(2, 3)?.f_reshape([b, -1, i64::from(*h), i64::from(*w)]),
+        _ => Err(TchError::Shape("not an operation on heads".into())),
+    }
+}
+
+/// Drops the branch of whole images and scales the others, so that the mean stays.
+fn drop_path(x: &Tensor, rate: f64, mode: Mode) -> Out {
+    if !mode.trains() || rate <= 0.0 {
+        return Ok(x.shallow_clone());
+    }
+    let mut shape = vec![1; x.dim()];
+    shape[0] = x.size()[0];
+    let keep = Tensor::f_rand(shape.as_slice(), (x.kind(), x.device()))?.f_ge(rate)?.f_to_kind(x.kind())?;
+    x.f_mul(&keep.f_mul_scalar(1.0 / (1.0 - rate))?)
+}

@@ -1,0 +1,206 @@
+//! A network that runs: a graph and its tensors, bound once and then run by index.
+
+use std::sync::Arc;
+
+use mobilenas_space::ir::{Graph, Init, Op, ParamSpec, distances, fold_batch_norms};
+use tch::{Kind, Tensor};
+
+use crate::error::{NetError, torch};
+use crate::exec;
+use crate::params::{Frozen, Params};
+
+/// Epsilon of every batch norm here.
+pub const BN_EPS: f64 = 1e-5;
+
+/// What batch norms and dropout do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Mode {
+    /// Batch statistics; running statistics stay as they are. For subnets, whose statistics are recalibrated anyway.
+    Train,
+    /// Batch statistics, which also move the running ones by a tenth.
+    TrainTracking,
+    /// Batch statistics of the n-th batch, counted from 1: running ones become the mean over the n batches.
+    Calibrate(u32),
+    /// Running statistics.
+    Eval,
+}
+
+impl Mode {
+    /// Whether dropout drops.
+    pub fn trains(self) -> bool {
+        matches!(self, Mode::Train | Mode::TrainTracking)
+    }
+}
+
+/// A network bound to its tensors.
+#[derive(Debug)]
+pub struct Net {
+    graph: Arc<Graph>,
+    nodes: Vec<Vec<Tensor>>,
+    /// For each node, the values that nothing reads after it.
+    done: Vec<Vec<usize>>,
+}
+
+/// The index tensor of a table of distances.
+pub(crate) fn index_of(p: &ParamSpec) -> Result<Tensor, NetError> {
+    let Init::Distances { h, w, stride } = p.init else {
+        return Err(NetError::Missing { name: p.name.clone(), expected: p.shape() });
+    };
+    let index = Tensor::f_from_slice(&distances(h, w, stride)).and_then(|t| t.f_reshape(p.shape()));
+    index.map_err(torch(&p.name))
+}
+
+impl Net {
+    /// Takes each tensor of the graph from `params`, once.
+    ///
+    /// # Errors
+    /// When a tensor is missing or does not fit.
+    pub fn bind(graph: Arc<Graph>, params: &dyn Params) -> Result<Net, NetError> {
+        let mut nodes = Vec::with_capacity(graph.nodes.len());
+        for i in 0..graph.nodes.len() {
+            let mut own = graph.node_params(i).iter().map(|p| params.get(p)).collect::<Result<Vec<_>, _>>()?;
+            if let Op::BiasTable { h, w, stride, index: false, .. } = graph.nodes[i].op {
+                let index = Tensor::f_from_slice(&distances(h, w, stride)).map_err(torch("indexing distances"))?;
+                own.push(match own.first() {
+                    Some(table) => index.f_to_device(table.device()).map_err(torch("indexing distances"))?,
+                    None => index,
+                });
+            }
+            nodes.push(own);
+        }
+        let done = last_uses(&graph);
+        Ok(Net { graph, nodes, done })
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &Arc<Graph> {
+        &self.graph
+    }
+
+    /// The learnt tensors and statistics of each node, with their specifications.
+    pub fn tensors(&self) -> Vec<Vec<(ParamSpec, Tensor)>> {
+        let pair = |(i, own): (usize, &Vec<Tensor>)| {
+            self.graph.node_params(i).into_iter().zip(own.iter().map(Tensor::shallow_clone)).collect()
+        };
+        self.nodes.iter().enumerate().map(pair).collect()
+    }
+
+    /// The network as it is deployed: batch norms folded, tensors detached and copied.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn freeze(&self) -> Result<Net, NetError> {
+        let folded = fold_batch_norms(&self.graph);
+        let frozen = Frozen::new(&folded, &self.tensors())?;
+        Net::bind(Arc::new(folded.graph), &frozen)
+    }
+
+    /// Runs a batch of images `[B, C, H, W]` to logits `[B, classes]`. A single channel is repeated.
+    ///
+    /// # Errors
+    /// When libtorch refuses an operation; the message names it.
+    pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor, NetError> {
+        let mut values = self.run(images, mode, &[self.graph.output], |_, _| Ok(()))?;
+        values.pop().ok_or_else(|| NetError::Missing { name: "output".into(), expected: vec![] })
+    }
+
+    /// Runs a batch to the logits of each classifier head.
+    ///
+    /// # Errors
+    /// When libtorch refuses an operation; the message names it.
+    pub fn heads(&self, images: &Tensor, mode: Mode) -> Result<Vec<Tensor>, NetError> {
+        self.run(images, mode, &self.graph.heads, |_, _| Ok(()))
+    }
+
+    /// Runs a batch and checks that every value has the size the graph says.
+    ///
+    /// # Errors
+    /// The first node that disagrees.
+    pub fn check(&self, images: &Tensor) -> Result<Tensor, NetError> {
+        let batch = images.size()[0];
+        let agree = |i: usize, t: &Tensor| {
+            let node = &self.graph.nodes[i];
+            let dims = node.value.dims.iter().map(|d| i64::from(*d));
+            // A table of biases is the same for every image and has no batch.
+            let batch = (!matches!(node.op, Op::BiasTable { .. })).then_some(batch);
+            let expected: Vec<i64> = batch.into_iter().chain(dims).collect();
+            match t.size() == expected {
+                true => Ok(()),
+                false => Err(NetError::Disagree { at: node.path.to_string(), found: t.size(), expected }),
+            }
+        };
+        let mut values = self.run(images, Mode::Eval, &[self.graph.output], agree)?;
+        values.pop().ok_or_else(|| NetError::Missing { name: "output".into(), expected: vec![] })
+    }
+
+    fn run(
+        &self,
+        images: &Tensor,
+        mode: Mode,
+        wanted: &[usize],
+        look: impl Fn(usize, &Tensor) -> Result<(), NetError>,
+    ) -> Result<Vec<Tensor>, NetError> {
+        let mut values: Vec<Option<Tensor>> = Vec::with_capacity(self.graph.nodes.len());
+        values.push(Some(exec::input(images, self.graph.input().channels()).map_err(torch("input"))?));
+        for (i, node) in self.graph.nodes.iter().enumerate().skip(1) {
+            let gone = || NetError::Missing { name: node.path.to_string(), expected: vec![] };
+            let ins: Vec<&Tensor> =
+                node.inputs.iter().map(|j| values[*j as usize].as_ref().ok_or_else(gone)).collect::<Result<_, _>>()?;
+            let batch = images.size()[0];
+            let out = exec::node(node, &ins, &self.nodes[i], mode, batch).map_err(|e| torch(&node.path)(e))?;
+            look(i, &out)?;
+            values.push(Some(out));
+            for old in &self.done[i] {
+                if !wanted.contains(old) {
+                    values[*old] = None;
+                }
+            }
+        }
+        let take = |i: &usize| values[*i].as_ref().map(Tensor::shallow_clone);
+        let missing = || NetError::Missing { name: "output".into(), expected: vec![] };
+        wanted.iter().map(|i| take(i).ok_or_else(missing)).collect()
+    }
+
+    /// Estimates the batch norms' statistics afresh from batches of images, in order.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn recalibrate<'a>(&self, batches: impl Iterator<Item = &'a Tensor>) -> Result<(), NetError> {
+        let _guard = tch::no_grad_guard();
+        for (n, batch) in (1u32..).zip(batches) {
+            // Only the statistics that the pass leaves behind are wanted.
+            let _ = self.forward(batch, Mode::Calibrate(n))?;
+        }
+        Ok(())
+    }
+
+    /// The network in another precision.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn to_kind(&self, kind: Kind) -> Result<Net, NetError> {
+        let convert = |t: &Tensor| match t.is_floating_point() {
+            true => t.f_to_kind(kind),
+            false => Ok(t.shallow_clone()),
+        };
+        let nodes = self.nodes.iter().map(|own| own.iter().map(convert).collect::<Result<Vec<_>, _>>());
+        let nodes = nodes.collect::<Result<_, _>>().map_err(torch("changing precision"))?;
+        Ok(Net { graph: self.graph.clone(), nodes, done: self.done.clone() })
+    }
+}
+
+fn last_uses(graph: &Graph) -> Vec<Vec<usize>> {
+    let mut last = vec![None; graph.nodes.len()];
+    for (i, node) in graph.nodes.iter().enumerate() {
+        for input in &node.inputs {
+            last[*input as usize] = Some(i);
+        }
+    }
+    let mut done = vec![Vec::new(); graph.nodes.len()];
+    for (value, reader) in last.into_iter().enumerate() {
+        if let Some(r) = reader {
+            done[r].push(value);
+        }
+    }
+    done
+}

@@ -1,0 +1,154 @@
+//! Over the list of families: a slice of a supernet is the network it says it is, and touches what it should.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use mobilenas_space::families::FAMILIES;
+use mobilenas_space::ir::Graph;
+use mobilenas_space::{Design, Genome, Space};
+use mobilenas_torch::{Mode, Names, Net, Owned, Params, Shared, Store};
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use tch::{Device, Kind, Tensor};
+
+/// The published space of a family, at an eighth of its width and on small images.
+fn small(family: &str) -> Space {
+    let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
+    Space::new(&Design { family: family.into(), width: 0.25, divisor: 8, knobs, classes: 7 }).unwrap()
+}
+
+fn genomes(space: &Space) -> Vec<Genome> {
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let mut all = vec![space.largest(), space.smallest()];
+    all.extend((0..6).map(|_| space.sample(&mut rng)));
+    all
+}
+
+fn images(size: u32) -> Tensor {
+    tch::manual_seed(3);
+    Tensor::rand([3, 3, i64::from(size), i64::from(size)], (Kind::Float, Device::Cpu))
+}
+
+fn resolution(g: &Graph) -> u32 {
+    g.input().dims[1]
+}
+
+#[test]
+fn a_child_on_shared_weights_equals_the_child_on_copied_weights() {
+    for family in FAMILIES {
+        let space = small(family.name());
+        let supernet = Store::init(&space.lower(&space.largest()).unwrap(), Names::Shared, 1, Device::Cpu).unwrap();
+        for genome in genomes(&space) {
+            let graph = Arc::new(space.lower(&genome).unwrap());
+            let shared = Net::bind(graph.clone(), &Shared(&supernet)).unwrap();
+            let mut own = Store::init(&graph, Names::Own, 2, Device::Cpu).unwrap();
+            for (spec, tensor) in shared.tensors().into_iter().flatten() {
+                own.set(&spec.name, &tensor).unwrap();
+            }
+            let copied = Net::bind(graph.clone(), &Owned(&own)).unwrap();
+            let x = images(resolution(&graph));
+            shared.recalibrate([&x].into_iter()).unwrap();
+            copied.recalibrate([&x].into_iter()).unwrap();
+            let (a, b) = tch::no_grad(|| (shared.check(&x).unwrap(), copied.check(&x).unwrap()));
+            assert_eq!(a.size(), [3, 7]);
+            assert!(a.equal(&b), "{}: {:?}", family.name(), space.values(&genome));
+            assert!(bool::try_from(a.isfinite().all()).unwrap());
+        }
+    }
+}
+
+#[test]
+fn gradients_reach_exactly_the_shared_tensors_on_the_childs_paths() {
+    for family in FAMILIES {
+        let space = small(family.name());
+        let mut supernet = Store::init(&space.lower(&space.largest()).unwrap(), Names::Shared, 1, Device::Cpu).unwrap();
+        for genome in genomes(&space) {
+            supernet.zero_grad();
+            let graph = Arc::new(space.lower(&genome).unwrap());
+            let net = Net::bind(graph.clone(), &Shared(&supernet)).unwrap();
+            let out = net.heads(&images(resolution(&graph)), Mode::Train).unwrap();
+            // The square of random projections: no symmetry of a loss hides a path.
+            let loss = out
+                .iter()
+                .fold(Tensor::from(0f32), |sum, y| sum + (y * Tensor::rand_like(y)).square().sum(Kind::Float));
+            loss.backward();
+            let on_path: BTreeSet<String> =
+                graph.params().into_iter().filter(|p| p.role.trainable()).map(|p| p.shared).collect();
+            for (name, entry) in supernet.entries().filter(|(_, e)| e.role.trainable()) {
+                let grad = entry.tensor.grad();
+                let touched = grad.defined() && f64::try_from(grad.abs().sum(Kind::Double)).unwrap() > 0.0;
+                // The bias of a key adds the same to every logit of a row, and what a batch norm follows has no mean:
+                // their gradient is zero up to rounding, so only that they are defined can be asked of them.
+                if on_path.contains(name) {
+                    assert!(grad.defined(), "{}: {name} is on the path and has no gradient", family.name());
+                } else {
+                    assert!(!touched, "{}: {name} is off the path and has a gradient", family.name());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_slice_of_a_shared_tensor_gets_a_gradient() {
+    for family in FAMILIES {
+        let space = small(family.name());
+        let supernet = Store::init(&space.lower(&space.largest()).unwrap(), Names::Shared, 1, Device::Cpu).unwrap();
+        let graph = Arc::new(space.lower(&space.smallest()).unwrap());
+        let net = Net::bind(graph.clone(), &Shared(&supernet)).unwrap();
+        let out = net.forward(&images(resolution(&graph)), Mode::Train).unwrap();
+        (&out * Tensor::rand_like(&out)).square().sum(Kind::Float).backward();
+        for p in graph.params().iter().filter(|p| p.role.trainable()) {
+            let whole = &supernet.entry(&p.shared).unwrap().tensor;
+            let touched = whole.grad().count_nonzero(None);
+            assert!(
+                i64::try_from(touched).unwrap() as u64 <= p.elements(),
+                "{}: {} has gradients outside the child's slice",
+                family.name(),
+                p.shared
+            );
+        }
+    }
+}
+
+#[test]
+fn scoring_leaves_the_supernets_statistics_alone() {
+    let space = small("mobilevit_v1");
+    let supernet = Store::init(&space.lower(&space.largest()).unwrap(), Names::Shared, 1, Device::Cpu).unwrap();
+    let before: Vec<Tensor> = supernet.entries().map(|(_, e)| e.tensor.copy()).collect();
+    let graph = Arc::new(space.lower(&space.smallest()).unwrap());
+    let net = Net::bind(graph.clone(), &Shared(&supernet)).unwrap();
+    let x = images(resolution(&graph));
+    net.recalibrate([&x, &x].into_iter()).unwrap();
+    for ((name, e), b) in supernet.entries().zip(&before) {
+        assert!(e.tensor.equal(b), "{name} moved");
+    }
+}
+
+#[test]
+fn every_batch_size_and_a_single_channel_work() {
+    for family in FAMILIES {
+        let space = small(family.name());
+        let graph = Arc::new(space.lower(&space.smallest()).unwrap());
+        let store = Store::init(&graph, Names::Own, 1, Device::Cpu).unwrap();
+        let net = Net::bind(graph.clone(), &Owned(&store)).unwrap();
+        let size = i64::from(resolution(&graph));
+        let _guard = tch::no_grad_guard();
+        let x = Tensor::rand([5, 1, size, size], (Kind::Float, Device::Cpu));
+        let all = net.check(&x.repeat([1, 3, 1, 1])).unwrap();
+        assert!(net.forward(&x, Mode::Eval).unwrap().allclose(&all, 1e-5, 1e-6, false));
+        let one = net.check(&x.narrow(0, 2, 1).repeat([1, 3, 1, 1])).unwrap();
+        assert!(one.allclose(&all.narrow(0, 2, 1), 1e-4, 1e-5, false), "{}", family.name());
+    }
+}
+
+#[test]
+fn a_missing_tensor_is_named() {
+    let space = small("mobilenet_v2");
+    let largest = space.lower(&space.largest()).unwrap();
+    let store = Store::init(&space.lower(&space.smallest()).unwrap(), Names::Shared, 1, Device::Cpu).unwrap();
+    let spec = largest.params().into_iter().find(|p| p.shared.starts_with("blocks.1.1")).unwrap();
+    let error = Shared(&store).get(&spec).unwrap_err().to_string();
+    assert!(error.starts_with("blocks.1.1.conv_pw.weight: no such tensor"), "{error}");
+}
