@@ -30,3 +30,8 @@ impl Clock for Wall {
         self.0.elapsed()
     }
 }
+
+/// Seconds since 1970, for the one time stamp of a run.
+pub fn unix_now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}

@@ -17,23 +17,18 @@ pub struct Host {
 }
 
 impl Host {
-    /// Reads this machine.
+    /// Reads this machine; what it does not tell is `unknown` or 0.
     pub fn read() -> Host {
-        let system = System::new_all();
-        let name = |s: Option<String>| s.unwrap_or_else(|| "unknown".to_string());
+        let unknown = || "unknown".to_string();
+        let system = System::new_all().ok();
+        let cpus = system.as_ref().map_or(&[][..], System::cpus);
+        let os = System::long_os_version().unwrap_or_else(|_| unknown());
+        let kernel = System::kernel_version().unwrap_or_else(|_| unknown());
         Host {
-            cpu: system.cpus().first().map_or_else(|| "unknown".to_string(), |c| c.brand().trim().to_string()),
-            cores: system.cpus().len(),
-            memory: system.total_memory(),
-            os: format!("{} {}", name(System::long_os_version()), name(System::kernel_version())),
+            cpu: cpus.first().map_or_else(unknown, |c| c.brand().trim().to_string()),
+            cores: cpus.len(),
+            memory: system.as_ref().map_or(0, System::total_memory),
+            os: format!("{os} {kernel}"),
         }
     }
-}
-
-/// Memory this process holds now, in bytes; 0 where the system does not say.
-pub fn resident_memory() -> u64 {
-    let Ok(pid) = sysinfo::get_current_pid() else { return 0 };
-    let mut system = System::new();
-    system.refresh_processes(sysinfo::ProcessesToUpdate::Some(&[pid]), false);
-    system.process(pid).map_or(0, sysinfo::Process::memory)
 }

@@ -1,1 +1,65 @@
-//! mobilenas.
+//! From the journal of a run to what people read: tables, Pareto fronts, the mobile efficiency score, plots, a page.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), mobilenas_reports::ReportError> {
+//! let run_dir = std::path::Path::new("runs/mobilevit_v1_quick");
+//! let frame = mobilenas_reports::read(run_dir)?;
+//! let written = mobilenas_reports::render(&frame, run_dir)?;
+//! for best in mobilenas_reports::five_best(&frame) {
+//!     println!("{best}");
+//! }
+//! println!("see {}", written.index.display());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The journal is the only input: nothing is measured here, and no clock is read. The same journal gives the same bytes.
+
+mod best;
+mod error;
+mod frame;
+mod genome;
+mod journal;
+pub mod page;
+pub mod pareto;
+pub mod plot;
+pub mod record;
+pub mod score;
+pub mod table;
+mod text;
+
+use std::path::{Path, PathBuf};
+
+pub use best::{Best, five_best};
+pub use error::ReportError;
+pub use frame::{Counts, Entry, Frame};
+pub use genome::compact as compact_genome;
+pub use journal::FILE as JOURNAL;
+
+/// What [`render`] wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Every file, in the order they were written.
+    pub files: Vec<PathBuf>,
+    /// The page to open first.
+    pub index: PathBuf,
+}
+
+/// Reads the run in `run_dir`, finished or not.
+///
+/// # Errors
+/// If there is no journal, or it has no header or another format. Damaged lines become caveats.
+pub fn read(run_dir: &Path) -> Result<Frame, ReportError> {
+    Frame::read(run_dir)
+}
+
+/// Writes every report into `out`, mostly the run's own folder: `trials.csv`, `trials.parquet`, `report/index.html` and
+/// `report/*.png`, `report/*.svg` for each plot that has a point. Files of an earlier report are replaced.
+///
+/// # Errors
+/// If a file cannot be made or written; the files before it are then in place.
+pub fn render(frame: &Frame, out: &Path) -> Result<Written, ReportError> {
+    let mut site = page::Site::new(out);
+    page::REPORTS.iter().try_for_each(|report| report.render(frame, &mut site))?;
+    Ok(Written { files: site.written().to_vec(), index: out.join(page::INDEX) })
+}

@@ -1,1 +1,16 @@
-//! mobilenas.
+//! The search: train a supernet, ask a strategy, score what it asks for, retrain the winners, write the report.
+
+pub mod bounds;
+pub mod cli;
+pub mod config;
+pub mod data;
+pub mod evaluate;
+pub mod journal;
+pub mod metric;
+pub mod prepare;
+pub mod progress;
+pub mod run;
+pub mod seed;
+pub mod stop;
+pub mod strategy;
+pub mod train;

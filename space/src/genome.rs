@@ -212,14 +212,30 @@ impl Space {
         Genome(a.0.iter().zip(&b.0).map(|(x, y)| if rng.random_bool(0.5) { *x } else { *y }).collect())
     }
 
-    /// Every genome one choice of one knob away towards the smallest network.
-    pub fn smaller(&self, genome: &Genome) -> Vec<Genome> {
-        let step = |i: usize| {
+    /// Every genome that differs in one knob.
+    pub fn neighbours(&self, genome: &Genome) -> Vec<Genome> {
+        let with = |i: usize, choice: usize| {
             let mut g = genome.clone();
-            g.0[i] -= 1;
+            g.0[i] = choice as u8;
             g
         };
-        (0..self.knobs.len()).filter(|&i| genome.0[i] > 0).map(step).collect()
+        let others = |i: usize| {
+            let choices = 0..self.knobs[i].choices.len();
+            choices.filter(move |c| *c != usize::from(genome.0[i])).map(move |c| with(i, c))
+        };
+        (0..self.knobs.len()).flat_map(others).collect()
+    }
+
+    /// Positions of the knobs in which two genomes differ.
+    pub fn differing(&self, a: &Genome, b: &Genome) -> Vec<usize> {
+        (0..self.knobs.len()).filter(|&i| a.0[i] != b.0[i]).collect()
+    }
+
+    /// A genome with one knob, by position, as in another.
+    pub fn with(&self, genome: &Genome, knob: usize, from: &Genome) -> Genome {
+        let mut g = genome.clone();
+        g.0[knob] = from.0[knob];
+        g
     }
 
     /// The value of each knob.

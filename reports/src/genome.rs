@@ -1,0 +1,68 @@
+//! Genomes in few words: knobs whose names differ only in a number stand together.
+
+use std::collections::BTreeMap;
+
+/// `resolution=256 stages.1–4.depth=3,3,2,4 stages.3.patch=2` for a genome with a depth in each of four stages.
+///
+/// Knobs are in the order of their names; of several numbers in a name, the last is the one that runs.
+pub fn compact(genome: &BTreeMap<String, i64>) -> String {
+    let mut groups: BTreeMap<(&str, &str), Vec<(u64, i64)>> = BTreeMap::new();
+    let mut out: Vec<String> = Vec::new();
+    for (knob, value) in genome {
+        match split(knob) {
+            Some((before, index, after)) => groups.entry((before, after)).or_default().push((index, *value)),
+            None => out.push(format!("{knob}={value}")),
+        }
+    }
+    for ((before, after), mut members) in groups {
+        members.sort_unstable();
+        for run in members.chunk_by(|a, b| a.0.checked_add(1) == Some(b.0)) {
+            let values: Vec<String> = run.iter().map(|(_, value)| value.to_string()).collect();
+            let values = values.join(",");
+            out.push(match (run.first(), run.last()) {
+                (Some((first, _)), Some((last, _))) if last > first => {
+                    format!("{before}{first}–{last}{after}={values}")
+                }
+                (Some((only, _)), _) => format!("{before}{only}{after}={values}"),
+                (None, _) => String::new(),
+            });
+        }
+    }
+    out.join(" ")
+}
+
+/// A knob's name around its last whole number between dots, if it has one; a number with leading zeros is a name.
+fn split(knob: &str) -> Option<(&str, u64, &str)> {
+    let mut end = knob.len();
+    for part in knob.rsplit('.') {
+        let start = end - part.len();
+        if let Some(index) = part.parse().ok().filter(|i: &u64| i.to_string() == part) {
+            return Some((&knob[..start], index, &knob[end..]));
+        }
+        end = start.saturating_sub(1);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(knobs: &[(&str, i64)]) -> String {
+        compact(&knobs.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect())
+    }
+
+    #[test]
+    fn numbered_knobs_stand_together() {
+        let knobs = [("stages.2.depth", 4), ("stages.1.depth", 3), ("stages.3.depth", 2), ("resolution", 256)];
+        assert_eq!(shown(&knobs), "resolution=256 stages.1–3.depth=3,4,2");
+        assert_eq!(shown(&[("stages.1.blocks.9.e", 1), ("stages.1.blocks.10.e", 2)]), "stages.1.blocks.9–10.e=1,2");
+    }
+
+    #[test]
+    fn gaps_and_odd_names_lose_nothing() {
+        assert_eq!(shown(&[("s.0.k", 1), ("s.2.k", 2), ("s.3.k", -1)]), "s.0.k=1 s.2–3.k=2,-1");
+        assert_eq!(shown(&[("7", 1), ("a.07", 2), (".", 3), ("", 4), ("a..b", 5)]), "=4 .=3 a..b=5 a.07=2 7=1");
+        assert_eq!(shown(&[]), "");
+    }
+}

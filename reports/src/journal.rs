@@ -1,0 +1,85 @@
+//! Reads `journal.jsonl` line by line, tolerant to what a stopped run leaves behind.
+//!
+//! A line that cannot be read is left out and told, never a reason to refuse the rest. Only a missing header and another
+//! format are errors: without them nothing in the file can be understood.
+
+use std::path::Path;
+
+use crate::ReportError;
+use crate::record::{FORMAT, Row, Run};
+
+/// Name of the journal inside a run's folder.
+pub const FILE: &str = "journal.jsonl";
+
+/// Damaged lines that are told one by one; the others are told as a number.
+const TOLD: usize = 20;
+
+/// The rows of a journal, as they stand.
+pub(crate) struct Journal {
+    /// The header.
+    pub run: Run,
+    /// Every later row that could be read, with its line number (from 1).
+    pub rows: Vec<(usize, Row)>,
+    /// One sentence for each line that could not be read.
+    pub damage: Vec<String>,
+}
+
+/// Reads the journal of a run's folder.
+pub(crate) fn read(run_dir: &Path) -> Result<Journal, ReportError> {
+    let path = run_dir.join(FILE);
+    let bytes = std::fs::read(&path).map_err(|source| ReportError::Read { path: path.clone(), source })?;
+    let ends_whole = bytes.last().is_none_or(|b| *b == b'\n');
+    let mut lines = bytes
+        .split(|b| *b == b'\n')
+        .enumerate()
+        .map(|(i, line)| (i + 1, line))
+        .filter(|(_, line)| !line.iter().all(u8::is_ascii_whitespace))
+        .peekable();
+
+    let run = match lines.next() {
+        Some((_, first)) => header(&path, first)?,
+        None => return Err(ReportError::NoHeader { path, why: "the journal is empty".to_owned() }),
+    };
+    let (mut rows, mut damage) = (Vec::new(), Vec::new());
+    while let Some((number, line)) = lines.next() {
+        let last = lines.peek().is_none();
+        match serde_json::from_slice::<Row>(line) {
+            Ok(Row::Run(_)) => damage.push(format!("{FILE} line {number} is a second header: left out")),
+            Ok(row) => rows.push((number, row)),
+            Err(_) if last && !ends_whole => damage.push(format!(
+                "{FILE} line {number}, the last, is cut off, as when a run is stopped while it writes: left out"
+            )),
+            Err(error) => damage.push(format!("{FILE} line {number} could not be read ({}): left out", reason(&error))),
+        }
+    }
+    if damage.len() > TOLD {
+        let more = damage.len() - TOLD;
+        damage.truncate(TOLD);
+        damage.push(format!("{FILE}: {more} more damaged lines, left out"));
+    }
+    Ok(Journal { run, rows, damage })
+}
+
+/// The header, once its format is known to be ours.
+fn header(path: &Path, line: &[u8]) -> Result<Run, ReportError> {
+    let no_header = |why: String| ReportError::NoHeader { path: path.to_owned(), why };
+    let value: serde_json::Value =
+        serde_json::from_slice(line).map_err(|e| no_header(format!("the line is not whole JSON ({})", reason(&e))))?;
+    let run = value.get("run").ok_or_else(|| no_header("the line is another row".to_owned()))?;
+    // The format is looked at before anything else: another one may have other fields.
+    match run.get("format") {
+        Some(found) if found.as_u64() == Some(u64::from(FORMAT)) => {}
+        Some(found) => return Err(ReportError::Format { path: path.to_owned(), found: found.to_string() }),
+        None => return Err(no_header("the row has no `format`".to_owned())),
+    }
+    serde_json::from_value(run.clone()).map_err(|e| no_header(format!("the row is damaged ({})", reason(&e))))
+}
+
+/// The error without serde_json's "at line 1 column 7": its line is always 1 here, and would mislead.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(cut) => format!("{}, column {}", &text[..cut], error.column()),
+        None => text,
+    }
+}

@@ -1,0 +1,355 @@
+//! What a scatter plot shows, and its layout at a given size.
+
+use std::collections::HashSet;
+
+use super::label::{self, Rect, Wish};
+use super::paint::{Anchor, Picture, Shape};
+use super::theme::{self, Color};
+use super::ticks::Ticks;
+
+/// A scatter plot.
+#[derive(Clone, Debug)]
+pub struct Chart {
+    /// Headline.
+    pub title: String,
+    /// What the horizontal axis shows, with its unit.
+    pub x_label: String,
+    /// What the vertical axis shows, with its unit.
+    pub y_label: String,
+    /// Where the numbers come from; each a paragraph below the plot.
+    pub caption: Vec<String>,
+    /// What is drawn, first ones lowest.
+    pub series: Vec<Series>,
+}
+
+/// Points of one kind, with one entry in the legend.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// Name in the legend.
+    pub name: String,
+    /// Shape of its marks.
+    pub mark: Mark,
+    /// Colour of its marks.
+    pub color: Color,
+    /// Its points.
+    pub points: Vec<Point>,
+    /// How its points (sorted by x) are joined, if they are.
+    pub steps: Option<Steps>,
+}
+
+/// A point in the units of the axes; both values are finite.
+#[derive(Clone, Debug)]
+pub struct Point {
+    /// Value on the horizontal axis.
+    pub x: f64,
+    /// Value on the vertical axis.
+    pub y: f64,
+    /// Text beside it.
+    pub label: Option<String>,
+}
+
+/// The shape of a mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Small dot, for many; its labels are never drawn.
+    Speck,
+    /// Large dot; labelled where there is room.
+    Dot,
+    /// Diamond; always labelled.
+    Diamond,
+    /// Square; always labelled.
+    Square,
+}
+
+/// The corners between two points of a front, which show what no point beats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steps {
+    /// First along x, then along y: smaller x is better.
+    AcrossFirst,
+    /// First along y, then along x: larger x is better.
+    DownFirst,
+}
+
+/// Width and height in px.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Width.
+    pub width: u32,
+    /// Height.
+    pub height: u32,
+}
+
+/// Whether the title and the caption are part of the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dress {
+    /// With both: a file that stands alone.
+    Full,
+    /// With neither: the page around says them.
+    Bare,
+}
+
+const MARGIN: f64 = 18.0;
+const TITLE: f64 = 18.0;
+const TEXT: f64 = 12.5;
+const SMALL: f64 = 11.0;
+const LINE: f64 = 1.4;
+/// Characters of a label before it is cut.
+const LONGEST: usize = 32;
+
+impl Mark {
+    /// Half of its width in px.
+    fn reach(self) -> f64 {
+        match self {
+            Mark::Speck => 2.5,
+            Mark::Dot => 5.0,
+            Mark::Diamond => 7.0,
+            Mark::Square => 5.5,
+        }
+    }
+
+    fn shape(self, at: (f64, f64), reach: f64, color: Color) -> Shape {
+        let (x, y) = at;
+        match self {
+            Mark::Speck | Mark::Dot => Shape::Dot { at, radius: reach, color },
+            Mark::Diamond => {
+                Shape::Area { points: vec![(x - reach, y), (x, y - reach), (x + reach, y), (x, y + reach)], color }
+            }
+            Mark::Square => Shape::Area {
+                points: vec![
+                    (x - reach, y - reach),
+                    (x + reach, y - reach),
+                    (x + reach, y + reach),
+                    (x - reach, y + reach),
+                ],
+                color,
+            },
+        }
+    }
+
+    /// The mark with a thin rim, so that marks on each other stay apart.
+    fn draw(self, shapes: &mut Vec<Shape>, at: (f64, f64), color: Color) {
+        if self != Mark::Speck {
+            shapes.push(self.shape(at, self.reach() + if self == Mark::Diamond { 2.0 } else { 1.5 }, theme::PAPER));
+        }
+        shapes.push(self.shape(at, self.reach(), color));
+    }
+}
+
+impl Chart {
+    /// Whether there is nothing to show.
+    pub fn is_empty(&self) -> bool {
+        self.series.iter().all(|s| s.points.is_empty())
+    }
+
+    /// The chart laid out at a size.
+    pub fn picture(&self, size: Size, dress: Dress) -> Picture {
+        let (width, height) = (f64::from(size.width), f64::from(size.height));
+        let mut page = Page { shapes: Vec::new(), width };
+        let corners = vec![(0.0, 0.0), (width, 0.0), (width, height), (0.0, height)];
+        page.shapes.push(Shape::Area { points: corners, color: theme::PAPER });
+        let mut top = if dress == Dress::Full { page.title(&self.title) } else { MARGIN * 0.5 };
+        top = page.legend(&self.series, top);
+        top = page.paragraph(&self.y_label, TEXT, theme::INK, MARGIN, top + 8.0) + 8.0;
+        let bottom = page.foot(self, height, dress);
+
+        let points = || self.series.iter().flat_map(|s| &s.points);
+        let y = Ticks::around(points().map(|p| p.y), ((bottom - top) / 55.0) as usize);
+        let widest = y.marks.iter().map(|(_, l)| theme::text_width(l, TEXT, false)).fold(0.0, f64::max);
+        let (left, right) = (MARGIN + widest + 8.0, width - MARGIN);
+        let x = Ticks::around(points().map(|p| p.x), ((right - left) / 80.0) as usize);
+        let plane = Plane { x, y, sides: [left, top, right, bottom] };
+        plane.grid(&mut page.shapes);
+        plane.draw(&self.series, &mut page.shapes);
+        Picture { size: (size.width, size.height), shapes: page.shapes }
+    }
+}
+
+/// The shapes so far, with what stands around the plot.
+struct Page {
+    shapes: Vec<Shape>,
+    width: f64,
+}
+
+impl Page {
+    fn text(&mut self, text: &str, at: (f64, f64), size: f64, bold: bool, color: Color) {
+        let text = text.to_owned();
+        self.shapes.push(Shape::Text { at, anchor: Anchor::Left, size, bold, color, text });
+    }
+
+    /// Draws the title, smaller if it is too long, and returns its lower edge.
+    fn title(&mut self, title: &str) -> f64 {
+        let title = shortened(title, 90);
+        let room = self.width - 2.0 * MARGIN;
+        let size = (TITLE * room / theme::text_width(&title, TITLE, true).max(1.0)).min(TITLE);
+        self.text(&title, (MARGIN, MARGIN + TITLE), size, true, theme::INK);
+        MARGIN + TITLE * LINE
+    }
+
+    /// Draws the legend in as many rows as it needs and returns its lower edge.
+    fn legend(&mut self, series: &[Series], top: f64) -> f64 {
+        let (mut x, mut y) = (MARGIN, top + 14.0);
+        for s in series.iter().filter(|s| !s.points.is_empty()) {
+            let entry = 26.0 + theme::text_width(&s.name, TEXT, false);
+            if x > MARGIN && x + entry > self.width - MARGIN {
+                (x, y) = (MARGIN, y + TEXT * 1.7);
+            }
+            let centre = (x + 10.0, y - TEXT * 0.35);
+            if s.steps.is_some() {
+                let points = vec![(x, centre.1), (x + 20.0, centre.1)];
+                self.shapes.push(Shape::Line { points, width: 1.75, color: s.color });
+            }
+            s.mark.draw(&mut self.shapes, centre, s.color);
+            self.text(&s.name, (x + 26.0, y), TEXT, false, theme::INK);
+            x += entry + 18.0;
+        }
+        y + TEXT * 0.4
+    }
+
+    /// Draws wrapped text and returns its lower edge.
+    fn paragraph(&mut self, text: &str, size: f64, color: Color, left: f64, top: f64) -> f64 {
+        let mut y = top;
+        for line in theme::wrap(text, size, self.width - left - MARGIN) {
+            y += size * LINE;
+            self.text(&line, (left, y - size * 0.4), size, false, color);
+        }
+        y
+    }
+
+    /// Draws the label of the x axis and the caption, and returns the lower edge of the plot itself.
+    fn foot(&mut self, chart: &Chart, height: f64, dress: Dress) -> f64 {
+        let caption: &[String] = if dress == Dress::Full { &chart.caption } else { &[] };
+        let lines =
+            |text: &str, size: f64| theme::wrap(text, size, self.width - 2.0 * MARGIN).len() as f64 * size * LINE;
+        let caption_height: f64 = caption.iter().map(|c| lines(c, SMALL)).sum();
+        let label_height = lines(&chart.x_label, TEXT);
+        let mut y = height - MARGIN * 0.6 - caption_height;
+        let label_top = y - label_height - if caption.is_empty() { 0.0 } else { 8.0 };
+        for paragraph in caption {
+            y = self.paragraph(paragraph, SMALL, theme::MUTED, MARGIN, y);
+        }
+        let indent = (self.width - MARGIN - theme::text_width(&chart.x_label, TEXT, false)).max(MARGIN);
+        self.paragraph(&chart.x_label, TEXT, theme::INK, indent - 1.0, label_top);
+        label_top - TEXT * LINE - 6.0
+    }
+}
+
+/// The plot itself: left, top, right, bottom, and what its axes show.
+struct Plane {
+    x: Ticks,
+    y: Ticks,
+    sides: [f64; 4],
+}
+
+impl Plane {
+    fn at(&self, p: &Point) -> (f64, f64) {
+        let [left, top, right, bottom] = self.sides;
+        (left + self.x.position(p.x) * (right - left), bottom - self.y.position(p.y) * (bottom - top))
+    }
+
+    fn grid(&self, shapes: &mut Vec<Shape>) {
+        let [left, top, right, bottom] = self.sides;
+        let text = |at, anchor, label: &String| {
+            let text = label.clone();
+            Shape::Text { at, anchor, size: TEXT, bold: false, color: theme::MUTED, text }
+        };
+        for (value, label) in &self.y.marks {
+            let y = bottom - self.y.position(*value) * (bottom - top);
+            shapes.push(Shape::Line { points: vec![(left, y), (right, y)], width: 1.0, color: theme::GRID });
+            shapes.push(text((left - 8.0, y + TEXT * 0.36), Anchor::Right, label));
+        }
+        for (value, label) in &self.x.marks {
+            let x = left + self.x.position(*value) * (right - left);
+            shapes.push(Shape::Line { points: vec![(x, top), (x, bottom)], width: 1.0, color: theme::GRID });
+            shapes.push(text((x, bottom + TEXT * 1.4), Anchor::Middle, label));
+        }
+        shapes.push(Shape::Line { points: vec![(left, bottom), (right, bottom)], width: 1.25, color: theme::MUTED });
+    }
+
+    /// Draws the points, the lines that join them and the labels.
+    fn draw(&self, series: &[Series], shapes: &mut Vec<Shape>) {
+        let (mut specks, mut taken, mut wishes) = (Vec::new(), Vec::new(), Vec::new());
+        for s in series {
+            let at: Vec<(f64, f64)> = s.points.iter().map(|p| self.at(p)).collect();
+            if let Some(steps) = s.steps {
+                let corners = corners(&at, steps);
+                taken.extend(corners.windows(2).map(|w| segment(w[0], w[1])));
+                shapes.push(Shape::Line { points: corners, width: 1.75, color: s.color });
+            }
+            // Marks that would cover each other to the pixel are drawn once.
+            let mut drawn = HashSet::new();
+            for &p in at.iter().filter(|p| drawn.insert((p.0.round() as i64, p.1.round() as i64))) {
+                s.mark.draw(shapes, p, s.color);
+            }
+            if s.mark == Mark::Speck {
+                specks.extend(at);
+                continue;
+            }
+            taken.extend(at.iter().map(|p| Rect::around(*p, s.mark.reach() + 1.0)));
+            wishes.extend(s.points.iter().zip(at).filter_map(|(p, at)| wish(s, p, at)));
+        }
+        self.labels(&wishes, &taken, &specks, shapes);
+    }
+
+    fn labels(&self, wishes: &[(Wish, String, Color)], taken: &[Rect], specks: &[(f64, f64)], shapes: &mut Vec<Shape>) {
+        let [left, top, right, bottom] = self.sides;
+        let area = Rect { sides: [left + 2.0, top - 6.0, right + MARGIN * 0.8, bottom - 2.0] };
+        let only: Vec<Wish> = wishes.iter().map(|(w, ..)| w.clone()).collect();
+        for ((wish, text, color), place) in wishes.iter().zip(label::place(&only, taken, specks, area)) {
+            let Some(rect) = place else { continue };
+            let end = rect.nearest(wish.at);
+            let far = (end.0 - wish.at.0).hypot(end.1 - wish.at.1);
+            if far > wish.gap + 6.0 {
+                let start = towards(wish.at, end, wish.gap / far);
+                shapes.push(Shape::Line { points: vec![start, end], width: 0.75, color: *color });
+            }
+            let [x, y, ..] = rect.sides;
+            let (size, bold) = (font_size(wish.needed), wish.needed);
+            let at = (x, y + size * 0.95);
+            shapes.push(Shape::Text { at, anchor: Anchor::Left, size, bold, color: theme::INK, text: text.clone() });
+        }
+    }
+}
+
+/// A label's wish for a place, its text, and the colour of the line to its point.
+fn wish(series: &Series, point: &Point, at: (f64, f64)) -> Option<(Wish, String, Color)> {
+    let text = shortened(point.label.as_ref()?, LONGEST);
+    let needed = series.mark != Mark::Dot;
+    let size = font_size(needed);
+    let size = (theme::text_width(&text, size, needed), size * 1.2);
+    Some((Wish { at, size, gap: series.mark.reach() + 4.0, needed }, text, series.color))
+}
+
+fn font_size(needed: bool) -> f64 {
+    if needed { 12.0 } else { 10.5 }
+}
+
+/// The points with the corners of the steps between them.
+fn corners(at: &[(f64, f64)], steps: Steps) -> Vec<(f64, f64)> {
+    let mut out: Vec<(f64, f64)> = at.first().copied().into_iter().collect();
+    for pair in at.windows(2) {
+        out.push(match steps {
+            Steps::AcrossFirst => (pair[1].0, pair[0].1),
+            Steps::DownFirst => (pair[0].0, pair[1].1),
+        });
+        out.push(pair[1]);
+    }
+    out
+}
+
+/// The thin rectangle that a level or upright line covers.
+fn segment(a: (f64, f64), b: (f64, f64)) -> Rect {
+    Rect { sides: [a.0.min(b.0) - 1.5, a.1.min(b.1) - 1.5, a.0.max(b.0) + 1.5, a.1.max(b.1) + 1.5] }
+}
+
+fn towards(from: (f64, f64), to: (f64, f64), part: f64) -> (f64, f64) {
+    (from.0 + (to.0 - from.0) * part, from.1 + (to.1 - from.1) * part)
+}
+
+/// At most `longest` characters, without control characters, which SVG forbids.
+fn shortened(text: &str, longest: usize) -> String {
+    let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    match text.chars().count() {
+        n if n <= longest => text.chars().map(clean).collect(),
+        _ => text.chars().take(longest.saturating_sub(1)).map(clean).chain(['…']).collect(),
+    }
+}

@@ -1,0 +1,159 @@
+//! Greedy placement of labels: each takes the cheapest free place around its point, the important ones first.
+
+/// A rectangle in px, y downwards.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rect {
+    /// Left, top, right, bottom.
+    pub sides: [f64; 4],
+}
+
+impl Rect {
+    /// The square of half-side `reach` around a point.
+    pub fn around((x, y): (f64, f64), reach: f64) -> Rect {
+        Rect { sides: [x - reach, y - reach, x + reach, y + reach] }
+    }
+
+    /// Whether the two share an area.
+    pub fn meets(&self, other: &Rect) -> bool {
+        let ([a, b, c, d], [e, f, g, h]) = (self.sides, other.sides);
+        a < g && e < c && b < h && f < d
+    }
+
+    fn holds(&self, other: &Rect) -> bool {
+        let ([a, b, c, d], [e, f, g, h]) = (self.sides, other.sides);
+        a <= e && b <= f && g <= c && h <= d
+    }
+
+    fn has(&self, (x, y): (f64, f64)) -> bool {
+        self.holds(&Rect { sides: [x, y, x, y] })
+    }
+
+    fn grown(&self, by: f64) -> Rect {
+        let [a, b, c, d] = self.sides;
+        Rect { sides: [a - by, b - by, c + by, d + by] }
+    }
+
+    /// The point of the rectangle that is nearest to `(x, y)`.
+    pub fn nearest(&self, (x, y): (f64, f64)) -> (f64, f64) {
+        let [a, b, c, d] = self.sides;
+        (x.clamp(a, c), y.clamp(b, d))
+    }
+}
+
+/// A label that wants a place.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The point it belongs to.
+    pub at: (f64, f64),
+    /// Width and height of its text.
+    pub size: (f64, f64),
+    /// Distance from the point's centre to where the text may begin.
+    pub gap: f64,
+    /// Whether it has to be shown, if need be farther away with a line to its point.
+    pub needed: bool,
+}
+
+/// Places labels inside `area`, none over another nor over `taken`, and best over none of the points in `avoid`.
+///
+/// Needed labels go first. A label without a free place gets `None`; needed ones look up to 150 px away.
+pub fn place(wishes: &[Wish], taken: &[Rect], avoid: &[(f64, f64)], area: Rect) -> Vec<Option<Rect>> {
+    let mut taken = taken.to_vec();
+    let mut placed = vec![None; wishes.len()];
+    for needed in [true, false] {
+        for (wish, place) in wishes.iter().zip(&mut placed).filter(|(w, _)| w.needed == needed) {
+            *place = best(wish, &taken, avoid, area);
+            taken.extend(place.map(|r: Rect| r.grown(2.0)));
+        }
+    }
+    placed
+}
+
+/// The cheapest free place for one label.
+fn best(wish: &Wish, taken: &[Rect], avoid: &[(f64, f64)], area: Rect) -> Option<Rect> {
+    let distances: &[f64] =
+        if wish.needed { &[0.0, 8.0, 18.0, 30.0, 45.0, 65.0, 90.0, 120.0, 150.0] } else { &[0.0, 3.0] };
+    let mut best: Option<(f64, Rect)> = None;
+    for (ring, extra) in distances.iter().enumerate() {
+        for (preference, direction) in DIRECTIONS.iter().enumerate() {
+            let rect = beside(wish, *direction, wish.gap + extra);
+            if !area.holds(&rect) || taken.iter().any(|t| t.meets(&rect)) {
+                continue;
+            }
+            let hidden = avoid.iter().filter(|p| rect.grown(2.0).has(**p)).count();
+            if hidden > 0 && !wish.needed {
+                continue;
+            }
+            let cost = hidden as f64 + ring as f64 * 1.5 + preference as f64 * 0.1;
+            if best.is_none_or(|(least, _)| cost < least) {
+                best = Some((cost, rect));
+            }
+        }
+    }
+    best.map(|(_, rect)| rect)
+}
+
+/// Directions from the point, the best to read first; y downwards.
+const DIRECTIONS: [(f64, f64); 12] = [
+    (1.0, 0.0),
+    (0.7, -0.7),
+    (0.0, -1.0),
+    (-0.7, -0.7),
+    (0.7, 0.7),
+    (0.0, 1.0),
+    (-1.0, 0.0),
+    (-0.7, 0.7),
+    (0.9, -0.4),
+    (0.9, 0.4),
+    (-0.9, -0.4),
+    (-0.9, 0.4),
+];
+
+/// The label's rectangle when it lies `distance` from its point in a direction.
+fn beside(wish: &Wish, (dx, dy): (f64, f64), distance: f64) -> Rect {
+    let (w, h) = wish.size;
+    let (x, y) = (wish.at.0 + dx * distance, wish.at.1 + dy * distance);
+    // The text's corner, side or middle that faces the point lies on (x, y).
+    let left = x - w * (0.5 - 0.5 * side(dx));
+    let top = y - h * (0.5 - 0.5 * side(dy));
+    Rect { sides: [left, top, left + w, top + h] }
+}
+
+/// -1, 0 or 1: which side of the point the text lies on; small components count as level.
+fn side(component: f64) -> f64 {
+    if component.abs() < 0.3 { 0.0 } else { component.signum() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_never_meet_and_stay_inside() {
+        let area = Rect { sides: [0.0, 0.0, 400.0, 300.0] };
+        // A tight heap: more labels than fit beside their points.
+        let wishes: Vec<Wish> = (0..12)
+            .map(|i| Wish {
+                at: (200.0 + f64::from(i % 4) * 9.0, 150.0 + f64::from(i / 4) * 9.0),
+                size: (80.0, 14.0),
+                gap: 8.0,
+                needed: i % 2 == 0,
+            })
+            .collect();
+        let marks: Vec<Rect> = wishes.iter().map(|w| Rect::around(w.at, 5.0)).collect();
+        let placed = place(&wishes, &marks, &[], area);
+        assert!(wishes.iter().zip(&placed).all(|(w, p)| !w.needed || p.is_some()), "{placed:?}");
+        let found: Vec<Rect> = placed.into_iter().flatten().collect();
+        for (i, a) in found.iter().enumerate() {
+            assert!(area.holds(a));
+            assert!(!marks.iter().any(|m| m.meets(a)));
+            assert!(!found[i + 1..].iter().any(|b| b.meets(a)), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_lone_label_stands_to_the_right() {
+        let wish = Wish { at: (50.0, 50.0), size: (30.0, 10.0), gap: 6.0, needed: false };
+        let placed = place(&[wish], &[], &[], Rect { sides: [0.0, 0.0, 100.0, 100.0] });
+        assert_eq!(placed, [Some(Rect { sides: [56.0, 45.0, 86.0, 55.0] })]);
+    }
+}

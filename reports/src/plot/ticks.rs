@@ -1,0 +1,72 @@
+//! Ranges and ticks of an axis: steps of 1, 2 or 5 times a power of ten, labelled with as many decimals as they need.
+
+/// Values of an axis, from end to end, with its ticks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ticks {
+    /// Smallest and largest value shown.
+    pub range: (f64, f64),
+    /// Value and label of each tick, ascending.
+    pub marks: Vec<(f64, String)>,
+}
+
+impl Ticks {
+    /// An axis that shows all of `values` (finite) with some room, with about `wanted` ticks.
+    pub fn around(values: impl Iterator<Item = f64>, wanted: usize) -> Ticks {
+        let (lo, hi) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), v| (lo.min(v), hi.max(v)));
+        let (lo, hi) = if lo <= hi { (lo, hi) } else { (0.0, 1.0) };
+        // One value alone, or values equal but for rounding, stand in the middle of a range of their own size.
+        let span = if hi - lo > lo.abs().max(hi.abs()) * 1e-9 { hi - lo } else { (hi.abs() * 0.2).max(1e-3) };
+        let room = if hi - lo == span { span * 0.07 } else { span * 0.5 };
+        let range = (if lo >= 0.0 { (lo - room).max(0.0) } else { lo - room }, hi + room);
+        let step = step((range.1 - range.0) / wanted.max(1) as f64);
+        let decimals = (-step.log10().floor()).max(0.0) as usize;
+        let (first, last) = ((range.0 / step).ceil() as i64, (range.1 / step).floor() as i64);
+        let marks = (first..=last).map(|i| i as f64 * step).map(|v| (v, format!("{v:.decimals$}"))).collect();
+        Ticks { range, marks }
+    }
+
+    /// Where `value` stands between the ends: 0 at the first, 1 at the last.
+    pub fn position(&self, value: f64) -> f64 {
+        (value - self.range.0) / (self.range.1 - self.range.0)
+    }
+}
+
+/// The smallest of 1, 2, 5 times a power of ten that is not less than `least`.
+fn step(least: f64) -> f64 {
+    let power = 10f64.powf(least.log10().floor());
+    [1.0, 2.0, 5.0].into_iter().map(|m| m * power).find(|s| *s >= least * (1.0 - 1e-9)).unwrap_or(10.0 * power)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(values: &[f64], wanted: usize) -> Vec<String> {
+        Ticks::around(values.iter().copied(), wanted).marks.into_iter().map(|(_, l)| l).collect()
+    }
+
+    #[test]
+    fn steps_are_round_and_labels_short() {
+        assert_eq!(labels(&[5.2, 11.8], 6), ["6", "8", "10", "12"]);
+        assert_eq!(labels(&[0.91, 1.34], 6), ["0.9", "1.0", "1.1", "1.2", "1.3"]);
+        assert_eq!(labels(&[0.0, 100.0], 5), ["0", "50", "100"]);
+    }
+
+    #[test]
+    fn one_value_and_no_value_have_an_axis() {
+        for values in [&[7.0][..], &[0.0], &[-3.0, -3.0], &[]] {
+            let t = Ticks::around(values.iter().copied(), 5);
+            assert!(t.range.0 < t.range.1 && t.marks.len() >= 2, "{t:?}");
+            assert!(values.iter().all(|v| (0.0..=1.0).contains(&t.position(*v))), "{t:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_ticks_have_the_same_label() {
+        for scale in [1e-4, 0.03, 1.0, 7.7, 1234.0, 8e6] {
+            let found = labels(&[0.31 * scale, 0.33 * scale, 1.9 * scale], 7);
+            let unique: std::collections::BTreeSet<_> = found.iter().collect();
+            assert_eq!(unique.len(), found.len(), "{found:?}");
+        }
+    }
+}

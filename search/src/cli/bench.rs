@@ -1,0 +1,81 @@
+//! `mobilenas bench WHAT`: this program's own speed, for anyone to repeat.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow};
+use mobilenas_bench::{Clock, Host, Wall};
+use mobilenas_space::{Coster, Space};
+use rayon::prelude::*;
+
+use crate::config;
+use crate::seed::{Purpose, rng};
+
+/// Arguments of `bench`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Sampling genomes, lowering them and counting params and MACs: candidates per second
+    Space(SpaceArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct SpaceArgs {
+    /// A config whose space is used
+    config: PathBuf,
+    /// Candidates to count
+    #[arg(long, default_value_t = 1_000_000)]
+    candidates: u64,
+    /// Threads [default: all cores]
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs a benchmark.
+///
+/// # Errors
+/// When the config is wrong.
+pub fn run(args: &Args) -> Result<i32> {
+    let What::Space(args) = &args.what;
+    let loaded = config::load(&args.config)?;
+    let space = crate::prepare::space(&loaded, 10)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).build()?;
+    let clock = Wall::new();
+    let begin = clock.now();
+    let sum = pool.install(|| count(&space, args.candidates, loaded.config.seed));
+    let seconds = (clock.now() - begin).as_secs_f64();
+    let sum = sum.map_err(|e| anyhow!(e))?;
+    let rate = args.candidates as f64 / seconds;
+    let threads = pool.current_num_threads();
+    if args.json {
+        let out = serde_json::json!({
+            "bench": "space", "config": args.config, "candidates": args.candidates, "threads": threads,
+            "seconds": seconds, "candidates_per_second": rate, "sum_of_params": sum.params, "sum_of_macs": sum.macs,
+            "host": Host::read(),
+        });
+        println!("{out}");
+    } else {
+        println!("{rate:.0} candidates per second on {threads} threads ({} in {seconds:.2} s)", args.candidates);
+    }
+    Ok(0)
+}
+
+/// Costs of random genomes, each lowered to blocks and counted; summed, so that none can be left out.
+fn count(space: &Space, n: u64, seed: u64) -> Result<mobilenas_space::Cost, mobilenas_space::ir::ShapeError> {
+    const SHARE: u64 = 10_000;
+    (0..n.div_ceil(SHARE))
+        .into_par_iter()
+        .map_init(Coster::new, |coster, share| {
+            let mut rng = rng(seed, Purpose::Ask, share, 1);
+            let own = SHARE.min(n - share * SHARE);
+            (0..own).map(|_| space.cost(&space.sample(&mut rng), coster)).sum()
+        })
+        .reduce(|| Ok(mobilenas_space::Cost::default()), |a, b| Ok(a? + b?))
+}

@@ -1,0 +1,55 @@
+//! The command line: one file per verb.
+
+mod bench;
+mod check;
+mod completions;
+mod schema;
+mod search;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Finds and measures vision backbones for phones.
+#[derive(Debug, Parser)]
+#[command(name = "mobilenas", version, about, max_term_width = 100)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Train a supernet, search it, measure the finds, retrain the winners, write the report
+    Search(search::Args),
+    /// Check a config: its mistakes, or the size of its space and an estimate of the time
+    Check(check::Args),
+    /// Repeat a measurement of this program's own speed
+    Bench(bench::Args),
+    /// Print the JSON schema of the configs
+    Schema,
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+}
+
+/// Runs the verb; gives the exit code.
+///
+/// # Errors
+/// What went wrong, for one message; see [`exit_code`].
+pub fn run(args: Args) -> Result<i32> {
+    match args.verb {
+        Verb::Search(a) => search::run(&a),
+        Verb::Check(a) => check::run(&a),
+        Verb::Bench(a) => bench::run(&a),
+        Verb::Schema => schema::run(),
+        Verb::Completions(a) => completions::run(&a),
+    }
+}
+
+/// Exit code of an error: 2 for what the user has to mend, 1 for a run that failed.
+pub fn exit_code(error: &anyhow::Error) -> i32 {
+    if let Some(e) = error.downcast_ref::<crate::run::RunError>() {
+        return e.exit_code();
+    }
+    let input = error.is::<crate::prepare::PrepareError>() || error.is::<crate::config::ConfigError>();
+    if input { 2 } else { 1 }
+}

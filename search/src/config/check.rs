@@ -1,0 +1,221 @@
+//! A YAML tree against the JSON schema of the config's types: every mistake, in words a user can act on.
+//!
+//! Only the keywords that the types here give rise to are known; [`tests`] checks that there are no others.
+
+use serde_json::{Map, Value as Json};
+
+use super::problems::{Problems, nearest};
+use super::yaml::{Node, Value};
+
+/// Checks a tree and turns it into JSON that the types deserialize from; mistakes are added to `problems`.
+pub struct Checker<'a> {
+    /// The whole schema.
+    pub schema: &'a Json,
+    /// The whole tree.
+    pub root: &'a Node,
+    /// Where mistakes go.
+    pub problems: &'a mut Problems,
+}
+
+/// A schema without its reference, and whether `null` is allowed.
+fn resolve<'a>(root: &'a Json, schema: &'a Json) -> (&'a Json, bool) {
+    if let Some(target) = schema["$ref"].as_str() {
+        let name = target.rsplit('/').next().unwrap_or_default();
+        return resolve(root, &root["$defs"][name]);
+    }
+    if let Some(options) = schema["anyOf"].as_array() {
+        let null = options.iter().any(|o| o["type"] == "null");
+        if let Some(other) = options.iter().find(|o| o["type"] != "null") {
+            let (inner, also) = resolve(root, other);
+            return (inner, null || also);
+        }
+    }
+    let null = schema["type"].as_array().is_some_and(|t| t.iter().any(|t| t == "null"));
+    (schema, null)
+}
+
+fn type_of(schema: &Json) -> &str {
+    match &schema["type"] {
+        Json::String(s) => s,
+        Json::Array(all) => all.iter().filter_map(Json::as_str).find(|t| *t != "null").unwrap_or_default(),
+        _ => "",
+    }
+}
+
+/// What a schema wants, in words.
+fn wanted(schema: &Json) -> String {
+    if let Some(options) = schema["enum"].as_array() {
+        let names: Vec<&str> = options.iter().filter_map(Json::as_str).collect();
+        return format!("one of {}", names.join(", "));
+    }
+    let noun = match type_of(schema) {
+        "integer" => "a whole number",
+        "number" => "a number",
+        "string" => "text",
+        "boolean" => "true or false",
+        "array" => "a list",
+        _ => "a map",
+    };
+    let bound = |key: &str| schema[key].as_f64();
+    let range = match (bound("minimum"), bound("exclusiveMinimum"), bound("maximum")) {
+        (Some(a), _, Some(b)) if b < 1e15 => format!(" of {a} to {b}"),
+        (_, Some(a), Some(b)) => format!(" above {a}, at most {b}"),
+        (Some(a), ..) => format!(" of at least {a}"),
+        (_, Some(a), _) => format!(" above {a}"),
+        (None, None, Some(b)) if b < 1e15 => format!(" of at most {b}"),
+        _ => String::new(),
+    };
+    format!("{noun}{range}")
+}
+
+impl Checker<'_> {
+    /// Checks the whole tree.
+    pub fn run(mut self) -> Json {
+        let (schema, root) = (self.schema, self.root);
+        self.node(root, schema, &mut Vec::new())
+    }
+
+    fn wrong(&mut self, node: &Node, schema: &Json, path: &[String]) -> Json {
+        let mut message = format!("found {node}, expected {}", wanted(schema));
+        if let (Value::Str(s), Some(options)) = (&node.value, schema["enum"].as_array()) {
+            if let Some(near) = nearest(s, options.iter().filter_map(Json::as_str)) {
+                message.push_str(&format!("; did you mean {near}?"));
+            }
+        }
+        self.problems.add(self.root, path, message);
+        Json::Null
+    }
+
+    fn node(&mut self, node: &Node, schema: &Json, path: &mut Vec<String>) -> Json {
+        let (schema, null) = resolve(self.schema, schema);
+        match (&node.value, type_of(schema)) {
+            (Value::Null, _) if null => Json::Null,
+            // A map all of whose keys have defaults may be left empty.
+            (Value::Null, "object") => self.map(node, &[], schema, path),
+            (Value::Map(pairs), "object") => self.map(node, pairs, schema, path),
+            (Value::Seq(items), "array") => self.list(node, items, schema, path),
+            (Value::Bool(b), "boolean") => Json::Bool(*b),
+            (Value::Int(i), "integer") => self.number(node, *i as f64, (*i).into(), schema, path),
+            // 1e6 is a whole number, however it is written.
+            (Value::Float(x), "integer") if x.fract() == 0.0 && x.abs() < 9e15 => {
+                self.number(node, *x, (*x as i64).into(), schema, path)
+            }
+            (Value::Int(i), "number") => self.number(node, *i as f64, (*i as f64).into(), schema, path),
+            (Value::Float(x), "number") if x.is_finite() => self.number(node, *x, (*x).into(), schema, path),
+            (Value::Str(s), "string") => match schema["enum"].as_array() {
+                Some(options) if !options.iter().any(|o| o == s.as_str()) => self.wrong(node, schema, path),
+                _ => Json::String(s.clone()),
+            },
+            _ => self.wrong(node, schema, path),
+        }
+    }
+
+    fn number(&mut self, node: &Node, x: f64, as_json: Json, schema: &Json, path: &[String]) -> Json {
+        let outside = schema["minimum"].as_f64().is_some_and(|m| x < m)
+            || schema["exclusiveMinimum"].as_f64().is_some_and(|m| x <= m)
+            || schema["maximum"].as_f64().is_some_and(|m| x > m);
+        if outside { self.wrong(node, schema, path) } else { as_json }
+    }
+
+    fn list(&mut self, node: &Node, items: &[Node], schema: &Json, path: &mut Vec<String>) -> Json {
+        let fewest = schema["minItems"].as_u64().unwrap_or(0);
+        if (items.len() as u64) < fewest {
+            self.problems.add(self.root, path, format!("found {node}, expected a list of at least {fewest}"));
+        }
+        let mut out = Vec::with_capacity(items.len());
+        for (i, item) in items.iter().enumerate() {
+            path.push(i.to_string());
+            out.push(self.node(item, &schema["items"], path));
+            path.pop();
+        }
+        Json::Array(out)
+    }
+
+    fn map(&mut self, node: &Node, pairs: &[(super::yaml::Key, Node)], schema: &Json, path: &mut Vec<String>) -> Json {
+        let empty = Map::new();
+        let known = schema["properties"].as_object().unwrap_or(&empty);
+        let rest = &schema["additionalProperties"];
+        let mut out = Map::new();
+        for (i, (key, value)) in pairs.iter().enumerate() {
+            path.push(key.name.clone());
+            if let Some((first, _)) = pairs[..i].iter().find(|(k, _)| k.name == key.name) {
+                let message = format!("occurs twice, first on line {}", first.line);
+                self.problems.all.push(super::Problem { line: key.line, path: path.clone(), message });
+            }
+            match known.get(&key.name) {
+                Some(schema) => {
+                    let json = self.node(value, schema, path);
+                    out.insert(key.name.clone(), json);
+                }
+                None if rest.is_object() => {
+                    let json = self.node(value, rest, path);
+                    out.insert(key.name.clone(), json);
+                }
+                None => self.unknown(key, known, path),
+            }
+            path.pop();
+        }
+        for name in schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str) {
+            if !out.contains_key(name) {
+                let (inner, _) = resolve(self.schema, &known[name]);
+                let message = format!("missing key {name}, expected {}", wanted(inner));
+                self.problems.all.push(super::Problem { line: node.line, path: path.clone(), message });
+            }
+        }
+        Json::Object(out)
+    }
+
+    fn unknown(&mut self, key: &super::yaml::Key, known: &Map<String, Json>, path: &[String]) {
+        let names: Vec<&str> = known.keys().map(String::as_str).collect();
+        let hint =
+            nearest(&key.name, names.iter().copied()).map(|n| format!(", did you mean {n}?")).unwrap_or_default();
+        let message = format!("unknown key{hint} (keys here: {})", names.join(", "));
+        self.problems.all.push(super::Problem { line: key.line, path: path.to_vec(), message });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_uses_no_keyword_that_the_checker_does_not_know() {
+        const KNOWN: &[&str] = &[
+            "$schema",
+            "$id",
+            "$defs",
+            "$ref",
+            "title",
+            "description",
+            "type",
+            "properties",
+            "required",
+            "default",
+            "additionalProperties",
+            "anyOf",
+            "enum",
+            "items",
+            "minItems",
+            "minimum",
+            "maximum",
+            "exclusiveMinimum",
+            "format",
+            "examples",
+        ];
+        fn walk(schema: &Json, at: &str) {
+            let Some(map) = schema.as_object() else { return };
+            for (key, value) in map {
+                assert!(KNOWN.contains(&key.as_str()), "{at}: {key}");
+                match key.as_str() {
+                    "properties" | "$defs" => {
+                        value.as_object().unwrap().iter().for_each(|(k, v)| walk(v, &format!("{at}.{k}")));
+                    }
+                    "anyOf" => value.as_array().unwrap().iter().for_each(|v| walk(v, at)),
+                    "items" | "additionalProperties" => walk(value, at),
+                    _ => {}
+                }
+            }
+        }
+        walk(&super::super::schema(), "");
+    }
+}

@@ -1,0 +1,493 @@
+//! What a config says.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A search: a space, data, and how to train, search, score and measure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Name of the run; the file's name without its ending if left out.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Every random choice derives from it.
+    #[serde(default = "defaults::seed")]
+    pub seed: u64,
+    /// Threads that training and scoring use.
+    #[serde(default = "defaults::threads")]
+    #[schemars(range(min = 1, max = 256))]
+    pub threads: u32,
+    /// Which networks.
+    pub space: Space,
+    /// Which images.
+    #[serde(default)]
+    pub data: Data,
+    /// How the supernet is trained.
+    #[serde(default)]
+    pub supernet: Supernet,
+    /// How candidates are found.
+    pub search: Search,
+    /// How candidates are scored.
+    #[serde(default)]
+    pub scoring: Scoring,
+    /// How latency is measured.
+    #[serde(default)]
+    pub latency: Latency,
+    /// How winners are trained from scratch.
+    #[serde(default)]
+    pub retrain: Retrain,
+    /// Constants of the mobile efficiency score.
+    #[serde(default)]
+    pub mes: Mes,
+    /// Seconds between two checkpoints of a training.
+    #[serde(default = "defaults::checkpoint_seconds")]
+    #[schemars(range(min = 0, max = 86400))]
+    pub checkpoint_seconds: f64,
+}
+
+/// A family of networks and what may vary.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Space {
+    /// Name of the family.
+    pub family: String,
+    /// How the published widths are scaled.
+    #[serde(default)]
+    pub scale: Scale,
+    /// Knob to choices; a knob left out has the choices of the family's published space, scaled.
+    #[serde(default)]
+    pub knobs: BTreeMap<String, Vec<i64>>,
+}
+
+/// Scaling of published widths.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scale {
+    /// Factor on every width.
+    #[schemars(range(min = 0.01, max = 16))]
+    pub width: f64,
+    /// Scaled widths are rounded to multiples of it.
+    #[schemars(range(min = 1, max = 64))]
+    pub divisor: u32,
+}
+
+impl Default for Scale {
+    fn default() -> Scale {
+        Scale { width: 1.0, divisor: 8 }
+    }
+}
+
+/// A data set that can be named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataName {
+    #[allow(missing_docs)]
+    FashionMnist,
+}
+
+/// Images and their splits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Data {
+    /// The data set.
+    pub name: DataName,
+    /// Its folder; if left out, the folder of its name in the one that the environment variable MOBILENAS_DATA names.
+    pub dir: Option<PathBuf>,
+    /// Images carved out of the training set that candidates are scored on.
+    #[schemars(range(min = 1, max = 10000000))]
+    pub search_val: usize,
+    /// Train on at most so many of the others.
+    #[schemars(range(min = 1, max = 10000000))]
+    pub train_limit: Option<usize>,
+    /// Score winners on at most so many test images.
+    #[schemars(range(min = 1, max = 10000000))]
+    pub test_limit: Option<usize>,
+    /// Mirror half of the training images.
+    pub flip: bool,
+    /// Move training images by up to so many pixels.
+    #[schemars(range(min = 0, max = 64))]
+    pub shift: u32,
+}
+
+impl Default for Data {
+    fn default() -> Data {
+        Data {
+            name: DataName::FashionMnist,
+            dir: None,
+            search_val: 5000,
+            train_limit: None,
+            test_limit: None,
+            flip: true,
+            shift: 2,
+        }
+    }
+}
+
+/// Training of the supernet by the sandwich rule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Supernet {
+    /// Epochs; may be a fraction.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 100000))]
+    pub epochs: f64,
+    /// Images in a step.
+    #[schemars(range(min = 2, max = 65536))]
+    pub batch: usize,
+    /// Peak learning rate of AdamW.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 10))]
+    pub lr: f64,
+    /// Learning rate at the end of the cosine.
+    #[schemars(range(min = 0, max = 10))]
+    pub min_lr: f64,
+    /// Weight decay; none on norms and biases.
+    #[schemars(range(min = 0, max = 10))]
+    pub weight_decay: f64,
+    /// Epochs of linear warm-up.
+    #[schemars(range(min = 0, max = 100000))]
+    pub warmup: f64,
+    /// Largest norm of the gradient.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 1000000))]
+    pub clip: f64,
+    /// Label smoothing.
+    #[schemars(range(min = 0, max = 0.9))]
+    pub label_smoothing: f64,
+    /// Random subnets in a step, beside the largest and the smallest.
+    #[schemars(range(min = 0, max = 16))]
+    pub random_subnets: u32,
+    /// Whether the other subnets learn from the largest one's predictions.
+    pub distill: bool,
+}
+
+impl Default for Supernet {
+    fn default() -> Supernet {
+        Supernet {
+            epochs: 10.0,
+            batch: 128,
+            lr: 2e-3,
+            min_lr: 0.0,
+            weight_decay: 0.01,
+            warmup: 0.5,
+            clip: 1.0,
+            label_smoothing: 0.1,
+            random_subnets: 2,
+            distill: true,
+        }
+    }
+}
+
+/// How candidates are found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    /// One strategy with its settings.
+    pub strategy: Strategy,
+    /// Candidates to score.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub trials: u64,
+    /// Candidates asked for at once.
+    #[serde(default = "defaults::one")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub batch: u64,
+    /// Upper bounds that no candidate may pass.
+    #[serde(default)]
+    pub bounds: Bounds,
+    /// What is better. Measured latency differs from run to run, and so does a search that is guided by it.
+    #[serde(default = "defaults::objectives")]
+    #[schemars(length(min = 1))]
+    pub objectives: Vec<Objective>,
+}
+
+/// Exactly one of the strategies.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Strategy {
+    /// Every genome as likely as every other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub random: Option<Random>,
+    /// Ageing evolution (Real et al., 2019).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regularized_evolution: Option<RegularizedEvolution>,
+}
+
+/// Random search has no settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Random {}
+
+/// Settings of ageing evolution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegularizedEvolution {
+    /// Genomes alive.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub population: usize,
+    /// Genomes a parent is chosen among.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub sample: usize,
+    /// Probability that a further knob mutates.
+    #[schemars(range(min = 0, max = 1))]
+    pub mutation: f64,
+}
+
+impl Default for RegularizedEvolution {
+    fn default() -> RegularizedEvolution {
+        RegularizedEvolution { population: 16, sample: 4, mutation: 0.1 }
+    }
+}
+
+/// Upper bounds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bounds {
+    /// Learnable parameters.
+    #[schemars(range(min = 1))]
+    pub params: Option<u64>,
+    /// Multiply-accumulates for one image.
+    #[schemars(range(min = 1))]
+    pub macs: Option<u64>,
+    /// Median latency in ms on this host.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub latency_ms: Option<f64>,
+}
+
+/// Which way is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    #[allow(missing_docs)]
+    Maximize,
+    #[allow(missing_docs)]
+    Minimize,
+}
+
+/// A metric and which way it is better.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Objective {
+    /// Name of the metric.
+    pub metric: String,
+    /// Which way is better.
+    pub goal: Goal,
+}
+
+/// How candidates are scored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scoring {
+    /// Images of the search-validation split; all of them if left out.
+    #[schemars(range(min = 1, max = 10000000))]
+    pub images: Option<usize>,
+    /// Training images that recalibrate a subnet's batch norms: a fixed list.
+    #[schemars(range(min = 2, max = 10000000))]
+    pub recalibrate: usize,
+    /// Images in a batch.
+    #[schemars(range(min = 1, max = 65536))]
+    pub batch: usize,
+}
+
+impl Default for Scoring {
+    fn default() -> Scoring {
+        Scoring { images: None, recalibrate: 2048, batch: 500 }
+    }
+}
+
+/// How latency is measured: frozen networks on this host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Latency {
+    /// Threads.
+    #[schemars(range(min = 1, max = 256))]
+    pub threads: usize,
+    /// Images in a batch.
+    #[schemars(range(min = 1, max = 65536))]
+    pub batch: usize,
+    /// Milliseconds of warm-up.
+    #[schemars(range(min = 0, max = 600000))]
+    pub warmup_ms: u64,
+    /// At least so many samples.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub min_samples: usize,
+    /// At most so many samples.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub max_samples: usize,
+    /// No further sample after so many milliseconds.
+    #[schemars(range(min = 1, max = 600000))]
+    pub max_ms: u64,
+}
+
+impl Default for Latency {
+    fn default() -> Latency {
+        Latency { threads: 1, batch: 1, warmup_ms: 50, min_samples: 30, max_samples: 200, max_ms: 400 }
+    }
+}
+
+/// How winners are trained from scratch: one budget for all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retrain {
+    /// How many members of the front, best in the first objective first.
+    #[schemars(range(min = 0, max = 1000))]
+    pub best: usize,
+    /// Epochs; may be a fraction.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 100000))]
+    pub epochs: f64,
+    /// Images in a step.
+    #[schemars(range(min = 2, max = 65536))]
+    pub batch: usize,
+    /// Peak learning rate of AdamW.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 10))]
+    pub lr: f64,
+    /// Learning rate at the end of the cosine.
+    #[schemars(range(min = 0, max = 10))]
+    pub min_lr: f64,
+    /// Weight decay; none on norms and biases.
+    #[schemars(range(min = 0, max = 10))]
+    pub weight_decay: f64,
+    /// Epochs of linear warm-up.
+    #[schemars(range(min = 0, max = 100000))]
+    pub warmup: f64,
+    /// Largest norm of the gradient.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 1000000))]
+    pub clip: f64,
+    /// Label smoothing.
+    #[schemars(range(min = 0, max = 0.9))]
+    pub label_smoothing: f64,
+}
+
+impl Default for Retrain {
+    fn default() -> Retrain {
+        Retrain {
+            best: 3,
+            epochs: 10.0,
+            batch: 128,
+            lr: 2e-3,
+            min_lr: 0.0,
+            weight_decay: 0.01,
+            warmup: 0.5,
+            clip: 1.0,
+            label_smoothing: 0.1,
+        }
+    }
+}
+
+/// Constants of the mobile efficiency score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mes {
+    /// Score of a network at both units.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub score: f64,
+    /// Unit of the parameter count.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub unit_params: f64,
+    /// Weight of the parameter count.
+    #[schemars(range(min = 0, max = 10))]
+    pub alpha_params: f64,
+    /// Weight of the latency.
+    #[schemars(range(min = 0, max = 10))]
+    pub alpha_latency: f64,
+    /// MobileNetV2's latency in units; its latency here is divided by it to get the unit.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub reference_units: f64,
+}
+
+impl Default for Mes {
+    fn default() -> Mes {
+        let m = mobilenas_reports::record::Mes::default();
+        Mes {
+            score: m.score,
+            unit_params: m.unit_params,
+            alpha_params: m.alpha_params,
+            alpha_latency: m.alpha_latency,
+            reference_units: m.reference_units,
+        }
+    }
+}
+
+mod defaults {
+    use super::{Goal, Objective};
+
+    pub(super) fn seed() -> u64 {
+        1
+    }
+
+    pub(super) fn threads() -> u32 {
+        2
+    }
+
+    pub(super) fn checkpoint_seconds() -> f64 {
+        20.0
+    }
+
+    pub(super) fn one() -> u64 {
+        1
+    }
+
+    pub(super) fn objectives() -> Vec<Objective> {
+        let of = |metric: &str, goal| Objective { metric: metric.to_string(), goal };
+        vec![of("top1", Goal::Maximize), of("macs", Goal::Minimize)]
+    }
+}
+
+fn at(path: &str) -> Vec<String> {
+    path.split('.').map(str::to_string).collect()
+}
+
+impl Config {
+    /// The name of the run.
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or("run")
+    }
+
+    /// What the types alone cannot say: mistakes between values, each with its path.
+    pub fn mistakes(&self) -> Vec<(Vec<String>, String)> {
+        let mut all = Vec::new();
+        let set = [
+            ("random", self.search.strategy.random.is_some()),
+            ("regularized_evolution", self.search.strategy.regularized_evolution.is_some()),
+        ];
+        let named = set.iter().filter(|(_, is)| *is).count();
+        if named != 1 {
+            let names: Vec<&str> = set.iter().map(|(n, _)| *n).collect();
+            all.push((
+                at("search.strategy"),
+                format!("found {named} strategies, expected one of {}", names.join(", ")),
+            ));
+        }
+        for (i, o) in self.search.objectives.iter().enumerate() {
+            let names: Vec<&str> = crate::metric::METRICS.iter().map(|m| m.name()).collect();
+            if !names.contains(&o.metric.as_str()) {
+                let hint = super::nearest(&o.metric, names.iter().copied());
+                let hint = hint.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+                let message = format!("found {:?}, expected one of {}{hint}", o.metric, names.join(", "));
+                all.push((at(&format!("search.objectives.{i}.metric")), message));
+            }
+        }
+        if self.latency.min_samples > self.latency.max_samples {
+            let message = format!(
+                "found {}, expected at most max_samples, {}",
+                self.latency.min_samples, self.latency.max_samples
+            );
+            all.push((at("latency.min_samples"), message));
+        }
+        let pairs = [
+            ("supernet", self.supernet.min_lr, self.supernet.lr, self.supernet.warmup, self.supernet.epochs),
+            ("retrain", self.retrain.min_lr, self.retrain.lr, self.retrain.warmup, self.retrain.epochs),
+        ];
+        for (section, min_lr, lr, warmup, epochs) in pairs {
+            if min_lr > lr {
+                all.push((at(&format!("{section}.min_lr")), format!("found {min_lr}, expected at most lr, {lr}")));
+            }
+            if warmup > epochs {
+                all.push((
+                    at(&format!("{section}.warmup")),
+                    format!("found {warmup}, expected at most epochs, {epochs}"),
+                ));
+            }
+        }
+        all
+    }
+}

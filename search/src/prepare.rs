@@ -1,0 +1,327 @@
+//! Step one of a search: the config becomes a space, bounds that can be met, images, and an estimate of the time.
+
+use std::path::{Path, PathBuf};
+
+use mobilenas_bench::{Clock, Protocol};
+use mobilenas_space::ir::ShapeError;
+use mobilenas_space::{Cost, Coster, Design, Genome, Space};
+use mobilenas_torch::{Names, Net, Owned, Store};
+use tch::{Device, Kind, Tensor};
+
+use crate::bounds::Bounds;
+use crate::config::{self, Config, ConfigError, Loaded, Problems};
+use crate::data::{self, DataError, Labelled, Split, Test};
+use crate::evaluate::Timing;
+use crate::seed::{Purpose, number, rng};
+use crate::train::augment::Augment;
+use crate::train::batches::{Batch, Norm};
+use crate::train::supernet::{Graphs, Sandwich};
+use crate::train::{Plan, TrainError, single};
+
+/// A config, checked through: everything a run needs.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The config.
+    pub config: Config,
+    /// The space.
+    pub space: Space,
+    /// Bounds on cost.
+    pub bounds: Bounds,
+    /// A genome that meets them.
+    pub anchor: Genome,
+    /// Smallest and largest cost over the space.
+    pub range: [Cost; 2],
+    /// The training set.
+    pub train: Labelled,
+    /// The test set.
+    pub test: Labelled,
+    /// What weights are trained on and candidates are scored on.
+    pub split: Split,
+    /// What retrained winners are scored on.
+    pub test_split: Test,
+    /// How pixels are normalised.
+    pub norm: Norm,
+}
+
+/// What keeps a search from beginning: the user's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The config.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// No genome meets the bounds.
+    #[error("{}: no genome found among {size:.3e} that meets search.bounds: the nearest has {missed}; its knobs: {knobs}", file.display())]
+    Infeasible {
+        /// The config.
+        file: PathBuf,
+        /// Genomes in the space.
+        size: f64,
+        /// What the nearest misses.
+        missed: String,
+        /// The nearest.
+        knobs: String,
+    },
+    /// A genome that is no network.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// Too few images.
+    #[error("{}: data.search_val: {found} images are left to train on, expected at least {expected}", file.display())]
+    TooFew {
+        /// The config.
+        file: PathBuf,
+        /// Images left.
+        found: usize,
+        /// Images needed.
+        expected: usize,
+    },
+}
+
+/// Reads and checks a config, and loads its images.
+///
+/// # Errors
+/// What the user has to mend, all mistakes of the config at once.
+pub fn prepare(file: &Path) -> Result<Prepared, PrepareError> {
+    let loaded = config::load(file)?;
+    // The number of classes belongs to the data set; the space is checked before the images are read.
+    let space = space(&loaded, 10)?;
+    let c = &loaded.config;
+    let bounds = Bounds { params: c.search.bounds.params, macs: c.search.bounds.macs };
+    let mut coster = Coster::new();
+    let found = bounds.anchor(&space, &mut coster, &mut rng(c.seed, Purpose::Ask, u64::MAX, 0))?;
+    let anchor = found.map_err(|miss| PrepareError::Infeasible {
+        file: file.to_path_buf(),
+        size: space.size(),
+        missed: bounds.missed(miss.cost).unwrap_or_default(),
+        knobs: knobs_in_words(&space, &miss.genome),
+    })?;
+    let range = [extreme(&space, &mut coster, -1)?, extreme(&space, &mut coster, 1)?];
+    let (train, test) = data::load(&data_folder(c))?;
+    let split = data::split(&train, c.data.search_val, c.data.train_limit, c.seed);
+    let needed = c.supernet.batch.max(c.retrain.batch).min(c.data.train_limit.unwrap_or(usize::MAX)).max(2);
+    if split.train.len() < needed {
+        let found = split.train.len();
+        return Err(PrepareError::TooFew { file: file.to_path_buf(), found, expected: needed });
+    }
+    let norm = Norm::of(&train, &split.train);
+    let test_split = data::test_split(&test, c.data.test_limit);
+    Ok(Prepared { config: loaded.config, space, bounds, anchor, range, train, test, split, test_split, norm })
+}
+
+/// Knobs that have a choice, with a genome's values.
+pub fn knobs_in_words(space: &Space, genome: &Genome) -> String {
+    let values = space.values(genome);
+    let free = space.knobs().iter().filter(|k| k.choices.len() > 1);
+    free.map(|k| format!("{} {}", k.name, values[&k.name])).collect::<Vec<_>>().join(", ")
+}
+
+/// Where the images are.
+fn data_folder(c: &Config) -> PathBuf {
+    let root = || std::env::var_os("MOBILENAS_DATA").map_or_else(|| PathBuf::from("target/data"), PathBuf::from);
+    c.data.dir.clone().unwrap_or_else(|| root().join("fashion-mnist"))
+}
+
+/// The space of a config.
+///
+/// # Errors
+/// Every mistake below `space`, with its line.
+pub fn space(loaded: &Loaded, classes: u32) -> Result<Space, ConfigError> {
+    let s = &loaded.config.space;
+    let design = Design {
+        family: s.family.clone(),
+        width: s.scale.width,
+        divisor: s.scale.divisor,
+        knobs: s.knobs.clone(),
+        classes,
+    };
+    Space::new(&design).map_err(|errors| {
+        let mut problems = Problems::new(&loaded.file);
+        for e in errors {
+            let path: Vec<String> = std::iter::once("space".to_string()).chain(e.at).collect();
+            let hint = e.nearest.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+            problems.add(&loaded.tree, &path, format!("found {}, expected {}{hint}", e.found, e.expected));
+        }
+        problems.all.sort_by_key(|p| p.line);
+        ConfigError::Problems(problems)
+    })
+}
+
+/// Smallest (-1) or largest (1) params and MACs, each by itself, from the smallest or largest genome on, one knob at a
+/// time while that goes further.
+fn extreme(space: &Space, coster: &mut Coster, sign: i64) -> Result<Cost, ShapeError> {
+    let begin = if sign < 0 { space.smallest() } else { space.largest() };
+    let mut best = space.cost(&begin, coster)?;
+    for of in [|c: &Cost| c.params, |c: &Cost| c.macs] {
+        let mut at = begin.clone();
+        loop {
+            let (mut next, mut value) = (None, of(&space.cost(&at, coster)?));
+            for g in space.neighbours(&at) {
+                let v = of(&space.cost(&g, coster)?);
+                if (v as i64 - value as i64) * sign > 0 {
+                    (next, value) = (Some(g), v);
+                }
+            }
+            match next {
+                Some(g) => at = g,
+                None => break,
+            }
+        }
+        let end = space.cost(&at, coster)?;
+        let further = |a: u64, b: u64| if sign < 0 { a.min(b) } else { a.max(b) };
+        best.params = further(best.params, end.params);
+        best.macs = further(best.macs, end.macs);
+    }
+    Ok(best)
+}
+
+impl Prepared {
+    /// How networks are timed.
+    pub fn timing(&self) -> Timing {
+        let l = &self.config.latency;
+        let ms = std::time::Duration::from_millis;
+        let protocol = Protocol {
+            warmup: ms(l.warmup_ms),
+            min_samples: l.min_samples,
+            max_samples: l.max_samples,
+            max_time: ms(l.max_ms),
+        };
+        Timing { protocol, batch: l.batch, threads: l.threads }
+    }
+
+    /// Augmentation of training images.
+    pub fn augment(&self) -> Augment {
+        Augment { flip: self.config.data.flip, shift: self.config.data.shift }
+    }
+
+    /// How the supernet is trained.
+    pub fn supernet_plan(&self) -> Plan {
+        let s = &self.config.supernet;
+        Plan {
+            epochs: s.epochs,
+            batch: s.batch,
+            lr: s.lr,
+            min_lr: s.min_lr,
+            weight_decay: s.weight_decay,
+            warmup: s.warmup,
+            clip: s.clip,
+            label_smoothing: s.label_smoothing,
+            augment: self.augment(),
+            seed: self.config.seed,
+            checkpoint_every: self.config.checkpoint_seconds,
+        }
+    }
+
+    /// How a winner is trained.
+    pub fn retrain_plan(&self) -> Plan {
+        let s = &self.config.retrain;
+        Plan {
+            epochs: s.epochs,
+            batch: s.batch,
+            lr: s.lr,
+            min_lr: s.min_lr,
+            weight_decay: s.weight_decay,
+            warmup: s.warmup,
+            clip: s.clip,
+            label_smoothing: s.label_smoothing,
+            augment: self.augment(),
+            // Another stream than the supernet's, the same for all winners.
+            seed: number(self.config.seed, Purpose::Weights, 1),
+            checkpoint_every: self.config.checkpoint_seconds,
+        }
+    }
+
+    /// The sandwich rule of the config.
+    pub fn sandwich(&self) -> Sandwich {
+        let s = &self.config.supernet;
+        Sandwich {
+            random: s.random_subnets,
+            distill: s.distill,
+            label_smoothing: s.label_smoothing,
+            seed: self.config.seed,
+        }
+    }
+
+    /// Estimated seconds of supernet training, search, retraining: a few steps are timed on noise.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn estimate(&self, clock: &dyn Clock) -> Result<[f64; 3], TrainError> {
+        let c = &self.config;
+        let (h, w) = (self.train.images.height as i64, self.train.images.width as i64);
+        let noise = |n: usize| -> Result<Batch, TrainError> {
+            let options = (Kind::Float, Device::Cpu);
+            let images = Tensor::f_rand([n as i64, 1, h, w], options).map_err(TrainError::torch)?;
+            let labels = Tensor::f_zeros([n as i64], (Kind::Int64, Device::Cpu)).map_err(TrainError::torch)?;
+            Ok(Batch { images, labels })
+        };
+        let seconds = |work: &mut dyn FnMut() -> Result<(), TrainError>| -> Result<f64, TrainError> {
+            work()?;
+            let begin = clock.now();
+            work()?;
+            work()?;
+            Ok((clock.now() - begin).as_secs_f64() / 2.0)
+        };
+        let supernet = Store::init(&self.space.lower(&self.space.largest())?, Names::Shared, 0, Device::Cpu)?;
+        let (batch, mut graphs, mut step) = (noise(c.supernet.batch)?, Graphs::default(), 0);
+        let sandwich = self.sandwich();
+        let one = seconds(&mut || {
+            step += 1;
+            sandwich.step(&self.space, &mut graphs, &supernet, &batch, step).map(drop)
+        })?;
+        let typical = self.space.sample(&mut rng(c.seed, Purpose::Subnets, 0, 0));
+        let graph = std::sync::Arc::new(self.space.lower(&typical)?);
+        let own = Store::init(&graph, Names::Own, 0, Device::Cpu)?;
+        let (net, batch) = (Net::bind(graph, &Owned(&own))?, noise(c.retrain.batch)?);
+        let retrain = seconds(&mut || single::step(&net, &batch, 0.0).map(drop))?;
+        let images = self.split.train.len() as f64;
+        // A pass forwards costs about a third of a training step on the same images.
+        let scored = c.scoring.images.unwrap_or(usize::MAX).min(c.data.search_val) + c.scoring.recalibrate;
+        let forward = retrain / 3.0 * scored as f64 / c.retrain.batch as f64;
+        let timed = (c.latency.warmup_ms + c.latency.max_ms) as f64 / 1e3;
+        Ok([
+            one * c.supernet.epochs * images / c.supernet.batch as f64,
+            (forward + timed) * c.search.trials as f64,
+            retrain * c.retrain.epochs * images / c.retrain.batch as f64 * c.retrain.best as f64,
+        ])
+    }
+
+    /// What step one found out, for people.
+    pub fn summary(&self, estimate: Option<[f64; 3]>) -> String {
+        let c = &self.config;
+        let [low, high] = self.range;
+        let free: Vec<String> = self
+            .space
+            .knobs()
+            .iter()
+            .filter(|k| k.choices.len() > 1)
+            .map(|k| format!("  {:<18} {:?}", k.name, k.choices))
+            .collect();
+        let mut out = format!(
+            "{}: {:.3e} networks of {}, seed {}\n{}\nparams {} to {}, MACs {} to {}\ndata {}: train {}, search-val {}, test {}",
+            c.name(),
+            self.space.size(),
+            self.space.family().name(),
+            c.seed,
+            free.join("\n"),
+            low.params,
+            high.params,
+            low.macs,
+            high.macs,
+            serde_json::to_string(&c.data.name).unwrap_or_default().trim_matches('"'),
+            self.split.train.len(),
+            self.split.search_val.indices().len(),
+            self.test_split.indices().len(),
+        );
+        if let Some([supernet, search, retrain]) = estimate {
+            out.push_str(&format!(
+                "\nestimated time on this machine: supernet {:.1} min, search {:.1} min, retraining {:.1} min",
+                supernet / 60.0,
+                search / 60.0,
+                retrain / 60.0
+            ));
+        }
+        out
+    }
+}

@@ -1,0 +1,82 @@
+//! What can go wrong in a run, and which exit code tells it.
+
+use std::path::PathBuf;
+
+use mobilenas_reports::ReportError;
+use mobilenas_space::ir::ShapeError;
+use mobilenas_torch::NetError;
+
+use crate::journal::JournalError;
+use crate::prepare::PrepareError;
+use crate::train::TrainError;
+
+/// A run that cannot begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The config or the data.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The folder holds something.
+    #[error("{}: exists, expected a new folder; --resume goes on with a run that is there", .0.display())]
+    Exists(PathBuf),
+    /// The folder holds another run.
+    #[error("{}: holds a run of another {what}: {found}, expected {expected}", folder.display())]
+    Other {
+        /// The folder.
+        folder: PathBuf,
+        /// What differs.
+        what: &'static str,
+        /// What the folder has.
+        found: String,
+        /// What this run has.
+        expected: String,
+    },
+    /// The disk.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Training or scoring.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// Weights.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The architecture.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// The report.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// The config could not be written.
+    #[error("the resolved config cannot be written: {0}")]
+    Config(String),
+    /// The reference network is gone.
+    #[error("the reference network of the score is not among the families")]
+    Reference,
+    /// Trial after trial fails.
+    #[error("{count} trials failed in a row, the last with: {why}")]
+    Failing {
+        /// How many.
+        count: usize,
+        /// The last error.
+        why: String,
+    },
+}
+
+impl RunError {
+    /// 2 for what the user has to mend in the input, 1 for a run that failed.
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            RunError::Prepare(PrepareError::Shape(_)) => 1,
+            RunError::Prepare(_) | RunError::Exists(_) | RunError::Other { .. } => 2,
+            _ => 1,
+        }
+    }
+}

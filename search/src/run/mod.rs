@@ -1,0 +1,275 @@
+//! The one search loop: unit, supernet, variants, trials, winners, report. Every phase begins where the journal ends.
+
+mod error;
+mod folder;
+mod trials;
+mod winners;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mobilenas_bench::clock::unix_now;
+use mobilenas_bench::{Clock, Host, libtorch};
+use mobilenas_reports::record::{self, Caveat, Done, Row};
+use mobilenas_reports::{Frame, score};
+use mobilenas_space::families;
+use mobilenas_torch::{Names, Store, weights};
+use tch::Device;
+
+pub use error::RunError;
+pub use folder::Folder;
+
+use crate::evaluate::{Bench, Scorer};
+use crate::prepare::Prepared;
+use crate::progress::Progress;
+use crate::seed::{Purpose, number, rng};
+use crate::stop::Stop;
+use crate::train::supernet::Graphs;
+use crate::train::trainer::Sight;
+use crate::train::{Ended, Trainer};
+
+/// The network whose latency is the unit of the score.
+pub const REFERENCE: &str = "mobilenetv2_100";
+
+/// A search under way.
+pub struct Run<'a> {
+    /// The config, checked through.
+    pub prepared: &'a Prepared,
+    /// Its folder.
+    pub folder: Folder,
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// Whether to stop.
+    pub stop: &'a Stop,
+    /// Makes a progress line for a phase.
+    pub progress: fn(&'static str) -> Progress,
+}
+
+/// How a search ended.
+#[derive(Debug)]
+pub enum Finish {
+    /// All is done: the frame of the run, and the page.
+    Done(Box<Frame>, PathBuf),
+    /// It was asked to stop; `--resume` goes on.
+    Stopped,
+}
+
+impl Run<'_> {
+    /// Runs what is not yet done.
+    ///
+    /// # Errors
+    /// When a phase fails; what was written stays.
+    pub fn go(mut self) -> Result<Finish, RunError> {
+        let p = self.prepared;
+        tch::set_num_threads(p.config.threads as i32);
+        if self.folder.rows.is_empty() {
+            self.folder.append(Row::Run(Box::new(self.header()?)))?;
+            for text in self.caveats() {
+                self.folder.append(Row::Caveat(Caveat { text }))?;
+            }
+        } else {
+            self.folder.check_header(&self.header()?)?;
+        }
+        let unit_ms = self.unit()?;
+        let Some(supernet) = self.supernet()? else { return Ok(Finish::Stopped) };
+        let calibration = self.calibration();
+        let mut scorer = Scorer::new(supernet, self.bench(&calibration, unit_ms))?;
+        if !self.trials(&mut scorer)? {
+            return Ok(Finish::Stopped);
+        }
+        drop(scorer);
+        if !self.winners()? {
+            return Ok(Finish::Stopped);
+        }
+        self.finish()
+    }
+
+    fn header(&self) -> Result<record::Run, RunError> {
+        let (p, host) = (self.prepared, Host::read());
+        let c = &p.config;
+        let timing = p.timing();
+        let [low, high] = p.range;
+        Ok(record::Run {
+            format: record::FORMAT,
+            name: c.name().to_string(),
+            program: env!("CARGO_PKG_VERSION").to_string(),
+            started_unix: unix_now(),
+            config_digest: folder::config_digest(c)?,
+            seed: c.seed,
+            family: p.space.family().name().to_string(),
+            strategy: crate::strategy::from_config(&c.search.strategy).name().to_string(),
+            space_size: p.space.size(),
+            params_range: [low.params, high.params],
+            macs_range: [low.macs, high.macs],
+            dataset: record::Dataset {
+                name: "fashion-mnist".to_string(),
+                train: p.split.train.len(),
+                search_val: p.split.search_val.indices().len(),
+                test: p.test_split.indices().len(),
+                classes: p.train.classes,
+            },
+            host: record::Host { cpu: host.cpu, cores: host.cores, memory: host.memory, os: host.os },
+            engine: record::Engine {
+                name: libtorch::NAME.to_string(),
+                version: libtorch::VERSION.to_string(),
+                precision: "float32".to_string(),
+                threads: timing.threads,
+                batch: timing.batch,
+                protocol: timing.protocol.to_string(),
+            },
+            mes: record::Mes {
+                score: c.mes.score,
+                unit_params: c.mes.unit_params,
+                alpha_params: c.mes.alpha_params,
+                alpha_latency: c.mes.alpha_latency,
+                reference_units: c.mes.reference_units,
+            },
+        })
+    }
+
+    /// What a reader of the results has to know from the beginning.
+    fn caveats(&self) -> Vec<String> {
+        let p = self.prepared;
+        let objectives: Vec<&str> = p.config.search.objectives.iter().map(|o| o.metric.as_str()).collect();
+        let mut all = vec![
+            "Latency is that of this host's processor under libtorch; it stands in for no phone.".to_string(),
+            "The accuracy of a candidate is that of weights inherited from the supernet; only retrained networks were \
+             trained for themselves."
+                .to_string(),
+            format!("The search was guided by {}; other metrics were recorded beside it.", objectives.join(" and ")),
+        ];
+        for v in p.space.family().variants() {
+            if let Err(e) = p.space.variant(v.id) {
+                let knob = e.at.join(".");
+                all.push(format!("{} is no point of this space: its {knob} would be {}.", v.id, e.found));
+            }
+        }
+        all
+    }
+
+    /// One unit of latency in ms: the reference network is timed once a run.
+    fn unit(&mut self) -> Result<f64, RunError> {
+        let (p, clock) = (self.prepared, self.clock);
+        if !self.folder.rows.iter().any(|r| matches!(r, Row::Unit(_))) {
+            let (family, info) = families::variant(REFERENCE).ok_or(RunError::Reference)?;
+            let template = family.template(REFERENCE).ok_or(RunError::Reference)?;
+            let graph = template.plan(&template.values(), info.resolution, 1000)?.lower()?;
+            let latency = p.timing().latency(&Arc::new(graph), clock)?;
+            let row = record::Unit { model: REFERENCE.to_string(), resolution: info.resolution, latency };
+            self.folder.append(Row::Unit(row))?;
+        }
+        let found = self.folder.rows.iter().find_map(|r| match r {
+            Row::Unit(u) => Some(u.latency.median_ms),
+            _ => None,
+        });
+        let constants = self.header()?.mes;
+        found.map(|ms| score::unit_latency_ms(&constants, ms)).ok_or(RunError::Reference)
+    }
+
+    /// The trained supernet; `None` if the run was asked to stop.
+    fn supernet(&mut self) -> Result<Option<Store>, RunError> {
+        let (p, path) = (self.prepared, self.folder.path("supernet.safetensors"));
+        let largest = p.space.lower(&p.space.largest())?;
+        let mut store = Store::init(&largest, Names::Shared, number(p.config.seed, Purpose::Weights, 0), Device::Cpu)?;
+        if self.folder.rows.iter().any(|r| matches!(r, Row::Supernet(_))) {
+            store.fill(&weights::load(&path)?.0)?;
+            return Ok(Some(store));
+        }
+        let (plan, sandwich) = (p.supernet_plan(), p.sandwich());
+        let trainer = Trainer {
+            plan: &plan,
+            sight: Sight { data: &p.train, indices: &p.split.train, norm: p.norm },
+            checkpoint: self.folder.path("supernet.checkpoint.safetensors"),
+            digest: folder::config_digest(&p.config)?,
+            clock: self.clock,
+            stop: self.stop,
+        };
+        let (mut graphs, bar) = (Graphs::default(), (self.progress)("supernet"));
+        let ended = trainer
+            .run(&mut store, &bar, |store, batch, step| sandwich.step(&p.space, &mut graphs, store, batch, step));
+        bar.done();
+        let Ended::Done { steps, loss, seconds } = ended? else { return Ok(None) };
+        weights::save(&path, &store.named(), &self.about()?)?;
+        let row = record::Supernet { epochs: plan.epochs, steps, loss, seconds };
+        self.folder.append(Row::Supernet(row))?;
+        folder::remove(&trainer.checkpoint);
+        Ok(Some(store))
+    }
+
+    /// Words that go into every weights file of the run.
+    fn about(&self) -> Result<BTreeMap<String, String>, RunError> {
+        let p = self.prepared;
+        Ok(BTreeMap::from([
+            ("program".to_string(), format!("mobilenas {}", env!("CARGO_PKG_VERSION"))),
+            ("family".to_string(), p.space.family().name().to_string()),
+            ("config_digest".to_string(), folder::config_digest(&p.config)?),
+            ("pixel_mean".to_string(), p.norm.mean.to_string()),
+            ("pixel_std".to_string(), p.norm.std.to_string()),
+        ]))
+    }
+
+    /// Training images that recalibrate batch norms: a fixed, seeded list.
+    fn calibration(&self) -> Vec<usize> {
+        use rand::seq::SliceRandom as _;
+        let p = self.prepared;
+        let mut all = p.split.train.clone();
+        all.shuffle(&mut rng(p.config.seed, Purpose::Recalibrate, 0, 0));
+        all.truncate(p.config.scoring.recalibrate);
+        all
+    }
+
+    fn bench<'b>(&self, calibration: &'b [usize], unit_ms: f64) -> Bench<'b>
+    where
+        Self: 'b,
+    {
+        let p = self.prepared;
+        let c = &p.config;
+        Bench {
+            data: &p.train,
+            validation: &p.split.search_val,
+            validation_images: c.scoring.images.unwrap_or(usize::MAX),
+            calibration,
+            norm: p.norm,
+            batch: c.scoring.batch,
+            timing: p.timing(),
+            clock: self.clock,
+            constants: record::Mes {
+                score: c.mes.score,
+                unit_params: c.mes.unit_params,
+                alpha_params: c.mes.alpha_params,
+                alpha_latency: c.mes.alpha_latency,
+                reference_units: c.mes.reference_units,
+            },
+            unit_ms,
+        }
+    }
+
+    fn finish(mut self) -> Result<Finish, RunError> {
+        if !self.folder.rows.iter().any(|r| matches!(r, Row::Done(_))) {
+            let mut seconds = BTreeMap::new();
+            let mut add = |phase: &str, s: f64| *seconds.entry(phase.to_string()).or_insert(0.0) += s;
+            for row in &self.folder.rows {
+                match row {
+                    Row::Supernet(s) => add("supernet", s.seconds),
+                    Row::Trial(t) => add("trials", t.seconds),
+                    Row::Retrained(r) => add("retraining", r.seconds),
+                    _ => {}
+                }
+            }
+            self.folder.append(Row::Done(Done { seconds }))?;
+        }
+        let (frame, page) = report(self.folder.root())?;
+        Ok(Finish::Done(Box::new(frame), page))
+    }
+}
+
+/// Writes tables, plots and page of a run folder, finished or not.
+///
+/// # Errors
+/// When there is no journal, or the disk refuses.
+pub fn report(folder: &Path) -> Result<(Frame, PathBuf), RunError> {
+    let frame = mobilenas_reports::read(folder)?;
+    let written = mobilenas_reports::render(&frame, folder)?;
+    Ok((frame, written.index))
+}

@@ -1,0 +1,88 @@
+//! Winners: the best few of the front, trained from scratch under one budget and scored on the test split.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mobilenas_reports::record::{Retrained, Row, Trial, metric};
+use mobilenas_torch::{Names, Net, Owned, Store, weights};
+use tch::Device;
+
+use super::{Run, RunError, folder, trials};
+use crate::evaluate::test_top1;
+use crate::strategy::dominates;
+use crate::train::trainer::Sight;
+use crate::train::{Ended, Trainer, single};
+
+impl Run<'_> {
+    /// The front in the search's objectives, best in the first objective first.
+    pub(super) fn front(&self) -> Vec<Trial> {
+        let objectives = &self.prepared.config.search.objectives;
+        let all: Vec<(&Trial, Vec<f64>)> =
+            self.searched().filter_map(|t| trials::scores(t, objectives).map(|s| (t, s))).collect();
+        let beaten = |s: &[f64]| all.iter().any(|(_, other)| dominates(other, s));
+        let mut front: Vec<&(&Trial, Vec<f64>)> = all.iter().filter(|(_, s)| !beaten(s)).collect();
+        front.sort_by(|(a, x), (b, y)| y[0].total_cmp(&x[0]).then(a.id.cmp(&b.id)));
+        front.into_iter().map(|(t, _)| (*t).clone()).collect()
+    }
+
+    /// Trains and scores the winners that are not yet. False if the run was asked to stop.
+    pub(super) fn winners(&mut self) -> Result<bool, RunError> {
+        let best: Vec<Trial> = self.front().into_iter().take(self.prepared.config.retrain.best).collect();
+        for trial in best {
+            let done = self.folder.rows.iter().any(|r| matches!(r, Row::Retrained(t) if t.trial == trial.id));
+            if !done && !self.winner(&trial)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn winner(&mut self, trial: &Trial) -> Result<bool, RunError> {
+        let (p, plan) = (self.prepared, self.prepared.retrain_plan());
+        let genome = p.space.genome(&trial.genome).map_err(|e| RunError::Config(e.to_string()))?;
+        let graph = Arc::new(p.space.lower(&genome)?);
+        let mut store = Store::init(&graph, Names::Own, plan.seed, Device::Cpu)?;
+        let net = Net::bind(graph, &Owned(&store))?;
+        let trainer = Trainer {
+            plan: &plan,
+            sight: Sight { data: &p.train, indices: &p.split.train, norm: p.norm },
+            checkpoint: self.folder.path(&format!("winners/{}.checkpoint.safetensors", trial.id)),
+            digest: format!("{}-{}", folder::config_digest(&p.config)?, trial.digest),
+            clock: self.clock,
+            stop: self.stop,
+        };
+        let bar = (self.progress)("retrain");
+        let ended = trainer.run(&mut store, &bar, |_, batch, _| single::step(&net, batch, plan.label_smoothing));
+        bar.done();
+        let Ended::Done { seconds, .. } = ended? else { return Ok(false) };
+        let score = test_top1(&net, &p.test, &p.test_split, p.norm, p.config.scoring.batch)?;
+        let mut about = self.about()?;
+        about.insert("digest".to_string(), trial.digest.clone());
+        weights::save(&self.folder.path(&format!("winners/{}.safetensors", trial.id)), &store.named(), &about)?;
+        self.write_genome(trial)?;
+        self.folder.append(Row::Retrained(Retrained {
+            trial: trial.id,
+            digest: trial.digest.clone(),
+            seed: plan.seed,
+            epochs: plan.epochs,
+            metrics: BTreeMap::from([(metric::TEST_TOP1.to_string(), score)]),
+            seconds,
+        }))?;
+        folder::remove(&trainer.checkpoint);
+        Ok(true)
+    }
+
+    /// The winner's genome as YAML: the space it is a point of, and its knobs.
+    fn write_genome(&self, trial: &Trial) -> Result<(), RunError> {
+        let s = &self.prepared.config.space;
+        let knobs: BTreeMap<&String, [i64; 1]> = trial.genome.iter().map(|(k, v)| (k, [*v])).collect();
+        let tree = serde_json::json!({ "family": s.family, "scale": s.scale, "knobs": knobs });
+        let text = serde_yaml::to_string(&tree).map_err(|e| RunError::Config(e.to_string()))?;
+        let path = self.folder.path(&format!("winners/{}.yaml", trial.id));
+        let text = format!(
+            "# Trial {}, graph {}: the `space` of a config with this one network.\n{text}",
+            trial.id, trial.digest
+        );
+        weights::write_whole(&path, text.as_bytes()).map_err(|error| RunError::Io { path, error })
+    }
+}

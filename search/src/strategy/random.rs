@@ -1,0 +1,22 @@
+//! Random search: every genome is as likely as every other.
+
+use mobilenas_space::{Genome, Space};
+use rand::Rng;
+
+use super::{Strategy, Told};
+
+/// Draws evenly.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Random;
+
+impl Strategy for Random {
+    fn name(&self) -> &'static str {
+        "random"
+    }
+
+    fn ask(&mut self, space: &Space, n: usize, rng: &mut dyn Rng) -> Vec<Genome> {
+        (0..n).map(|_| space.sample(rng)).collect()
+    }
+
+    fn tell(&mut self, _done: &[Told]) {}
+}

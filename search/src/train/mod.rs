@@ -1,0 +1,88 @@
+//! Training: of a supernet by the sandwich rule, and of one network from scratch, by the same trainer.
+
+pub mod augment;
+pub mod batches;
+pub mod checkpoint;
+pub mod optimizer;
+pub mod schedule;
+pub mod single;
+pub mod supernet;
+pub mod trainer;
+
+use mobilenas_torch::NetError;
+use tch::{Reduction, TchError, Tensor};
+
+pub use trainer::{Ended, Plan, Trainer};
+
+/// What can go wrong in training.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A network or a weights file.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// libtorch.
+    #[error("libtorch: {0}")]
+    Torch(String),
+    /// The training has diverged.
+    #[error("{what} is {value}, expected a finite number: the training has diverged")]
+    NotFinite {
+        /// What is not finite.
+        what: String,
+        /// What it is.
+        value: f64,
+    },
+    /// A checkpoint that does not belong to this training.
+    #[error("checkpoint: {what} {found}")]
+    Checkpoint {
+        /// The tensor or word.
+        what: String,
+        /// What is wrong with it.
+        found: String,
+    },
+    /// The architecture.
+    #[error(transparent)]
+    Shape(#[from] mobilenas_space::ir::ShapeError),
+}
+
+impl TrainError {
+    pub(crate) fn torch(e: TchError) -> TrainError {
+        let text = e.to_string();
+        TrainError::Torch(text.lines().next().unwrap_or_default().to_string())
+    }
+
+    pub(crate) fn checkpoint(what: impl Into<String>, found: impl Into<String>) -> TrainError {
+        TrainError::Checkpoint { what: what.into(), found: found.into() }
+    }
+}
+
+/// Cross-entropy with label smoothing, mean over the batch.
+///
+/// # Errors
+/// When libtorch refuses.
+pub fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Result<Tensor, TrainError> {
+    logits.f_cross_entropy_loss(labels, None::<&Tensor>, Reduction::Mean, -100, smoothing).map_err(TrainError::torch)
+}
+
+/// Cross-entropy against a teacher's distribution, mean over the batch: the gradient is that of KL(teacher, student).
+///
+/// # Errors
+/// When libtorch refuses.
+pub fn soft_cross_entropy(logits: &Tensor, teacher: &Tensor) -> Result<Tensor, TrainError> {
+    let loss = || -> Result<Tensor, TchError> {
+        let per_class = logits.f_log_softmax(-1, None)?.f_mul(teacher)?;
+        per_class.f_sum_dim_intlist([-1i64].as_slice(), false, None)?.f_mean(None)?.f_neg()
+    };
+    loss().map_err(TrainError::torch)
+}
+
+/// Images at another size.
+///
+/// # Errors
+/// When libtorch refuses.
+pub fn resized(images: &Tensor, side: u32) -> Result<Tensor, TrainError> {
+    let side = i64::from(side);
+    match images.size()[2..] == [side, side] {
+        true => Ok(images.shallow_clone()),
+        false => images.f_upsample_bilinear2d([side, side], false, None, None).map_err(TrainError::torch),
+    }
+}

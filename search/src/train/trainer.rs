@@ -1,0 +1,161 @@
+//! The loop that both trainings share: steps, schedule, checkpoints, and an end that may come early.
+
+use std::path::PathBuf;
+
+use mobilenas_bench::Clock;
+use mobilenas_torch::Store;
+use tch::Tensor;
+
+use super::TrainError;
+use super::augment::Augment;
+use super::batches::{Batch, Norm, Order, batch};
+use super::checkpoint::{self, Stand};
+use super::optimizer::AdamW;
+use super::schedule::Schedule;
+use crate::data::Labelled;
+use crate::progress::Progress;
+use crate::seed::{Purpose, number};
+use crate::stop::Stop;
+
+/// How something is trained.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Epochs over the training split; may be a fraction.
+    pub epochs: f64,
+    /// Images in a step.
+    pub batch: usize,
+    /// Peak learning rate.
+    pub lr: f64,
+    /// Learning rate at the end.
+    pub min_lr: f64,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// Epochs of warm-up.
+    pub warmup: f64,
+    /// Largest norm of the gradient.
+    pub clip: f64,
+    /// Label smoothing.
+    pub label_smoothing: f64,
+    /// Augmentation.
+    pub augment: Augment,
+    /// Seed of everything random in it.
+    pub seed: u64,
+    /// Seconds between checkpoints.
+    pub checkpoint_every: f64,
+}
+
+/// The images a training sees.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight<'a> {
+    /// All images the split was made of.
+    pub data: &'a Labelled,
+    /// Positions of the training split.
+    pub indices: &'a [usize],
+    /// How pixels are normalised.
+    pub norm: Norm,
+}
+
+/// How a training ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Ended {
+    /// All steps are done.
+    Done {
+        /// Steps.
+        steps: u64,
+        /// Running mean of the loss.
+        loss: f64,
+        /// Seconds, resumed parts together.
+        seconds: f64,
+    },
+    /// It was asked to stop; the checkpoint holds what was reached.
+    Stopped,
+}
+
+/// A training under way.
+pub struct Trainer<'a> {
+    /// How.
+    pub plan: &'a Plan,
+    /// On what.
+    pub sight: Sight<'a>,
+    /// Where the checkpoint goes.
+    pub checkpoint: PathBuf,
+    /// Digest of what is trained and how.
+    pub digest: String,
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// Whether to stop.
+    pub stop: &'a Stop,
+}
+
+impl Trainer<'_> {
+    /// Steps in all, and the order of the images.
+    fn steps(&self) -> (u64, Order) {
+        let order = Order::new(self.sight.indices.to_vec(), self.plan.batch, self.plan.seed);
+        let steps = (self.plan.epochs * order.steps_per_epoch() as f64).round() as u64;
+        (steps.max(1), order)
+    }
+
+    /// Trains. `losses` adds the gradients of one batch to the store's tensors and gives the loss that is shown.
+    ///
+    /// # Errors
+    /// When the loss or the gradient is not finite, the disk refuses, or libtorch does.
+    pub fn run(
+        &self,
+        store: &mut Store,
+        bar: &Progress,
+        mut losses: impl FnMut(&Store, &Batch, u64) -> Result<Tensor, TrainError>,
+    ) -> Result<Ended, TrainError> {
+        let (steps, mut order) = self.steps();
+        let per_epoch = order.steps_per_epoch() as f64;
+        let warmup = (self.plan.warmup * per_epoch).round() as u64;
+        let schedule = Schedule { lr: self.plan.lr, min_lr: self.plan.min_lr, warmup, steps };
+        let mut optimizer = AdamW::new(store, self.plan.weight_decay)?;
+        let mut stand = Stand { step: 0, seconds: 0.0, loss: 0.0, digest: self.digest.clone() };
+        if self.checkpoint.exists() {
+            stand = checkpoint::load(&self.checkpoint, store, &mut optimizer, &self.digest)?;
+        }
+        bar.begin(steps, stand.step);
+        let (mut saved, before, begin) = (self.clock.now(), stand.seconds, self.clock.now());
+        while stand.step < steps {
+            let loss = self.step(store, &mut optimizer, &mut order, stand.step, schedule, &mut losses)?;
+            let weight = if stand.step == 0 { 1.0 } else { 0.02 };
+            stand.loss += weight * (loss - stand.loss);
+            stand.step += 1;
+            stand.seconds = before + (self.clock.now() - begin).as_secs_f64();
+            let shown =
+                format!("epoch {:.2}/{:.2}, loss {:.3}", stand.step as f64 / per_epoch, self.plan.epochs, stand.loss);
+            bar.at(stand.step, &shown);
+            let due = (self.clock.now() - saved).as_secs_f64() >= self.plan.checkpoint_every;
+            if stand.step < steps && (due || self.stop.asked()) {
+                checkpoint::save(&self.checkpoint, store, &optimizer, &stand)?;
+                saved = self.clock.now();
+                if self.stop.asked() {
+                    return Ok(Ended::Stopped);
+                }
+            }
+        }
+        Ok(Ended::Done { steps, loss: stand.loss, seconds: stand.seconds })
+    }
+
+    fn step(
+        &self,
+        store: &mut Store,
+        optimizer: &mut AdamW,
+        order: &mut Order,
+        step: u64,
+        schedule: Schedule,
+        losses: &mut impl FnMut(&Store, &Batch, u64) -> Result<Tensor, TrainError>,
+    ) -> Result<f64, TrainError> {
+        let Plan { seed, augment, clip, .. } = *self.plan;
+        let images = batch(self.sight.data, order.at(step), self.sight.norm, augment, seed, step)?;
+        // Dropout draws from libtorch's own generator: it begins each step anew, so that resuming changes nothing.
+        tch::manual_seed(number(seed, Purpose::Dropout, step) as i64);
+        store.zero_grad();
+        let loss = f64::try_from(losses(store, &images, step)?).map_err(TrainError::torch)?;
+        if !loss.is_finite() {
+            return Err(TrainError::NotFinite { what: format!("the loss of step {step}"), value: loss });
+        }
+        optimizer.step(store, schedule.at(step), clip)?;
+        Ok(loss)
+    }
+}

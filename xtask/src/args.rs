@@ -1,0 +1,196 @@
+//! The command line: `cargo xtask [--torch WHICH] TASK [ARGUMENTS]`.
+
+use anyhow::{Context, Result, bail};
+
+use crate::torch::Choice;
+
+/// What `cargo xtask` without arguments prints.
+pub const HELP: &str = "\
+cargo xtask: sets up, builds, runs and tests mobilenas
+
+Usage: cargo xtask [--torch WHICH] TASK [ARGUMENTS]
+
+Tasks:
+  run ARGUMENTS...    build the program, then run `mobilenas ARGUMENTS...`
+                      e.g. cargo xtask run search configs/quickstart.yaml
+  test [-- FILTER]    all tests, in stages; ends with a line `N passed, N failed`
+  test --pure         only the tests that need neither libtorch nor the data set
+  setup               fetch libtorch and the data set, build nothing
+  env                 print the variables for a shell: eval \"$(cargo xtask env)\"
+                      makes plain `cargo build` and `cargo test` work
+  clippy              clippy on everything, warnings denied
+  fmt-check           check the format
+  check               fmt-check, then clippy
+  help                this text
+
+--torch WHICH (or the variable MOBILENAS_TORCH) says where libtorch comes from:
+  auto, fetch         a copy fetched with pip and kept under target/ (the default)
+  env                 the one that LIBTORCH points to
+  python              the one of the Python package torch, as installed for python3
+Each must be the version that the program is built for. It is 2.11.0.
+
+The data set Fashion-MNIST is taken from $MOBILENAS_DATA/fashion-mnist, from
+target/data/fashion-mnist or from /usr/share/datasets/fashion-mnist, or else
+fetched with apt-get (no root needed) to target/data/fashion-mnist.
+";
+
+/// A parsed command line.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Args {
+    /// Where libtorch comes from.
+    pub torch: Choice,
+    /// What to do.
+    pub task: Task,
+}
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Print the help text.
+    Help,
+    /// Fetch what is missing.
+    Setup,
+    /// Print the environment.
+    Env,
+    /// Build and run the program with these arguments.
+    Run(Vec<String>),
+    /// Run the tests.
+    Test {
+        /// Only those without libtorch.
+        pure: bool,
+        /// Arguments for the test programs.
+        filter: Vec<String>,
+    },
+    /// Run clippy.
+    Clippy,
+    /// Check the format.
+    FormatCheck,
+    /// Format and clippy.
+    Check,
+}
+
+impl Args {
+    /// Parses the arguments after `xtask`; MOBILENAS_TORCH is the default of `--torch`.
+    pub fn parse(args: impl Iterator<Item = String>) -> Result<Self> {
+        Self::parse_with(args, std::env::var("MOBILENAS_TORCH").ok().as_deref())
+    }
+
+    fn parse_with(args: impl Iterator<Item = String>, default_torch: Option<&str>) -> Result<Self> {
+        let mut args: Vec<String> = args.collect();
+        let mut torch = match default_torch.filter(|value| !value.is_empty()) {
+            Some(value) => value.parse().context("in the variable MOBILENAS_TORCH")?,
+            None => Choice::Fetch,
+        };
+        take_torch(&mut args, &mut torch)?;
+        if args.is_empty() {
+            return Ok(Self { torch, task: Task::Help });
+        }
+        let name = args.remove(0);
+        take_torch(&mut args, &mut torch)?;
+        let task = match name.as_str() {
+            "run" => return Ok(Self { torch, task: Task::Run(args) }),
+            "test" => test_task(&mut args)?,
+            "setup" => Task::Setup,
+            "env" => Task::Env,
+            "clippy" => Task::Clippy,
+            "fmt-check" => Task::FormatCheck,
+            "check" => Task::Check,
+            "help" | "--help" | "-h" => Task::Help,
+            _ => bail!("there is no task `{name}`; `cargo xtask` lists them"),
+        };
+        match args.first() {
+            Some(extra) => bail!("`cargo xtask {name}` takes no argument `{extra}`; `cargo xtask` lists what it takes"),
+            None => Ok(Self { torch, task }),
+        }
+    }
+}
+
+/// Takes leading `--torch WHICH` and `--torch=WHICH` off.
+fn take_torch(args: &mut Vec<String>, torch: &mut Choice) -> Result<()> {
+    while let Some(first) = args.first() {
+        if let Some(value) = first.strip_prefix("--torch=") {
+            *torch = value.parse()?;
+            args.remove(0);
+        } else if first == "--torch" {
+            *torch = args.get(1).context("--torch needs a value: auto, fetch, env or python")?.parse()?;
+            args.drain(..2);
+        } else {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// `test [--pure] [-- FILTER...]`; takes what it knows off.
+fn test_task(args: &mut Vec<String>) -> Result<Task> {
+    let mut filter = match args.iter().position(|arg| arg == "--") {
+        Some(at) => args.split_off(at),
+        None => Vec::new(),
+    };
+    if !filter.is_empty() {
+        filter.remove(0);
+    }
+    let before = args.len();
+    args.retain(|arg| arg != "--pure");
+    Ok(Task::Test { pure: args.len() < before, filter })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args> {
+        Args::parse_with(line.split_whitespace().map(str::to_owned), None)
+    }
+
+    fn strings(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn nothing_is_help() -> Result<()> {
+        assert_eq!(parse("")?.task, Task::Help);
+        assert!(HELP.contains(crate::torch::VERSION));
+        Ok(())
+    }
+
+    #[test]
+    fn arguments_of_run_go_through_untouched() -> Result<()> {
+        let args = parse("--torch env run search a.yaml --torch x -- --pure")?;
+        assert_eq!(args.torch, Choice::Env);
+        assert_eq!(args.task, Task::Run(strings("search a.yaml --torch x -- --pure")));
+        assert_eq!(parse("run --torch=python --help")?.torch, Choice::Python);
+        Ok(())
+    }
+
+    #[test]
+    fn test_takes_a_filter() -> Result<()> {
+        let expected = Task::Test { pure: true, filter: strings("name --exact") };
+        assert_eq!(parse("test --pure -- name --exact")?.task, expected);
+        assert_eq!(parse("test")?.task, Task::Test { pure: false, filter: vec![] });
+        Ok(())
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (line, part) in [
+            ("tset", "no task `tset`"),
+            ("setup now", "takes no argument `now`"),
+            ("test name", "takes no argument `name`"),
+            ("--torch conda run", "`conda`"),
+            ("--torch", "needs a value"),
+        ] {
+            let message = parse(line).map_or_else(|error| format!("{error:#}"), |args| format!("{args:?}"));
+            assert!(message.contains(part), "{line}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_variable_is_the_default() -> Result<()> {
+        let with = |line: &str| Args::parse_with(strings(line).into_iter(), Some("env"));
+        assert_eq!(with("setup")?.torch, Choice::Env);
+        assert_eq!(with("--torch fetch setup")?.torch, Choice::Fetch);
+        assert!(Args::parse_with(strings("setup").into_iter(), Some("x")).is_err());
+        Ok(())
+    }
+}

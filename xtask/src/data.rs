@@ -1,0 +1,201 @@
+//! The data set Fashion-MNIST: four gzip files, found in a folder or taken from Debian's package.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::places::{Partial, Places};
+
+/// The folder's name in the folder of data sets.
+pub const NAME: &str = "fashion-mnist";
+/// The package that holds it.
+const PACKAGE: &str = "dataset-fashion-mnist";
+/// Where the package puts data sets.
+const SYSTEM: &str = "/usr/share/datasets";
+/// The files, and their sizes when decompressed.
+const FILES: [(&str, u32); 4] = [
+    ("train-images-idx3-ubyte.gz", 47_040_016),
+    ("train-labels-idx1-ubyte.gz", 60_008),
+    ("t10k-images-idx3-ubyte.gz", 7_840_016),
+    ("t10k-labels-idx1-ubyte.gz", 10_008),
+];
+
+/// The folder that holds the data sets; Fashion-MNIST is fetched when it is nowhere. A folder of that name whose files
+/// are not right is an error where the user made it, and is replaced where this program did.
+pub fn locate(places: &Places) -> Result<PathBuf> {
+    let fetched = places.data();
+    let named = std::env::var_os("MOBILENAS_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(named) = named {
+        let named =
+            std::path::absolute(&named).with_context(|| format!("MOBILENAS_DATA={} is not a path", named.display()))?;
+        if named.join(NAME).exists() && named != fetched {
+            check(&named.join(NAME)).context("in the folder that MOBILENAS_DATA names")?;
+            return Ok(named);
+        }
+        if named != fetched {
+            eprintln!("note: MOBILENAS_DATA={} has no folder {NAME}; looking elsewhere", named.display());
+        }
+    }
+    for folder in [fetched.clone(), PathBuf::from(SYSTEM)] {
+        if check(&folder.join(NAME)).is_ok() {
+            return Ok(folder);
+        }
+    }
+    let place = fetched.join(NAME);
+    fetch(&place).with_context(|| missing(&place))?;
+    Ok(fetched)
+}
+
+/// What to say when the data set cannot be had.
+fn missing(place: &Path) -> String {
+    let names: Vec<_> = FILES.iter().map(|(name, _)| format!("  {name}\n")).collect();
+    format!(
+        "the data set Fashion-MNIST is missing. It is these four files:\n{}Put them into {}, or into a folder {NAME} \
+         of another folder and set MOBILENAS_DATA to that one, or install Debian's package {PACKAGE}. They could not \
+         be fetched",
+        names.concat(),
+        place.display()
+    )
+}
+
+/// Checks the four files; quick.
+fn check(folder: &Path) -> Result<()> {
+    for (name, size) in FILES {
+        let file = folder.join(name);
+        check_file(&file, size).with_context(|| format!("{} is no file of Fashion-MNIST", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Checks that a file is gzip's and ends with the right decompressed size.
+fn check_file(file: &Path, size: u32) -> Result<()> {
+    let mut file = File::open(file).context("it cannot be opened")?;
+    let mut magic = [0; 2];
+    file.read_exact(&mut magic).context("it is too short")?;
+    if magic != [0x1f, 0x8b] {
+        bail!("it does not begin as a gzip file does (1f 8b) but with {magic:02x?}");
+    }
+    let mut end = [0; 4];
+    file.seek(SeekFrom::End(-4)).context("it is too short")?;
+    file.read_exact(&mut end).context("it is too short")?;
+    let found = u32::from_le_bytes(end);
+    if found != size {
+        bail!("it says to hold {found} bytes, expected {size}: it is cut short or another file");
+    }
+    Ok(())
+}
+
+/// Fetches the package with apt-get and unpacks it beside `place`; needs no root and installs nothing.
+fn fetch(place: &Path) -> Result<()> {
+    if Command::new("apt-get").arg("--version").output().is_err() {
+        bail!("there is no apt-get here");
+    }
+    let partial = Partial::begin(place)?;
+    eprintln!("fetching Fashion-MNIST with apt-get download {PACKAGE}: 31 MB once, kept in {}", place.display());
+    let scratch = partial.scratch();
+    let package = match download(&scratch, &[]) {
+        Ok(package) => package,
+        Err(first) => {
+            eprintln!("{first:#}; updating the package lists (a copy, the system's are not touched)");
+            let lists = own_lists(&scratch)?;
+            apt(&scratch, &lists, &["update"])?;
+            download(&scratch, &lists)?
+        }
+    };
+    let unpacked = scratch.join("unpacked");
+    let status = Command::new("dpkg").arg("-x").args([&package, &unpacked]).stdin(Stdio::null()).status();
+    if !status.context("dpkg does not start")?.success() {
+        bail!("dpkg -x could not unpack {}", package.display());
+    }
+    let folder = unpacked.join(SYSTEM.trim_start_matches('/')).join(NAME);
+    for (name, _) in FILES {
+        let from = folder.join(name);
+        fs::rename(&from, partial.tree().join(name))
+            .with_context(|| format!("the package {PACKAGE} does not hold {SYSTEM}/{NAME}/{name}"))?;
+    }
+    check(&partial.tree())?;
+    decompress_all(&partial.tree())?;
+    partial.finish(|place| check(place).is_ok())?;
+    eprintln!("Fashion-MNIST is in {}", place.display());
+    Ok(())
+}
+
+/// Options that give apt lists of its own under `scratch`.
+fn own_lists(scratch: &Path) -> Result<Vec<String>> {
+    let mut options = Vec::new();
+    for (option, name) in [("Dir::State::Lists", "lists"), ("Dir::Cache", "cache")] {
+        let folder = scratch.join(name);
+        let parts = if name == "cache" { "archives/partial" } else { "partial" };
+        fs::create_dir_all(folder.join(parts)).with_context(|| format!("cannot create {}", folder.display()))?;
+        options.extend(["-o".to_owned(), format!("{option}={}", folder.display())]);
+    }
+    Ok(options)
+}
+
+/// Downloads the package into `scratch`.
+fn download(scratch: &Path, options: &[String]) -> Result<PathBuf> {
+    apt(scratch, options, &["download", PACKAGE])?;
+    let entries = fs::read_dir(scratch).with_context(|| format!("cannot read {}", scratch.display()))?;
+    let mut paths = entries.flatten().map(|entry| entry.path());
+    paths
+        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .ok_or_else(|| anyhow!("apt-get download {PACKAGE} left no package in {}", scratch.display()))
+}
+
+/// Runs apt-get in `scratch`.
+fn apt(scratch: &Path, options: &[String], args: &[&str]) -> Result<()> {
+    let mut command = Command::new("apt-get");
+    // As root, apt would drop to a user that may not write here.
+    command.current_dir(scratch).args(["-q", "-o", "APT::Sandbox::User=root"]).args(options).args(args);
+    let status = command.stdin(Stdio::null()).stdout(std::io::stderr()).status();
+    let status = status.context("apt-get does not start")?;
+    if !status.success() {
+        bail!("apt-get {} failed ({status})", args.join(" "));
+    }
+    Ok(())
+}
+
+/// Decompresses every file to nowhere, which compares gzip's checksums.
+fn decompress_all(folder: &Path) -> Result<()> {
+    for (name, _) in FILES {
+        let status = Command::new("gzip").arg("--test").arg(folder.join(name)).status();
+        if !status.context("gzip does not start")?.success() {
+            bail!("{name} of the package {PACKAGE} is damaged: gzip --test fails");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_checked() -> Result<()> {
+        let folder = std::env::temp_dir().join(format!("xtask-test-data-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let message = || check(&folder).err().map(|error| format!("{error:#}")).unwrap_or_default();
+        assert!(message().contains("train-images-idx3-ubyte.gz is no file of Fashion-MNIST: it cannot be opened"));
+        let write = |name: &str, size: u32| {
+            fs::write(folder.join(name), [&[0x1f, 0x8b, 0, 0][..], &size.to_le_bytes()].concat())
+        };
+        for (name, size) in FILES {
+            write(name, size)?;
+        }
+        check(&folder)?;
+        write("t10k-labels-idx1-ubyte.gz", 7)?;
+        assert!(message().contains("says to hold 7 bytes, expected 10008"), "{}", message());
+        fs::write(folder.join("t10k-labels-idx1-ubyte.gz"), "<html>")?;
+        assert!(message().contains("does not begin as a gzip file"), "{}", message());
+        Ok(fs::remove_dir_all(&folder)?)
+    }
+
+    #[test]
+    fn the_message_names_all_files_and_the_place() {
+        let text = missing(Path::new("/there"));
+        assert!(FILES.iter().all(|(name, _)| text.contains(name)) && text.contains("/there"), "{text}");
+    }
+}
