@@ -32,7 +32,7 @@ pub enum ReportError {
         why: String,
     },
     /// The journal was written in another format.
-    #[error("{}: the journal has format {found}; expected format {FORMAT}, the only one this version reads", path.display())]
+    #[error("{}: the journal has format {found}; expected format {FORMAT}", path.display())]
     Format {
         /// The file.
         path: PathBuf,

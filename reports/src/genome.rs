@@ -6,6 +6,11 @@ use std::collections::BTreeMap;
 ///
 /// Knobs are in the order of their names; of several numbers in a name, the last is the one that runs.
 pub fn compact(genome: &BTreeMap<String, i64>) -> String {
+    groups(genome).join(" ")
+}
+
+/// The parts of [`compact`], none of which should be broken over lines.
+pub(crate) fn groups(genome: &BTreeMap<String, i64>) -> Vec<String> {
     let mut groups: BTreeMap<(&str, &str), Vec<(u64, i64)>> = BTreeMap::new();
     let mut out: Vec<String> = Vec::new();
     for (knob, value) in genome {
@@ -28,7 +33,7 @@ pub fn compact(genome: &BTreeMap<String, i64>) -> String {
             });
         }
     }
-    out.join(" ")
+    out
 }
 
 /// A knob's name around its last whole number between dots, if it has one; a number with leading zeros is a name.

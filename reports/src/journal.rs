@@ -1,7 +1,7 @@
 //! Reads `journal.jsonl` line by line, tolerant to what a stopped run leaves behind.
 //!
-//! A line that cannot be read is left out and told, never a reason to refuse the rest. Only a missing header and another
-//! format are errors: without them nothing in the file can be understood.
+//! A line that cannot be read is left out and told, never a reason to refuse the rest. Only a missing header and
+//! another format are errors: without them nothing in the file can be understood.
 
 use std::path::Path;
 

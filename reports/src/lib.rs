@@ -13,12 +13,13 @@
 //! # }
 //! ```
 //!
-//! The journal is the only input: nothing is measured here, and no clock is read. The same journal gives the same bytes.
+//! The journal is the only input: nothing is measured here, and no clock is read. The same journal gives the same
+//! bytes.
 
 mod best;
 mod error;
 mod frame;
-mod genome;
+pub mod genome;
 mod journal;
 pub mod page;
 pub mod pareto;
@@ -33,7 +34,6 @@ use std::path::{Path, PathBuf};
 pub use best::{Best, five_best};
 pub use error::ReportError;
 pub use frame::{Counts, Entry, Frame};
-pub use genome::compact as compact_genome;
 pub use journal::FILE as JOURNAL;
 
 /// What [`render`] wrote.

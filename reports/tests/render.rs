@@ -6,9 +6,9 @@ mod synthetic;
 use std::path::Path;
 use std::time::Instant;
 
-use mobilenas_reports::record::{Outcome, Row};
-use mobilenas_reports::{five_best, read, render};
-use synthetic::Plan;
+use mobilenas_reports::record::{Caveat, Origin, Outcome, Row};
+use mobilenas_reports::{page, read, render};
+use synthetic::{Plan, Random};
 
 /// Every file below a folder with its bytes, by name.
 fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
@@ -28,36 +28,145 @@ fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
     out
 }
 
-fn rendered(journal: &str) -> (tempfile::TempDir, String) {
+fn rendered(rows: &[Row]) -> (tempfile::TempDir, String) {
     let dir = tempfile::tempdir().unwrap();
-    synthetic::write(dir.path(), journal);
+    synthetic::write(dir.path(), &synthetic::text(rows));
     let written = render(&read(dir.path()).unwrap(), dir.path()).unwrap();
     let page = std::fs::read_to_string(&written.index).unwrap();
     (dir, page)
 }
 
-/// Set `REPORTS_LOOK` to a folder to keep a rendered run there and look at it.
-#[test]
-fn a_run_is_rendered_whole() {
-    let (dir, page) = rendered(&synthetic::text(&synthetic::rows(&Plan::default())));
-    let names: Vec<String> = files(dir.path()).into_iter().map(|(name, _)| name).collect();
-    insta::assert_snapshot!(names.join("\n"));
-    assert!(!page.contains("http:") || page.matches("http:").count() == page.matches("xmlns=\"http:").count());
-    assert!(!page.contains("https:") && !page.contains("<script"), "the page opens without a network");
-    if let Some(look) = std::env::var_os("REPORTS_LOOK") {
-        for (name, bytes) in files(dir.path()) {
-            let path = Path::new(&look).join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, bytes).unwrap();
+/// Keeps a rendered run below the folder that `REPORTS_LOOK` names, if it names one, to look at.
+fn keep(dir: &Path, name: &str) {
+    let Some(look) = std::env::var_os("REPORTS_LOOK") else { return };
+    for (file, bytes) in files(dir) {
+        let path = Path::new(&look).join(name).join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+}
+
+/// The page's words: without style and plots, a line for each row of a table.
+fn words(page: &str) -> String {
+    let mut rest = page.to_owned();
+    for (open, close) in [("<style", "</style>"), ("<svg", "</svg>")] {
+        while let Some(start) = rest.find(open) {
+            let end = start + rest[start..].find(close).unwrap() + close.len();
+            rest.replace_range(start..end, "");
         }
+    }
+    let rest = rest.replace("</td>", " | ").replace("</th>", " | ").replace("</dt>", ": ").replace("<br>", "\n");
+    let mut out = String::new();
+    let mut inside = false;
+    for c in rest.chars() {
+        match c {
+            '<' => inside = true,
+            '>' => inside = false,
+            c if !inside => out.push(c),
+            _ => {}
+        }
+    }
+    out.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_whole_run() {
+    let (dir, page) = rendered(&synthetic::rows(&Plan::default()));
+    keep(dir.path(), "whole");
+    let names: Vec<String> = files(dir.path()).into_iter().map(|(name, _)| name).collect();
+    insta::assert_snapshot!("files", names.join("\n"));
+    insta::assert_snapshot!("page", words(&page));
+    insta::assert_snapshot!(
+        "svg",
+        String::from_utf8(std::fs::read(dir.path().join("report/retrained_latency.svg")).unwrap()).unwrap()
+    );
+    assert_eq!(
+        page.matches("://").count(),
+        page.matches("xmlns=\"http://").count(),
+        "the page opens without a network"
+    );
+    assert!(!page.contains("<script") && !page.contains("url("));
+}
+
+#[test]
+fn a_run_that_just_began() {
+    let (dir, page) = rendered(&[Row::Run(Box::new(synthetic::header()))]);
+    keep(dir.path(), "empty");
+    insta::assert_snapshot!("page_empty", words(&page));
+    assert!(!page.contains("<svg") && !dir.path().join("report/pareto_latency.png").exists());
+}
+
+#[test]
+fn a_run_with_failed_trials_only() {
+    let mut rows = vec![Row::Run(Box::new(synthetic::header())), synthetic::unit()];
+    rows.extend((0..9).map(|id| {
+        let mut trial = synthetic::trial(id, None, &mut Random(id));
+        trial.outcome = Outcome::Failed { why: format!("no memory for {} GiB", id % 2) };
+        Row::Trial(trial)
+    }));
+    let (dir, page) = rendered(&rows);
+    keep(dir.path(), "failed");
+    insta::assert_snapshot!("page_failed", words(&page));
+}
+
+#[test]
+fn one_scored_trial_and_one_absurd_number() {
+    let mut rows = vec![Row::Run(Box::new(synthetic::header())), synthetic::unit()];
+    rows.push(Row::Trial(synthetic::trial(0, None, &mut Random(3))));
+    let mut absurd = synthetic::trial(1, Some("mobilevit_s"), &mut Random(4));
+    if let Outcome::Scored(metrics) = &mut absurd.outcome {
+        metrics.insert("latency_ms".to_owned(), 1e300);
+        metrics.insert("params".to_owned(), f64::MIN_POSITIVE);
+    }
+    rows.push(Row::Trial(absurd));
+    let (dir, page) = rendered(&rows);
+    keep(dir.path(), "one");
+    assert!(page.contains("<svg"));
+}
+
+#[test]
+fn names_with_markup_do_no_harm() {
+    let evil = "<script>alert('x')</script>\"onload=\"&amp;";
+    let mut rows = synthetic::rows(&Plan::default());
+    for row in &mut rows {
+        match row {
+            Row::Run(run) => {
+                for text in
+                    [&mut run.name, &mut run.family, &mut run.strategy, &mut run.dataset.name, &mut run.host.cpu]
+                {
+                    *text = evil.to_owned();
+                }
+                run.host.os = evil.to_owned();
+                run.engine.protocol = evil.to_owned();
+                run.config_digest = evil.to_owned();
+            }
+            Row::Trial(t) => {
+                if t.id == 1 {
+                    t.origin = Origin::Variant(evil.to_owned());
+                }
+                t.genome.insert(format!("k.{evil}"), 1);
+                if let Outcome::Failed { why } | Outcome::Infeasible { why, .. } = &mut t.outcome {
+                    *why = evil.to_owned();
+                }
+            }
+            Row::Caveat(c) => *c = Caveat { text: evil.to_owned() },
+            _ => {}
+        }
+    }
+    let (dir, page) = rendered(&rows);
+    keep(dir.path(), "markup");
+    assert!(!page.contains("<script") && !page.contains("\"onload=\""));
+    for (name, bytes) in files(dir.path()).iter().filter(|(n, _)| n.ends_with(".svg")) {
+        let svg = String::from_utf8(bytes.clone()).unwrap();
+        assert!(!svg.contains("<script") && !svg.contains("\"onload=\""), "{name}");
     }
 }
 
 #[test]
 fn the_same_journal_gives_the_same_bytes() {
-    let journal = synthetic::text(&synthetic::rows(&Plan::default()));
-    let (first, _) = rendered(&journal);
-    let (second, _) = rendered(&journal);
+    let rows = synthetic::rows(&Plan::default());
+    let (first, _) = rendered(&rows);
+    let (second, _) = rendered(&rows);
     let (a, b) = (files(first.path()), files(second.path()));
     assert_eq!(a.len(), b.len());
     for ((name, x), (_, y)) in a.iter().zip(&b) {
@@ -66,4 +175,27 @@ fn the_same_journal_gives_the_same_bytes() {
     // Over what is there already, too.
     render(&read(first.path()).unwrap(), first.path()).unwrap();
     assert!(files(first.path()) == b);
+}
+
+#[test]
+fn reports_have_names_of_their_own() {
+    let names: std::collections::BTreeSet<&str> = page::REPORTS.iter().map(|r| r.name()).collect();
+    assert_eq!(names.len(), page::REPORTS.len());
+}
+
+/// Prints how long 20,000 trials take; asserts only that the files keep a size that opens.
+#[test]
+fn twenty_thousand_trials() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Plan { trials: 20_000, ..Plan::default() };
+    synthetic::write(dir.path(), &synthetic::text(&synthetic::rows(&plan)));
+    let start = Instant::now();
+    let frame = read(dir.path()).unwrap();
+    let read_in = start.elapsed();
+    let written = render(&frame, dir.path()).unwrap();
+    println!("20,000 trials: read in {read_in:.2?}, read and rendered in {:.2?}", start.elapsed());
+    keep(dir.path(), "many");
+    let bytes = std::fs::metadata(&written.index).unwrap().len();
+    println!("index.html: {bytes} bytes; front: {}", frame.front().len());
+    assert!(bytes < 8 << 20, "{bytes}");
 }

@@ -24,8 +24,8 @@ pub(super) enum Cell {
     Text(String),
     /// A number with the same decimals as its column, to the right.
     Number(String),
-    /// A genome or a digest, in a fixed-width font.
-    Code(String),
+    /// A genome or a digest, in a fixed-width font; its parts are not broken over lines.
+    Code(Vec<String>),
 }
 
 impl Cell {
@@ -35,7 +35,7 @@ impl Cell {
     }
 }
 
-/// A table with its column heads; the columns of `numbers` (by index) are aligned to the right.
+/// A table with its column heads; a column with a number is aligned to the right.
 pub(super) fn table(heads: &[&str], rows: &[Vec<Cell>]) -> String {
     let is_number = |column: usize| rows.iter().any(|r| matches!(r.get(column), Some(Cell::Number(_))));
     let head: String = heads
@@ -48,7 +48,8 @@ pub(super) fn table(heads: &[&str], rows: &[Vec<Cell>]) -> String {
         .collect();
     let body: String = rows.iter().map(|r| format!("<tr>{}</tr>\n", r.iter().map(cell).collect::<String>())).collect();
     format!(
-        "<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n"
+        "<div class=\"scroll\" \
+         tabindex=\"0\"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n"
     )
 }
 
@@ -56,7 +57,10 @@ fn cell(cell: &Cell) -> String {
     match cell {
         Cell::Text(text) => format!("<td>{}</td>", escape(text)),
         Cell::Number(text) => format!("<td class=\"n\">{}</td>", escape(text)),
-        Cell::Code(text) => format!("<td class=\"c\"><code>{}</code></td>", escape(text)),
+        Cell::Code(parts) => {
+            let parts: Vec<String> = parts.iter().map(|p| format!("<span>{}</span>", escape(p))).collect();
+            format!("<td class=\"c\"><code>{}</code></td>", parts.join(" "))
+        }
     }
 }
 

@@ -38,7 +38,7 @@ fn page(f: &Frame) -> Result<String, ReportError> {
         caveats(f),
         five_best(f),
         plots(f)?,
-        trials::retrained(f),
+        winners(f)?,
         trials::variants(f),
         trials::front(f),
         trials::left_out(f),
@@ -49,6 +49,7 @@ fn page(f: &Frame) -> Result<String, ReportError> {
     Ok(format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>{} – mobilenas</title>\n\
          <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{}</main>\n</body>\n</html>\n",
         escape(&f.run.name),
@@ -81,8 +82,8 @@ fn header(f: &Frame) -> String {
         rows.push(("Best top-1 of the search", format!("{top:.2} % (search-validation split, inherited weights)")));
     }
     let what = format!(
-        "A search for {} backbones by {} on {}: candidates take their weights from one supernet, and are scored on images \
-         held out of the training set.",
+        "A search for {} backbones by {} on {}: candidates take their weights from one supernet, and are scored on \
+         images held out of the training set.",
         run.family, run.strategy, run.dataset.name
     );
     format!("<header>\n<h1>{}</h1>\n{}{}</header>\n", escape(&run.name), paragraph(&what), facts(&rows))
@@ -123,11 +124,12 @@ fn plots(f: &Frame) -> Result<String, ReportError> {
     if body.is_empty() {
         body = paragraph("No trial was scored yet, so there is nothing to plot.");
     }
-    let mut out = section("plots", "What top-1 costs", &body);
-    if let Some(chart) = retrained::chart(f) {
-        out += &section("plot-retrained", "Retrained from scratch, test split", &figure(retrained::FILE, &chart)?);
-    }
-    Ok(out)
+    Ok(section("plots", "What top-1 costs", &body))
+}
+
+fn winners(f: &Frame) -> Result<String, ReportError> {
+    let plot = retrained::chart(f).map(|chart| figure(retrained::FILE, &chart)).transpose()?;
+    Ok(trials::retrained(f, &plot.unwrap_or_default()))
 }
 
 /// A chart in both sizes, with its caption and links to its files.

@@ -22,7 +22,7 @@ struct Axis {
     title: &'static str,
     /// What it is.
     what: &'static str,
-    /// Its unit; counts get their SI prefix in front.
+    /// Its unit; none for a plain number, and for counts, which get theirs by their size.
     unit: &'static str,
     /// Which way it is better.
     goal: Goal,
@@ -50,7 +50,7 @@ const AXES: &[Axis] = &[
         file: "pareto_macs",
         title: "multiply-accumulates",
         what: "Multiply-accumulates of one image",
-        unit: "MACs",
+        unit: "",
         goal: Goal::Minimise,
     },
     Axis {
@@ -108,12 +108,16 @@ fn chart(f: &Frame, axis: &Axis) -> Chart {
         (e.is_scored() && drawable(x) && drawable(y)).then_some((x, y))
     };
     let largest = f.trials.iter().filter_map(at).map(|(x, _)| x).fold(0.0, f64::max);
-    let (divisor, prefix) = match axis.metric {
-        metric::PARAMS | metric::MACS => text::si(largest),
-        _ => (1.0, ""),
+    let (divisor, unit) = match axis.metric {
+        metric::PARAMS | metric::MACS => match text::si(largest) {
+            (divisor, "G") => (divisor, "billions"),
+            (divisor, "M") => (divisor, "millions"),
+            (divisor, "k") => (divisor, "thousands"),
+            (divisor, _) => (divisor, ""),
+        },
+        _ => (1.0, axis.unit),
     };
     let point = |e: &Entry, label: Option<String>| at(e).map(|(x, y)| Point { x: x / divisor, y, label });
-    let unit = format!("{prefix}{}", axis.unit);
     let rest = f.trials.iter().filter(|e| e.variant().is_none());
     let variants = f.trials.iter().filter(|e| e.variant().is_some());
     let on_front = f.front_against(axis.metric, axis.goal);

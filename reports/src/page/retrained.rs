@@ -41,7 +41,7 @@ pub(super) fn chart(f: &Frame) -> Option<Chart> {
         steps: None,
     };
     let chart = Chart {
-        title: format!("{}: retrained from scratch, test split", f.run.name),
+        title: format!("{}: test top-1 against latency, retrained from scratch", f.run.name),
         x_label: "Median latency (ms)".to_owned(),
         y_label: "Top-1 on the test split, retrained from scratch (%)".to_owned(),
         caption: caption(f),
@@ -57,8 +57,8 @@ fn caption(f: &Frame) -> Vec<String> {
     let images = text::thousands(f.run.dataset.test as u64);
     vec![
         format!(
-            "Each network trained from scratch for {} and scored on the {images} test images, which the search never saw. \
-             Not to be compared with the top-1 of the search, which is on another split with inherited weights.",
+            "Each network trained from scratch for {} and scored on the {images} test images, which the search never \
+             saw. Not to be compared with the top-1 of the search, which is on another split with inherited weights.",
             epochs(f)
         ),
         provenance(f),

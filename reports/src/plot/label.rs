@@ -59,17 +59,28 @@ pub struct Wish {
 pub fn place(wishes: &[Wish], taken: &[Rect], avoid: &[(f64, f64)], area: Rect) -> Vec<Option<Rect>> {
     let mut taken = taken.to_vec();
     let mut placed = vec![None; wishes.len()];
+    let mut leaders = Vec::new();
     for needed in [true, false] {
         for (wish, place) in wishes.iter().zip(&mut placed).filter(|(w, _)| w.needed == needed) {
-            *place = best(wish, &taken, avoid, area);
+            *place = best(wish, &taken, avoid, &leaders, area);
             taken.extend(place.map(|r: Rect| r.grown(2.0)));
+            leaders.extend(place.map(|r| (wish.at, r.nearest(wish.at))));
         }
     }
     placed
 }
 
+/// From a point to its label.
+type Leader = ((f64, f64), (f64, f64));
+
+/// Whether two leaders cross.
+fn cross((a, b): Leader, (c, d): Leader) -> bool {
+    let turn = |o: (f64, f64), p: (f64, f64), q: (f64, f64)| (p.0 - o.0) * (q.1 - o.1) - (p.1 - o.1) * (q.0 - o.0);
+    turn(a, b, c) * turn(a, b, d) < 0.0 && turn(c, d, a) * turn(c, d, b) < 0.0
+}
+
 /// The cheapest free place for one label.
-fn best(wish: &Wish, taken: &[Rect], avoid: &[(f64, f64)], area: Rect) -> Option<Rect> {
+fn best(wish: &Wish, taken: &[Rect], avoid: &[(f64, f64)], leaders: &[Leader], area: Rect) -> Option<Rect> {
     let distances: &[f64] =
         if wish.needed { &[0.0, 8.0, 18.0, 30.0, 45.0, 65.0, 90.0, 120.0, 150.0] } else { &[0.0, 3.0] };
     let mut best: Option<(f64, Rect)> = None;
@@ -83,7 +94,10 @@ fn best(wish: &Wish, taken: &[Rect], avoid: &[(f64, f64)], area: Rect) -> Option
             if hidden > 0 && !wish.needed {
                 continue;
             }
-            let cost = hidden as f64 + ring as f64 * 1.5 + preference as f64 * 0.1;
+            let leader = (wish.at, rect.nearest(wish.at));
+            let crossed = leaders.iter().filter(|other| cross(leader, **other)).count();
+            // In a dense heap every place hides points, and nearer is better than a few fewer.
+            let cost = hidden.min(8) as f64 + crossed as f64 * 10.0 + ring as f64 * 1.5 + preference as f64 * 0.1;
             if best.is_none_or(|(least, _)| cost < least) {
                 best = Some((cost, rect));
             }

@@ -101,7 +101,9 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
         let line = e.location().map_or(0, |l| l.line());
         let whole = e.without_snippet().to_string();
         let first = whole.lines().next().unwrap_or_default();
-        SyntaxError { line, message: first.to_string() }
+        // The line stands in front of the message already.
+        let message = first.split(" at line ").next().unwrap_or(first);
+        SyntaxError { line, message: message.to_string() }
     })
 }
 

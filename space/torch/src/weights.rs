@@ -31,6 +31,9 @@ fn bytes(t: &Tensor) -> Result<(Dtype, Vec<u8>), tch::TchError> {
     Ok((dtype, data))
 }
 
+/// The header's entry that holds the words about the tensors, as a JSON object of texts.
+const ABOUT: &str = "mobilenas";
+
 /// Writes bytes beside a file, flushes them to the disk, and renames them into place.
 ///
 /// # Errors
@@ -65,7 +68,9 @@ pub fn save(path: &Path, tensors: &BTreeMap<String, Tensor>, about: &BTreeMap<St
         let view = TensorView::new(*dtype, shape.clone(), data).map_err(|e| file(path, e, "tensors that fit"))?;
         views.push((name.as_str(), view));
     }
-    let about = Some(about.iter().map(|(k, v)| (k.clone(), v.clone())).collect());
+    // One entry: the header's order of several is random, and equal contents should make equal files.
+    let words = serde_json::to_string(about).map_err(|e| file(path, e, "words about the tensors"))?;
+    let about = Some(std::collections::HashMap::from([(ABOUT.to_string(), words)]));
     let data = safetensors::serialize(views, about).map_err(|e| file(path, e, "tensors that fit"))?;
     write_whole(path, &data).map_err(|e| file(path, e, "a disk that takes the file"))
 }
@@ -78,7 +83,8 @@ pub fn load(path: &Path) -> Result<(BTreeMap<String, Tensor>, BTreeMap<String, S
     let data = fs::read(path).map_err(|e| file(path, e, "a safetensors file"))?;
     let damaged = |e: safetensors::SafeTensorError| file(path, format!("damaged ({e})"), "a safetensors file");
     let (_, meta) = SafeTensors::read_metadata(&data).map_err(damaged)?;
-    let about = meta.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
+    let words = meta.metadata().as_ref().and_then(|m| m.get(ABOUT));
+    let about = words.and_then(|w| serde_json::from_str(w).ok()).unwrap_or_default();
     let all = SafeTensors::deserialize(&data).map_err(damaged)?;
     let mut out = BTreeMap::new();
     for (name, view) in all.iter() {

@@ -21,26 +21,14 @@ pub(super) fn status(f: &Frame) -> String {
 pub(super) fn how_made(f: &Frame) -> String {
     let run = &f.run;
     let images = |n: usize| text::thousands(n as u64);
-    let unit = match &f.unit {
-        Some(u) => format!(
-            "{} at {} px took {} ms here (p10–p90 {}–{} ms, {}), so the unit is {} ms.",
-            u.model,
-            u.resolution,
-            text::significant(u.latency.median_ms, 3),
-            text::significant(u.latency.p10_ms, 3),
-            text::significant(u.latency.p90_ms, 3),
-            text::plural(u.latency.samples, "sample"),
-            text::significant(score::unit_latency_ms(&run.mes, u.latency.median_ms), 4),
-        ),
-        None => "MobileNetV2 was not measured in this run yet, so no trial has a score.".to_owned(),
-    };
+    let unit = unit(f);
     facts_section(&[
         (
             "Top-1 (search)",
             format!(
-                "Share of the {} search-validation images, held out of the training set, that are classified correctly. \
-                 The weights are the supernet's, with batch-norm statistics recalibrated for each candidate. It ranks \
-                 candidates; it is not what the network reaches when trained on its own.",
+                "Share of the {} search-validation images, held out of the training set, that are classified \
+                 correctly. The weights are the supernet's, with batch-norm statistics recalibrated for each candidate. \
+                 It ranks candidates; it is not what the network reaches when trained on its own.",
                 images(run.dataset.search_val)
             ),
         ),
@@ -64,12 +52,11 @@ pub(super) fn how_made(f: &Frame) -> String {
                 run.engine.protocol
             ),
         ),
-        ("Params", "Learnable parameters, counted on the network's graph; M is a million.".to_owned()),
         (
-            "MACs",
-            "Multiply-accumulates of one image: convolutions, linear layers and attention products; M is a million."
-                .to_owned(),
+            "Params",
+            "Learnable parameters, counted on the network's graph. k, M, G: thousand, million, billion.".to_owned(),
         ),
+        ("MACs", "Multiply-accumulates of one image: convolutions, linear layers and attention products.".to_owned()),
         ("MES", format!("{}. {unit}", score::formula(&run.mes, f.unit_latency_ms()))),
         (
             "Front",
@@ -78,6 +65,23 @@ pub(super) fn how_made(f: &Frame) -> String {
                 .to_owned(),
         ),
     ])
+}
+
+/// What the unit of the score's latency was measured to be.
+fn unit(f: &Frame) -> String {
+    match &f.unit {
+        Some(u) => format!(
+            "{} at {} px took {} ms here (p10–p90 {}–{} ms, {}), so the unit is {} ms.",
+            u.model,
+            u.resolution,
+            text::significant(u.latency.median_ms, 3),
+            text::significant(u.latency.p10_ms, 3),
+            text::significant(u.latency.p90_ms, 3),
+            text::plural(u.latency.samples, "sample"),
+            text::significant(score::unit_latency_ms(&f.run.mes, u.latency.median_ms), 4),
+        ),
+        None => "MobileNetV2 was not measured in this run yet, so no trial has a score.".to_owned(),
+    }
 }
 
 fn facts_section(rows: &[(&str, String)]) -> String {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::html::{self, Cell, paragraph, section};
 use super::formula;
 use crate::record::{Latency, Outcome, Retrained, metric};
-use crate::{Entry, Frame, compact_genome, text};
+use crate::{Entry, Frame, genome, text};
 
 /// Reasons that are told one by one.
 const REASONS: usize = 12;
@@ -33,7 +33,7 @@ pub(super) fn table(f: &Frame, entries: &[&Entry]) -> String {
             if retrained {
                 row.push(Cell::number(f.retrained_test_top1(e.trial.id), |v| format!("{v:.2}")));
             }
-            row.push(genome(e));
+            row.push(knobs(e));
             row
         })
         .collect();
@@ -49,8 +49,8 @@ fn spread(l: &Latency) -> String {
     format!("{}–{}", text::significant(l.p10_ms, 3), text::significant(l.p90_ms, 3))
 }
 
-fn genome(e: &Entry) -> Cell {
-    Cell::Code(compact_genome(&e.trial.genome))
+fn knobs(e: &Entry) -> Cell {
+    Cell::Code(genome::groups(&e.trial.genome))
 }
 
 /// The whole main front.
@@ -77,8 +77,8 @@ pub(super) fn variants(f: &Frame) -> String {
     }
     let scored: Vec<&Entry> = all.iter().copied().filter(|e| e.is_scored()).collect();
     let note = format!(
-        "{} of {} published variants were scored by the code that scores every candidate, with inherited weights, on this \
-         run's data and host. These are not the accuracies their authors published.",
+        "{} of {} published variants were scored by the code that scores every candidate, with inherited weights, on \
+         this run's data and host. These are not the accuracies their authors published.",
         scored.len(),
         all.len()
     );
@@ -89,8 +89,8 @@ pub(super) fn variants(f: &Frame) -> String {
     )
 }
 
-/// Winners retrained from scratch.
-pub(super) fn retrained(f: &Frame) -> String {
+/// Winners retrained from scratch, below their plot.
+pub(super) fn retrained(f: &Frame, plot: &str) -> String {
     if f.retrained.is_empty() {
         return String::new();
     }
@@ -116,7 +116,7 @@ pub(super) fn retrained(f: &Frame) -> String {
                 Cell::number(of(metric::MACS), text::count),
                 Cell::number(of(metric::TOP1), |v| format!("{v:.2}")),
                 Cell::Number(text::duration(r.seconds)),
-                trial.map_or_else(|| Cell::Code(r.digest.clone()), genome),
+                trial.map_or_else(|| Cell::Code(vec![r.digest.clone()]), knobs),
             ]
         })
         .collect();
@@ -132,7 +132,7 @@ pub(super) fn retrained(f: &Frame) -> String {
         "Took",
         "Genome",
     ];
-    section("retrained", "Retrained from scratch", &(paragraph(&note) + &html::table(&heads, &rows)))
+    section("retrained", "Retrained from scratch", &(paragraph(&note) + plot + &html::table(&heads, &rows)))
 }
 
 /// Why trials were not scored, the most frequent reasons first.

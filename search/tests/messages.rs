@@ -1,0 +1,213 @@
+//! What the program says when the input is wrong or the run fails, and with which exit code.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+fn run(dir: &Path, args: &[&str]) -> (i32, String) {
+    let out = Command::new(env!("CARGO_BIN_EXE_mobilenas")).args(args).current_dir(dir).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr).replace(&dir.display().to_string(), "DIR");
+    (out.status.code().unwrap(), said)
+}
+
+/// Checks a config with the given bytes.
+fn check(text: impl AsRef<[u8]>) -> String {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("c.yaml"), text).unwrap();
+    let (code, said) = run(dir.path(), &["check", "c.yaml"]);
+    assert_eq!(code, 2, "{said}");
+    said
+}
+
+const GOOD: &str = "\
+space: {family: mobilevit_v1}
+search: {strategy: {random: {}}, trials: 3}
+";
+
+#[test]
+fn all_mistakes_are_named_at_once() {
+    let text = "\
+seed: one
+space:
+  family: mobilevit_v9
+  scale: {width: 0}
+supernet:
+  epochs: -1
+  learning_rate: 0.1
+search:
+  strategy: {random: {}}
+  objectives: [{metric: top1, goal: larger}]
+data: {name: fashion-mist}
+serch: {}
+";
+    insta::assert_snapshot!(check(text), @r#"
+    error: c.yaml: 8 mistakes
+      line 1, seed: found "one", expected a whole number of at least 0
+      line 4, space.scale.width: found 0, expected a number of 0.01 to 16
+      line 6, supernet.epochs: found -1, expected a number above 0, at most 100000
+      line 7, supernet.learning_rate: unknown key (keys here: batch, clip, distill, epochs, label_smoothing, lr, min_lr, random_subnets, warmup, weight_decay)
+      line 9, search: missing key trials, expected a whole number of 1 to 1000000
+      line 10, search.objectives.0.goal: found "larger", expected one of maximize, minimize
+      line 11, data.name: found "fashion-mist", expected one of fashion-mnist; did you mean fashion-mnist?
+      line 12, serch: unknown key, did you mean search? (keys here: checkpoint_seconds, data, latency, mes, name, retrain, scoring, search, seed, space, supernet, threads)
+    "#);
+}
+
+#[test]
+fn names_that_only_the_families_know_are_checked_too() {
+    insta::assert_snapshot!(check(GOOD.replace("_v1", "_v9")), @r"
+    error: c.yaml: 1 mistake
+      line 1, space.family: found mobilevit_v9, expected one of mobilevit_v1, mobilevit_v2, mobilevit_v3, mobilevit_v3_separable, efficientformer, efficientformer_v2, mobilenet_v2, mobilenet_v3, deit; did you mean mobilevit_v1?
+    ");
+    let knobs = GOOD.replace("_v1}", "_v1, knobs: {stages.2.widht: [8], stages.3.width: [8, 8], stages.4.width: [0], head.width: []}}");
+    insta::assert_snapshot!(check(knobs), @r"
+    error: c.yaml: 4 mistakes
+      line 1, space.knobs.head.width: found 0 choices, expected 1 to 200 choices
+      line 1, space.knobs.stages.2.widht: found an unknown knob, expected a knob of mobilevit_v1; did you mean stages.2.width?
+      line 1, space.knobs.stages.3.width: found 8 twice, expected distinct choices
+      line 1, space.knobs.stages.4.width: found 0, expected an integer of 1 to 65536
+    ");
+}
+
+#[test]
+fn choices_that_make_no_network_are_refused() {
+    let small = GOOD.replace("mobilevit_v1}", "deit, knobs: {resolution: [8]}}");
+    insta::assert_snapshot!(check(small), @"");
+}
+
+#[test]
+fn values_that_contradict_each_other_are_named() {
+    let text = format!("{GOOD}supernet: {{epochs: 1, warmup: 2, lr: 0.1, min_lr: 0.2}}\n");
+    let text = text.replace("{random: {}}", "{random: {}, regularized_evolution: {}}");
+    insta::assert_snapshot!(check(text), @r"
+    error: c.yaml: 3 mistakes
+      line 2, search.strategy: found 2 strategies, expected one of random, regularized_evolution
+      line 3, supernet.min_lr: found 0.2, expected at most lr, 0.1
+      line 3, supernet.warmup: found 2, expected at most epochs, 1
+    ");
+    let metric = GOOD.replace("trials: 3", "trials: 3, objectives: [{metric: latency, goal: minimize}]");
+    insta::assert_snapshot!(check(metric), @r#"
+    error: c.yaml: 1 mistake
+      line 2, search.objectives.0.metric: found "latency", expected one of params, macs, latency_ms, mes, top1; did you mean latency_ms?
+    "#);
+}
+
+#[test]
+fn files_that_are_no_config_have_one_message_each() {
+    insta::assert_snapshot!(check(format!("{GOOD}seed: 1\nseed: 2\n")), @r"
+    error: c.yaml: 1 mistake
+      line 4, seed: occurs twice, first on line 3
+    ");
+    insta::assert_snapshot!(check(b"seed: 1\nname: \xff\xfe\n"), @"error: c.yaml: found bytes that are not UTF-8 on line 2, expected a YAML file in UTF-8");
+    insta::assert_snapshot!(check(" \n\n"), @"error: c.yaml: found an empty file, expected a YAML file in UTF-8");
+    insta::assert_snapshot!(check("seed: [1, 2\n"), @"error: c.yaml, line 1: unclosed bracket '[', expected YAML");
+    insta::assert_snapshot!(check("seed: 1\n\tname: x\n"), @"");
+    insta::assert_snapshot!(check("- 1\n- 2\n"), @r"
+    error: c.yaml: 1 mistake
+      line 1: found a list of 2, expected a map
+    ");
+    let dir = TempDir::new().unwrap();
+    fs::create_dir(dir.path().join("d.yaml")).unwrap();
+    insta::assert_snapshot!(run(dir.path(), &["check", "d.yaml"]).1, @"error: d.yaml: found a directory, expected a YAML file in UTF-8");
+    insta::assert_snapshot!(run(dir.path(), &["check", "none.yaml"]).1, @"error: none.yaml: No such file or directory (os error 2), expected a YAML file in UTF-8");
+}
+
+#[test]
+fn bounds_that_nothing_meets_are_found_out_at_once() {
+    let bounded = GOOD.replace("trials: 3", "trials: 3, bounds: {params: 1000, macs: 2e6}");
+    let text = bounded.replace("_v1}", "_v1, scale: {width: 0.25}, knobs: {resolution: [32], stages.2.patch: [2], stages.3.patch: [2], stages.4.patch: [2]}}");
+    insta::assert_snapshot!(check(text), @"");
+}
+
+fn data(folder: &Path) {
+    let from = std::env::var_os("MOBILENAS_DATA").expect("`cargo xtask test` sets MOBILENAS_DATA");
+    for entry in fs::read_dir(Path::new(&from).join("fashion-mnist")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
+#[test]
+fn missing_and_damaged_data_have_one_message_each() {
+    let dir = TempDir::new().unwrap();
+    fs::create_dir(dir.path().join("images")).unwrap();
+    fs::write(dir.path().join("c.yaml"), format!("{GOOD}data: {{dir: images}}\n")).unwrap();
+    let (code, said) = run(dir.path(), &["search", "c.yaml", "--out", "run"]);
+    assert_eq!(code, 2);
+    insta::assert_snapshot!(said, @"error: images: train-images-idx3-ubyte not found, expected the files train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte (each with or without .gz); `cargo xtask setup` fetches them, or put them there by hand");
+    data(&dir.path().join("images"));
+    let labels = dir.path().join("images/train-labels-idx1-ubyte.gz");
+    let whole = fs::read(&labels).unwrap();
+    fs::write(&labels, &whole[..whole.len() / 2]).unwrap();
+    let (code, said) = run(dir.path(), &["search", "c.yaml", "--out", "run"]);
+    assert_eq!(code, 2);
+    assert!(said.starts_with("error: images/train-labels-idx1-ubyte.gz: found a gzip stream that breaks"), "{said}");
+    fs::copy(dir.path().join("images/train-images-idx3-ubyte.gz"), &labels).unwrap();
+    let (code, said) = run(dir.path(), &["search", "c.yaml", "--out", "run"]);
+    assert_eq!(code, 2);
+    insta::assert_snapshot!(said, @"error: images/train-labels-idx1-ubyte.gz: found magic number 2051, expected 2049");
+    assert!(!dir.path().join("run").exists(), "nothing is written before the input is sound");
+}
+
+fn tiny() -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configs/tiny.yaml").display().to_string()
+}
+
+#[test]
+fn a_folder_that_exists_is_refused_and_left_alone() {
+    let dir = TempDir::new().unwrap();
+    fs::create_dir(dir.path().join("run")).unwrap();
+    fs::write(dir.path().join("run/mine.txt"), "mine").unwrap();
+    let (code, said) = run(dir.path(), &["search", &tiny(), "--out", "run"]);
+    assert_eq!(code, 2);
+    insta::assert_snapshot!(said, @"error: run: exists, expected a new folder; --resume goes on with a run that is there");
+    assert_eq!(fs::read_dir(dir.path().join("run")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_full_disk_stops_the_run_with_what_was_written_whole() {
+    let dir = TempDir::new().unwrap();
+    let out = dir.path().join("run");
+    fs::create_dir(&out).unwrap();
+    // A device that is always full, in the place where the first checkpoint is written.
+    std::os::unix::fs::symlink("/dev/full", out.join("supernet.checkpoint.safetensors.partial")).unwrap();
+    let (code, said) = run(dir.path(), &["search", &tiny(), "--out", "run", "--resume"]);
+    assert_eq!(code, 1, "{said}");
+    let last = said.lines().last().unwrap();
+    insta::assert_snapshot!(last, @"error: run/supernet.checkpoint.safetensors: No space left on device (os error 28), expected a disk that takes the file");
+    let journal = fs::read_to_string(out.join("journal.jsonl")).unwrap();
+    assert!(journal.lines().count() >= 4);
+    for line in journal.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+}
+
+#[test]
+fn a_run_of_another_version_or_config_is_not_resumed() {
+    let dir = TempDir::new().unwrap();
+    let out = dir.path().join("run");
+    fs::create_dir(&out).unwrap();
+    std::os::unix::fs::symlink("/dev/full", out.join("supernet.checkpoint.safetensors.partial")).unwrap();
+    run(dir.path(), &["search", &tiny(), "--out", "run", "--resume"]);
+    let journal = out.join("journal.jsonl");
+    let text = fs::read_to_string(&journal).unwrap();
+    let version = format!("\"program\":\"{}\"", env!("CARGO_PKG_VERSION"));
+    fs::write(&journal, text.replace(&version, "\"program\":\"0.0.1\"")).unwrap();
+    let (code, said) = run(dir.path(), &["search", &tiny(), "--out", "run", "--resume"]);
+    assert_eq!(code, 2);
+    let last = said.lines().last().unwrap().replace(env!("CARGO_PKG_VERSION"), "OURS");
+    insta::assert_snapshot!(last, @"error: run: holds a run of another program version: 0.0.1, expected OURS");
+    fs::write(&journal, &text).unwrap();
+    let other = fs::read_to_string(tiny()).unwrap().replace("seed: 3", "seed: 4");
+    fs::write(dir.path().join("tiny.yaml"), other).unwrap();
+    let (code, said) = run(dir.path(), &["search", "tiny.yaml", "--out", "run", "--resume"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("holds a run of another config"), "{said}");
+    fs::write(&journal, format!("rubbish\n{text}")).unwrap();
+    let (code, said) = run(dir.path(), &["search", &tiny(), "--out", "run", "--resume"]);
+    assert_eq!(code, 1);
+    assert!(said.contains("journal.jsonl, line 1: damaged"), "{said}");
+}
