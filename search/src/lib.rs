@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod evaluate;
+pub mod images;
 pub mod journal;
 pub mod metric;
 pub mod prepare;

@@ -128,7 +128,20 @@ fn data_folder(c: &Config) -> PathBuf {
 /// # Errors
 /// Every mistake below `space`, with its line.
 pub fn space(loaded: &Loaded, classes: u32) -> Result<Space, ConfigError> {
-    let s = &loaded.config.space;
+    space_at(&loaded.file, &loaded.tree, &["space"], &loaded.config.space, classes)
+}
+
+/// The space that a part of a YAML tree describes; `below` is where that part stands.
+///
+/// # Errors
+/// Every mistake, with its line.
+pub fn space_at(
+    file: &Path,
+    tree: &config::Node,
+    below: &[&str],
+    s: &config::Space,
+    classes: u32,
+) -> Result<Space, ConfigError> {
     let design = Design {
         family: s.family.clone(),
         width: s.scale.width,
@@ -137,11 +150,11 @@ pub fn space(loaded: &Loaded, classes: u32) -> Result<Space, ConfigError> {
         classes,
     };
     Space::new(&design).map_err(|errors| {
-        let mut problems = Problems::new(&loaded.file);
+        let mut problems = Problems::new(file);
         for e in errors {
-            let path: Vec<String> = std::iter::once("space".to_string()).chain(e.at).collect();
+            let path: Vec<String> = below.iter().map(ToString::to_string).chain(e.at).collect();
             let hint = e.nearest.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
-            problems.add(&loaded.tree, &path, format!("found {}, expected {}{hint}", e.found, e.expected));
+            problems.add(tree, &path, format!("found {}, expected {}{hint}", e.found, e.expected));
         }
         problems.all.sort_by_key(|p| p.line);
         ConfigError::Problems(problems)

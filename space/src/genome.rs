@@ -128,7 +128,7 @@ impl Space {
         let mut errors = Vec::new();
         for (name, choices) in &design.knobs {
             match knobs.iter_mut().find(|k| &k.name == name) {
-                Some(knob) => knob.choices = checked(name, choices, &mut errors),
+                Some(knob) => knob.choices = checked(knob, choices, &mut errors),
                 None => {
                     let e =
                         DesignError::new(&["knobs", name], "an unknown knob", format!("a knob of {}", family.name()));
@@ -320,20 +320,24 @@ fn unbuildable(e: &ShapeError) -> DesignError {
     DesignError::new(&["knobs"], e.to_string(), "choices that make a network")
 }
 
-fn checked(name: &str, choices: &[i64], errors: &mut Vec<DesignError>) -> Vec<u32> {
+/// The choices of a config for a knob, each within what its kind can mean; 0 where a published network has it.
+fn checked(knob: &SpaceKnob, choices: &[i64], errors: &mut Vec<DesignError>) -> Vec<u32> {
+    let at = ["knobs", &knob.name];
+    let (least, most) = (u32::from(!knob.choices.contains(&0)), knob.kind.most());
     let mut out = Vec::new();
     for &c in choices {
         match u32::try_from(c) {
-            Ok(v) if v > 0 && v <= 1 << 16 && !out.contains(&v) => out.push(v),
-            Ok(v) if out.contains(&v) => {
-                errors.push(DesignError::new(&["knobs", name], format!("{c} twice"), "distinct choices"))
+            Ok(v) if out.contains(&v) => errors.push(DesignError::new(&at, format!("{c} twice"), "distinct choices")),
+            Ok(v) if (least..=most).contains(&v) => out.push(v),
+            _ => {
+                let expected = format!("a {} of {least} to {most}", knob.kind.word());
+                errors.push(DesignError::new(&at, c.to_string(), expected));
             }
-            _ => errors.push(DesignError::new(&["knobs", name], c.to_string(), "an integer of 1 to 65536")),
         }
     }
     if choices.is_empty() || choices.len() > 200 {
         let found = format!("{} choices", choices.len());
-        errors.push(DesignError::new(&["knobs", name], found, "1 to 200 choices"));
+        errors.push(DesignError::new(&at, found, "1 to 200 choices"));
     }
     out
 }

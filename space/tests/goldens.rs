@@ -82,3 +82,13 @@ fn remembered_costs_equal_counted_ones() {
         }
     }
 }
+
+#[test]
+fn every_golden_is_a_variant() {
+    let missing: Vec<String> = goldens()
+        .iter()
+        .map(|g| g["model"].as_str().unwrap().to_string())
+        .filter(|id| families::variant(id).is_none())
+        .collect();
+    assert!(missing.is_empty(), "no family publishes {missing:?}");
+}

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod completions;
+pub mod models;
 mod schema;
 mod search;
 
@@ -25,6 +26,8 @@ enum Verb {
     Check(check::Args),
     /// Repeat a measurement of this program's own speed
     Bench(bench::Args),
+    /// List the published networks, or one network's layers
+    Models(models::Args),
     /// Print the JSON schema of the configs
     Schema,
     /// Print a completion script for a shell
@@ -40,16 +43,23 @@ pub fn run(args: Args) -> Result<i32> {
         Verb::Search(a) => search::run(&a),
         Verb::Check(a) => check::run(&a),
         Verb::Bench(a) => bench::run(&a),
+        Verb::Models(a) => models::run(&a),
         Verb::Schema => schema::run(),
         Verb::Completions(a) => completions::run(&a),
     }
 }
+
+/// Something wrong with the command line's values: the user's to mend.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Input(pub String);
 
 /// Exit code of an error: 2 for what the user has to mend, 1 for a run that failed.
 pub fn exit_code(error: &anyhow::Error) -> i32 {
     if let Some(e) = error.downcast_ref::<crate::run::RunError>() {
         return e.exit_code();
     }
-    let input = error.is::<crate::prepare::PrepareError>() || error.is::<crate::config::ConfigError>();
+    let input =
+        error.is::<crate::prepare::PrepareError>() || error.is::<crate::config::ConfigError>() || error.is::<Input>();
     if input { 2 } else { 1 }
 }

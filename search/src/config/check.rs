@@ -77,10 +77,11 @@ impl Checker<'_> {
 
     fn wrong(&mut self, node: &Node, schema: &Json, path: &[String]) -> Json {
         let mut message = format!("found {node}, expected {}", wanted(schema));
-        if let (Value::Str(s), Some(options)) = (&node.value, schema["enum"].as_array()) {
-            if let Some(near) = nearest(s, options.iter().filter_map(Json::as_str)) {
-                message.push_str(&format!("; did you mean {near}?"));
-            }
+        let names = || schema["enum"].as_array().into_iter().flatten().filter_map(Json::as_str);
+        if let Value::Str(s) = &node.value
+            && let Some(near) = nearest(s, names())
+        {
+            message.push_str(&format!("; did you mean {near}?"));
         }
         self.problems.add(self.root, path, message);
         Json::Null

@@ -55,10 +55,14 @@ pub struct Loaded {
 /// Larger files are no configs.
 const LARGEST: u64 = 1 << 20;
 
+fn schema_of<T: schemars::JsonSchema>() -> Json {
+    let settings = schemars::generate::SchemaSettings::draft2020_12();
+    Json::from(settings.into_generator().into_root_schema_for::<T>())
+}
+
 /// The JSON schema of a config, by which editors complete.
 pub fn schema() -> Json {
-    let settings = schemars::generate::SchemaSettings::draft2020_12();
-    let mut schema = Json::from(settings.into_generator().into_root_schema_for::<Config>());
+    let mut schema = schema_of::<Config>();
     if let Some(map) = schema.as_object_mut() {
         map.insert("title".into(), "mobilenas search config".into());
     }
@@ -86,26 +90,32 @@ fn text(file: &Path) -> Result<String, ConfigError> {
     Ok(text)
 }
 
-/// Reads a config.
-///
-/// # Errors
-/// When the file cannot be read, is no YAML, or has mistakes: then all of them.
-pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
+/// Reads a YAML file as a type, strictly: all mistakes at once.
+fn read<T: schemars::JsonSchema + serde::de::DeserializeOwned>(file: &Path) -> Result<(Node, T), ConfigError> {
     let tree = yaml::parse(&text(file)?).map_err(|e| ConfigError::Syntax {
         file: file.to_path_buf(),
         line: e.line,
         message: e.message,
     })?;
     let mut problems = Problems::new(file);
-    let schema = schema();
+    let schema = schema_of::<T>();
     let json = check::Checker { schema: &schema, root: &tree, problems: &mut problems }.run();
     problems.none()?;
-    let mut config: Config = serde_json::from_value(json).map_err(|e| {
-        // The schema describes these very types; what it lets pass and serde does not is named as serde names it.
+    let value = serde_json::from_value(json).map_err(|e| {
+        // The schema describes this very type; what it lets pass and serde does not is named as serde names it.
         let mut p = Problems::new(file);
         p.add(&tree, &[], e.to_string());
         p
     })?;
+    Ok((tree, value))
+}
+
+/// Reads a config.
+///
+/// # Errors
+/// When the file cannot be read, is no YAML, or has mistakes: then all of them.
+pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
+    let (tree, mut config): (Node, Config) = read(file)?;
     if config.name.is_none() {
         config.name = file.file_stem().map(|s| s.to_string_lossy().into_owned());
     }
@@ -115,6 +125,14 @@ pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
     }
     problems.none()?;
     Ok(Loaded { file: file.to_path_buf(), tree, config })
+}
+
+/// Reads a genome as runs write it for their winners: a space in which every knob has one choice.
+///
+/// # Errors
+/// When the file cannot be read, is no YAML, or has mistakes: then all of them.
+pub fn load_genome(file: &Path) -> Result<(Node, Space), ConfigError> {
+    read(file)
 }
 
 /// The config as YAML, every default written out.

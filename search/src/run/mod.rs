@@ -137,6 +137,8 @@ impl Run<'_> {
             "The accuracy of a candidate is that of weights inherited from the supernet; only retrained networks were \
              trained for themselves."
                 .to_string(),
+            "The published variants are scored with inherited weights like every candidate, and are not retrained."
+                .to_string(),
             format!("The search was guided by {}; other metrics were recorded beside it.", objectives.join(" and ")),
         ];
         for v in p.space.family().variants() {

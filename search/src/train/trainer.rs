@@ -159,3 +159,92 @@ impl Trainer<'_> {
         Ok(loss)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mobilenas_bench::Wall;
+    use mobilenas_space::families;
+    use mobilenas_torch::{Names, Net, Owned};
+    use tch::Device;
+
+    use super::*;
+    use crate::data::Images;
+    use crate::train::single;
+
+    fn data() -> Labelled {
+        let pixels = (0..40 * 64u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let images = Images { n: 40, height: 8, width: 8, pixels };
+        Labelled { images, labels: (0..40).map(|i| i % 4).collect(), classes: 4 }
+    }
+
+    fn plan() -> Plan {
+        Plan {
+            epochs: 2.0,
+            batch: 10,
+            lr: 1e-3,
+            min_lr: 0.0,
+            weight_decay: 0.01,
+            warmup: 0.5,
+            clip: 1.0,
+            label_smoothing: 0.0,
+            augment: Augment::NONE,
+            seed: 1,
+            checkpoint_every: 0.0,
+        }
+    }
+
+    fn small() -> (Store, Net) {
+        let (family, _) = families::variant("mobilenetv2_100").unwrap();
+        let template = family.template("mobilenetv2_100").unwrap();
+        let graph = Arc::new(template.plan(&template.values(), 32, 4).unwrap().lower().unwrap());
+        let store = Store::init(&graph, Names::Own, 1, Device::Cpu).unwrap();
+        let net = Net::bind(graph, &Owned(&store)).unwrap();
+        (store, net)
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_stops_with_the_last_checkpoint_whole() {
+        let (data, plan, indices) = (data(), plan(), (0..40).collect::<Vec<_>>());
+        let dir = tempfile::tempdir().unwrap();
+        let (clock, stop) = (Wall::new(), Stop::never());
+        let trainer = Trainer {
+            plan: &plan,
+            sight: Sight { data: &data, indices: &indices, norm: Norm { mean: 0.5, std: 0.3 } },
+            checkpoint: dir.path().join("c.safetensors"),
+            digest: "d".into(),
+            clock: &clock,
+            stop: &stop,
+        };
+        let (mut store, net) = small();
+        let broken = trainer.run(&mut store, &Progress::hidden(), |_, batch, step| {
+            let loss = single::step(&net, batch, 0.0)?;
+            if step == 5 { loss.f_mul_scalar(f64::NAN).map_err(TrainError::torch) } else { Ok(loss) }
+        });
+        let message = broken.unwrap_err().to_string();
+        insta::assert_snapshot!(message, @"the loss of step 5 is NaN, expected a finite number: the training has diverged");
+        // What was written is the stand after step 4, and the training goes on from there.
+        let (mut store, net) = small();
+        let mut first = None;
+        let ended = trainer.run(&mut store, &Progress::hidden(), |_, batch, step| {
+            first.get_or_insert(step);
+            single::step(&net, batch, 0.0)
+        });
+        assert_eq!(first, Some(5));
+        assert!(matches!(ended, Ok(Ended::Done { steps: 8, .. })), "{ended:?}");
+    }
+
+    #[test]
+    fn a_gradient_that_is_no_number_changes_nothing() {
+        let (mut store, net) = small();
+        let images = Tensor::from_slice(&[f32::NAN]).expand([4, 1, 32, 32], false).contiguous();
+        let batch = Batch { images, labels: Tensor::from_slice(&[0i64, 1, 2, 3]) };
+        let mut optimizer = AdamW::new(&store, 0.01).unwrap();
+        let before = store.flat().copy();
+        drop(single::step(&net, &batch, 0.0).unwrap());
+        let error = optimizer.step(&mut store, 1e-3, 1.0).unwrap_err().to_string();
+        assert!(error.starts_with("the gradient's norm is NaN"), "{error}");
+        assert!(store.flat().equal(&before));
+    }
+}

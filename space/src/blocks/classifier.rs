@@ -1,6 +1,6 @@
-//! Mean over the positions and a linear layer: one number a class.
+//! The ends of the networks: a mean over the positions and linear layers, one number a class.
 
-use crate::ir::{Block, Builder, Op, Sections, ShapeError, Val};
+use crate::ir::{ActFn, Block, Builder, Op, Sections, ShapeError, Val};
 
 /// Global mean, then a linear layer called `fc` under the block's path.
 #[derive(Clone, Debug, Hash)]
@@ -19,5 +19,66 @@ impl Block for Classifier {
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
         let y = b.op(Op::GlobalPool { keep: false }, &[x])?;
         b.linear(self.fc, y, Sections::plain(self.classes))
+    }
+}
+
+/// The end of MobileNetV3 (Howard et al., 2019): the mean first, then `conv_head` and `classifier`.
+#[derive(Clone, Debug, Hash)]
+pub struct PooledClassifier {
+    /// Channels between the two.
+    pub width: u32,
+    /// Number of classes.
+    pub classes: u32,
+}
+
+impl Block for PooledClassifier {
+    fn kind(&self) -> &'static str {
+        "pooled_classifier"
+    }
+
+    fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        let y = b.op(Op::GlobalPool { keep: true }, &[x])?;
+        let y = b.conv("conv_head", y, self.width, 1, 1, true)?;
+        let y = b.act(ActFn::HardSwish, y)?;
+        Classifier { fc: "classifier", classes: self.classes }.lower(b, y)
+    }
+}
+
+/// Which norm stands before a classifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LastNorm {
+    /// Batch norm.
+    Batch,
+    /// Layer norm over rows.
+    Layer,
+}
+
+/// The end of the EfficientFormers: `norm`, the mean, and two classifiers, `head` and `head_dist`, of which the second
+/// may learn from a teacher. Their mean is the output.
+#[derive(Clone, Debug, Hash)]
+pub struct TwoHeads {
+    /// The norm.
+    pub norm: LastNorm,
+    /// Number of classes.
+    pub classes: u32,
+}
+
+impl Block for TwoHeads {
+    fn kind(&self) -> &'static str {
+        "two_heads"
+    }
+
+    fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        let norm = match self.norm {
+            LastNorm::Batch => Op::BatchNorm,
+            LastNorm::Layer => Op::LayerNorm { eps_e7: 100 },
+        };
+        let y = b.op_at("norm", norm, &[x])?;
+        let y = b.op(Op::GlobalPool { keep: false }, &[y])?;
+        let first = b.linear("head", y, Sections::plain(self.classes))?;
+        let second = b.linear("head_dist", y, Sections::plain(self.classes))?;
+        b.head(first);
+        b.head(second);
+        b.op(Op::Mean, &[first, second])
     }
 }

@@ -1,5 +1,7 @@
-//! The inverted residual of MobileNetV2 (Sandler et al., 2018): expand, depthwise, project, without activation at the end.
+//! The inverted residual of MobileNetV2 (Sandler et al., 2018): expand, depthwise, project, without activation at the
+//! end; and of MobileNetV3 (Howard et al., 2019), which may squeeze and excite before it projects.
 
+use super::squeeze_excite::squeeze_excite;
 use crate::ir::{ActFn, Block, Builder, ShapeError, Val};
 
 /// Under which names the block's tensors stand in published checkpoints.
@@ -24,6 +26,8 @@ pub struct InvertedResidual {
     pub stride: u32,
     /// Activation after the first two convolutions.
     pub act: ActFn,
+    /// Channels inside squeeze and excitation; `None` leaves it away.
+    pub squeeze: Option<u32>,
     /// Names of the tensors.
     pub naming: Naming,
 }
@@ -77,6 +81,9 @@ impl Block for InvertedResidual {
             let y = b.bn(filter.2, y)?;
             b.act(self.act, y)
         })?;
+        if let Some(reduced) = self.squeeze {
+            y = squeeze_excite(b, y, reduced)?;
+        }
         y = maybe_within(b, project.0, |b| {
             let y = b.conv(project.1, y, self.out, 1, 1, false)?;
             b.bn(project.2, y)

@@ -1,10 +1,10 @@
 //! The block of MobileViT (Mehta and Rastegari, 2021): local convolution, global attention over patches, fusion with
 //! the block's input by a 3x3 convolution.
 
-use super::conv_unit::conv_bn_act;
+use super::conv_unit::Unit;
 use super::patches::over_patches;
 use super::transformer::Layer;
-use crate::ir::{ActFn, Block, Builder, Op, ShapeError, Val};
+use crate::ir::{ActFn, Block, Builder, Op, Sections, ShapeError, Val};
 
 /// A MobileViT v1 block; its output has the channels of its input.
 #[derive(Clone, Debug, Hash)]
@@ -23,12 +23,13 @@ impl Block for MobileVitV1 {
     }
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
-        let (c, silu) = (b.channels(x), Some(ActFn::Silu));
-        let y = conv_bn_act(b, "conv_kxk", x, c, 3, silu)?;
+        let c = b.channels(x);
+        let unit = |kernel| Unit::dense(Sections::plain(c), kernel).act(ActFn::Silu);
+        let y = unit(3).write(b, "conv_kxk", x)?;
         let y = b.conv("conv_1x1", y, self.layer.dim, 1, 1, false)?;
         let y = over_patches(b, y, self.patch, self.layers, &self.layer)?;
-        let y = conv_bn_act(b, "conv_proj", y, c, 1, silu)?;
+        let y = unit(1).write(b, "conv_proj", y)?;
         let y = b.op(Op::Concat, &[x, y])?;
-        conv_bn_act(b, "conv_fusion", y, c, 3, silu)
+        unit(3).write(b, "conv_fusion", y)
     }
 }

@@ -2,15 +2,31 @@
 
 mod classifier;
 mod conv_unit;
+mod efficientformer;
+mod efficientformer_v2;
 mod inverted_residual;
+mod map_attention;
 mod mobilevit_v1;
+mod mobilevit_v2;
+mod mobilevit_v3;
 mod patches;
+mod residual;
+mod separable;
+mod squeeze_excite;
+mod tokens;
 mod transformer;
 
-pub use classifier::Classifier;
-pub use conv_unit::{ConvUnit, conv_bn_act};
+pub use classifier::{Classifier, LastNorm, PooledClassifier, TwoHeads};
+pub use conv_unit::{ConvUnit, Unit};
+pub use efficientformer::{AttentionFormer, Flat, PoolFormer};
+pub use efficientformer_v2::{ConvFormer, Mixer, Shrink};
 pub use inverted_residual::{InvertedResidual, Naming};
+pub use map_attention::MapHeads;
 pub use mobilevit_v1::MobileVitV1;
+pub use mobilevit_v2::MobileVitV2;
+pub use mobilevit_v3::MobileVitV3;
+pub use separable::{SeparableLayer, separable_layer};
+pub use tokens::{ClassToken, PatchTokens};
 pub use transformer::{Layer, transformer_layer};
 
 /// The nearest multiple of `divisor` to `v`, at least `divisor`, and never less than nine tenths of `v`.

@@ -1,8 +1,8 @@
-//! What the three MobileViT families have in common: a stem, two stages of inverted residuals, three stages of one
+//! What the MobileViT families have in common: a stem, two stages of inverted residuals, three stages of one
 //! inverted residual and one MobileViT block, a head. They differ in the block.
 
 use super::{Kind, Knob, knob};
-use crate::blocks::{Classifier, ConvUnit, InvertedResidual, Naming, make_divisible};
+use crate::blocks::{Classifier, ConvUnit, InvertedResidual, Layer, Naming, SeparableLayer, make_divisible};
 use crate::ir::{ActFn, Block, InitStyle, Path, Plan, Sections, Value};
 
 /// Sizes of a MobileViT of any version.
@@ -42,12 +42,29 @@ pub struct VitStage {
     pub dim: u32,
     /// Transformer layers.
     pub layers: u32,
+    /// Attention heads, each a quarter as wide as the transformer.
     pub heads: u32,
     /// Perceptron channels over transformer channels.
     pub mlp: u32,
     /// Side of a patch in pixels.
     pub patch: u32,
 }
+
+impl VitStage {
+    /// A transformer layer with softmax attention.
+    pub fn layer(&self) -> Layer {
+        let key_dim = self.dim.div_ceil(HEADS);
+        Layer { dim: self.dim, heads: self.heads, key_dim, hidden: self.dim * self.mlp, act: ActFn::Silu, eps_e7: 100 }
+    }
+
+    /// A transformer layer with separable attention.
+    pub fn separable_layer(&self) -> SeparableLayer {
+        SeparableLayer { dim: self.dim, hidden: self.dim * self.mlp, act: ActFn::Silu }
+    }
+}
+
+/// Attention heads of every published network.
+const HEADS: u32 = 4;
 
 impl Chassis {
     /// A published network: widths of stem and stages 0 and 1, then width, transformer width and layers of the others.
@@ -59,7 +76,7 @@ impl Chassis {
             expand,
             dim,
             layers,
-            heads: 4,
+            heads: HEADS,
             mlp: 2,
             patch: 2,
         });
@@ -96,6 +113,7 @@ impl Chassis {
             kernel: 3,
             stride,
             act: ActFn::Silu,
+            squeeze: None,
             naming: Naming::Units,
         };
         for (i, s) in (0u32..).zip(&self.conv) {
@@ -117,7 +135,14 @@ impl Chassis {
         plan
     }
 
-    /// What may vary in every MobileViT.
+    /// What may vary where attention is separable, and so has no heads.
+    pub fn separable_knobs() -> Vec<Knob<Chassis>> {
+        let mut all = Chassis::knobs();
+        all.retain(|k| k.kind != Kind::Heads);
+        all
+    }
+
+    /// What may vary where attention has heads.
     pub fn knobs() -> Vec<Knob<Chassis>> {
         let mut all =
             vec![knob!(Chassis: "stem.width", Width, stem.width), knob!(Chassis: "stem.stride", Stride, stem.stride)];

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::{Kind, Knob, Published, Spec};
+use super::{Kind, Knob, Preprocessing, Published, Spec};
 use crate::ir::{Plan, ShapeError};
 
 /// A family of networks.
@@ -11,6 +11,10 @@ pub trait Family: Send + Sync {
     fn name(&self) -> &'static str;
     /// Who published it.
     fn cite(&self) -> &'static str;
+    /// How its paper counts, where that differs from the counts here.
+    fn counts(&self) -> &'static str;
+    /// How its published weights want their images.
+    fn preprocessing(&self) -> Preprocessing;
     /// Its published networks.
     fn variants(&self) -> Vec<VariantInfo>;
     /// One published network with every knob of the family on it; `None` for an id the family does not have.
@@ -66,6 +70,14 @@ impl<S: Spec> Family for Of<S> {
 
     fn cite(&self) -> &'static str {
         S::CITE
+    }
+
+    fn counts(&self) -> &'static str {
+        S::COUNTS
+    }
+
+    fn preprocessing(&self) -> Preprocessing {
+        S::PREPROCESSING
     }
 
     fn variants(&self) -> Vec<VariantInfo> {

@@ -1,6 +1,6 @@
 //! MobileNetV2 (Sandler et al., 2018, arXiv 1801.04381), the yardstick: x1.0 and x1.4.
 
-use super::{Kind, Knob, Published, Spec, Variant, knob};
+use super::{Kind, Knob, Preprocessing, Published, Spec, Variant, knob};
 use crate::blocks::{Classifier, ConvUnit, InvertedResidual, Naming, make_divisible};
 use crate::ir::{ActFn, InitStyle, Path, Plan, Sections, ShapeError, Value};
 
@@ -37,18 +37,19 @@ impl Spec for MobileNetV2 {
     type Cfg = Cfg;
     const NAME: &'static str = "mobilenet_v2";
     const CITE: &'static str = "MobileNetV2, Sandler et al. 2018, arXiv 1801.04381";
+    const PREPROCESSING: Preprocessing = Preprocessing::imagenet(0.875);
 
     fn variants() -> Vec<Variant<Cfg>> {
-        let paper =
-            |top1, params_m, macs_g| Published { top1: Some(top1), params_m: Some(params_m), macs_g: Some(macs_g) };
         let of = |id, multiplier, published| Variant { id, resolution: 224, cfg: scaled(multiplier), published };
-        vec![of("mobilenetv2_100", 1.0, paper(72.0, 3.4, 0.3)), of("mobilenetv2_140", 1.4, paper(74.7, 6.9, 0.585))]
+        vec![
+            of("mobilenetv2_100", 1.0, Published::all(71.8, 3.5, 0.3).on_iphone12(0.9)),
+            of("mobilenetv2_140", 1.4, Published::all(74.7, 6.1, 0.6).on_iphone12(1.2)),
+        ]
     }
 
     fn knobs() -> Vec<Knob<Cfg>> {
         let mut all = vec![knob!(Cfg: "stem.width", Width, stem), knob!(Cfg: "stem.stride", Stride, stem_stride)];
-        for i in 0..7usize {
-            let deepest = TABLE[i].2;
+        for (i, (_, _, deepest, _)) in TABLE.into_iter().enumerate() {
             all.push(knob!(Cfg: format!("stages.{i}.width"), Width, stages[i].width));
             all.push(
                 knob!(Cfg: format!("stages.{i}.depth"), Depth, stages[i].depth)
@@ -88,6 +89,7 @@ impl Spec for MobileNetV2 {
                     kernel: s.kernel,
                     stride: if j == 0 { s.stride } else { 1 },
                     act: ActFn::Relu6,
+                    squeeze: None,
                     naming: Naming::Flat,
                 };
                 plan.push(root.at("blocks").at(i).at(j), block);

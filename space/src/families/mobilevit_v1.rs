@@ -1,19 +1,19 @@
 //! MobileViT (Mehta and Rastegari, 2021, arXiv 2110.02178): XXS, XS, S.
 
 use super::chassis::{Chassis, VitStage};
-use super::{Knob, Published, Spec, Variant};
-use crate::blocks::{self, Layer};
-use crate::ir::{ActFn, Plan, ShapeError};
+use super::{Knob, Preprocessing, Published, Spec, Variant};
+use crate::blocks;
+use crate::ir::{Plan, ShapeError};
 
 pub(super) struct MobileVitV1;
 
 #[rustfmt::skip]
 fn table() -> [(&'static str, Chassis, Published); 3] {
     let of = Chassis::published;
-    let paper = |top1, params_m, macs_g| Published { top1: Some(top1), params_m: Some(params_m), macs_g: Some(macs_g) };
+    let paper = Published::all;
     [
         ("mobilevit_xxs", of(2, [16, 16, 24], 3, [(48,  64, 2), ( 64,  80, 4), ( 80,  96, 3)], 320), paper(69.0, 1.3, 0.4)),
-        ("mobilevit_xs",  of(4, [16, 32, 48], 3, [(64,  96, 2), ( 80, 120, 4), ( 96, 144, 3)], 384), paper(74.8, 2.3, 0.7)),
+        ("mobilevit_xs",  of(4, [16, 32, 48], 3, [(64,  96, 2), ( 80, 120, 4), ( 96, 144, 3)], 384), paper(74.8, 2.3, 0.7).on_iphone12(7.3)),
         ("mobilevit_s",   of(4, [16, 32, 64], 3, [(96, 144, 2), (128, 192, 4), (160, 240, 3)], 640), paper(78.4, 5.6, 2.0)),
     ]
 }
@@ -22,6 +22,9 @@ impl Spec for MobileVitV1 {
     type Cfg = Chassis;
     const NAME: &'static str = "mobilevit_v1";
     const CITE: &'static str = "MobileViT, Mehta and Rastegari 2021, arXiv 2110.02178";
+    const PREPROCESSING: Preprocessing = Preprocessing::plain(0.9);
+    const COUNTS: &'static str =
+        "the paper's MACs count a product of attention as N*C*C instead of N*N*C, and those of XS are for 224 px";
 
     fn variants() -> Vec<Variant<Chassis>> {
         table().into_iter().map(|(id, cfg, published)| Variant { id, resolution: 256, cfg, published }).collect()
@@ -32,11 +35,7 @@ impl Spec for MobileVitV1 {
     }
 
     fn plan(cfg: &Chassis, resolution: u32, classes: u32) -> Result<Plan, ShapeError> {
-        let block = |s: &VitStage| blocks::MobileVitV1 {
-            layers: s.layers,
-            patch: s.patch,
-            layer: Layer { dim: s.dim, heads: s.heads, hidden: s.dim * s.mlp, act: ActFn::Silu, eps_e7: 100 },
-        };
+        let block = |s: &VitStage| blocks::MobileVitV1 { layers: s.layers, patch: s.patch, layer: s.layer() };
         Ok(cfg.plan(resolution, classes, block))
     }
 }

@@ -3,19 +3,37 @@
 //! A new family is one file here and one line in [`FAMILIES`].
 
 mod chassis;
+mod deit;
+mod efficientformer;
+mod efficientformer_v2;
 mod erased;
 mod mobilenet_v2;
+mod mobilenet_v3;
 mod mobilevit_v1;
+mod mobilevit_v2;
+mod mobilevit_v3;
+mod mobilevit_v3_separable;
+mod preprocessing;
 
 use std::fmt::Debug;
 
 pub use erased::{Family, KnobInfo, Template, VariantInfo};
+pub use preprocessing::{Interpolation, Preprocessing};
 
 use crate::ir::{Plan, ShapeError};
 
 /// All families. The list is the plug-in system.
-pub static FAMILIES: &[&dyn Family] =
-    &[&erased::Of::<mobilevit_v1::MobileVitV1>::NEW, &erased::Of::<mobilenet_v2::MobileNetV2>::NEW];
+pub static FAMILIES: &[&dyn Family] = &[
+    &erased::Of::<mobilevit_v1::MobileVitV1>::NEW,
+    &erased::Of::<mobilevit_v2::MobileVitV2>::NEW,
+    &erased::Of::<mobilevit_v3::MobileVitV3>::NEW,
+    &erased::Of::<mobilevit_v3_separable::MobileVitV3Separable>::NEW,
+    &erased::Of::<efficientformer::EfficientFormer>::NEW,
+    &erased::Of::<efficientformer_v2::EfficientFormerV2>::NEW,
+    &erased::Of::<mobilenet_v2::MobileNetV2>::NEW,
+    &erased::Of::<mobilenet_v3::MobileNetV3>::NEW,
+    &erased::Of::<deit::Deit>::NEW,
+];
 
 /// The family of a name.
 pub fn family(name: &str) -> Option<&'static dyn Family> {
@@ -35,6 +53,11 @@ pub trait Spec: Send + Sync + 'static {
     const NAME: &'static str;
     /// Who published it.
     const CITE: &'static str;
+    /// How its published weights want their images.
+    const PREPROCESSING: Preprocessing;
+
+    /// How its paper counts parameters or MACs, where that differs from the counts here; empty where it does not.
+    const COUNTS: &'static str = "";
 
     /// The published networks.
     fn variants() -> Vec<Variant<Self::Cfg>>;
@@ -71,6 +94,22 @@ pub struct Published {
     pub params_m: Option<f64>,
     /// MACs in billions, as printed.
     pub macs_g: Option<f64>,
+    /// Latency on an iPhone 12 in ms, as EfficientFormerV2's authors measured it for all the networks of their figure 1:
+    /// the one set of such latencies that belongs together. Most are read off the figure, to about 0.1 ms.
+    pub iphone12_ms: Option<f64>,
+}
+
+impl Published {
+    /// All three, in this order.
+    pub const fn all(top1: f64, params_m: f64, macs_g: f64) -> Published {
+        Published { top1: Some(top1), params_m: Some(params_m), macs_g: Some(macs_g), iphone12_ms: None }
+    }
+
+    /// The same with a latency on an iPhone 12 in ms.
+    pub const fn on_iphone12(mut self, ms: f64) -> Published {
+        self.iphone12_ms = Some(ms);
+        self
+    }
 }
 
 /// What a knob's number means for the network: how it scales, and which way is larger.
@@ -98,6 +137,19 @@ impl Kind {
     /// Whether a larger number means a larger network.
     pub fn grows(self) -> bool {
         !matches!(self, Kind::Patch | Kind::Stride)
+    }
+
+    /// The largest number that is taken for meant.
+    pub fn most(self) -> u32 {
+        match self {
+            Kind::Width => 8192,
+            Kind::Depth | Kind::Heads => 256,
+            Kind::Expansion => 100,
+            Kind::Patch => 64,
+            Kind::Stride => 8,
+            Kind::Kernel => 31,
+            Kind::Resolution => 4096,
+        }
     }
 
     /// The kind in one word.

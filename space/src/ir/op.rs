@@ -83,6 +83,8 @@ pub enum Op {
     Flatten,
     /// Channels `start .. start + len`.
     Slice { start: u32, len: u32 },
+    /// Channels `start .. start + len` of each of `heads` equal runs.
+    SliceHeads { heads: u32, start: u32, len: u32 },
     /// Joins along the channels.
     Concat,
     /// Joins rows, along the axis before the channels.
@@ -91,6 +93,8 @@ pub enum Op {
     Row { index: u32 },
     /// Sum; sizes are equal, or one side is 1 and repeats.
     Add,
+    /// Difference of two values.
+    Sub,
     /// Mean of two values.
     Mean,
     /// Product; sizes are equal, or one side is 1 and repeats.
@@ -163,10 +167,12 @@ impl Op {
             Op::Fold { .. } => "fold",
             Op::Flatten => "flatten",
             Op::Slice { .. } => "slice",
+            Op::SliceHeads { .. } => "slice_heads",
             Op::Concat => "concat",
             Op::ConcatRows => "concat_rows",
             Op::Row { .. } => "row",
             Op::Add => "add",
+            Op::Sub => "sub",
             Op::Mean => "mean",
             Op::Mul => "mul",
             Op::SumWidth => "sum_width",
@@ -205,17 +211,9 @@ impl Op {
             Op::Unfold { .. } | Op::Fold { .. } | Op::Flatten => self.patch_value(name, ins),
             Op::GlobalPool { keep: true } => one(name, ins).map(|x| Value::map(x.sections.clone(), 1, 1)),
             Op::GlobalPool { keep: false } => one(name, ins).map(|x| Value::rows(&[], x.sections.clone())),
-            Op::Slice { start, len } => {
-                let x = one(name, ins)?;
-                let sections = x.sections.piece(*start, *len).ok_or_else(|| {
-                    bad(name, format!("{start}..{} of {x}", start + len), "a range that keeps sections whole")
-                })?;
-                let mut dims = x.dims.clone();
-                dims[x.axis] = *len;
-                Ok(Value { dims, axis: x.axis, sections })
-            }
+            Op::Slice { .. } | Op::SliceHeads { .. } => self.slice_value(name, ins),
             Op::Concat | Op::ConcatRows | Op::Row { .. } => self.joined_value(name, ins),
-            Op::Add | Op::Mean | Op::Mul => broadcast(name, ins),
+            Op::Add | Op::Sub | Op::Mean | Op::Mul => broadcast(name, ins),
             Op::SumWidth => {
                 let (x, h, _) = map_of(name, ins)?;
                 Ok(Value::map(x.sections.clone(), h, 1))
@@ -284,6 +282,24 @@ impl Op {
             Layout::Rows => Value::rows(&[p, n], x.sections.clone()),
             Layout::Map => Value::map(x.sections.clone(), p, n),
         })
+    }
+
+    fn slice_value(&self, name: &str, ins: &[&Value]) -> Result<Value, ShapeError> {
+        let x = one(name, ins)?;
+        let sections = match self {
+            Op::Slice { start, len } => x.sections.piece(*start, *len),
+            Op::SliceHeads { heads, start, len } => {
+                let run = x.channels() / (*heads).max(1);
+                let fits = run * heads == x.channels() && *len > 0 && start + len <= run;
+                fits.then(|| Sections::runs(*heads, *len))
+            }
+            _ => None,
+        };
+        let sections =
+            sections.ok_or_else(|| bad(name, format!("{self:?} of {x}"), "a range that keeps runs whole"))?;
+        let mut dims = x.dims.clone();
+        dims[x.axis] = sections.total();
+        Ok(Value { dims, axis: x.axis, sections })
     }
 
     fn joined_value(&self, name: &str, ins: &[&Value]) -> Result<Value, ShapeError> {

@@ -20,59 +20,71 @@ pub(crate) fn input(images: &Tensor, channels: u32) -> Out {
 /// Runs one operation on values with a leading batch axis.
 pub(crate) fn node(node: &Node, ins: &[&Tensor], own: &[Tensor], mode: Mode, batch: i64) -> Out {
     let value = &node.value;
-    match (&node.op, ins) {
-        (Op::Conv { kernel: _, stride, pad, groups, .. }, [x]) => {
+    let misfit = || TchError::Shape(format!("{} with {} inputs", node.op.name(), ins.len()));
+    let at = |i: usize| ins.get(i).copied().ok_or_else(misfit);
+    match &node.op {
+        Op::Input => Err(misfit()),
+        Op::Conv { kernel: _, out: _, bias: _, stride, pad, groups } => {
+            let x = at(0)?;
             let groups = if *groups == Groups::Depthwise { x.size()[1] } else { 1 };
             let (stride, pad) = (i64::from(*stride), i64::from(*pad));
             x.f_conv2d(&own[0], own.get(1), [stride, stride], [pad, pad], [1, 1], groups)
         }
-        (Op::BatchNorm, [x]) => batch_norm(x, own, mode),
-        (Op::LayerNorm { eps_e7 }, [x]) => {
+        Op::BatchNorm => batch_norm(at(0)?, own, mode),
+        Op::LayerNorm { eps_e7 } => {
             let eps = f64::from(*eps_e7) * 1e-7;
-            x.f_layer_norm([i64::from(value.channels())], Some(&own[0]), Some(&own[1]), eps, false)
+            at(0)?.f_layer_norm([i64::from(value.channels())], Some(&own[0]), Some(&own[1]), eps, false)
         }
-        (Op::GroupNorm, [x]) => x.f_group_norm(1, Some(&own[0]), Some(&own[1]), 1e-5, false),
-        (Op::Linear { .. }, [x]) => x.f_linear(&own[0], own.get(1)),
-        (Op::Act(f), [x]) => act(*f, x),
-        (Op::AvgPool { kernel, stride, pad }, [x]) => {
-            let [k, s, p] = [kernel, stride, pad].map(|v| i64::from(*v));
-            x.f_avg_pool2d([k, k], [s, s], [p, p], false, false, None)
+        Op::GroupNorm => at(0)?.f_group_norm(1, Some(&own[0]), Some(&own[1]), 1e-5, false),
+        Op::Linear { .. } => at(0)?.f_linear(&own[0], own.get(1)),
+        Op::Act(f) => act(*f, at(0)?),
+        Op::AvgPool { .. } | Op::GlobalPool { .. } | Op::Resize { .. } => resample(&node.op, at(0)?),
+        Op::Unfold { .. } | Op::Fold { .. } | Op::Flatten => patches(&node.op, at(0)?, value),
+        Op::Slice { start, len } => at(0)?.f_narrow(1 + value.axis as i64, i64::from(*start), i64::from(*len)),
+        Op::Concat => Tensor::f_cat(ins, 1 + value.axis as i64),
+        Op::ConcatRows => Tensor::f_cat(ins, value.axis as i64),
+        Op::Row { index } => at(0)?.f_select(1, i64::from(*index)),
+        Op::Add => at(0)?.f_add(at(1)?),
+        Op::Sub => at(0)?.f_sub(at(1)?),
+        Op::Mean => at(0)?.f_add(at(1)?)?.f_mul_scalar(0.5),
+        Op::Mul => at(0)?.f_mul(at(1)?),
+        Op::SumWidth => at(0)?.f_sum_dim_intlist([-1i64].as_slice(), true, None),
+        Op::Softmax => at(0)?.f_softmax(-1, None),
+        Op::InvSqrt { n } => at(0)?.f_mul_scalar(f64::from(*n).powf(-0.5)),
+        Op::Attention { heads, key_dim } => {
+            attention(at(0)?, at(1)?, at(2)?, at(3).ok(), i64::from(*heads), i64::from(*key_dim))
         }
-        (Op::GlobalPool { keep }, [x]) if x.dim() == 4 => x.f_mean_dim([2i64, 3].as_slice(), *keep, None),
-        (Op::GlobalPool { .. }, [x]) => x.f_mean_dim(1, false, None),
-        (Op::Resize { h, w, align_corners }, [x]) => {
-            x.f_upsample_bilinear2d([i64::from(*h), i64::from(*w)], *align_corners, None, None)
-        }
-        (Op::Unfold { .. } | Op::Fold { .. } | Op::Flatten, [x]) => patches(&node.op, x, value),
-        (Op::Slice { start, len }, [x]) => x.f_narrow(1 + value.axis as i64, i64::from(*start), i64::from(*len)),
-        (Op::Concat, many) => Tensor::f_cat(many, 1 + value.axis as i64),
-        (Op::ConcatRows, many) => Tensor::f_cat(many, value.axis as i64),
-        (Op::Row { index }, [x]) => x.f_select(1, i64::from(*index)),
-        (Op::Add, [a, b]) => a.f_add(b),
-        (Op::Mean, [a, b]) => a.f_add(b)?.f_mul_scalar(0.5),
-        (Op::Mul, [a, b]) => a.f_mul(b),
-        (Op::SumWidth, [x]) => x.f_sum_dim_intlist([-1i64].as_slice(), true, None),
-        (Op::Softmax, [x]) => x.f_softmax(-1, None),
-        (Op::InvSqrt { n }, [x]) => x.f_mul_scalar(f64::from(*n).powf(-0.5)),
-        (Op::Attention { heads, key_dim }, [q, k, v, bias @ ..]) => {
-            attention(q, k, v, bias.first().copied(), i64::from(*heads), i64::from(*key_dim))
-        }
-        (Op::SplitHeads { .. } | Op::MergeHeads { .. }, [x]) => heads(&node.op, x),
-        (Op::MatMul, [a, b]) => a.f_matmul(b),
-        (Op::ChannelScale { .. }, [x]) => {
+        Op::SplitHeads { .. } | Op::SliceHeads { .. } | Op::MergeHeads { .. } => heads(&node.op, at(0)?),
+        Op::MatMul => at(0)?.f_matmul(at(1)?),
+        Op::ChannelScale { .. } => {
+            let x = at(0)?;
             let mut shape = vec![1; x.dim()];
             shape[1 + value.axis] = -1;
             x.f_mul(&own[0].f_view(shape.as_slice())?)
         }
-        (Op::BiasTable { heads, .. }, []) => {
+        Op::BiasTable { heads, .. } => {
             let (queries, keys) = (i64::from(value.dims[1]), i64::from(value.dims[2]));
             let picked = own[0].f_index_select(1, &own[1].f_reshape([-1])?)?;
             picked.f_view([i64::from(*heads), queries, keys])
         }
-        (Op::Learnt { rows, channels }, []) => own[0].f_expand([batch, i64::from(*rows), i64::from(*channels)], false),
-        (Op::Dropout { percent }, [x]) => x.f_dropout(f64::from(*percent) / 100.0, mode.trains()),
-        (Op::DropPath { permille }, [x]) => drop_path(x, f64::from(*permille) / 1000.0, mode),
-        (op, _) => Err(TchError::Shape(format!("{} with {} inputs", op.name(), ins.len()))),
+        Op::Learnt { rows, channels } => own[0].f_expand([batch, i64::from(*rows), i64::from(*channels)], false),
+        Op::Dropout { percent } => at(0)?.f_dropout(f64::from(*percent) / 100.0, mode.trains()),
+        Op::DropPath { permille } => drop_path(at(0)?, f64::from(*permille) / 1000.0, mode),
+    }
+}
+
+/// Pooling and resizing.
+fn resample(op: &Op, x: &Tensor) -> Out {
+    match op {
+        Op::AvgPool { kernel, stride, pad } => {
+            let [k, s, p] = [kernel, stride, pad].map(|v| i64::from(*v));
+            x.f_avg_pool2d([k, k], [s, s], [p, p], false, false, None)
+        }
+        Op::Resize { h, w, align_corners } => {
+            x.f_upsample_bilinear2d([i64::from(*h), i64::from(*w)], *align_corners, None, None)
+        }
+        Op::GlobalPool { keep } if x.dim() == 4 => x.f_mean_dim([2i64, 3].as_slice(), *keep, None),
+        _ => x.f_mean_dim(1, false, None),
     }
 }
 
@@ -126,6 +138,9 @@ fn patches(op: &Op, x: &Tensor, value: &Value) -> Out {
     }
 }
 
+/// Up to so many keys, batched products are faster than the fused kernel, which multiplies matrix by matrix.
+const FEW_KEYS: i64 = 32;
+
 fn attention(q: &Tensor, k: &Tensor, v: &Tensor, bias: Option<&Tensor>, heads: i64, key_dim: i64) -> Out {
     let size = v.size();
     let channels = v.size()[v.dim() - 1];
@@ -136,7 +151,13 @@ fn attention(q: &Tensor, k: &Tensor, v: &Tensor, bias: Option<&Tensor>, heads: i
     let (q, k, v) = (split(q, key_dim)?, split(k, key_dim)?, split(v, channels / heads)?);
     let rows = q.size()[2];
     let bias = bias.map(|b| b.f_unsqueeze(0)).transpose()?;
-    let out = Tensor::f_scaled_dot_product_attention(&q, &k, &v, bias, 0.0, false, None, false)?;
+    let out = if k.size()[2] <= FEW_KEYS {
+        let logits = q.f_mul_scalar((key_dim as f64).powf(-0.5))?.f_matmul(&k.f_transpose(2, 3)?)?;
+        let logits = bias.map_or(Ok(logits.shallow_clone()), |b| logits.f_add(&b))?;
+        logits.f_softmax(-1, None)?.f_matmul(&v)?
+    } else {
+        Tensor::f_scaled_dot_product_attention(&q, &k, &v, bias, 0.0, false, None, false)?
+    };
     let mut size = size;
     let n = size.len();
     size[n - 2] = rows;
@@ -150,6 +171,10 @@ fn heads(op: &Op, x: &Tensor) -> Out {
             let heads = i64::from(*heads);
             let split = x.f_reshape([b, heads, x.size()[1] / heads.max(1), -1])?;
             if *transposed { Ok(split) } else { split.f_transpose(2, 3) }
+        }
+        Op::SliceHeads { heads, start, len } => {
+            let runs = x.f_unflatten(-1, [i64::from(*heads), -1])?;
+            runs.f_narrow(-1, i64::from(*start), i64::from(*len))?.f_flatten(-2, -1)
         }
         Op::MergeHeads { h, w } => x.f_transpose(2, 3)?.f_reshape([b, -1, i64::from(*h), i64::from(*w)]),
         _ => Err(TchError::Shape("not an operation on heads".into())),

@@ -12,6 +12,12 @@ use tch::{Kind, Tensor};
 use crate::error::{NetError, torch};
 use crate::store::Store;
 
+/// Tensors by name.
+pub type Named = BTreeMap<String, Tensor>;
+
+/// Words about them.
+pub type About = BTreeMap<String, String>;
+
 fn file(path: &Path, found: impl std::fmt::Display, expected: &str) -> NetError {
     NetError::File { path: path.display().to_string(), found: found.to_string(), expected: expected.to_string() }
 }
@@ -79,7 +85,7 @@ pub fn save(path: &Path, tensors: &BTreeMap<String, Tensor>, about: &BTreeMap<St
 ///
 /// # Errors
 /// When the file is missing, damaged or cut short, or holds a type that no network here has.
-pub fn load(path: &Path) -> Result<(BTreeMap<String, Tensor>, BTreeMap<String, String>), NetError> {
+pub fn load(path: &Path) -> Result<(Named, About), NetError> {
     let data = fs::read(path).map_err(|e| file(path, e, "a safetensors file"))?;
     let damaged = |e: safetensors::SafeTensorError| file(path, format!("damaged ({e})"), "a safetensors file");
     let (_, meta) = SafeTensors::read_metadata(&data).map_err(damaged)?;

@@ -1,0 +1,95 @@
+//! The blocks of EfficientFormer (Li et al., 2022): pooling blocks over a map, then attention blocks over rows.
+
+use super::residual::scaled_residual;
+use super::transformer::perceptron;
+use crate::ir::{ActFn, Block, Builder, Op, Sections, ShapeError, Val};
+
+/// Mixes neighbours by what a 3x3 mean adds to them, then channels by two 1x1 convolutions with batch norm.
+#[derive(Clone, Debug, Hash)]
+pub struct PoolFormer {
+    /// Channels between the two convolutions.
+    pub hidden: u32,
+}
+
+impl Block for PoolFormer {
+    fn kind(&self) -> &'static str {
+        "efficientformer_pool"
+    }
+
+    fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        let channels = b.channels(x);
+        let mean = b.op(Op::AvgPool { kernel: 3, stride: 1, pad: 1 }, &[x])?;
+        let y = b.op(Op::Sub, &[mean, x])?;
+        let x = scaled_residual(b, x, y, "ls1", 0)?;
+        let y = b.within("mlp", |b| {
+            let y = b.conv("fc1", x, self.hidden, 1, 1, true)?;
+            let y = b.bn("norm1", y)?;
+            let y = b.act(ActFn::Gelu, y)?;
+            let y = b.conv("fc2", y, channels, 1, 1, true)?;
+            b.bn("norm2", y)
+        })?;
+        scaled_residual(b, x, y, "ls2", 0)
+    }
+}
+
+/// A map to rows.
+#[derive(Clone, Debug, Hash)]
+pub struct Flat;
+
+impl Block for Flat {
+    fn kind(&self) -> &'static str {
+        "flat"
+    }
+
+    fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        b.op(Op::Flatten, &[x])
+    }
+}
+
+/// A transformer layer with learnt biases by distance, over the rows of a map of `h` x `w`.
+#[derive(Clone, Debug, Hash)]
+pub struct AttentionFormer {
+    /// Height of the map.
+    pub h: u32,
+    /// Width of the map.
+    pub w: u32,
+    /// Attention heads.
+    pub heads: u32,
+    /// Channels inside the perceptron.
+    pub hidden: u32,
+}
+
+impl AttentionFormer {
+    /// Channels of the queries, and of the keys, of one head.
+    const KEY: u32 = 32;
+    /// Channels of the values of one head.
+    const VALUE: u32 = 4 * AttentionFormer::KEY;
+
+    /// Query, key and value of a head stand side by side, head by head; so a narrower net takes whole heads.
+    fn attention(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        let (heads, channels) = (self.heads, b.channels(x));
+        let (key, value) = (AttentionFormer::KEY, AttentionFormer::VALUE);
+        let qkv = b.linear("qkv", x, Sections::runs(heads, 2 * key + value))?;
+        let mut part = |start, len| b.op(Op::SliceHeads { heads, start, len }, &[qkv]);
+        let (q, k, v) = (part(0, key)?, part(key, key)?, part(2 * key, value)?);
+        let bias = b.op(Op::BiasTable { heads, h: self.h, w: self.w, stride: 1, index: true }, &[])?;
+        let y = b.op(Op::Attention { heads, key_dim: key }, &[q, k, v, bias])?;
+        b.linear("proj", y, Sections::plain(channels))
+    }
+}
+
+impl Block for AttentionFormer {
+    fn kind(&self) -> &'static str {
+        "efficientformer_attention"
+    }
+
+    fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        let norm = Op::LayerNorm { eps_e7: 100 };
+        let y = b.op_at("norm1", norm.clone(), &[x])?;
+        let y = b.within("token_mixer", |b| self.attention(b, y))?;
+        let x = scaled_residual(b, x, y, "ls1", 0)?;
+        let y = b.op_at("norm2", norm, &[x])?;
+        let y = perceptron(b, y, self.hidden, ActFn::Gelu)?;
+        scaled_residual(b, x, y, "ls2", 0)
+    }
+}

@@ -1,0 +1,96 @@
+//! Attention over the positions of a map, of EfficientFormerV2 (Li et al., 2022): 1x1 convolutions make queries, keys
+//! and values, biases go by distance, heads talk to each other, and a depthwise convolution of the values is added.
+
+use super::conv_unit::Unit;
+use crate::ir::{ActFn, Builder, Groups, Op, Sections, ShapeError, Val};
+
+/// Sizes of the heads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MapHeads {
+    /// Number of heads.
+    pub heads: u32,
+    /// Channels of the queries, and of the keys, of one head.
+    pub key_dim: u32,
+    /// Channels of the values over those of the keys.
+    pub ratio: u32,
+}
+
+impl MapHeads {
+    fn keys(&self) -> Unit {
+        Unit::dense(Sections::runs(self.heads, self.key_dim), 1).bias()
+    }
+
+    fn values(&self) -> Unit {
+        Unit::dense(Sections::runs(self.heads, self.key_dim * self.ratio), 1).bias()
+    }
+
+    /// Attention of a map to itself. With a stride the map is made smaller by a convolution first, and the result is
+    /// resized back.
+    ///
+    /// # Errors
+    /// When `x` is no map.
+    pub(super) fn mix(&self, b: &mut Builder, x: Val, stride: Option<u32>) -> Result<Val, ShapeError> {
+        let ((h, w), channels) = (b.hw(x)?, b.channels(x));
+        let small = match stride {
+            Some(stride) => Unit::depthwise(3).stride(stride).bias().write(b, "stride_conv", x)?,
+            None => x,
+        };
+        let q = self.keys().write(b, "q", small)?;
+        let k = self.keys().write(b, "k", small)?;
+        let v = self.values().write(b, "v", small)?;
+        let local = Unit::depthwise(3).bias().write(b, "v_local", v)?;
+        let y = self.attend(b, [q, k, v], 1, true)?;
+        let mut y = b.add(y, local)?;
+        if b.hw(y)? != (h, w) {
+            y = b.op(Op::Resize { h, w, align_corners: false }, &[y])?;
+        }
+        self.project(b, y, channels)
+    }
+
+    /// Attention whose queries stand on every `stride`-th row and column: a smaller map of `out` channels.
+    ///
+    /// # Errors
+    /// When `x` is no map.
+    pub(super) fn shrink(&self, b: &mut Builder, x: Val, out: u32, stride: u32) -> Result<Val, ShapeError> {
+        let q = b.within("q", |b| {
+            let local = b.depthwise("local", x, 3, stride, true)?;
+            let picked = b.op(Op::AvgPool { kernel: 1, stride, pad: 0 }, &[x])?;
+            let y = b.add(local, picked)?;
+            self.keys().write(b, "proj", y)
+        })?;
+        let k = self.keys().write(b, "k", x)?;
+        let v = self.values().write(b, "v", x)?;
+        let local = Unit::depthwise(3).stride(stride).bias().write(b, "v_local", v)?;
+        let y = self.attend(b, [q, k, v], stride, false)?;
+        let y = b.add(y, local)?;
+        self.project(b, y, out)
+    }
+
+    fn project(&self, b: &mut Builder, x: Val, out: u32) -> Result<Val, ShapeError> {
+        let y = b.act(ActFn::Gelu, x)?;
+        Unit::dense(Sections::plain(out), 1).bias().write(b, "proj", y)
+    }
+
+    fn attend(&self, b: &mut Builder, [q, k, v]: [Val; 3], stride: u32, talk: bool) -> Result<Val, ShapeError> {
+        let heads = self.heads;
+        let (queries, keys) = (b.hw(q)?, b.hw(k)?);
+        let q = b.op(Op::SplitHeads { heads, transposed: false }, &[q])?;
+        let k = b.op(Op::SplitHeads { heads, transposed: true }, &[k])?;
+        let v = b.op(Op::SplitHeads { heads, transposed: false }, &[v])?;
+        let y = b.op(Op::MatMul, &[q, k])?;
+        let y = b.op(Op::InvSqrt { n: self.key_dim }, &[y])?;
+        let bias = b.op(Op::BiasTable { heads, h: keys.0, w: keys.1, stride, index: false }, &[])?;
+        let mut y = b.add(y, bias)?;
+        let out = Sections::runs(heads, 1);
+        let talking = Op::Conv { out, kernel: 1, stride: 1, pad: 0, groups: Groups::Dense, bias: true };
+        if talk {
+            y = b.op_at("talking_head1", talking.clone(), &[y])?;
+        }
+        y = b.op(Op::Softmax, &[y])?;
+        if talk {
+            y = b.op_at("talking_head2", talking, &[y])?;
+        }
+        let y = b.op(Op::MatMul, &[y, v])?;
+        b.op(Op::MergeHeads { h: queries.0, w: queries.1 }, &[y])
+    }
+}

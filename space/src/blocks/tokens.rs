@@ -1,0 +1,52 @@
+//! First and last block of a vision transformer (Dosovitskiy et al., 2021; DeiT, Touvron et al., 2021).
+
+use crate::ir::{Block, Builder, Groups, Op, Sections, ShapeError, Val};
+
+/// An image to rows: one for each patch, and a learnt class token before them; positions are learnt.
+#[derive(Clone, Debug, Hash)]
+pub struct PatchTokens {
+    /// Side of a patch in pixels.
+    pub patch: u32,
+    /// Channels of the rows.
+    pub dim: u32,
+}
+
+impl Block for PatchTokens {
+    fn kind(&self) -> &'static str {
+        "patch_tokens"
+    }
+
+    fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        let (kernel, channels) = (self.patch, self.dim);
+        let out = Sections::plain(channels);
+        let conv = Op::Conv { out, kernel, stride: kernel, pad: 0, groups: Groups::Dense, bias: true };
+        let y = b.within("patch_embed", |b| b.op_at("proj", conv, &[x]))?;
+        let (h, w) = b.hw(y)?;
+        let y = b.op(Op::Flatten, &[y])?;
+        let class = b.op_at("cls_token", Op::Learnt { rows: 1, channels }, &[])?;
+        let y = b.op(Op::ConcatRows, &[class, y])?;
+        let positions = b.op_at("pos_embed", Op::Learnt { rows: 1 + h * w, channels }, &[])?;
+        b.add(y, positions)
+    }
+}
+
+/// The class token, normed, to one number a class.
+#[derive(Clone, Debug, Hash)]
+pub struct ClassToken {
+    /// Epsilon of the norm in units of 1e-7.
+    pub eps_e7: u32,
+    /// Number of classes.
+    pub classes: u32,
+}
+
+impl Block for ClassToken {
+    fn kind(&self) -> &'static str {
+        "class_token"
+    }
+
+    fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        let y = b.op_at("norm", Op::LayerNorm { eps_e7: self.eps_e7 }, &[x])?;
+        let y = b.op(Op::Row { index: 0 }, &[y])?;
+        b.linear("head", y, Sections::plain(self.classes))
+    }
+}

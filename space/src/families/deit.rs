@@ -1,0 +1,64 @@
+//! DeiT (Touvron et al., 2021, arXiv 2012.12877), the plain vision transformer as a yardstick: Tiny.
+
+use super::{Knob, Preprocessing, Published, Spec, Variant, knob};
+use crate::blocks::{ClassToken, Layer, PatchTokens};
+use crate::ir::{ActFn, InitStyle, Path, Plan, Sections, ShapeError, Value};
+
+pub(super) struct Deit;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Cfg {
+    dim: u32,
+    depth: u32,
+    heads: u32,
+    /// Channels of one head.
+    head_dim: u32,
+    /// Perceptron channels over those of the rows.
+    mlp: u32,
+}
+
+/// Side of a patch in pixels. The patch embedding and the positions depend on it, so it does not vary.
+const PATCH: u32 = 16;
+
+impl Spec for Deit {
+    type Cfg = Cfg;
+    const NAME: &'static str = "deit";
+    const CITE: &'static str = "DeiT, Touvron et al. 2021, arXiv 2012.12877";
+    const PREPROCESSING: Preprocessing = Preprocessing::imagenet(0.9);
+
+    fn variants() -> Vec<Variant<Cfg>> {
+        let cfg = Cfg { dim: 192, depth: 12, heads: 3, head_dim: 64, mlp: 4 };
+        let published = Published::all(72.2, 5.7, 1.3);
+        vec![Variant { id: "deit_tiny_patch16_224", resolution: 224, cfg, published }]
+    }
+
+    fn knobs() -> Vec<Knob<Cfg>> {
+        vec![
+            knob!(Cfg: "dim", Width, dim).also(&[128, 160]),
+            knob!(Cfg: "depth", Depth, depth).also(&(1..=12).collect::<Vec<_>>()),
+            knob!(Cfg: "heads", Heads, heads).also(&[2]),
+            knob!(Cfg: "head_dim", Width, head_dim),
+            knob!(Cfg: "mlp", Expansion, mlp).also(&[2, 3]),
+        ]
+    }
+
+    fn plan(cfg: &Cfg, resolution: u32, classes: u32) -> Result<Plan, ShapeError> {
+        let eps_e7 = 10;
+        let mut plan = Plan::new(Value::map(Sections::plain(3), resolution, resolution), InitStyle::Former);
+        let root = Path::root();
+        plan.push(root.clone(), PatchTokens { patch: PATCH, dim: cfg.dim });
+        let layer = Layer {
+            dim: cfg.dim,
+            heads: cfg.heads,
+            key_dim: cfg.head_dim,
+            hidden: cfg.dim * cfg.mlp,
+            act: ActFn::Gelu,
+            eps_e7,
+        };
+        for i in 0..cfg.depth {
+            plan.push(root.at("blocks").at(i), layer.clone());
+        }
+        plan.push(root, ClassToken { eps_e7, classes });
+        Ok(plan)
+    }
+}
