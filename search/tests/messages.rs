@@ -83,7 +83,10 @@ fn names_that_only_the_families_know_are_checked_too() {
 #[test]
 fn choices_that_make_no_network_are_refused() {
     let small = GOOD.replace("mobilevit_v1}", "deit, knobs: {resolution: [8]}}");
-    insta::assert_snapshot!(check(small), @"");
+    insta::assert_snapshot!(check(small), @r"
+    error: c.yaml: 1 mistake
+      line 1, space.knobs: found choices that make no network (patch_embed.proj: conv got 3x8x8, expected a map that a 16x16 window fits into, and channels), expected others
+    ");
 }
 
 #[test]
@@ -112,7 +115,7 @@ fn files_that_are_no_config_have_one_message_each() {
     insta::assert_snapshot!(check(b"seed: 1\nname: \xff\xfe\n"), @"error: c.yaml: found bytes that are not UTF-8 on line 2, expected a YAML file in UTF-8");
     insta::assert_snapshot!(check(" \n\n"), @"error: c.yaml: found an empty file, expected a YAML file in UTF-8");
     insta::assert_snapshot!(check("seed: [1, 2\n"), @"error: c.yaml, line 1: unclosed bracket '[', expected YAML");
-    insta::assert_snapshot!(check("seed: 1\n\tname: x\n"), @"");
+    insta::assert_snapshot!(check("seed: 1\n\tname: x\n"), @"error: c.yaml, line 1: while scanning a plain scalar, found a tab, expected YAML");
     insta::assert_snapshot!(check("- 1\n- 2\n"), @r"
     error: c.yaml: 1 mistake
       line 1: found a list of 2, expected a map
@@ -127,7 +130,7 @@ fn files_that_are_no_config_have_one_message_each() {
 fn bounds_that_nothing_meets_are_found_out_at_once() {
     let bounded = GOOD.replace("trials: 3", "trials: 3, bounds: {params: 1000, macs: 2e6}");
     let text = bounded.replace("_v1}", "_v1, scale: {width: 0.25}, knobs: {resolution: [32], stages.2.patch: [2], stages.3.patch: [2], stages.4.patch: [2]}}");
-    insta::assert_snapshot!(check(text), @"");
+    insta::assert_snapshot!(check(text), @"error: c.yaml: no genome found among 4.479e6 that meets search.bounds: the nearest has params 52162 above the bound 1000; its knobs: stages.0.expand 2, stages.1.width 8, stages.1.expand 2, stages.1.depth 1, stages.2.width 16, stages.2.expand 2, stages.2.dim 16, stages.2.depth 1, stages.3.width 16, stages.3.expand 2, stages.3.dim 24, stages.3.depth 1, stages.4.width 24, stages.4.expand 2, stages.4.dim 24, stages.4.depth 1, head.width 80");
 }
 
 fn data(folder: &Path) {

@@ -317,7 +317,7 @@ impl Space {
 }
 
 fn unbuildable(e: &ShapeError) -> DesignError {
-    DesignError::new(&["knobs"], e.to_string(), "choices that make a network")
+    DesignError::new(&["knobs"], format!("choices that make no network ({e})"), "others")
 }
 
 /// The choices of a config for a knob, each within what its kind can mean; 0 where a published network has it.
