@@ -1,6 +1,7 @@
 //! Logits of every published variant against its reference implementation, under weights made by a formula.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use mobilenas_space::families;
@@ -97,7 +98,9 @@ fn logits_equal_the_reference() {
             ("float64, batch norms folded", &frozen, 1e-9, 1e-7),
         ] {
             let (all, d) = distances(out, g);
-            println!("{id}@{size} {what}: logits off by {all:.1e}, their difference by {d:.1e}");
+            // Past the test's capture: these lines are for everyone to see.
+            let _ =
+                writeln!(std::io::stderr(), "{id}@{size} {what}: logits off by {all:.1e}, their difference by {d:.1e}");
             if all > bound || d > bound_d || all.is_nan() || d.is_nan() {
                 wrong.push(format!("{id}@{size} {what}: {all:.1e} {d:.1e}"));
             }
