@@ -3,7 +3,10 @@
 mod bench;
 mod check;
 mod completions;
+mod evaluate;
+mod loaded;
 pub mod models;
+mod predict;
 mod schema;
 mod search;
 
@@ -28,6 +31,10 @@ enum Verb {
     Bench(bench::Args),
     /// List the published networks, or one network's layers
     Models(models::Args),
+    /// Score a published network's weights on a folder of images
+    Evaluate(evaluate::Args),
+    /// Print the five likeliest classes of images
+    Predict(predict::Args),
     /// Print the JSON schema of the configs
     Schema,
     /// Print a completion script for a shell
@@ -44,6 +51,8 @@ pub fn run(args: Args) -> Result<i32> {
         Verb::Check(a) => check::run(&a),
         Verb::Bench(a) => bench::run(&a),
         Verb::Models(a) => models::run(&a),
+        Verb::Evaluate(a) => evaluate::run(&a),
+        Verb::Predict(a) => predict::run(&a),
         Verb::Schema => schema::run(),
         Verb::Completions(a) => completions::run(&a),
     }

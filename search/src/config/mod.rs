@@ -2,6 +2,8 @@
 //! the defaults all follow from them.
 
 mod check;
+mod defaults;
+mod mistakes;
 mod problems;
 mod types;
 pub mod yaml;

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::defaults;
+
 /// A search: a space, data, and how to train, search, score and measure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -404,90 +406,5 @@ impl Default for Mes {
             alpha_latency: m.alpha_latency,
             reference_units: m.reference_units,
         }
-    }
-}
-
-mod defaults {
-    use super::{Goal, Objective};
-
-    pub(super) fn seed() -> u64 {
-        1
-    }
-
-    pub(super) fn threads() -> u32 {
-        2
-    }
-
-    pub(super) fn checkpoint_seconds() -> f64 {
-        20.0
-    }
-
-    pub(super) fn one() -> u64 {
-        1
-    }
-
-    pub(super) fn objectives() -> Vec<Objective> {
-        let of = |metric: &str, goal| Objective { metric: metric.to_string(), goal };
-        vec![of("top1", Goal::Maximize), of("macs", Goal::Minimize)]
-    }
-}
-
-fn at(path: &str) -> Vec<String> {
-    path.split('.').map(str::to_string).collect()
-}
-
-impl Config {
-    /// The name of the run.
-    pub fn name(&self) -> &str {
-        self.name.as_deref().unwrap_or("run")
-    }
-
-    /// What the types alone cannot say: mistakes between values, each with its path.
-    pub fn mistakes(&self) -> Vec<(Vec<String>, String)> {
-        let mut all = Vec::new();
-        let set = [
-            ("random", self.search.strategy.random.is_some()),
-            ("regularized_evolution", self.search.strategy.regularized_evolution.is_some()),
-        ];
-        let named = set.iter().filter(|(_, is)| *is).count();
-        if named != 1 {
-            let names: Vec<&str> = set.iter().map(|(n, _)| *n).collect();
-            all.push((
-                at("search.strategy"),
-                format!("found {named} strategies, expected one of {}", names.join(", ")),
-            ));
-        }
-        for (i, o) in self.search.objectives.iter().enumerate() {
-            let names: Vec<&str> = crate::metric::METRICS.iter().map(|m| m.name()).collect();
-            if !names.contains(&o.metric.as_str()) {
-                let hint = super::nearest(&o.metric, names.iter().copied());
-                let hint = hint.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
-                let message = format!("found {:?}, expected one of {}{hint}", o.metric, names.join(", "));
-                all.push((at(&format!("search.objectives.{i}.metric")), message));
-            }
-        }
-        if self.latency.min_samples > self.latency.max_samples {
-            let message = format!(
-                "found {}, expected at most max_samples, {}",
-                self.latency.min_samples, self.latency.max_samples
-            );
-            all.push((at("latency.min_samples"), message));
-        }
-        let pairs = [
-            ("supernet", self.supernet.min_lr, self.supernet.lr, self.supernet.warmup, self.supernet.epochs),
-            ("retrain", self.retrain.min_lr, self.retrain.lr, self.retrain.warmup, self.retrain.epochs),
-        ];
-        for (section, min_lr, lr, warmup, epochs) in pairs {
-            if min_lr > lr {
-                all.push((at(&format!("{section}.min_lr")), format!("found {min_lr}, expected at most lr, {lr}")));
-            }
-            if warmup > epochs {
-                all.push((
-                    at(&format!("{section}.warmup")),
-                    format!("found {warmup}, expected at most epochs, {epochs}"),
-                ));
-            }
-        }
-        all
     }
 }

@@ -5,6 +5,7 @@ mod builder;
 mod fuse;
 mod graph;
 mod op;
+mod op_params;
 mod param;
 mod path;
 mod value;

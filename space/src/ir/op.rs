@@ -2,7 +2,7 @@
 
 use smallvec::smallvec;
 
-use super::{ParamSpec, Role, Sections, ShapeError, SliceRule, Value, param::Init};
+use super::{Sections, ShapeError, Value};
 
 /// Pointwise functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -376,97 +376,6 @@ impl Op {
             _ => Err(bad(name, format!("{} inputs", ins.len()), "two or three")),
         }
     }
-
-    /// The tensors this operation owns, in the order in which readers bind them.
-    ///
-    /// `name` is the operation's path; `x` its first input, if it has one.
-    pub fn params(&self, name: &str, x: Option<&Value>, style: InitStyle) -> Vec<ParamSpec> {
-        let spec = |leaf: &str, axes: Vec<SliceRule>, init, role| ParamSpec {
-            name: format!("{name}.{leaf}"),
-            shared: String::new(),
-            axes,
-            init,
-            role,
-        };
-        let input = || x.map(|v| v.sections.clone()).unwrap_or_default();
-        match self {
-            Op::Conv { out, kernel, groups, bias, .. } => {
-                let (rows, cols) = match groups {
-                    Groups::Dense => (out.clone(), SliceRule::Leading(input())),
-                    Groups::Depthwise => (input(), SliceRule::Whole(1)),
-                };
-                let (n, per_group) = (rows.total(), cols.len());
-                let k = SliceRule::Centre(*kernel);
-                let rule = SliceRule::Leading(rows);
-                let fan_in = per_group * kernel * kernel;
-                let (w, b) = style.conv(fan_in, n / x.map_or(1, |v| groups.of(v)).max(1) * kernel * kernel);
-                let mut all = vec![spec("weight", vec![rule.clone(), cols, k.clone(), k], w, Role::Weight)];
-                if *bias {
-                    all.push(spec("bias", vec![rule], b, Role::Bias));
-                }
-                all
-            }
-            Op::Linear { out, bias } => {
-                let rule = SliceRule::Leading(out.clone());
-                let mut all = vec![spec(
-                    "weight",
-                    vec![rule.clone(), SliceRule::Leading(input())],
-                    Init::TruncNormal { std_e3: 20 },
-                    Role::Weight,
-                )];
-                if *bias {
-                    all.push(spec("bias", vec![rule], Init::Const(0.0), Role::Bias));
-                }
-                all
-            }
-            Op::BatchNorm => {
-                let rule = || vec![SliceRule::Leading(input())];
-                vec![
-                    spec("weight", rule(), Init::Const(1.0), Role::Norm),
-                    spec("bias", rule(), Init::Const(0.0), Role::Norm),
-                    spec("running_mean", rule(), Init::Const(0.0), Role::Statistic),
-                    spec("running_var", rule(), Init::Const(1.0), Role::Statistic),
-                    spec("num_batches_tracked", vec![], Init::Const(0.0), Role::Counter),
-                ]
-            }
-            Op::LayerNorm { .. } | Op::GroupNorm => {
-                let rule = || vec![SliceRule::Leading(input())];
-                vec![
-                    spec("weight", rule(), Init::Const(1.0), Role::Norm),
-                    spec("bias", rule(), Init::Const(0.0), Role::Norm),
-                ]
-            }
-            Op::ChannelScale { init_e7 } => {
-                let rule = vec![SliceRule::Leading(input())];
-                vec![spec("gamma", rule, Init::Const(f64::from(*init_e7) * 1e-7), Role::Norm)]
-            }
-            Op::BiasTable { heads, h, w, stride, index } => {
-                let heads = SliceRule::Leading(Sections::runs(*heads, 1));
-                let table = SliceRule::Table { h: *h, w: *w };
-                let mut all = vec![spec("attention_biases", vec![heads, table], Init::Const(0.0), Role::Table)];
-                if *index {
-                    let queries = h.div_ceil(*stride) * w.div_ceil(*stride);
-                    let axes = vec![SliceRule::Whole(queries), SliceRule::Whole(h * w)];
-                    let init = Init::Distances { h: *h, w: *w, stride: *stride };
-                    all.push(spec("attention_bias_idxs", axes, init, Role::Index));
-                }
-                all
-            }
-            // A learnt tensor is its owner's attribute: its path is its name.
-            Op::Learnt { rows, channels } => vec![ParamSpec {
-                name: name.to_string(),
-                shared: String::new(),
-                axes: vec![
-                    SliceRule::Whole(1),
-                    SliceRule::Whole(*rows),
-                    SliceRule::Leading(Sections::plain(*channels)),
-                ],
-                init: Init::TruncNormal { std_e3: 20 },
-                role: Role::Table,
-            }],
-            _ => Vec::new(),
-        }
-    }
 }
 
 impl Groups {
@@ -475,15 +384,6 @@ impl Groups {
         match self {
             Groups::Dense => 1,
             Groups::Depthwise => x.channels(),
-        }
-    }
-}
-
-impl InitStyle {
-    fn conv(self, fan_in: u32, fan_out: u32) -> (Init, Init) {
-        match self {
-            InitStyle::Mobile => (Init::Normal { variance: (2, fan_out) }, Init::Const(0.0)),
-            InitStyle::Former => (Init::Uniform { fan_in }, Init::Uniform { fan_in }),
         }
     }
 }

@@ -1,0 +1,186 @@
+//! `mobilenas evaluate --model NAME --weights FILE --data DIR`
+
+use std::path::PathBuf;
+use std::sync::mpsc;
+
+use anyhow::Result;
+use mobilenas_bench::{Clock as _, Wall};
+use rayon::prelude::*;
+use serde_json::{Value as Json, json};
+
+use super::Input;
+use super::loaded::{Loaded, NetArgs, Precision, finite, largest};
+use crate::images::{Damaged, Float, Folder, Tally, decode};
+use crate::progress::Progress;
+
+/// Arguments of `evaluate`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    net: NetArgs,
+    /// Folder of images: DIR/<class>/*.{jpg,jpeg,png,webp}, or DIR/val/<class>/*; classes are counted in their order
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Images in a batch
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    batch: u32,
+    /// How many of the worst classes are listed
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    worst: usize,
+    /// Print JSON, with every class
+    #[arg(long)]
+    json: bool,
+}
+
+/// Batches that may wait between reading and running.
+const WAITING: usize = 2;
+
+/// Accuracy on a folder of images.
+///
+/// # Errors
+/// When the network, its weights or the folder are wrong, or no image can be read.
+pub fn run(args: &Args) -> Result<i32> {
+    let folder = Folder::open(&args.data).map_err(|e| Input(e.to_string()))?;
+    let loaded = args.net.load()?;
+    let (found, expected) = (folder.classes.len(), loaded.classes);
+    if found != expected as usize {
+        let (dir, file) = (args.data.display(), args.net.file().display());
+        return Err(Input(format!("{dir}: {found} folders of classes, expected {expected} as in {file}")).into());
+    }
+    if !args.json {
+        println!("{}", args.net.title(&loaded));
+        println!("{}: {} images in {found} classes", args.data.display(), folder.images.len());
+    }
+    let outcome = match args.net.precision {
+        Precision::Float32 => score::<f32>(args, &loaded, &folder),
+        Precision::Float64 => score::<f64>(args, &loaded, &folder),
+    }?;
+    if outcome.tally.images() == 0 {
+        let first = outcome.damaged.first().map(ToString::to_string).unwrap_or_default();
+        return Err(Input(format!("{}: no image can be read; {first}", args.data.display())).into());
+    }
+    if args.json {
+        println!("{}", outcome.json(args.net.json(&loaded), &folder));
+    } else {
+        outcome.print(&folder, args.worst);
+    }
+    Ok(0)
+}
+
+/// What came out.
+struct Outcome {
+    tally: Tally,
+    damaged: Vec<Damaged>,
+    seconds: f64,
+}
+
+/// An image's place in the list, and its input.
+type Ready<F> = (usize, Result<Vec<F>, Damaged>);
+
+/// One thread drives rayon, which reads and prepares a batch at a time; this one runs the batches. At most [`WAITING`]
+/// batches wait between the two, so memory does not grow with the folder.
+fn score<F: Float>(args: &Args, loaded: &Loaded, folder: &Folder) -> Result<Outcome> {
+    let clock = Wall::new();
+    let bar = Progress::new("evaluate");
+    bar.begin(folder.images.len() as u64, 0);
+    let (send, receive) = mpsc::sync_channel::<Vec<Ready<F>>>(WAITING);
+    let mut out = Outcome { tally: Tally::new(folder.classes.len()), damaged: Vec::new(), seconds: 0.0 };
+    std::thread::scope(|threads| -> Result<()> {
+        // Taken in, so that the reader sees it closed when this closure fails.
+        let receive = receive;
+        let (pipeline, size) = (&loaded.pipeline, args.batch as usize);
+        threads.spawn(move || {
+            for (n, part) in folder.images.chunks(size).enumerate() {
+                let ready = |(i, (path, _)): (usize, &(PathBuf, usize))| {
+                    (n * size + i, decode(path).map(|image| pipeline.input(&image)))
+                };
+                let batch = part.par_iter().enumerate().map(ready).collect();
+                if send.send(batch).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut done = 0;
+        for batch in receive {
+            done += batch.len() as u64;
+            out.take(args, loaded, folder, batch)?;
+            bar.at(done, "");
+        }
+        Ok(())
+    })?;
+    bar.done();
+    out.seconds = clock.now().as_secs_f64();
+    Ok(out)
+}
+
+impl Outcome {
+    fn take<F: Float>(&mut self, args: &Args, net: &Loaded, folder: &Folder, batch: Vec<Ready<F>>) -> Result<()> {
+        let (mut places, mut inputs) = (Vec::new(), Vec::new());
+        for (place, input) in batch {
+            match input {
+                Ok(input) => {
+                    places.push(place);
+                    inputs.push(input);
+                }
+                Err(e) => self.damaged.push(e),
+            }
+        }
+        if inputs.is_empty() {
+            return Ok(());
+        }
+        for (place, logits) in places.into_iter().zip(net.logits(&inputs)?) {
+            let (path, class) = &folder.images[place];
+            finite(&logits, &args.net, path)?;
+            self.tally.add(*class, &largest(&logits, 5));
+        }
+        Ok(())
+    }
+
+    fn rate(&self) -> f64 {
+        (self.tally.images() + self.damaged.len() as u64) as f64 / self.seconds.max(1e-9)
+    }
+
+    fn print(&self, folder: &Folder, worst: usize) {
+        let t = &self.tally;
+        println!("top-1 {:.3} %, top-5 {:.3} % of {} images", t.top1(), t.top5(), t.images());
+        println!("{:.1} images per second ({:.1} s)", self.rate(), self.seconds);
+        if folder.others > 0 {
+            println!("{} files beside the images left out", folder.others);
+        }
+        println!("{} damaged images left out", self.damaged.len());
+        for d in &self.damaged {
+            println!("  {d}");
+        }
+        println!("worst classes: images, top-1, most frequent wrong class");
+        for c in t.worst().into_iter().take(worst) {
+            let wrong = t.most_frequent_wrong(c).map(|(w, n)| format!("{} ({n})", folder.classes[w]));
+            let (name, one) = (&folder.classes[c], t.class(c));
+            println!("  {name:<24} {:>6} {:>8.2} %  {}", one.images, one.top1(), wrong.as_deref().unwrap_or("-"));
+        }
+    }
+
+    fn json(&self, mut out: Json, folder: &Folder) -> Json {
+        let t = &self.tally;
+        let class = |(index, name): (usize, &String)| {
+            let one = t.class(index);
+            let wrong = t.most_frequent_wrong(index);
+            let wrong = wrong.map(|(w, n)| json!({ "index": w, "class": folder.classes[w], "images": n }));
+            let share = |x: f64| (one.images > 0).then_some(x);
+            json!({
+                "index": index, "class": name, "images": one.images, "top1": share(one.top1()),
+                "top5": share(one.top5()), "most_frequent_wrong": wrong,
+            })
+        };
+        let damaged = self.damaged.iter().map(|d| json!({ "image": d.path, "error": d.found }));
+        out["images"] = t.images().into();
+        out["top1"] = t.top1().into();
+        out["top5"] = t.top5().into();
+        out["seconds"] = self.seconds.into();
+        out["images_per_second"] = self.rate().into();
+        out["other_files"] = folder.others.into();
+        out["damaged"] = damaged.collect();
+        out["worst"] = t.worst().into();
+        out["per_class"] = folder.classes.iter().enumerate().map(class).collect();
+        out
+    }
+}

@@ -1,0 +1,24 @@
+//! Defaults of config fields whose types have none.
+
+use super::types::{Goal, Objective};
+
+pub(in crate::config) fn seed() -> u64 {
+    1
+}
+
+pub(in crate::config) fn threads() -> u32 {
+    2
+}
+
+pub(in crate::config) fn checkpoint_seconds() -> f64 {
+    20.0
+}
+
+pub(in crate::config) fn one() -> u64 {
+    1
+}
+
+pub(in crate::config) fn objectives() -> Vec<Objective> {
+    let of = |metric: &str, goal| Objective { metric: metric.to_string(), goal };
+    vec![of("top1", Goal::Maximize), of("macs", Goal::Minimize)]
+}

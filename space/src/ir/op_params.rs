@@ -1,0 +1,102 @@
+//! The tensors of each primitive operation.
+
+use super::op::{Groups, InitStyle, Op};
+use super::param::Init;
+use super::{ParamSpec, Role, Sections, SliceRule, Value};
+
+/// A tensor whose name is completed by its owner.
+fn spec(leaf: &str, axes: Vec<SliceRule>, init: Init, role: Role) -> ParamSpec {
+    ParamSpec { name: leaf.to_string(), shared: String::new(), axes, init, role }
+}
+
+fn weight_and_bias(weight: ParamSpec, bias: Option<Init>) -> Vec<ParamSpec> {
+    let rows = weight.axes[..1].to_vec();
+    let bias = bias.map(|init| spec("bias", rows, init, Role::Bias));
+    std::iter::once(weight).chain(bias).collect()
+}
+
+fn conv(input: &Sections, out: &Sections, kernel: u32, groups: Groups, bias: bool, style: InitStyle) -> Vec<ParamSpec> {
+    let (rows, cols, parts) = match groups {
+        Groups::Dense => (out, SliceRule::Leading(input.clone()), 1),
+        Groups::Depthwise => (input, SliceRule::Whole(1), input.total().max(1)),
+    };
+    let area = kernel * kernel;
+    let (w, b) = style.conv(cols.len() * area, rows.total() / parts * area);
+    let k = SliceRule::Centre(kernel);
+    let weight = spec("weight", vec![SliceRule::Leading(rows.clone()), cols, k.clone(), k], w, Role::Weight);
+    weight_and_bias(weight, bias.then_some(b))
+}
+
+fn norm(input: &Sections) -> Vec<ParamSpec> {
+    let rule = || vec![SliceRule::Leading(input.clone())];
+    vec![spec("weight", rule(), Init::Const(1.0), Role::Norm), spec("bias", rule(), Init::Const(0.0), Role::Norm)]
+}
+
+fn batch_norm(input: &Sections) -> Vec<ParamSpec> {
+    let rule = || vec![SliceRule::Leading(input.clone())];
+    let mut all = norm(input);
+    all.push(spec("running_mean", rule(), Init::Const(0.0), Role::Statistic));
+    all.push(spec("running_var", rule(), Init::Const(1.0), Role::Statistic));
+    all.push(spec("num_batches_tracked", vec![], Init::Const(0.0), Role::Counter));
+    all
+}
+
+fn bias_table(heads: u32, h: u32, w: u32, stride: u32, index: bool) -> Vec<ParamSpec> {
+    let rows = SliceRule::Leading(Sections::runs(heads, 1));
+    let axes = vec![rows, SliceRule::Table { h, w }];
+    let mut all = vec![spec("attention_biases", axes, Init::Const(0.0), Role::Table)];
+    if index {
+        let queries = h.div_ceil(stride) * w.div_ceil(stride);
+        let axes = vec![SliceRule::Whole(queries), SliceRule::Whole(h * w)];
+        all.push(spec("attention_bias_idxs", axes, Init::Distances { h, w, stride }, Role::Index));
+    }
+    all
+}
+
+/// The initialisation of linear layers and learnt rows.
+const NARROW: Init = Init::TruncNormal { std_e3: 20 };
+
+impl Op {
+    /// The tensors this operation owns, in the order in which readers bind them.
+    ///
+    /// `name` is the operation's path; `x` its first input, if it has one.
+    pub fn params(&self, name: &str, x: Option<&Value>, style: InitStyle) -> Vec<ParamSpec> {
+        let none = Sections::default();
+        let input = x.map_or(&none, |v| &v.sections);
+        let mut all = match self {
+            Op::Conv { out, kernel, groups, bias, .. } => conv(input, out, *kernel, *groups, *bias, style),
+            Op::Linear { out, bias } => {
+                let axes = vec![SliceRule::Leading(out.clone()), SliceRule::Leading(input.clone())];
+                weight_and_bias(spec("weight", axes, NARROW, Role::Weight), bias.then_some(Init::Const(0.0)))
+            }
+            Op::BatchNorm => batch_norm(input),
+            Op::LayerNorm { .. } | Op::GroupNorm => norm(input),
+            Op::ChannelScale { init_e7 } => {
+                let rule = vec![SliceRule::Leading(input.clone())];
+                vec![spec("gamma", rule, Init::Const(f64::from(*init_e7) * 1e-7), Role::Norm)]
+            }
+            Op::BiasTable { heads, h, w, stride, index } => bias_table(*heads, *h, *w, *stride, *index),
+            // A learnt tensor is its owner's attribute: its path is its name.
+            Op::Learnt { rows, channels } => {
+                let last = SliceRule::Leading(Sections::plain(*channels));
+                let mut own = spec("", vec![SliceRule::Whole(1), SliceRule::Whole(*rows), last], NARROW, Role::Table);
+                own.name = name.to_string();
+                return vec![own];
+            }
+            _ => Vec::new(),
+        };
+        for p in &mut all {
+            p.name = format!("{name}.{}", p.name);
+        }
+        all
+    }
+}
+
+impl InitStyle {
+    fn conv(self, fan_in: u32, fan_out: u32) -> (Init, Init) {
+        match self {
+            InitStyle::Mobile => (Init::Normal { variance: (2, fan_out) }, Init::Const(0.0)),
+            InitStyle::Former => (Init::Uniform { fan_in }, Init::Uniform { fan_in }),
+        }
+    }
+}
