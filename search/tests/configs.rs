@@ -69,3 +69,10 @@ fn the_quickstarts_space_holds_the_papers_variants() {
         space.variant(id).unwrap_or_else(|e| panic!("{id}: {e}"));
     }
 }
+
+#[test]
+fn the_schema_that_ships_is_the_programs() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/schema.json");
+    let ships: serde_json::Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    assert_eq!(ships, config::schema(), "`mobilenas schema > configs/schema.json` writes it anew");
+}
