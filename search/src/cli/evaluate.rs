@@ -1,4 +1,4 @@
-//! `mobilenas evaluate --model NAME --weights FILE --data DIR`
+//! `mobilenas evaluate --model NAME --weights FILE --data DIR`, or `--run DIR --trial N`
 
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -44,7 +44,8 @@ pub fn run(args: &Args) -> Result<i32> {
     let loaded = args.net.load()?;
     let (found, expected) = (folder.classes.len(), loaded.classes);
     if found != expected as usize {
-        let (dir, file) = (args.data.display(), args.net.file().display());
+        let (dir, file) = (args.data.display(), args.net.file());
+        let file = file.display();
         return Err(Input(format!("{dir}: {found} folders of classes, expected {expected} as in {file}")).into());
     }
     if !args.json {

@@ -1,4 +1,4 @@
-//! A published network with weights from a file, and how it wants its images: what `predict` and `evaluate` share.
+//! A network with weights from a file, published or found by a run, and how it wants its images: what `predict` and `evaluate` share.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use mobilenas_space::families::{self, Interpolation};
+use mobilenas_space::families::{self, Family, Interpolation, Preprocessing};
 use mobilenas_space::ir::{Graph, ParamSpec};
 use mobilenas_torch::{Mode, Net, NetError, Params, weights};
 use serde_json::{Value as Json, json};
@@ -19,11 +19,17 @@ use crate::images::{Float, Pipeline};
 #[derive(Debug, clap::Args)]
 pub struct NetArgs {
     /// A published network (`mobilenas models` lists them)
-    #[arg(long, value_name = "NAME")]
-    model: String,
+    #[arg(long, value_name = "NAME", requires = "weights", required_unless_present = "run")]
+    model: Option<String>,
     /// Its weights, a safetensors file
-    #[arg(long, value_name = "FILE")]
-    weights: PathBuf,
+    #[arg(long, value_name = "FILE", requires = "model")]
+    weights: Option<PathBuf>,
+    /// Folder of a run, for one of its retrained winners instead of a published network
+    #[arg(long, value_name = "DIR", requires = "trial", conflicts_with_all = ["model", "weights", "resolution"])]
+    run: Option<PathBuf>,
+    /// The winner's number in the run
+    #[arg(long, value_name = "N", requires = "run")]
+    trial: Option<u64>,
     /// Number of classes the weights should have
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     classes: Option<u32>,
@@ -89,78 +95,126 @@ pub struct Loaded {
     pub pipeline: Pipeline,
 }
 
+/// Where the network comes from.
+enum Source<'a> {
+    Published { family: &'static dyn Family, name: &'a str, resolution: Option<u32> },
+    Winner { genome: PathBuf },
+}
+
+impl Source<'_> {
+    fn graph(&self, classes: u32) -> Result<Graph> {
+        match self {
+            Source::Published { name, resolution, .. } => models::variant(name, *resolution, classes),
+            Source::Winner { genome } => models::genome(genome, classes),
+        }
+    }
+
+    /// How the network wants its images, unless the command line says otherwise. Winners saw whole images, normalised by
+    /// what their weights' file says of them.
+    fn preprocessing(&self, about: &BTreeMap<String, String>, args: &NetArgs) -> Result<Preprocessing, String> {
+        let figure = |key: &str, given: Option<[f64; 3]>| {
+            let said = about.get(key).and_then(|v| v.parse::<f64>().ok()).map(|v| [v; 3]);
+            given.or(said).ok_or_else(|| format!("does not say {key}, expected it there, or --mean and --std"))
+        };
+        let how = match self {
+            Source::Published { family, .. } => family.preprocessing(),
+            Source::Winner { .. } => Preprocessing {
+                crop_pct: 1.0,
+                interpolation: Interpolation::Bilinear,
+                mean: figure("pixel_mean", args.mean)?,
+                std: figure("pixel_std", args.std)?,
+            },
+        };
+        let interpolation = match args.interpolation {
+            Some(How::Bicubic) => Interpolation::Bicubic,
+            Some(How::Bilinear) => Interpolation::Bilinear,
+            None => how.interpolation,
+        };
+        Ok(Preprocessing {
+            crop_pct: args.crop_pct.unwrap_or(how.crop_pct),
+            interpolation,
+            mean: args.mean.unwrap_or(how.mean),
+            std: args.std.unwrap_or(how.std),
+        })
+    }
+
+    /// Classes of the weights' head: the size that the network's tensors have where they depend on it.
+    fn head(&self, named: &BTreeMap<String, Tensor>) -> Result<Result<u32, String>> {
+        let of = |classes| self.graph(classes).map(|g| g.params());
+        for (two, three) in of(2)?.iter().zip(&of(3)?) {
+            let axis = two.shape().iter().zip(three.shape()).position(|(a, b)| *a != b);
+            let Some(axis) = axis else { continue };
+            let size = named.get(&two.name).and_then(|t| t.size().get(axis).copied());
+            let classes = size.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
+            return Ok(classes.ok_or_else(|| format!("no classifier {}", two.name)));
+        }
+        Ok(Err("no classifier".to_string()))
+    }
+}
+
 impl NetArgs {
+    fn source(&self) -> Result<Source<'_>> {
+        if let Some(run) = &self.run {
+            return Ok(Source::Winner { genome: run.join(format!("winners/{}.yaml", self.trial.unwrap_or_default())) });
+        }
+        let (name, resolution) = (self.model.as_deref().unwrap_or_default(), self.resolution);
+        // Names that are none are refused here, with a hint.
+        models::variant(name, resolution, 2)?;
+        let (family, _) = families::variant(name).ok_or_else(|| Input(format!("{name}: no such network")))?;
+        Ok(Source::Published { family, name, resolution })
+    }
+
+    /// The weights file.
+    pub fn file(&self) -> PathBuf {
+        let winner = |run: &PathBuf| run.join(format!("winners/{}.safetensors", self.trial.unwrap_or_default()));
+        self.run.as_ref().map(winner).or_else(|| self.weights.clone()).unwrap_or_default()
+    }
+
+    /// The network in words.
+    fn name(&self) -> String {
+        self.model.clone().unwrap_or_else(|| format!("trial {}", self.trial.unwrap_or_default()))
+    }
+
     /// Reads the weights and binds the network to them.
     ///
     /// # Errors
     /// When there is no such network, or the weights are not its.
     pub fn load(&self) -> Result<Loaded> {
-        let info = models::variant(&self.model, self.resolution, 2).map(|_| families::variant(&self.model))?;
-        let (family, info) = info.ok_or_else(|| Input(format!("{}: no published network of that name", self.model)))?;
-        let (named, _) = weights::load(&self.weights).map_err(|e| Input(e.to_string()))?;
-        let classes = self.head(&named)?;
+        let (source, file, name) = (self.source()?, self.file(), self.name());
+        let (named, about) = weights::load(&file).map_err(|e| Input(e.to_string()))?;
+        let misfit = |e: String| Input(format!("{}: {e}", file.display()));
+        let classes = source.head(&named)?.map_err(|e| misfit(format!("{e}, expected weights of {name}")))?;
         if let Some(expected) = self.classes.filter(|c| *c != classes) {
-            let found = format!("{}: its head has {classes} classes, expected {expected}", self.weights.display());
-            return Err(Input(found).into());
+            return Err(misfit(format!("its head has {classes} classes, expected {expected}")).into());
         }
-        let graph = models::variant(&self.model, self.resolution, classes)?;
+        let graph = source.graph(classes)?;
         let side = graph.input().dims[1];
-        let misfit = |e| Input(format!("{}: not weights of {} at {side} px: {e}", self.weights.display(), self.model));
-        fits(&graph, &named).map_err(misfit)?;
+        fits(&graph, &named).map_err(|e| misfit(format!("not weights of {name} at {side} px: {e}")))?;
         let kind = match self.precision {
             Precision::Float32 => Kind::Float,
             Precision::Float64 => Kind::Double,
         };
         let net = Net::bind(Arc::new(graph), &Read { named: &named, kind })?;
-        let mut how = family.preprocessing();
-        how.crop_pct = self.crop_pct.unwrap_or(how.crop_pct);
-        how.mean = self.mean.unwrap_or(how.mean);
-        how.std = self.std.unwrap_or(how.std);
-        how.interpolation = match self.interpolation {
-            Some(How::Bicubic) => Interpolation::Bicubic,
-            Some(How::Bilinear) => Interpolation::Bilinear,
-            None => how.interpolation,
-        };
-        debug_assert!(self.resolution.is_some() || side == info.resolution);
+        let how = source.preprocessing(&about, self).map_err(misfit)?;
         Ok(Loaded { net, classes, pipeline: Pipeline { side, how } })
-    }
-
-    /// Classes of the weights' head: the size that the network's tensors have where they depend on it.
-    fn head(&self, named: &BTreeMap<String, Tensor>) -> Result<u32> {
-        let of = |classes| models::variant(&self.model, self.resolution, classes).map(|g| g.params());
-        for (two, three) in of(2)?.iter().zip(&of(3)?) {
-            let axis = two.shape().iter().zip(three.shape()).position(|(a, b)| *a != b);
-            let Some(axis) = axis else { continue };
-            let size = named.get(&two.name).and_then(|t| t.size().get(axis).copied());
-            return size.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0).ok_or_else(|| {
-                let file = self.weights.display();
-                Input(format!("{file}: no classifier {}, expected weights of {}", two.name, self.model)).into()
-            });
-        }
-        Err(Input(format!("{}: has no classifier", self.model)).into())
     }
 
     /// What runs, for the first line.
     pub fn title(&self, loaded: &Loaded) -> String {
-        format!("{} at {} px: {}", self.model, loaded.pipeline.side, loaded.pipeline)
+        format!("{} at {} px: {}", self.name(), loaded.pipeline.side, loaded.pipeline)
     }
 
     /// What runs, as JSON.
     pub fn json(&self, loaded: &Loaded) -> Json {
         let Pipeline { side, how } = loaded.pipeline;
         json!({
-            "model": self.model, "weights": self.weights.display().to_string(), "classes": loaded.classes,
+            "model": self.name(), "weights": self.file().display().to_string(), "classes": loaded.classes,
             "precision": if self.precision == Precision::Float64 { "float64" } else { "float32" },
             "preprocessing": {
                 "resolution": side, "resized": loaded.pipeline.shorter(), "crop_pct": how.crop_pct,
                 "interpolation": how.interpolation.word(), "mean": how.mean, "std": how.std,
             },
         })
-    }
-
-    /// The weights file.
-    pub fn file(&self) -> &Path {
-        &self.weights
     }
 }
 
@@ -232,6 +286,7 @@ pub fn finite(values: &[f64], net: &NetArgs, image: &Path) -> Result<()> {
     if values.iter().all(|v| v.is_finite()) {
         return Ok(());
     }
-    let (file, image) = (net.file().display(), image.display());
+    let (file, image) = (net.file(), image.display());
+    let file = file.display();
     Err(Input(format!("{file}: logits of {image} are not finite, expected sound weights")).into())
 }

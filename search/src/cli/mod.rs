@@ -31,7 +31,7 @@ enum Verb {
     Bench(bench::Args),
     /// List the published networks, or one network's layers
     Models(models::Args),
-    /// Score a published network's weights on a folder of images
+    /// Score a network's weights on a folder of images
     Evaluate(evaluate::Args),
     /// Print the five likeliest classes of images
     Predict(predict::Args),

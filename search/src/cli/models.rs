@@ -67,7 +67,8 @@ pub fn variant(name: &str, resolution: Option<u32>, classes: u32) -> Result<Grap
     plan.and_then(|p| p.lower()).map_err(|e| anyhow!(super::Input(e.to_string())))
 }
 
-fn genome(file: &Path, classes: u32) -> Result<Graph> {
+/// The graph of a genome's file.
+pub(super) fn genome(file: &Path, classes: u32) -> Result<Graph> {
     let (tree, space) = config::load_genome(file)?;
     let space = space_at(file, &tree, &[], &space, classes)?;
     if space.size() > 1.0 {

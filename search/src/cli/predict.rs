@@ -1,4 +1,4 @@
-//! `mobilenas predict --model NAME --weights FILE IMAGE...`
+//! `mobilenas predict --model NAME --weights FILE IMAGE...`, or `--run DIR --trial N`
 
 use std::path::{Path, PathBuf};
 

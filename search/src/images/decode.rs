@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, RgbImage};
 
 /// An image file that cannot be read.
@@ -28,6 +29,9 @@ pub fn decode(path: &Path) -> Result<RgbImage, Damaged> {
 }
 
 fn decode_bytes(data: &[u8]) -> Result<RgbImage, String> {
+    if data.is_empty() {
+        return Err("an empty file".into());
+    }
     let reader = ImageReader::new(Cursor::new(data)).with_guessed_format().map_err(|e| e.to_string())?;
     match reader.format() {
         Some(ImageFormat::Jpeg) if !jpeg_ends(data) => return Err("cut short".into()),
@@ -36,7 +40,7 @@ fn decode_bytes(data: &[u8]) -> Result<RgbImage, String> {
     }
     let damaged = |e: image::ImageError| format!("damaged ({e})");
     let mut decoder = reader.into_decoder().map_err(damaged)?;
-    let orientation = decoder.orientation().map_err(damaged)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     image.apply_orientation(orientation);
     Ok(image.into_rgb8())
