@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use mobilenas_bench::{Clock, Protocol};
 use mobilenas_space::ir::ShapeError;
-use mobilenas_space::{Cost, Coster, Design, Genome, Space};
+use mobilenas_space::{Cost, Coster, Genome, Space};
 use mobilenas_torch::{Names, Net, Owned, Store};
 use tch::{Device, Kind, Tensor};
 
 use crate::bounds::Bounds;
-use crate::config::{self, Config, ConfigError, Loaded, Problems};
+use crate::config::{self, Config, ConfigError};
 use crate::data::{self, DataError, Labelled, Split, Test};
 use crate::evaluate::Timing;
 use crate::seed::{Purpose, number, rng};
@@ -86,7 +86,7 @@ pub enum PrepareError {
 pub fn prepare(file: &Path) -> Result<Prepared, PrepareError> {
     let loaded = config::load(file)?;
     // The number of classes belongs to the data set; the space is checked before the images are read.
-    let space = space(&loaded, 10)?;
+    let space = loaded.space(10)?;
     let c = &loaded.config;
     let bounds = Bounds { params: c.search.bounds.params, macs: c.search.bounds.macs };
     let mut coster = Coster::new();
@@ -121,44 +121,6 @@ pub fn knobs_in_words(space: &Space, genome: &Genome) -> String {
 fn data_folder(c: &Config) -> PathBuf {
     let root = || std::env::var_os("MOBILENAS_DATA").map_or_else(|| PathBuf::from("target/data"), PathBuf::from);
     c.data.dir.clone().unwrap_or_else(|| root().join("fashion-mnist"))
-}
-
-/// The space of a config.
-///
-/// # Errors
-/// Every mistake below `space`, with its line.
-pub fn space(loaded: &Loaded, classes: u32) -> Result<Space, ConfigError> {
-    space_at(&loaded.file, &loaded.tree, &["space"], &loaded.config.space, classes)
-}
-
-/// The space that a part of a YAML tree describes; `below` is where that part stands.
-///
-/// # Errors
-/// Every mistake, with its line.
-pub fn space_at(
-    file: &Path,
-    tree: &config::Node,
-    below: &[&str],
-    s: &config::Space,
-    classes: u32,
-) -> Result<Space, ConfigError> {
-    let design = Design {
-        family: s.family.clone(),
-        width: s.scale.width,
-        divisor: s.scale.divisor,
-        knobs: s.knobs.clone(),
-        classes,
-    };
-    Space::new(&design).map_err(|errors| {
-        let mut problems = Problems::new(file);
-        for e in errors {
-            let path: Vec<String> = below.iter().map(ToString::to_string).chain(e.at).collect();
-            let hint = e.nearest.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
-            problems.add(tree, &path, format!("found {}, expected {}{hint}", e.found, e.expected));
-        }
-        problems.all.sort_by_key(|p| p.line);
-        ConfigError::Problems(problems)
-    })
 }
 
 /// Smallest (-1) or largest (1) params and MACs, each by itself, from the smallest or largest genome on, one knob at a

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mobilenas::{config, prepare};
+use mobilenas::config;
 
 fn yaml_files(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -30,7 +30,7 @@ fn every_config_reads_and_describes_a_space() {
     assert!(all().len() >= 2);
     for file in all() {
         let loaded = config::load(&file).unwrap_or_else(|e| panic!("{e}"));
-        let space = prepare::space(&loaded, 10).unwrap_or_else(|e| panic!("{e}"));
+        let space = loaded.space(10).unwrap_or_else(|e| panic!("{e}"));
         assert!(space.size() > 1.0, "{}", file.display());
     }
 }
@@ -64,7 +64,7 @@ fn a_resolved_config_reads_back_as_itself() {
 #[test]
 fn the_quickstarts_space_holds_the_papers_variants() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/quickstart.yaml");
-    let space = prepare::space(&config::load(&file).unwrap(), 10).unwrap();
+    let space = config::load(&file).unwrap().space(10).unwrap();
     for id in ["mobilevit_xxs", "mobilevit_xs", "mobilevit_s"] {
         space.variant(id).unwrap_or_else(|e| panic!("{id}: {e}"));
     }

@@ -49,8 +49,9 @@ data: {name: fashion-mist}
 serch: {}
 ";
     insta::assert_snapshot!(check(text), @r#"
-    error: c.yaml: 8 mistakes
+    error: c.yaml: 9 mistakes
       line 1, seed: found "one", expected a whole number of at least 0
+      line 3, space.family: found mobilevit_v9, expected one of mobilevit_v1, mobilevit_v2, mobilevit_v3, mobilevit_v3_separable, efficientformer, efficientformer_v2, mobilenet_v2, mobilenet_v3, deit; did you mean mobilevit_v1?
       line 4, space.scale.width: found 0, expected a number of 0.01 to 16
       line 6, supernet.epochs: found -1, expected a number above 0, at most 100000
       line 7, supernet.learning_rate: unknown key (keys here: batch, clip, distill, epochs, label_smoothing, lr, min_lr, random_subnets, warmup, weight_decay)

@@ -45,7 +45,7 @@ struct SpaceArgs {
 pub fn run(args: &Args) -> Result<i32> {
     let What::Space(args) = &args.what;
     let loaded = config::load(&args.config)?;
-    let space = crate::prepare::space(&loaded, 10)?;
+    let space = loaded.space(10)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).build()?;
     let clock = Wall::new();
     let begin = clock.now();

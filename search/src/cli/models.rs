@@ -10,7 +10,6 @@ use mobilenas_space::ir::{Graph, Op, fold_batch_norms};
 use mobilenas_space::{Cost, cost};
 
 use crate::config;
-use crate::prepare::space_at;
 
 /// Arguments of `models`.
 #[derive(Debug, clap::Args)]
@@ -69,8 +68,7 @@ pub fn variant(name: &str, resolution: Option<u32>, classes: u32) -> Result<Grap
 
 /// The graph of a genome's file.
 pub(super) fn genome(file: &Path, classes: u32) -> Result<Graph> {
-    let (tree, space) = config::load_genome(file)?;
-    let space = space_at(file, &tree, &[], &space, classes)?;
+    let space = config::load_genome(file, classes)?;
     if space.size() > 1.0 {
         let open: Vec<&str> = space.knobs().iter().filter(|k| k.choices.len() > 1).map(|k| k.name.as_str()).collect();
         bail!(super::Input(format!("{}: more than one choice for {}, expected one", file.display(), open.join(", "))));

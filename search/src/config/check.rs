@@ -83,20 +83,25 @@ impl Checker<'_> {
         {
             message.push_str(&format!("; did you mean {near}?"));
         }
-        self.problems.add(self.root, path, message);
+        self.add(node, path, message);
         Json::Null
+    }
+
+    /// A mistake on the node's own line: its path may lead to another, if a key occurs twice.
+    fn add(&mut self, node: &Node, path: &[String], message: String) {
+        self.problems.all.push(super::Problem { line: node.line, path: path.to_vec(), message });
     }
 
     fn node(&mut self, node: &Node, schema: &Json, path: &mut Vec<String>) -> Json {
         let (schema, null) = resolve(self.schema, schema);
         match (&node.value, type_of(schema)) {
-            (Value::Null, _) if null => Json::Null,
-            // A map all of whose keys have defaults may be left empty.
+            // A map all of whose keys have defaults may be left empty: `random:` is `random: {}`.
             (Value::Null, "object") => self.map(node, &[], schema, path),
+            (Value::Null, _) if null => Json::Null,
             (Value::Map(pairs), "object") => self.map(node, pairs, schema, path),
             (Value::Seq(items), "array") => self.list(node, items, schema, path),
             (Value::Bool(b), "boolean") => Json::Bool(*b),
-            (Value::Int(i), "integer") => self.number(node, *i as f64, (*i).into(), schema, path),
+            (Value::Int(i), "integer") => self.integer(node, *i, schema, path),
             // 1e6 is a whole number, however it is written.
             (Value::Float(x), "integer") if x.fract() == 0.0 && x.abs() < 9e15 => {
                 self.number(node, *x, (*x as i64).into(), schema, path)
@@ -111,6 +116,21 @@ impl Checker<'_> {
         }
     }
 
+    fn integer(&mut self, node: &Node, i: i128, schema: &Json, path: &[String]) -> Json {
+        let json = match schema["format"].as_str() {
+            Some("int64") => i64::try_from(i).ok().map(Json::from),
+            _ => u64::try_from(i).ok().map(Json::from).or_else(|| i64::try_from(i).ok().map(Json::from)),
+        };
+        match json {
+            Some(json) => self.number(node, i as f64, json, schema, path),
+            None => {
+                let message = format!("found {node}, expected a whole number of at most {}", i64::MAX);
+                self.add(node, path, message);
+                Json::Null
+            }
+        }
+    }
+
     fn number(&mut self, node: &Node, x: f64, as_json: Json, schema: &Json, path: &[String]) -> Json {
         let outside = schema["minimum"].as_f64().is_some_and(|m| x < m)
             || schema["exclusiveMinimum"].as_f64().is_some_and(|m| x <= m)
@@ -121,12 +141,13 @@ impl Checker<'_> {
     fn list(&mut self, node: &Node, items: &[Node], schema: &Json, path: &mut Vec<String>) -> Json {
         let fewest = schema["minItems"].as_u64().unwrap_or(0);
         if (items.len() as u64) < fewest {
-            self.problems.add(self.root, path, format!("found {node}, expected a list of at least {fewest}"));
+            self.add(node, path, format!("found {node}, expected a list of at least {fewest}"));
         }
         let mut out = Vec::with_capacity(items.len());
         for (i, item) in items.iter().enumerate() {
             path.push(i.to_string());
-            out.push(self.node(item, &schema["items"], path));
+            let json = self.node(item, &schema["items"], path);
+            out.extend(Some(json).filter(|j| !j.is_null()));
             path.pop();
         }
         Json::Array(out)
@@ -143,24 +164,24 @@ impl Checker<'_> {
                 let message = format!("occurs twice, first on line {}", first.line);
                 self.problems.all.push(super::Problem { line: key.line, path: path.clone(), message });
             }
-            match known.get(&key.name) {
-                Some(schema) => {
-                    let json = self.node(value, schema, path);
-                    out.insert(key.name.clone(), json);
-                }
-                None if rest.is_object() => {
-                    let json = self.node(value, rest, path);
-                    out.insert(key.name.clone(), json);
+            let inner = known.get(&key.name).or(rest.is_object().then_some(rest));
+            match inner {
+                Some(inner) => {
+                    let json = self.node(value, inner, path);
+                    // What is wrong is left out, so that its default lets the rest be checked further.
+                    if !json.is_null() {
+                        out.insert(key.name.clone(), json);
+                    }
                 }
                 None => self.unknown(key, known, path),
             }
             path.pop();
         }
         for name in schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str) {
-            if !out.contains_key(name) {
+            if !pairs.iter().any(|(k, _)| k.name == name) {
                 let (inner, _) = resolve(self.schema, &known[name]);
                 let message = format!("missing key {name}, expected {}", wanted(inner));
-                self.problems.all.push(super::Problem { line: node.line, path: path.clone(), message });
+                self.add(node, path, message);
             }
         }
         Json::Object(out)

@@ -27,14 +27,10 @@ impl Config {
                 format!("found {named} strategies, expected one of {}", names.join(", ")),
             ));
         }
-        for (i, o) in self.search.objectives.iter().enumerate() {
-            let names: Vec<&str> = crate::metric::METRICS.iter().map(|m| m.name()).collect();
-            if !names.contains(&o.metric.as_str()) {
-                let hint = super::nearest(&o.metric, names.iter().copied());
-                let hint = hint.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
-                let message = format!("found {:?}, expected one of {}{hint}", o.metric, names.join(", "));
-                all.push((at(&format!("search.objectives.{i}.metric")), message));
-            }
+        all.extend(self.objective_mistakes());
+        if let Some(images) = self.scoring.images.filter(|n| *n > self.data.search_val) {
+            let message = format!("found {images}, expected at most data.search_val, {}", self.data.search_val);
+            all.push((at("scoring.images"), message));
         }
         if self.latency.min_samples > self.latency.max_samples {
             let message = format!(
@@ -56,6 +52,21 @@ impl Config {
                     at(&format!("{section}.warmup")),
                     format!("found {warmup}, expected at most epochs, {epochs}"),
                 ));
+            }
+        }
+        all
+    }
+    fn objective_mistakes(&self) -> Vec<(Vec<String>, String)> {
+        let names: Vec<&str> = crate::metric::METRICS.iter().map(|m| m.name()).collect();
+        let mut all = Vec::new();
+        for (i, o) in self.search.objectives.iter().enumerate() {
+            let path = at(&format!("search.objectives.{i}.metric"));
+            if !names.contains(&o.metric.as_str()) {
+                let hint = super::nearest(&o.metric, names.iter().copied());
+                let hint = hint.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+                all.push((path, format!("found {:?}, expected one of {}{hint}", o.metric, names.join(", "))));
+            } else if self.search.objectives[..i].iter().any(|p| p.metric == o.metric) {
+                all.push((path, format!("found {:?} twice, expected distinct metrics", o.metric)));
             }
         }
         all

@@ -5,12 +5,16 @@ mod check;
 mod defaults;
 mod mistakes;
 mod problems;
+#[cfg(test)]
+mod tests;
 mod types;
 pub mod yaml;
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize as _;
 use serde_json::Value as Json;
 
 pub use problems::{Problem, Problems, nearest};
@@ -29,13 +33,13 @@ pub enum ConfigError {
         found: String,
     },
     /// The text is no YAML.
-    #[error("{}, line {line}: {message}, expected YAML", file.display())]
+    #[error("{}{}: {message}", file.display(), place(*line))]
     Syntax {
         /// The file.
         file: PathBuf,
-        /// The line.
+        /// The line; 0 if the parser does not say.
         line: u64,
-        /// What is wrong.
+        /// What was found and what was expected.
         message: String,
     },
     /// The YAML does not say what it should.
@@ -52,6 +56,10 @@ pub struct Loaded {
     pub tree: Node,
     /// The config, every default filled in.
     pub config: Config,
+}
+
+fn place(line: u64) -> String {
+    if line == 0 { String::new() } else { format!(", line {line}") }
 }
 
 /// Larger files are no configs.
@@ -80,7 +88,13 @@ fn text(file: &Path) -> Result<String, ConfigError> {
     if meta.len() > LARGEST {
         return Err(bad(format!("found {} bytes, at most {LARGEST} are read", meta.len())));
     }
-    let bytes = fs::read(file).map_err(|e| bad(e.to_string()))?;
+    // Pipes and devices do not say their length beforehand.
+    let mut bytes = Vec::new();
+    let read = fs::File::open(file).and_then(|f| f.take(LARGEST + 1).read_to_end(&mut bytes));
+    read.map_err(|e| bad(e.to_string()))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(bad(format!("found more than {LARGEST} bytes, at most {LARGEST} are read")));
+    }
     let text = String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         let line = 1 + e.as_bytes()[..at].iter().filter(|b| **b == b'\n').count();
@@ -92,24 +106,35 @@ fn text(file: &Path) -> Result<String, ConfigError> {
     Ok(text)
 }
 
-/// Reads a YAML file as a type, strictly: all mistakes at once.
-fn read<T: schemars::JsonSchema + serde::de::DeserializeOwned>(file: &Path) -> Result<(Node, T), ConfigError> {
+/// Reads a YAML file by the schema of a type, strictly. What is sound comes back beside the mistakes, so that later checks
+/// can add theirs.
+fn read<T: schemars::JsonSchema + serde::de::DeserializeOwned>(
+    file: &Path,
+) -> Result<(Node, Json, Problems), ConfigError> {
     let tree = yaml::parse(&text(file)?).map_err(|e| ConfigError::Syntax {
         file: file.to_path_buf(),
         line: e.line,
         message: e.message,
     })?;
     let mut problems = Problems::new(file);
+    if tree.value == yaml::Value::Null {
+        let found = "found no values".to_string();
+        return Err(ConfigError::File { file: file.to_path_buf(), found });
+    }
     let schema = schema_of::<T>();
     let json = check::Checker { schema: &schema, root: &tree, problems: &mut problems }.run();
-    problems.none()?;
-    let value = serde_json::from_value(json).map_err(|e| {
+    if let (Err(e), true) = (T::deserialize(&json), problems.all.is_empty()) {
         // The schema describes this very type; what it lets pass and serde does not is named as serde names it.
-        let mut p = Problems::new(file);
-        p.add(&tree, &[], e.to_string());
-        p
-    })?;
-    Ok((tree, value))
+        problems.add(&tree, &[], e.to_string());
+    }
+    Ok((tree, json, problems))
+}
+
+/// A value that came without problems.
+fn sound<T>(value: Option<T>, problems: Problems) -> Result<T, ConfigError> {
+    let file = problems.file.clone();
+    problems.none()?;
+    value.ok_or(ConfigError::File { file, found: "found no values".to_string() })
 }
 
 /// Reads a config.
@@ -117,15 +142,19 @@ fn read<T: schemars::JsonSchema + serde::de::DeserializeOwned>(file: &Path) -> R
 /// # Errors
 /// When the file cannot be read, is no YAML, or has mistakes: then all of them.
 pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
-    let (tree, mut config): (Node, Config) = read(file)?;
+    let (tree, json, mut problems) = read::<Config>(file)?;
+    let config = Config::deserialize(&json).ok();
+    for (path, message) in config.iter().flat_map(Config::mistakes) {
+        problems.add_new(&tree, &path, message);
+    }
+    if let Ok(section) = Space::deserialize(&json["space"]) {
+        // The number of classes changes nothing about what may be wrong.
+        let _ = space(&tree, &["space"], &section, 10, &mut problems);
+    }
+    let mut config = sound(config, problems)?;
     if config.name.is_none() {
         config.name = file.file_stem().map(|s| s.to_string_lossy().into_owned());
     }
-    let mut problems = Problems::new(file);
-    for (path, message) in config.mistakes() {
-        problems.add(&tree, &path, message);
-    }
-    problems.none()?;
     Ok(Loaded { file: file.to_path_buf(), tree, config })
 }
 
@@ -133,8 +162,50 @@ pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
 ///
 /// # Errors
 /// When the file cannot be read, is no YAML, or has mistakes: then all of them.
-pub fn load_genome(file: &Path) -> Result<(Node, Space), ConfigError> {
-    read(file)
+pub fn load_genome(file: &Path, classes: u32) -> Result<mobilenas_space::Space, ConfigError> {
+    let (tree, json, mut problems) = read::<Space>(file)?;
+    let section = Space::deserialize(&json).ok();
+    let space = section.and_then(|s| space(&tree, &[], &s, classes, &mut problems));
+    sound(space, problems)
+}
+
+impl Loaded {
+    /// The space that the config describes.
+    ///
+    /// # Errors
+    /// Every mistake below `space`, with its line; none for a config that was loaded.
+    pub fn space(&self, classes: u32) -> Result<mobilenas_space::Space, ConfigError> {
+        let mut problems = Problems::new(&self.file);
+        let space = space(&self.tree, &["space"], &self.config.space, classes, &mut problems);
+        sound(space, problems)
+    }
+}
+
+/// The space that a part of a YAML tree describes; `below` is where that part stands.
+fn space(
+    tree: &Node,
+    below: &[&str],
+    s: &Space,
+    classes: u32,
+    problems: &mut Problems,
+) -> Option<mobilenas_space::Space> {
+    let design = mobilenas_space::Design {
+        family: s.family.clone(),
+        width: s.scale.width,
+        divisor: s.scale.divisor,
+        knobs: s.knobs.clone(),
+        classes,
+    };
+    let errors = match mobilenas_space::Space::new(&design) {
+        Ok(space) => return Some(space),
+        Err(errors) => errors,
+    };
+    for e in errors {
+        let path: Vec<String> = below.iter().map(ToString::to_string).chain(e.at).collect();
+        let hint = e.nearest.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+        problems.add_new(tree, &path, format!("found {}, expected {}{hint}", e.found, e.expected));
+    }
+    None
 }
 
 /// The config as YAML, every default written out.

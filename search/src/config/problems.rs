@@ -38,6 +38,13 @@ impl Problems {
         self.all.push(Problem { line: root.line_of(path), path: path.to_vec(), message: message.into() });
     }
 
+    /// Adds a mistake, unless it may only follow from one below its path that is named already.
+    pub fn add_new(&mut self, root: &Node, path: &[String], message: impl Into<String>) {
+        if !self.all.iter().any(|p| p.path.starts_with(path)) {
+            self.add(root, path, message);
+        }
+    }
+
     /// The mistakes, if there are any.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Spanned;
 
 /// A value with its line.
@@ -21,8 +21,8 @@ pub enum Value {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A whole number.
-    Int(i64),
+    /// A whole number that an `i64` or a `u64` holds.
+    Int(i128),
     /// Any other number.
     Float(f64),
     /// Text.
@@ -70,11 +70,23 @@ impl Node {
 
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.value {
+        self.value.fmt(f)
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Value::Null => f.write_str("nothing"),
             Value::Bool(b) => write!(f, "{b}"),
             Value::Int(i) => write!(f, "{i}"),
+            // Not three hundred zeros.
+            Value::Float(x) if x.is_finite() && x.abs() >= 1e16 => write!(f, "{x:e}"),
             Value::Float(x) => write!(f, "{x}"),
+            Value::Str(s) if s.chars().count() > LONGEST => {
+                let start: String = s.chars().take(LONGEST).collect();
+                write!(f, "{start:?}...")
+            }
             Value::Str(s) => write!(f, "{s:?}"),
             Value::Seq(items) => write!(f, "a list of {}", items.len()),
             Value::Map(pairs) => write!(f, "a map of {}", pairs.len()),
@@ -82,12 +94,15 @@ impl fmt::Display for Node {
     }
 }
 
+/// Longer texts are shown cut short.
+const LONGEST: usize = 80;
+
 /// Text that is no YAML.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyntaxError {
     /// Line in the file, from 1; 0 if the parser does not say.
     pub line: u64,
-    /// What is wrong, in one line.
+    /// What was found and what was expected, in one line.
     pub message: String,
 }
 
@@ -96,15 +111,33 @@ pub struct SyntaxError {
 /// # Errors
 /// When the text is no YAML, or more than one document.
 pub fn parse(text: &str) -> Result<Node, SyntaxError> {
-    let options = serde_yaml::options! { duplicate_keys: serde_yaml::DuplicateKeyPolicy::PassThrough };
+    // Keys that occur twice and numbers that are none become mistakes among the others, not the end of reading.
+    let options = serde_yaml::options! {
+        duplicate_keys: serde_yaml::DuplicateKeyPolicy::PassThrough,
+        non_finite_float_policy: serde_yaml::NonFiniteFloatPolicy::PassThrough,
+    };
     serde_yaml::from_str_with_options(text, options).map_err(|e| {
         let line = e.location().map_or(0, |l| l.line());
-        let whole = e.without_snippet().to_string();
-        let first = whole.lines().next().unwrap_or_default();
-        // The line stands in front of the message already.
-        let message = first.split(" at line ").next().unwrap_or(first);
-        SyntaxError { line, message: message.to_string() }
+        SyntaxError { line, message: in_words(e.without_snippet()) }
     })
+}
+
+/// What the parser says; in our words where its own speak of its interface.
+fn in_words(e: &serde_yaml::Error) -> String {
+    if matches!(e, serde_yaml::Error::MultipleDocuments { .. }) {
+        return "found a second document, expected one".into();
+    }
+    let whole = e.to_string();
+    let first = whole.lines().next().unwrap_or_default();
+    if first.contains("recursion limit") {
+        return "found lists or maps nested too deeply, expected less".into();
+    }
+    if first.contains("budget breached") {
+        return "found more values than a config can have, expected fewer".into();
+    }
+    // The line stands in front of the message already.
+    let message = first.split(" at line ").next().unwrap_or(first);
+    format!("{message}, expected YAML")
 }
 
 impl<'de> Deserialize<'de> for Node {
@@ -146,11 +179,11 @@ impl<'de> Visitor<'de> for Any {
     }
 
     fn visit_i64<E>(self, i: i64) -> Result<Value, E> {
-        Ok(Value::Int(i))
+        Ok(Value::Int(i.into()))
     }
 
-    fn visit_u64<E: serde::de::Error>(self, i: u64) -> Result<Value, E> {
-        i64::try_from(i).map(Value::Int).map_err(|_| E::custom(format!("the number {i} is too large")))
+    fn visit_u64<E>(self, i: u64) -> Result<Value, E> {
+        Ok(Value::Int(i.into()))
     }
 
     fn visit_f64<E>(self, x: f64) -> Result<Value, E> {
@@ -174,9 +207,9 @@ impl<'de> Visitor<'de> for Any {
         while let Some(key) = map.next_key::<Node>()? {
             let name = match key.value {
                 Value::Str(s) => s,
-                Value::Int(i) => i.to_string(),
-                Value::Bool(b) => b.to_string(),
-                _ => return Err(A::Error::custom("a key that is no text")),
+                Value::Null => "null".to_string(),
+                // No name of ours: it is told as an unknown key.
+                ref other => other.to_string(),
             };
             pairs.push((Key { name, line: key.line }, map.next_value()?));
         }

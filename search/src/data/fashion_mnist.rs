@@ -104,7 +104,44 @@ mod tests {
         gz(&images, &header(&[2051, 6, 2, 3, 0]));
         insta::assert_snapshot!(error(&dir), @"DIR/train-images-idx3-ubyte.gz: found 4 bytes after the header, expected 36, as the header says");
         gz(&images, &header(&[2051, u32::MAX, 2, 3]));
-        insta::assert_snapshot!(error(&dir), @"DIR/train-images-idx3-ubyte.gz: found 4294967295 images of 2x3, expected at most 10000000 images of sides 1 to 1024");
+        insta::assert_snapshot!(error(&dir), @"DIR/train-images-idx3-ubyte.gz: found 4294967295 images of 2x3, expected 1 to 10000000 images of sides 1 to 1024");
+    }
+
+    #[test]
+    fn nothing_is_passed_over_and_nothing_is_empty() {
+        let dir = folder();
+        let images = dir.path().join("train-images-idx3-ubyte.gz");
+        let packed = std::fs::read(&images).unwrap();
+        for end in 0..packed.len() {
+            std::fs::write(&images, &packed[..end]).unwrap();
+            assert!(load(dir.path()).is_err(), "cut to {end} bytes");
+        }
+        std::fs::write(&images, [packed.as_slice(), b"rubbish"].concat()).unwrap();
+        let e = error(&dir);
+        assert!(e.starts_with("DIR/train-images-idx3-ubyte.gz: found a gzip stream that breaks"), "{e}");
+        std::fs::write(&images, packed.repeat(2)).unwrap();
+        insta::assert_snapshot!(error(&dir), @"DIR/train-images-idx3-ubyte.gz: found 37 bytes after the header, expected 36, as the header says");
+        gz(&images, &header(&[2051, 0, 2, 3]));
+        insta::assert_snapshot!(error(&dir), @"DIR/train-images-idx3-ubyte.gz: found 0 images of 2x3, expected 1 to 10000000 images of sides 1 to 1024");
+        gz(&images, &header(&[2051, 10_000_000, 1024, 1024]));
+        insta::assert_snapshot!(error(&dir), @"DIR/train-images-idx3-ubyte.gz: found 10485760000000 bytes of images, expected at most 4294967296");
+    }
+
+    /// Runs where the data set is, as `cargo xtask test` sees to; elsewhere there is nothing to read.
+    #[test]
+    fn the_data_set_itself_reads_whole() {
+        let Some(root) = std::env::var_os("MOBILENAS_DATA") else { return };
+        let (train, test) = load(&Path::new(&root).join("fashion-mnist")).unwrap();
+        for (set, n) in [(&train, 60_000), (&test, 10_000)] {
+            assert_eq!((set.images.n, set.images.height, set.images.width), (n, 28, 28));
+            assert_eq!((set.images.pixels.len(), set.labels.len(), set.classes), (n * 28 * 28, n, 10));
+            let count = |class| set.labels.iter().filter(|l| **l == class).count();
+            assert!((0..10).all(|class| count(class) == n / 10));
+        }
+        let split = crate::data::split(&train, 5000, None, 1);
+        let count = |class| split.search_val.indices().iter().filter(|i| train.labels[**i] == class).count();
+        assert!((0..10).all(|class| count(class) == 500));
+        assert_eq!(split.train.len(), 55_000);
     }
 
     #[test]

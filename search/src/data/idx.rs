@@ -4,13 +4,14 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 
 use super::{DataError, Images};
 
 /// Larger counts and sides are taken for damage: nothing is allocated for them.
 const MOST: u32 = 10_000_000;
 const LARGEST_SIDE: u32 = 1024;
+const MOST_BYTES: u64 = 1 << 32;
 
 fn damaged(path: &Path, found: impl Into<String>, expected: impl Into<String>) -> DataError {
     DataError::Damaged { path: path.to_path_buf(), found: found.into(), expected: expected.into() }
@@ -23,7 +24,8 @@ fn unpacked(path: &Path, limit: u64) -> Result<Vec<u8>, DataError> {
     let packed = path.extension().is_some_and(|e| e == "gz");
     let mut bytes = Vec::new();
     let read = match packed {
-        true => GzDecoder::new(reader).take(limit + 1).read_to_end(&mut bytes),
+        // All members: rubbish behind the first is then an error, not passed over.
+        true => MultiGzDecoder::new(reader).take(limit + 1).read_to_end(&mut bytes),
         false => reader.take(limit + 1).read_to_end(&mut bytes),
     };
     match read {
@@ -72,11 +74,14 @@ fn exact(path: &Path, bytes: Vec<u8>, header: usize, body: usize) -> Result<Vec<
 pub(super) fn images(path: &Path) -> Result<Images, DataError> {
     let start = unpacked(path, 15)?;
     let [n, height, width] = header(path, &start, 2051)?;
-    if n > MOST || !(1..=LARGEST_SIDE).contains(&height) || !(1..=LARGEST_SIDE).contains(&width) {
-        let expected = format!("at most {MOST} images of sides 1 to {LARGEST_SIDE}");
+    if !(1..=MOST).contains(&n) || !(1..=LARGEST_SIDE).contains(&height) || !(1..=LARGEST_SIDE).contains(&width) {
+        let expected = format!("1 to {MOST} images of sides 1 to {LARGEST_SIDE}");
         return Err(damaged(path, format!("{n} images of {height}x{width}"), expected));
     }
     let body = u64::from(n) * u64::from(height) * u64::from(width);
+    if body > MOST_BYTES {
+        return Err(damaged(path, format!("{body} bytes of images"), format!("at most {MOST_BYTES}")));
+    }
     let bytes = unpacked(path, 16 + body)?;
     let (n, height, width) = (n as usize, height as usize, width as usize);
     let pixels = exact(path, bytes, 16, n * height * width)?;
@@ -90,8 +95,8 @@ pub(super) fn images(path: &Path) -> Result<Images, DataError> {
 pub(super) fn labels(path: &Path, classes: usize) -> Result<Vec<u8>, DataError> {
     let start = unpacked(path, 7)?;
     let [n] = header(path, &start, 2049)?;
-    if n > MOST {
-        return Err(damaged(path, format!("{n} labels"), format!("at most {MOST}")));
+    if !(1..=MOST).contains(&n) {
+        return Err(damaged(path, format!("{n} labels"), format!("1 to {MOST}")));
     }
     let bytes = unpacked(path, 8 + u64::from(n))?;
     let labels = exact(path, bytes, 8, n as usize)?;
