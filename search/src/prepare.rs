@@ -21,6 +21,8 @@ use crate::train::{Plan, TrainError, single};
 /// A config, checked through: everything a run needs.
 #[derive(Debug)]
 pub struct Prepared {
+    /// The config's file.
+    pub file: PathBuf,
     /// The config.
     pub config: Config,
     /// The space.
@@ -67,6 +69,9 @@ pub enum PrepareError {
     /// A genome that is no network.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+    /// A network could not be timed.
+    #[error(transparent)]
+    Train(#[from] TrainError),
     /// Too few images.
     #[error("{}: data.search_val: {found} images are left to train on, expected at least {expected}", file.display())]
     TooFew {
@@ -107,7 +112,8 @@ pub fn prepare(file: &Path) -> Result<Prepared, PrepareError> {
     }
     let norm = Norm::of(&train, &split.train);
     let test_split = data::test_split(&test, c.data.test_limit);
-    Ok(Prepared { config: loaded.config, space, bounds, anchor, range, train, test, split, test_split, norm })
+    let file = file.to_path_buf();
+    Ok(Prepared { file, config: loaded.config, space, bounds, anchor, range, train, test, split, test_split, norm })
 }
 
 /// Knobs that have a choice, with a genome's values.
@@ -163,6 +169,40 @@ impl Prepared {
             max_time: ms(l.max_ms),
         };
         Timing { protocol, batch: l.batch, threads: l.threads }
+    }
+
+    /// Finds out, before anything is trained, whether a network can meet the bound on latency: the smallest ones are timed
+    /// quickly, and the fastest of them by the config's protocol.
+    ///
+    /// # Errors
+    /// The nearest miss, when none does.
+    pub fn check_latency(&self, clock: &dyn Clock) -> Result<(), PrepareError> {
+        let Some(bound) = self.config.search.bounds.latency_ms else { return Ok(()) };
+        let (space, mut timing, mut coster) = (&self.space, self.timing(), Coster::new());
+        let ms = std::time::Duration::from_millis;
+        timing.protocol = Protocol { warmup: ms(5), min_samples: 3, max_samples: 10, max_time: ms(30) };
+        let mut fastest: Option<(f64, Genome)> = None;
+        let near = [self.anchor.clone(), space.smallest()].into_iter().chain(space.neighbours(&space.smallest()));
+        for genome in near {
+            if self.bounds.excess(space.cost(&genome, &mut coster)?) > 0.0 {
+                continue;
+            }
+            let median = timing.latency(&std::sync::Arc::new(space.lower(&genome)?), clock)?.median_ms;
+            if fastest.as_ref().is_none_or(|(f, _)| median < *f) {
+                fastest = Some((median, genome));
+            }
+        }
+        let genome = fastest.map_or_else(|| self.anchor.clone(), |(_, g)| g);
+        let median = self.timing().latency(&std::sync::Arc::new(space.lower(&genome)?), clock)?.median_ms;
+        if median <= bound {
+            return Ok(());
+        }
+        Err(PrepareError::Infeasible {
+            file: self.file.clone(),
+            size: space.size(),
+            missed: format!("latency_ms {median:.3} above the bound {bound}"),
+            knobs: knobs_in_words(space, &genome),
+        })
     }
 
     /// Augmentation of training images.

@@ -134,6 +134,21 @@ fn bounds_that_nothing_meets_are_found_out_at_once() {
     insta::assert_snapshot!(check(text), @"error: c.yaml: no genome found among 4.479e6 that meets search.bounds: the nearest has params 52162 above the bound 1000; its knobs: stages.0.expand 2, stages.1.width 8, stages.1.expand 2, stages.1.depth 1, stages.2.width 16, stages.2.expand 2, stages.2.dim 16, stages.2.depth 1, stages.3.width 16, stages.3.expand 2, stages.3.dim 24, stages.3.depth 1, stages.4.width 24, stages.4.expand 2, stages.4.dim 24, stages.4.depth 1, head.width 80");
 }
 
+#[test]
+fn a_bound_on_latency_that_nothing_meets_is_found_out_before_anything_is_trained() {
+    let dir = TempDir::new().unwrap();
+    let text = fs::read_to_string(tiny()).unwrap().replace("bounds: {params: 250000}", "bounds: {latency_ms: 1e-6}");
+    fs::write(dir.path().join("c.yaml"), text).unwrap();
+    let (code, said) = run(dir.path(), &["search", "c.yaml", "--out", "run"]);
+    assert_eq!(code, 2, "{said}");
+    assert!(
+        said.contains("no genome found among 2.419e8 that meets search.bounds: the nearest has latency_ms"),
+        "{said}"
+    );
+    assert!(said.contains("above the bound 0.000001; its knobs: resolution "), "{said}");
+    assert!(!dir.path().join("run").exists());
+}
+
 fn data(folder: &Path) {
     let from = std::env::var_os("MOBILENAS_DATA").expect("`cargo xtask test` sets MOBILENAS_DATA");
     for entry in fs::read_dir(Path::new(&from).join("fashion-mnist")).unwrap() {

@@ -22,6 +22,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<i32> {
     let prepared = prepare(&args.config).map_err(RunError::from)?;
     tch::set_num_threads(prepared.config.threads as i32);
+    prepared.check_latency(&Wall::new()).map_err(RunError::from)?;
     let estimate = prepared.estimate(&Wall::new()).map_err(RunError::from)?;
     println!("{}", prepared.summary(Some(estimate)));
     Ok(0)

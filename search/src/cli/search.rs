@@ -30,9 +30,10 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<i32> {
     let prepared = prepare(&args.config).map_err(RunError::from)?;
     let root = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(prepared.config.name()));
-    let folder = Folder::open(&root, &prepared.config, args.resume)?;
     let (clock, stop) = (Wall::new(), Stop::on_signals()?);
     tch::set_num_threads(prepared.config.threads as i32);
+    prepared.check_latency(&clock).map_err(RunError::from)?;
+    let folder = Folder::open(&root, &prepared.config, args.resume)?;
     let estimate = prepared.estimate(&clock).map_err(RunError::from)?;
     eprintln!("{}", prepared.summary(Some(estimate)));
     let run = Run { prepared: &prepared, folder, clock: &clock, stop: &stop, progress: Progress::new };

@@ -74,7 +74,7 @@ impl RunError {
     /// 2 for what the user has to mend in the input, 1 for a run that failed.
     pub fn exit_code(&self) -> i32 {
         match self {
-            RunError::Prepare(PrepareError::Shape(_)) => 1,
+            RunError::Prepare(PrepareError::Shape(_) | PrepareError::Train(_)) => 1,
             RunError::Prepare(_) | RunError::Exists(_) | RunError::Other { .. } => 2,
             _ => 1,
         }

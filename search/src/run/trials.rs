@@ -77,13 +77,17 @@ impl Run<'_> {
         }
         bar.done();
         if exhausted {
-            let text = format!("The space holds no more than {} different networks within the bounds.", seen.len());
-            let row = Row::Caveat(Caveat { text });
-            if !self.folder.rows.contains(&row) {
-                self.folder.append(row)?;
-            }
+            self.caveat(format!("The space holds no more than {} different networks within the bounds.", seen.len()))?;
+        } else if self.scored() < search.trials {
+            self.caveat(format!("Only {} of {asked} candidates met the bound on latency.", self.scored()))?;
         }
         Ok(true)
+    }
+
+    /// Writes a caveat, once.
+    fn caveat(&mut self, text: String) -> Result<(), RunError> {
+        let row = Row::Caveat(Caveat { text });
+        if self.folder.rows.contains(&row) { Ok(()) } else { self.folder.append(row) }
     }
 
     /// Trials that the strategy asked for.
