@@ -378,16 +378,6 @@ impl Op {
     }
 }
 
-impl Groups {
-    /// Number of groups over an input.
-    pub fn of(self, x: &Value) -> u32 {
-        match self {
-            Groups::Dense => 1,
-            Groups::Depthwise => x.channels(),
-        }
-    }
-}
-
 /// Sizes equal, or one side 1.
 fn broadcast(name: &str, ins: &[&Value]) -> Result<Value, ShapeError> {
     let [a, b] = ins else { return Err(bad(name, format!("{} inputs", ins.len()), "two")) };
