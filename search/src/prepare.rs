@@ -126,7 +126,7 @@ pub fn knobs_in_words(space: &Space, genome: &Genome) -> String {
 /// Where the images are.
 fn data_folder(c: &Config) -> PathBuf {
     let root = || std::env::var_os("MOBILENAS_DATA").map_or_else(|| PathBuf::from("target/data"), PathBuf::from);
-    c.data.dir.clone().unwrap_or_else(|| root().join("fashion-mnist"))
+    c.data.dir.clone().unwrap_or_else(|| root().join(c.data.name.as_str()))
 }
 
 /// Smallest (-1) or largest (1) params and MACs, each by itself, from the smallest or largest genome on, one knob at a
@@ -324,7 +324,7 @@ impl Prepared {
             high.params,
             low.macs,
             high.macs,
-            serde_json::to_string(&c.data.name).unwrap_or_default().trim_matches('"'),
+            c.data.name.as_str(),
             self.split.train.len(),
             self.split.search_val.indices().len(),
             self.test_split.indices().len(),

@@ -192,6 +192,19 @@ fn killed_in_supernet_training_and_resumed_it_is_as_if_never_killed() {
 }
 
 #[test]
+fn killed_right_after_its_header_and_resumed_it_is_as_if_never_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    fs::create_dir(&run).unwrap();
+    // What such a kill leaves: the header, and a caveat that was cut off.
+    let whole = fs::read_to_string(undisturbed().join("journal.jsonl")).unwrap();
+    let header = whole.lines().next().unwrap();
+    fs::write(run.join("journal.jsonl"), format!("{header}\n{{\"caveat\":{{\"te")).unwrap();
+    finish(search(&run, true));
+    same(&run);
+}
+
+#[test]
 fn killed_in_the_search_and_resumed_it_is_as_if_never_killed() {
     let trials = |run: &Path| rows(run).iter().filter(|r| r.get("trial").is_some()).count();
     // Three variants and three of eight trials: in the middle of a batch of two.

@@ -90,6 +90,15 @@ pub enum DataName {
     FashionMnist,
 }
 
+impl DataName {
+    /// Its name in configs and records, and that of its folder.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DataName::FashionMnist => "fashion-mnist",
+        }
+    }
+}
+
 /// Images and their splits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -65,11 +65,12 @@ impl Run<'_> {
         tch::set_num_threads(p.config.threads as i32);
         if self.folder.rows.is_empty() {
             self.folder.append(Row::Run(Box::new(self.header()?)))?;
-            for text in self.caveats() {
-                self.folder.append(Row::Caveat(Caveat { text }))?;
-            }
         } else {
             self.folder.check_header(&self.header()?)?;
+        }
+        // Also on resuming: a run may have been killed between its header and its caveats.
+        for text in self.caveats() {
+            self.caveat(text)?;
         }
         let unit_ms = self.unit()?;
         let Some(supernet) = self.supernet()? else { return Ok(Finish::Stopped) };
@@ -83,6 +84,12 @@ impl Run<'_> {
             return Ok(Finish::Stopped);
         }
         self.finish()
+    }
+
+    /// Writes a caveat, once.
+    fn caveat(&mut self, text: String) -> Result<(), RunError> {
+        let row = Row::Caveat(Caveat { text });
+        if self.folder.rows.contains(&row) { Ok(()) } else { self.folder.append(row) }
     }
 
     fn header(&self) -> Result<record::Run, RunError> {
@@ -103,7 +110,7 @@ impl Run<'_> {
             params_range: [low.params, high.params],
             macs_range: [low.macs, high.macs],
             dataset: record::Dataset {
-                name: "fashion-mnist".to_string(),
+                name: c.data.name.as_str().to_string(),
                 train: p.split.train.len(),
                 search_val: p.split.search_val.indices().len(),
                 test: p.test_split.indices().len(),

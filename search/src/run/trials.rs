@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use mobilenas_reports::record::{Caveat, Origin, Outcome, Row, Trial, metric};
+use mobilenas_reports::record::{Origin, Outcome, Row, Trial, metric};
 use mobilenas_space::ir::Graph;
 use mobilenas_space::{Coster, Genome, cost};
 use mobilenas_torch::NetError;
@@ -82,12 +82,6 @@ impl Run<'_> {
             self.caveat(format!("Only {} of {asked} candidates met the bound on latency.", self.scored()))?;
         }
         Ok(true)
-    }
-
-    /// Writes a caveat, once.
-    fn caveat(&mut self, text: String) -> Result<(), RunError> {
-        let row = Row::Caveat(Caveat { text });
-        if self.folder.rows.contains(&row) { Ok(()) } else { self.folder.append(row) }
     }
 
     /// Trials that the strategy asked for.
