@@ -103,6 +103,28 @@ pub struct Scorer<'a> {
     last_latency: Option<Latency>,
 }
 
+/// A subnet on slices of the supernet, its batch norms recalibrated.
+///
+/// # Errors
+/// When libtorch refuses.
+pub fn subnet(
+    supernet: &Store,
+    graph: Arc<Graph>,
+    data: &Labelled,
+    calibration: &[usize],
+    norm: Norm,
+) -> Result<Net, TrainError> {
+    let side = graph.input().dims[1];
+    let net = Net::bind(graph, &Shared(supernet))?;
+    net.recalibrate(calibrating(data, calibration, norm)?.at(side)?.iter())?;
+    Ok(net)
+}
+
+/// The images of recalibration, in batches of one size, so that each weighs the same in the statistics.
+fn calibrating(data: &Labelled, indices: &[usize], norm: Norm) -> Result<Kept, TrainError> {
+    Kept::new(data, whole(indices, CALIBRATION_BATCH), norm, CALIBRATION_BATCH)
+}
+
 /// What a [`Scorer`] is made of, beside the supernet.
 pub struct Bench<'a> {
     /// The training set, which both lists of images are cut from.
@@ -138,8 +160,7 @@ impl<'a> Scorer<'a> {
         Ok(Scorer {
             supernet,
             validation: Kept::new(b.data, indices, b.norm, b.batch)?,
-            // Batches of one size, so that each weighs the same in the statistics.
-            calibration: Kept::new(b.data, whole(b.calibration, CALIBRATION_BATCH), b.norm, CALIBRATION_BATCH)?,
+            calibration: calibrating(b.data, b.calibration, b.norm)?,
             timing: b.timing,
             clock: b.clock,
             constants: b.constants,

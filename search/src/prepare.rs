@@ -158,6 +158,15 @@ fn extreme(space: &Space, coster: &mut Coster, sign: i64) -> Result<Cost, ShapeE
 }
 
 impl Prepared {
+    /// Training images that recalibrate batch norms: a fixed, seeded list.
+    pub fn calibration(&self) -> Vec<usize> {
+        use rand::seq::SliceRandom as _;
+        let mut all = self.split.train.clone();
+        all.shuffle(&mut rng(self.config.seed, Purpose::Recalibrate, 0, 0));
+        all.truncate(self.config.scoring.recalibrate);
+        all
+    }
+
     /// How networks are timed.
     pub fn timing(&self) -> Timing {
         let l = &self.config.latency;

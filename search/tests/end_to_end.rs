@@ -4,10 +4,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use mobilenas::prepare::prepare;
+use mobilenas::train::augment::Augment;
+use mobilenas::train::batches::batch;
+use mobilenas::train::resized;
+use mobilenas_space::ir::Graph;
+use mobilenas_torch::weights::load;
+use mobilenas_torch::{Mode, Names, Net, Owned, Store};
 use serde_json::Value;
+use tch::{Device, Kind};
 
 const TINY: &str = "tests/configs/tiny.yaml";
 
@@ -233,4 +241,62 @@ fn an_interrupt_saves_and_says_how_to_go_on() {
     assert!(said.contains("--resume goes on"), "{said}");
     finish(search(&run, true));
     same(&run);
+}
+
+/// Top-1 on the search-validation images of a network from a weights file.
+fn search_val_top1(run: &Path, graph: Graph, file: &Path) -> f64 {
+    let p = prepare(&run.join("config.yaml")).unwrap();
+    let mut store = Store::init(&graph, Names::Own, 0, Device::Cpu).unwrap();
+    store.fill(&load(file).unwrap().0).unwrap();
+    let (side, net) = (graph.input().dims[1], Net::bind(Arc::new(graph), &Owned(&store)).unwrap());
+    let mut right = 0i64;
+    for part in p.split.search_val.indices().chunks(p.config.scoring.batch) {
+        let b = batch(&p.train, part, p.norm, Augment::NONE, 0, 0).unwrap();
+        let logits = tch::no_grad(|| net.forward(&resized(&b.images, side).unwrap(), Mode::Eval).unwrap());
+        right += i64::try_from(logits.argmax(-1, false).eq_tensor(&b.labels).sum(Kind::Int64)).unwrap();
+    }
+    100.0 * right as f64 / p.split.search_val.indices().len() as f64
+}
+
+#[test]
+fn networks_leave_a_run_as_networks_of_their_own() {
+    let (run, dir) = (undisturbed(), tempfile::tempdir().unwrap());
+    let out = dir.path().join("w.safetensors");
+    let export = |args: &[&str]| {
+        let mut c = program();
+        finish({
+            c.args(["weights", "export", "--run"]).arg(run).args(args).arg("--out").arg(&out);
+            c
+        })
+    };
+    let retrained = rows(run).iter().find_map(|r| r["retrained"]["trial"].as_u64()).unwrap();
+    let id = retrained.to_string();
+    let said = export(&["--trial", &id]);
+    assert!(said.contains("retrained: "), "{said}");
+    let (ours, winner) = (load(&out).unwrap().0, load(&run.join(format!("winners/{id}.safetensors"))).unwrap().0);
+    assert_eq!(ours.keys().collect::<Vec<_>>(), winner.keys().collect::<Vec<_>>());
+    assert!(ours.iter().all(|(n, t)| t.equal(&winner[n])));
+    // Cut from the supernet, a trial is as good as the search found it.
+    let prepared = prepare(&run.join("config.yaml")).unwrap();
+    for row in rows(run).iter().filter(|r| r["trial"]["outcome"]["scored"].is_object()).step_by(3) {
+        let trial = &row["trial"];
+        let said = export(&["--inherited", "--trial", &trial["id"].to_string()]);
+        assert!(said.contains("cut from the supernet, batch norms recalibrated: "), "{said}");
+        let genome = serde_json::from_value(trial["genome"].clone()).unwrap();
+        let graph = prepared.space.lower(&prepared.space.genome(&genome).unwrap()).unwrap();
+        let top1 = search_val_top1(run, graph, &out);
+        assert_eq!(Some(top1), trial["outcome"]["scored"]["top1"].as_f64(), "trial {}", trial["id"]);
+    }
+    // The same by its genome's file, and with batch norms folded.
+    let genome = run.join(format!("winners/{id}.yaml"));
+    let by_file = |more: &[&str]| export(&[&["--genome", genome.to_str().unwrap()], more].concat());
+    export(&["--inherited", "--trial", &id]);
+    let by_id = load(&out).unwrap().0;
+    by_file(&[]);
+    let named = load(&out).unwrap().0;
+    assert!(named.len() == by_id.len() && named.iter().all(|(n, t)| t.equal(&by_id[n])));
+    let said = by_file(&["--fused"]);
+    assert!(said.contains("batch norms folded: "), "{said}");
+    let fused = load(&out).unwrap().0;
+    assert!(fused.keys().all(|n| !n.contains("running_mean")) && fused.contains_key("stem.conv.bias"));
 }

@@ -8,7 +8,8 @@ use anyhow::Result;
 use clap::ValueEnum;
 use mobilenas_space::families::{self, Family, Interpolation, Preprocessing};
 use mobilenas_space::ir::{Graph, ParamSpec};
-use mobilenas_torch::{Mode, Net, NetError, Params, weights};
+use mobilenas_torch::weights::{self, About, Misfit, Weights};
+use mobilenas_torch::{Mode, Net, NetError, Params};
 use serde_json::{Value as Json, json};
 use tch::{Kind, Tensor};
 
@@ -88,7 +89,8 @@ fn positive_triple(text: &str) -> Result<[f64; 3], String> {
 /// A network ready to run.
 #[derive(Debug)]
 pub struct Loaded {
-    net: Net,
+    /// The network.
+    pub net: Net,
     /// Classes of its head.
     pub classes: u32,
     /// What images go through.
@@ -137,19 +139,58 @@ impl Source<'_> {
             std: args.std.unwrap_or(how.std),
         })
     }
+}
 
-    /// Classes of the weights' head: the size that the network's tensors have where they depend on it.
-    fn head(&self, named: &BTreeMap<String, Tensor>) -> Result<Result<u32, String>> {
-        let of = |classes| self.graph(classes).map(|g| g.params());
-        for (two, three) in of(2)?.iter().zip(&of(3)?) {
-            let axis = two.shape().iter().zip(three.shape()).position(|(a, b)| *a != b);
-            let Some(axis) = axis else { continue };
-            let size = named.get(&two.name).and_then(|t| t.size().get(axis).copied());
-            let classes = size.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
-            return Ok(classes.ok_or_else(|| format!("no classifier {}", two.name)));
-        }
-        Ok(Err("no classifier".to_string()))
+/// Classes of the weights' head: the size that the network's tensors have where they depend on it. `graph` makes the
+/// network for a number of classes.
+pub(super) fn classes_of(graph: impl Fn(u32) -> Result<Graph>, weights: &Weights) -> Result<Result<u32, String>> {
+    let Some((name, axis)) = head(&graph)?.into_iter().next() else { return Ok(Err("no classifier".to_string())) };
+    let size = weights.tensors.get(&name).and_then(|t| t.shape.get(axis).copied());
+    let classes = size.and_then(|n| u32::try_from(n).ok()).filter(|n| (1..=MOST_CLASSES).contains(n));
+    Ok(classes.ok_or_else(|| format!("no classifier {name}")))
+}
+
+/// The most classes that a head may have.
+pub(super) const MOST_CLASSES: u32 = 1_000_000;
+
+/// Tensors whose size depends on the number of classes, and along which axis.
+pub(super) fn head(graph: impl Fn(u32) -> Result<Graph>) -> Result<Vec<(String, usize)>> {
+    let (two, three) = (graph(2)?.params(), graph(3)?.params());
+    let differs = |(a, b): (&ParamSpec, &ParamSpec)| {
+        let axis = a.shape().iter().zip(b.shape()).position(|(x, y)| *x != y);
+        axis.map(|axis| (a.name.clone(), axis))
+    };
+    Ok(two.iter().zip(&three).filter_map(differs).collect())
+}
+
+/// A network bound to a file's weights, with the classes of its head and what the file says of itself. `graph` makes the
+/// network for a number of classes; `name` is for messages.
+pub(super) fn bound(
+    file: &Path,
+    name: &str,
+    kind: Kind,
+    graph: impl Fn(u32) -> Result<Graph>,
+) -> Result<(Net, u32, About)> {
+    let mut weights = open(file, None)?;
+    let misfit = |e: String| Input(format!("{}: {e}", file.display()));
+    let classes = classes_of(&graph, &weights)?.map_err(|e| misfit(format!("{e}, expected weights of {name}")))?;
+    let graph = graph(classes)?;
+    let side = graph.input().dims[1];
+    if let Some(found) = few(&misfits(&graph, &weights)) {
+        return Err(misfit(format!("not weights of {name} at {side} px: {found}")).into());
     }
+    let named = weights.read_all()?;
+    Ok((Net::bind(Arc::new(graph), &Read { named: &named, kind })?, classes, weights.about))
+}
+
+/// Opens a weights file for a network of the command line.
+pub(super) fn open(file: &Path, part: Option<&str>) -> Result<Weights, Input> {
+    Weights::open(file, part).map_err(|e| Input(e.to_string()))
+}
+
+/// Differences between a network and a file's tensors.
+pub(super) fn misfits(graph: &Graph, weights: &Weights) -> Vec<Misfit> {
+    weights::misfits(&weights::wanted(graph), weights.tensors.iter().map(|(n, t)| (n, t.kind, t.shape.clone())))
 }
 
 impl NetArgs {
@@ -180,22 +221,18 @@ impl NetArgs {
     /// # Errors
     /// When there is no such network, or the weights are not its.
     pub fn load(&self) -> Result<Loaded> {
-        let (source, file, name) = (self.source()?, self.file(), self.name());
-        let (named, about) = weights::load(&file).map_err(|e| Input(e.to_string()))?;
-        let misfit = |e: String| Input(format!("{}: {e}", file.display()));
-        let classes = source.head(&named)?.map_err(|e| misfit(format!("{e}, expected weights of {name}")))?;
-        if let Some(expected) = self.classes.filter(|c| *c != classes) {
-            return Err(misfit(format!("its head has {classes} classes, expected {expected}")).into());
-        }
-        let graph = source.graph(classes)?;
-        let side = graph.input().dims[1];
-        fits(&graph, &named).map_err(|e| misfit(format!("not weights of {name} at {side} px: {e}")))?;
+        let (source, file) = (self.source()?, self.file());
         let kind = match self.precision {
             Precision::Float32 => Kind::Float,
             Precision::Float64 => Kind::Double,
         };
-        let net = Net::bind(Arc::new(graph), &Read { named: &named, kind })?;
+        let (net, classes, about) = bound(&file, &self.name(), kind, |n| source.graph(n))?;
+        let misfit = |e: String| Input(format!("{}: {e}", file.display()));
+        if let Some(expected) = self.classes.filter(|c| *c != classes) {
+            return Err(misfit(format!("its head has {classes} classes, expected {expected}")).into());
+        }
         let how = source.preprocessing(&about, self).map_err(misfit)?;
+        let side = net.graph().input().dims[1];
         Ok(Loaded { net, classes, pipeline: Pipeline { side, how } })
     }
 
@@ -218,24 +255,12 @@ impl NetArgs {
     }
 }
 
-/// Whether the tensors are the graph's: none missing, none beside, each of its shape.
-fn fits(graph: &Graph, named: &BTreeMap<String, Tensor>) -> Result<(), String> {
-    let specs: BTreeMap<String, ParamSpec> = graph.params().into_iter().map(|p| (p.name.clone(), p)).collect();
-    let mut wrong = Vec::new();
-    for (name, p) in &specs {
-        match named.get(name).map(Tensor::size) {
-            None => wrong.push(format!("{name} is missing")),
-            Some(found) if found != p.shape() => {
-                wrong.push(format!("{name} has shape {found:?}, expected {:?}", p.shape()));
-            }
-            Some(_) => {}
-        }
-    }
-    wrong.extend(named.keys().filter(|n| !specs.contains_key(*n)).map(|n| format!("{n} is not part of it")));
-    match (wrong.len(), wrong.first()) {
-        (_, None) => Ok(()),
-        (1, Some(first)) => Err(first.clone()),
-        (n, Some(first)) => Err(format!("{first}, and {} more", n - 1)),
+/// The first difference, and how many more there are.
+fn few(misfits: &[Misfit]) -> Option<String> {
+    match misfits {
+        [] => None,
+        [one] => Some(one.to_string()),
+        [first, more @ ..] => Some(format!("{first}, and {} more", more.len())),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod models;
 mod predict;
 mod schema;
 mod search;
+mod weights;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -35,6 +36,8 @@ enum Verb {
     Evaluate(evaluate::Args),
     /// Print the five likeliest classes of images
     Predict(predict::Args),
+    /// Bring published weights in, and take networks out, in safetensors files
+    Weights(weights::Args),
     /// Print the JSON schema of the configs
     Schema,
     /// Print a completion script for a shell
@@ -53,6 +56,7 @@ pub fn run(args: Args) -> Result<i32> {
         Verb::Models(a) => models::run(&a),
         Verb::Evaluate(a) => evaluate::run(&a),
         Verb::Predict(a) => predict::run(&a),
+        Verb::Weights(a) => weights::run(&a),
         Verb::Schema => schema::run(),
         Verb::Completions(a) => completions::run(&a),
     }

@@ -2,6 +2,7 @@
 
 mod error;
 mod folder;
+mod subnet;
 mod trials;
 mod winners;
 
@@ -19,11 +20,12 @@ use tch::Device;
 
 pub use error::RunError;
 pub use folder::Folder;
+pub use subnet::subnet;
 
 use crate::evaluate::{Bench, Scorer};
 use crate::prepare::Prepared;
 use crate::progress::Progress;
-use crate::seed::{Purpose, number, rng};
+use crate::seed::{Purpose, number};
 use crate::stop::Stop;
 use crate::train::supernet::Graphs;
 use crate::train::trainer::Sight;
@@ -31,6 +33,9 @@ use crate::train::{Ended, Trainer};
 
 /// The network whose latency is the unit of the score.
 pub const REFERENCE: &str = "mobilenetv2_100";
+
+/// File of the trained supernet in a run's folder.
+const SUPERNET: &str = "supernet.safetensors";
 
 /// A search under way.
 pub struct Run<'a> {
@@ -74,7 +79,7 @@ impl Run<'_> {
         }
         let unit_ms = self.unit()?;
         let Some(supernet) = self.supernet()? else { return Ok(Finish::Stopped) };
-        let calibration = self.calibration();
+        let calibration = p.calibration();
         let mut scorer = Scorer::new(supernet, self.bench(&calibration, unit_ms))?;
         if !self.trials(&mut scorer)? {
             return Ok(Finish::Stopped);
@@ -178,7 +183,7 @@ impl Run<'_> {
 
     /// The trained supernet; `None` if the run was asked to stop.
     fn supernet(&mut self) -> Result<Option<Store>, RunError> {
-        let (p, path) = (self.prepared, self.folder.path("supernet.safetensors"));
+        let (p, path) = (self.prepared, self.folder.path(SUPERNET));
         let largest = p.space.lower(&p.space.largest())?;
         let mut store = Store::init(&largest, Names::Shared, number(p.config.seed, Purpose::Weights, 0), Device::Cpu)?;
         if self.folder.rows.iter().any(|r| matches!(r, Row::Supernet(_))) {
@@ -199,33 +204,11 @@ impl Run<'_> {
             .run(&mut store, &bar, |store, batch, step| sandwich.step(&p.space, &mut graphs, store, batch, step));
         bar.done();
         let Ended::Done { steps, loss, seconds } = ended? else { return Ok(None) };
-        weights::save(&path, &store.named(), &self.about()?)?;
+        weights::save(&path, &store.named(), &p.about()?)?;
         let row = record::Supernet { epochs: plan.epochs, steps, loss, seconds };
         self.folder.append(Row::Supernet(row))?;
         folder::remove(&trainer.checkpoint);
         Ok(Some(store))
-    }
-
-    /// Words that go into every weights file of the run.
-    fn about(&self) -> Result<BTreeMap<String, String>, RunError> {
-        let p = self.prepared;
-        Ok(BTreeMap::from([
-            ("program".to_string(), format!("mobilenas {}", env!("CARGO_PKG_VERSION"))),
-            ("family".to_string(), p.space.family().name().to_string()),
-            ("config_digest".to_string(), folder::config_digest(&p.config)?),
-            ("pixel_mean".to_string(), p.norm.mean.to_string()),
-            ("pixel_std".to_string(), p.norm.std.to_string()),
-        ]))
-    }
-
-    /// Training images that recalibrate batch norms: a fixed, seeded list.
-    fn calibration(&self) -> Vec<usize> {
-        use rand::seq::SliceRandom as _;
-        let p = self.prepared;
-        let mut all = p.split.train.clone();
-        all.shuffle(&mut rng(p.config.seed, Purpose::Recalibrate, 0, 0));
-        all.truncate(p.config.scoring.recalibrate);
-        all
     }
 
     fn bench<'b>(&self, calibration: &'b [usize], unit_ms: f64) -> Bench<'b>

@@ -56,7 +56,7 @@ impl Run<'_> {
         bar.done();
         let Ended::Done { seconds, .. } = ended? else { return Ok(false) };
         let score = test_top1(&net, &p.test, &p.test_split, p.norm, p.config.scoring.batch)?;
-        let mut about = self.about()?;
+        let mut about = p.about()?;
         about.insert("digest".to_string(), trial.digest.clone());
         weights::save(&self.folder.path(&format!("winners/{}.safetensors", trial.id)), &store.named(), &about)?;
         self.write_genome(trial)?;

@@ -1,5 +1,7 @@
 //! What can go wrong between a graph and libtorch.
 
+use crate::weights::Misfit;
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
@@ -29,6 +31,9 @@ pub enum NetError {
         /// The shape it should have.
         expected: Vec<i64>,
     },
+    /// Tensors are not a network's: every difference.
+    #[error("{}", listed(.0))]
+    Misfits(Vec<Misfit>),
     /// A tensor cannot be cut from the one that is shared.
     #[error("{name}: axis {axis} cannot be cut from the shared tensor: {found}, expected {expected}")]
     Slice {
@@ -61,6 +66,11 @@ pub enum NetError {
         /// What was expected.
         expected: String,
     },
+}
+
+/// All differences, one after another.
+fn listed(misfits: &[Misfit]) -> String {
+    misfits.iter().map(Misfit::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// Gives an error of libtorch its place, and keeps the first line of its message.

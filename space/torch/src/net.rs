@@ -8,6 +8,7 @@ use tch::{Kind, Tensor};
 use crate::error::{NetError, torch};
 use crate::exec;
 use crate::params::{Frozen, Params};
+use crate::weights::Named;
 
 /// Epsilon of every batch norm here.
 pub const BN_EPS: f64 = 1e-5;
@@ -83,6 +84,11 @@ impl Net {
             self.graph.node_params(i).into_iter().zip(own.iter().map(Tensor::shallow_clone)).collect()
         };
         self.nodes.iter().enumerate().map(pair).collect()
+    }
+
+    /// The learnt tensors and statistics by the names of the stand-alone network, detached.
+    pub fn named(&self) -> Named {
+        self.tensors().into_iter().flatten().map(|(p, t)| (p.name, t.detach())).collect()
     }
 
     /// The network as it is deployed: batch norms folded, tensors detached and copied.

@@ -50,8 +50,10 @@ impl Params for Shared<'_> {
         if !p.role.trainable() {
             let fresh = entry.tensor.f_zeros_like().map_err(torch(&p.shared))?;
             let fresh = cut_all(fresh, &entry.axes, p)?;
-            let begin = if p.name.ends_with("running_var") { 1.0 } else { 0.0 };
-            return fresh.f_add_scalar(begin).map_err(torch(&p.shared));
+            // In place: adding a fraction to an integer's tensor would make another type of it.
+            let mut fresh = fresh.f_contiguous().map_err(torch(&p.shared))?;
+            let begin = if p.name.ends_with("running_var") { 1 } else { 0 };
+            return fresh.f_fill_(begin).map_err(torch(&p.shared));
         }
         cut_all(entry.tensor.shallow_clone(), &entry.axes, p)
     }

@@ -1,16 +1,23 @@
-//! Tensors in files: safetensors, written beside and renamed, read strictly.
+//! Tensors in files: safetensors, written beside and renamed; read strictly, those of PyTorch too.
 
-use std::borrow::Cow;
+mod file;
+mod fit;
+mod pickle;
+mod torch_file;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, TensorView};
 use tch::{Kind, Tensor};
 
 use crate::error::{NetError, torch};
 use crate::store::Store;
+
+pub use file::{Stored, Weights};
+pub use fit::{Misfit, Wanted, misfits, wanted};
 
 /// Tensors by name.
 pub type Named = BTreeMap<String, Tensor>;
@@ -18,6 +25,7 @@ pub type Named = BTreeMap<String, Tensor>;
 /// Words about them.
 pub type About = BTreeMap<String, String>;
 
+/// An error about a file.
 fn file(path: &Path, found: impl std::fmt::Display, expected: &str) -> NetError {
     NetError::File { path: path.display().to_string(), found: found.to_string(), expected: expected.to_string() }
 }
@@ -84,30 +92,11 @@ pub fn save(path: &Path, tensors: &BTreeMap<String, Tensor>, about: &BTreeMap<St
 /// Reads named tensors, and the words about them.
 ///
 /// # Errors
-/// When the file is missing, damaged or cut short, or holds a type that no network here has.
+/// When the file is missing, damaged or cut short, or holds no tensors.
 pub fn load(path: &Path) -> Result<(Named, About), NetError> {
-    let data = fs::read(path).map_err(|e| file(path, e, "a safetensors file"))?;
-    let damaged = |e: safetensors::SafeTensorError| file(path, format!("damaged ({e})"), "a safetensors file");
-    let (_, meta) = SafeTensors::read_metadata(&data).map_err(damaged)?;
-    let words = meta.metadata().as_ref().and_then(|m| m.get(ABOUT));
-    let about = words.and_then(|w| serde_json::from_str(w).ok()).unwrap_or_default();
-    let all = SafeTensors::deserialize(&data).map_err(damaged)?;
-    let mut out = BTreeMap::new();
-    for (name, view) in all.iter() {
-        let kind = match view.dtype() {
-            Dtype::F32 => Kind::Float,
-            Dtype::F64 => Kind::Double,
-            Dtype::I64 => Kind::Int64,
-            Dtype::F16 => Kind::Half,
-            Dtype::BF16 => Kind::BFloat16,
-            other => return Err(file(path, format!("{name} of type {other:?}"), "float or int64 tensors")),
-        };
-        let shape: Vec<i64> = view.shape().iter().map(|d| *d as i64).collect();
-        let raw: Cow<'_, [u8]> = Cow::Borrowed(view.data());
-        let t = Tensor::f_from_data_size(&raw, &shape, kind).map_err(torch(name))?;
-        out.insert(name.to_string(), t);
-    }
-    Ok((out, about))
+    let mut weights = Weights::open(path, None)?;
+    let named = weights.read_all()?;
+    Ok((named, weights.about))
 }
 
 impl Store {
@@ -119,17 +108,13 @@ impl Store {
     /// Takes every tensor of the store from named ones, strictly.
     ///
     /// # Errors
-    /// When one is missing, unexpected or misshapen.
+    /// When some are missing, unexpected or misshapen: all of them. Nothing has changed then.
     pub fn fill(&mut self, named: &BTreeMap<String, Tensor>) -> Result<(), NetError> {
-        let names: Vec<String> = self.entries().map(|(n, _)| n.clone()).collect();
-        if let Some(extra) = named.keys().find(|n| !names.contains(n)) {
-            return Err(NetError::Missing { name: format!("{extra} (not part of this network)"), expected: vec![] });
+        let wanted: Wanted = self.entries().map(|(n, e)| (n.clone(), (e.tensor.size(), e.role))).collect();
+        let misfits = misfits(&wanted, named.iter().map(|(n, t)| (n, t.kind(), t.size())));
+        if !misfits.is_empty() {
+            return Err(NetError::Misfits(misfits));
         }
-        for name in &names {
-            let expected = || self.entry(name).map(|e| e.tensor.size()).unwrap_or_default();
-            let t = named.get(name).ok_or_else(|| NetError::Missing { name: name.clone(), expected: expected() })?;
-            self.set(name, t)?;
-        }
-        Ok(())
+        wanted.keys().filter_map(|n| named.get_key_value(n)).try_for_each(|(n, t)| self.set(n, t))
     }
 }

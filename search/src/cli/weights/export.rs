@@ -1,0 +1,113 @@
+//! `mobilenas weights export --out X.safetensors`
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Result;
+use mobilenas_space::ir::Graph;
+use mobilenas_torch::Net;
+use mobilenas_torch::weights::About;
+use tch::Kind;
+
+use super::super::loaded::bound;
+use super::super::{Input, models};
+use crate::prepare::{Prepared, prepare};
+use crate::run::{RunError, subnet};
+
+/// Arguments of `weights export`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A published network (`mobilenas models` lists them), with --weights
+    #[arg(long, value_name = "NAME", requires = "weights", required_unless_present = "run")]
+    model: Option<String>,
+    /// Its weights: safetensors, or a state dict that torch.save wrote
+    #[arg(long, value_name = "FILE", requires = "model")]
+    weights: Option<PathBuf>,
+    /// Side of a published network's images in pixels [default: the published one]
+    #[arg(long, value_name = "PX", requires = "model", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    resolution: Option<u32>,
+    /// Folder of a run, for one of its networks instead of a published one
+    #[arg(long, value_name = "DIR", requires = "which", conflicts_with_all = ["model", "weights"])]
+    run: Option<PathBuf>,
+    /// A trial of the run: its retrained weights if it is a winner, else its part of the supernet
+    #[arg(long, value_name = "N", requires = "run", group = "which")]
+    trial: Option<u64>,
+    /// A genome's file, for its part of the run's supernet
+    #[arg(long, value_name = "FILE", requires = "run", group = "which")]
+    genome: Option<PathBuf>,
+    /// A winner's part of the supernet instead of its retrained weights
+    #[arg(long, requires = "trial")]
+    inherited: bool,
+    /// Fold batch norms into the convolutions before them, which get biases
+    #[arg(long)]
+    fused: bool,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Exports weights.
+///
+/// # Errors
+/// When there is no such network, or the disk refuses.
+pub fn run(args: &Args) -> Result<i32> {
+    let (net, mut about, title) = match &args.run {
+        Some(run) => found(args, run)?,
+        None => {
+            let (name, file) = (args.model.as_deref().unwrap_or_default(), args.weights.as_deref());
+            published(name, file.unwrap_or(Path::new("")), args.resolution)?
+        }
+    };
+    about.insert("program".to_string(), format!("mobilenas {}", env!("CARGO_PKG_VERSION")));
+    let (net, title) = match args.fused {
+        true => (net.freeze()?, format!("{title}, batch norms folded")),
+        false => (net, title),
+    };
+    super::write(&args.out, &net.named(), &about, &title)?;
+    Ok(0)
+}
+
+type Exported = (Net, About, String);
+
+fn published(name: &str, file: &Path, resolution: Option<u32>) -> Result<Exported> {
+    models::variant(name, resolution, 2)?;
+    let (net, classes, mut about) = bound(file, name, Kind::Float, |n| models::variant(name, resolution, n))?;
+    let side = net.graph().input().dims[1];
+    about.insert("model".to_string(), name.to_string());
+    about.insert("resolution".to_string(), side.to_string());
+    Ok((net, about, format!("{name} at {side} px, {classes} classes")))
+}
+
+/// A network of a run: a retrained winner, or a part of the supernet.
+fn found(args: &Args, root: &Path) -> Result<Exported> {
+    let winner = |n: u64, kind: &str| root.join(format!("winners/{n}.{kind}"));
+    if let Some(n) = args.trial.filter(|n| !args.inherited && winner(*n, "safetensors").exists()) {
+        let (file, genome) = (winner(n, "safetensors"), winner(n, "yaml"));
+        let name = format!("trial {n}");
+        let (net, classes, about) = bound(&file, &name, Kind::Float, |c| models::genome(&genome, c))?;
+        let side = net.graph().input().dims[1];
+        return Ok((net, about, format!("{name} at {side} px, {classes} classes, retrained")));
+    }
+    let prepared = prepare(&root.join("config.yaml")).map_err(RunError::from)?;
+    let (graph, name) = match (&args.genome, args.trial) {
+        (Some(file), _) => (models::genome(file, prepared.train.classes as u32)?, file.display().to_string()),
+        (None, n) => trial(&prepared, root, n.unwrap_or_default())?,
+    };
+    tch::set_num_threads(prepared.config.threads as i32);
+    let net = subnet(&prepared, root, Arc::new(graph)).map_err(|e| match e {
+        RunError::Net(e) => Input(format!("{name} of {}: {e}", root.display())).into(),
+        e => anyhow::Error::from(e),
+    })?;
+    let side = net.graph().input().dims[1];
+    let title = format!("{name} at {side} px, cut from the supernet, batch norms recalibrated");
+    Ok((net, prepared.about()?, title))
+}
+
+/// The network of a trial.
+fn trial(prepared: &Prepared, root: &Path, id: u64) -> Result<(Graph, String)> {
+    let frame = mobilenas_reports::read(root).map_err(|e| Input(e.to_string()))?;
+    let no_such = || Input(format!("{}: no trial {id}, expected one of {}", root.display(), frame.trials.len()));
+    let entry = frame.trial(id).ok_or_else(no_such)?;
+    let genome = prepared.space.genome(&entry.trial.genome).map_err(|e| Input(format!("trial {id}: {e}")))?;
+    Ok((prepared.space.lower(&genome)?, format!("trial {id}")))
+}

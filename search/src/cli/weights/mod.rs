@@ -1,0 +1,45 @@
+//! `mobilenas weights import|export`
+
+mod export;
+mod import;
+
+use std::path::Path;
+
+use anyhow::Result;
+use clap::Subcommand;
+use mobilenas_torch::weights::{About, Named, save};
+
+use super::Input;
+
+/// Arguments of `weights`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Check a published network's weights, of timm or from PyTorch, tensor by tensor, and write them as safetensors
+    Import(import::Args),
+    /// Write a network's weights under timm's names: published, a run's winner, or any subnet of its supernet
+    Export(export::Args),
+}
+
+/// Brings weights in or takes them out.
+///
+/// # Errors
+/// When the input is wrong or the disk refuses.
+pub fn run(args: &Args) -> Result<i32> {
+    match &args.what {
+        What::Import(a) => import::run(a),
+        What::Export(a) => export::run(a),
+    }
+}
+
+/// Writes tensors and says so.
+fn write(out: &Path, named: &Named, about: &About, title: &str) -> Result<()> {
+    save(out, named, about).map_err(|e| Input(e.to_string()))?;
+    println!("{title}: {} tensors written to {}", named.len(), out.display());
+    Ok(())
+}

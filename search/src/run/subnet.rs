@@ -1,0 +1,42 @@
+//! Networks that leave a run: a subnet of its supernet as a network of its own, and the words that go with weights.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use mobilenas_space::ir::Graph;
+use mobilenas_torch::weights::About;
+use mobilenas_torch::{Names, Net, Store, weights};
+use tch::Device;
+
+use super::{RunError, SUPERNET, folder};
+use crate::evaluate;
+use crate::prepare::Prepared;
+
+impl Prepared {
+    /// Words that go into every weights file of a run.
+    ///
+    /// # Errors
+    /// Never for a config that was loaded.
+    pub fn about(&self) -> Result<About, RunError> {
+        Ok(BTreeMap::from([
+            ("program".to_string(), format!("mobilenas {}", env!("CARGO_PKG_VERSION"))),
+            ("family".to_string(), self.space.family().name().to_string()),
+            ("config_digest".to_string(), folder::config_digest(&self.config)?),
+            ("pixel_mean".to_string(), self.norm.mean.to_string()),
+            ("pixel_std".to_string(), self.norm.std.to_string()),
+        ]))
+    }
+}
+
+/// Binds a graph to slices of the supernet in a run's folder and recalibrates its batch norms on the run's own images, as
+/// scoring does.
+///
+/// # Errors
+/// When the supernet is not there yet or not the config's, or the graph is none of its subnets.
+pub fn subnet(prepared: &Prepared, root: &Path, graph: Arc<Graph>) -> Result<Net, RunError> {
+    let largest = prepared.space.lower(&prepared.space.largest())?;
+    let mut store = Store::init(&largest, Names::Shared, 0, Device::Cpu)?;
+    store.fill(&weights::load(&root.join(SUPERNET))?.0)?;
+    Ok(evaluate::subnet(&store, graph, &prepared.train, &prepared.calibration(), prepared.norm)?)
+}

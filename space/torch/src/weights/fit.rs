@@ -1,0 +1,68 @@
+//! Whether tensors are a network's: every difference at once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use mobilenas_space::ir::{Graph, Role};
+use tch::Kind;
+
+/// One difference between a network and a list of tensors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Misfit {
+    /// The network's, not in the list.
+    Missing(String, Vec<i64>),
+    /// In the list, not the network's.
+    Unexpected(String),
+    /// Of another shape: found and expected.
+    Shape(String, Vec<i64>, Vec<i64>),
+    /// Of another type: found, and whether whole numbers were expected.
+    Type(String, Kind, bool),
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Misfit::Missing(name, shape) => write!(f, "{name} is missing, expected with shape {shape:?}"),
+            Misfit::Unexpected(name) => write!(f, "{name} is not part of it"),
+            Misfit::Shape(name, found, expected) => write!(f, "{name} has shape {found:?}, expected {expected:?}"),
+            Misfit::Type(name, found, whole) => {
+                let expected = if *whole { "64-bit integers" } else { "floating-point numbers" };
+                write!(f, "{name} has type {found:?}, expected {expected}")
+            }
+        }
+    }
+}
+
+/// What a network expects: shape and purpose of each tensor by its name.
+pub type Wanted = BTreeMap<String, (Vec<i64>, Role)>;
+
+/// What a stand-alone network expects.
+pub fn wanted(graph: &Graph) -> Wanted {
+    graph.params().into_iter().map(|p| (p.name.clone(), (p.shape(), p.role))).collect()
+}
+
+/// All differences, those of the network's tensors first, in the order of the names.
+pub fn misfits<'a>(wanted: &Wanted, found: impl IntoIterator<Item = (&'a String, Kind, Vec<i64>)>) -> Vec<Misfit> {
+    let found: BTreeMap<&String, (Kind, Vec<i64>)> = found.into_iter().map(|(n, k, s)| (n, (k, s))).collect();
+    let mut all = Vec::new();
+    for (name, (shape, role)) in wanted {
+        let it = name.clone();
+        match found.get(name) {
+            None => all.push(Misfit::Missing(it, shape.clone())),
+            Some((_, other)) if other != shape => all.push(Misfit::Shape(it, other.clone(), shape.clone())),
+            Some((kind, _)) => {
+                let whole = matches!(role, Role::Counter | Role::Index);
+                let fits = if whole { *kind == Kind::Int64 } else { floating(*kind) };
+                if !fits {
+                    all.push(Misfit::Type(it, *kind, whole));
+                }
+            }
+        }
+    }
+    all.extend(found.keys().filter(|n| !wanted.contains_key(**n)).map(|n| Misfit::Unexpected((*n).clone())));
+    all
+}
+
+fn floating(kind: Kind) -> bool {
+    matches!(kind, Kind::Half | Kind::BFloat16 | Kind::Float | Kind::Double)
+}
