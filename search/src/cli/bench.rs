@@ -1,5 +1,7 @@
 //! `mobilenas bench WHAT`: this program's own speed, for anyone to repeat.
 
+mod train;
+
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
@@ -21,6 +23,8 @@ pub struct Args {
 enum What {
     /// Sampling genomes, lowering them and counting params and MACs: candidates per second
     Space(SpaceArgs),
+    /// Training steps: images per second of networks, or a sandwich step against its networks alone
+    Train(train::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -43,7 +47,13 @@ struct SpaceArgs {
 /// # Errors
 /// When the config is wrong.
 pub fn run(args: &Args) -> Result<i32> {
-    let What::Space(args) = &args.what;
+    match &args.what {
+        What::Space(args) => space(args),
+        What::Train(args) => train::run(args),
+    }
+}
+
+fn space(args: &SpaceArgs) -> Result<i32> {
     let loaded = config::load(&args.config)?;
     let space = loaded.space(10)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).build()?;

@@ -52,6 +52,12 @@ impl Graphs {
 }
 
 impl Sandwich {
+    /// The networks of a step: the largest, the smallest, random ones.
+    pub fn genomes(&self, space: &Space, step: u64) -> Vec<Genome> {
+        let random = |slot: u32| space.sample(&mut rng(self.seed, Purpose::Subnets, step, slot.into()));
+        [space.largest(), space.smallest()].into_iter().chain((0..self.random).map(random)).collect()
+    }
+
     /// Adds the gradients of one step's subnets; gives the largest one's loss.
     ///
     /// # Errors
@@ -74,9 +80,7 @@ impl Sandwich {
         let loss = cross_entropy(&logits, &batch.labels, self.label_smoothing)?;
         loss.f_backward().map_err(TrainError::torch)?;
         drop(logits);
-        let random =
-            (0..self.random).map(|slot| space.sample(&mut rng(self.seed, Purpose::Subnets, step, slot.into())));
-        for genome in std::iter::once(space.smallest()).chain(random) {
+        for genome in self.genomes(space, step).into_iter().skip(1) {
             let logits = run(&genome)?;
             let loss = match self.distill {
                 true => soft_cross_entropy(&logits, &teacher)?,
