@@ -9,14 +9,15 @@ use mobilenas_torch::{Names, Net, Owned, Store};
 use tch::{Device, Kind, Tensor};
 
 use crate::bounds::Bounds;
-use crate::config::{self, Config, ConfigError};
+use crate::config::{self, Config, ConfigError, Recipe};
 use crate::data::{self, DataError, Labelled, Split, Test};
 use crate::evaluate::Timing;
 use crate::seed::{Purpose, number, rng};
 use crate::train::augment::Augment;
 use crate::train::batches::{Batch, Norm};
-use crate::train::supernet::{Graphs, Sandwich};
-use crate::train::{Plan, TrainError, single};
+use crate::train::single::Single;
+use crate::train::supernet::Supernet;
+use crate::train::{Lesson as _, Plan, TrainError};
 
 /// A config, checked through: everything a run needs.
 #[derive(Debug)]
@@ -105,7 +106,8 @@ pub fn prepare(file: &Path) -> Result<Prepared, PrepareError> {
     let range = [extreme(&space, &mut coster, -1)?, extreme(&space, &mut coster, 1)?];
     let (train, test) = data::load(&data_folder(c))?;
     let split = data::split(&train, c.data.search_val, c.data.train_limit, c.seed);
-    let needed = c.supernet.batch.max(c.retrain.batch).min(c.data.train_limit.unwrap_or(usize::MAX)).max(2);
+    let needed =
+        c.supernet.recipe.batch.max(c.retrain.recipe.batch).min(c.data.train_limit.unwrap_or(usize::MAX)).max(2);
     if split.train.len() < needed {
         let found = split.train.len();
         return Err(PrepareError::TooFew { file: file.to_path_buf(), found, expected: needed });
@@ -221,50 +223,25 @@ impl Prepared {
 
     /// How the supernet is trained.
     pub fn supernet_plan(&self) -> Plan {
-        let s = &self.config.supernet;
-        Plan {
-            epochs: s.epochs,
-            batch: s.batch,
-            lr: s.lr,
-            min_lr: s.min_lr,
-            weight_decay: s.weight_decay,
-            warmup: s.warmup,
-            clip: s.clip,
-            label_smoothing: s.label_smoothing,
-            augment: self.augment(),
-            seed: self.config.seed,
-            checkpoint_every: self.config.checkpoint_seconds,
-        }
+        self.plan(&self.config.supernet.recipe, self.config.seed)
     }
 
-    /// How a winner is trained.
+    /// How a winner is trained: on another stream than the supernet's, the same for all winners.
     pub fn retrain_plan(&self) -> Plan {
-        let s = &self.config.retrain;
-        Plan {
-            epochs: s.epochs,
-            batch: s.batch,
-            lr: s.lr,
-            min_lr: s.min_lr,
-            weight_decay: s.weight_decay,
-            warmup: s.warmup,
-            clip: s.clip,
-            label_smoothing: s.label_smoothing,
-            augment: self.augment(),
-            // Another stream than the supernet's, the same for all winners.
-            seed: number(self.config.seed, Purpose::Weights, 1),
-            checkpoint_every: self.config.checkpoint_seconds,
-        }
+        self.plan(&self.config.retrain.recipe, number(self.config.seed, Purpose::Weights, 1))
     }
 
-    /// The sandwich rule of the config.
-    pub fn sandwich(&self) -> Sandwich {
-        let s = &self.config.supernet;
-        Sandwich {
-            random: s.random_subnets,
-            distill: s.distill,
-            label_smoothing: s.label_smoothing,
-            seed: self.config.seed,
-        }
+    fn plan(&self, recipe: &Recipe, seed: u64) -> Plan {
+        let checkpoint_every = self.config.checkpoint_seconds;
+        Plan { recipe: recipe.clone(), augment: self.augment(), seed, checkpoint_every }
+    }
+
+    /// The supernet under training.
+    pub fn supernet(&self) -> Supernet<'_> {
+        let recipe = &self.config.supernet.recipe;
+        let epoch = (self.split.train.len() / recipe.batch).max(1) as f64;
+        let steps = (recipe.epochs + recipe.cooldown) * epoch;
+        Supernet::new(&self.space, &self.config.supernet, self.config.seed, steps.round() as u64)
     }
 
     /// Estimated seconds of supernet training, search, retraining: a few steps are timed on noise.
@@ -287,27 +264,28 @@ impl Prepared {
             work()?;
             Ok((clock.now() - begin).as_secs_f64() / 2.0)
         };
-        let supernet = Store::init(&self.space.lower(&self.space.largest())?, Names::Shared, 0, Device::Cpu)?;
-        let (batch, mut graphs, mut step) = (noise(c.supernet.batch)?, Graphs::default(), 0);
-        let sandwich = self.sandwich();
+        let store = Store::init(&self.space.lower(&self.space.largest())?, Names::Shared, 0, Device::Cpu)?;
+        let (wide, narrow) = (&c.supernet.recipe, &c.retrain.recipe);
+        let (batch, mut supernet, mut step) = (noise(wide.batch)?, self.supernet(), 0);
         let one = seconds(&mut || {
             step += 1;
-            sandwich.step(&self.space, &mut graphs, &supernet, &batch, step).map(drop)
+            supernet.step(&store, &batch, step, 1.0).map(drop)
         })?;
         let typical = self.space.sample(&mut rng(c.seed, Purpose::Subnets, 0, 0));
         let graph = std::sync::Arc::new(self.space.lower(&typical)?);
         let own = Store::init(&graph, Names::Own, 0, Device::Cpu)?;
-        let (net, batch) = (Net::bind(graph, &Owned(&own))?, noise(c.retrain.batch)?);
-        let retrain = seconds(&mut || single::step(&net, &batch, 0.0).map(drop))?;
+        let (net, batch) = (Net::bind(graph, &Owned(&own))?, noise(narrow.batch)?);
+        let mut single = Single { net: &net, label_smoothing: 0.0, teacher: None };
+        let retrain = seconds(&mut || single.step(&own, &batch, 0, 1.0).map(drop))?;
         let images = self.split.train.len() as f64;
         // A pass forwards costs about a third of a training step on the same images.
         let scored = c.scoring.images.unwrap_or(usize::MAX).min(c.data.search_val) + c.scoring.recalibrate;
-        let forward = retrain / 3.0 * scored as f64 / c.retrain.batch as f64;
+        let forward = retrain / 3.0 * scored as f64 / narrow.batch as f64;
         let timed = (c.latency.warmup_ms + c.latency.max_ms) as f64 / 1e3;
         Ok([
-            one * c.supernet.epochs * images / c.supernet.batch as f64,
+            one * wide.epochs * images / wide.batch as f64,
             (forward + timed) * c.search.trials as f64,
-            retrain * c.retrain.epochs * images / c.retrain.batch as f64 * c.retrain.best as f64,
+            retrain * narrow.epochs * images / narrow.batch as f64 * c.retrain.best as f64,
         ])
     }
 

@@ -77,6 +77,14 @@ impl Progress {
         }
     }
 
+    /// Says something beside the progress.
+    pub fn say(&self, message: &str) {
+        match self.lines {
+            Some(_) => eprintln!("{:>10}: {message}", self.label),
+            None => self.bar.println(format!("{:>10}: {message}", self.label)),
+        }
+    }
+
     /// Ends the phase and leaves its last line.
     pub fn done(&self) {
         self.bar.abandon();

@@ -1,14 +1,19 @@
 //! Ctrl-C and SIGTERM: the step at hand is finished and saved; a second one exits at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 
-/// Whether the user has asked to stop.
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// Whether the user has asked to stop, and by which signal.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicU32>);
+pub struct Stop(Arc<AtomicI32>);
 
-/// Exit code of a run that was asked to stop, as shells use it for an interrupt.
-pub const EXIT_STOPPED: i32 = 130;
+/// Exit code of a program that a signal ended, as shells have it: 130 for Ctrl-C, 143 for SIGTERM.
+fn exit_code(signal: i32) -> i32 {
+    128 + signal
+}
 
 impl Stop {
     /// Never asked.
@@ -20,20 +25,34 @@ impl Stop {
     ///
     /// # Errors
     /// When the system refuses a handler.
-    pub fn on_signals() -> Result<Stop, ctrlc::Error> {
+    pub fn on_signals() -> std::io::Result<Stop> {
         let stop = Stop::default();
-        let count = stop.0.clone();
-        ctrlc::set_handler(move || {
-            if count.fetch_add(1, Ordering::SeqCst) > 0 {
-                std::process::exit(EXIT_STOPPED);
+        let asked = stop.0.clone();
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        std::thread::spawn(move || {
+            for signal in signals.forever() {
+                if asked.swap(signal, Ordering::SeqCst) != 0 {
+                    std::process::exit(exit_code(signal));
+                }
+                eprintln!("\nstopping after this step; once more to stop at once");
             }
-            eprintln!("\nstopping after this step; once more to stop at once");
-        })?;
+        });
         Ok(stop)
+    }
+
+    /// Asks, as Ctrl-C does.
+    #[cfg(test)]
+    pub fn ask(&self) {
+        self.0.store(SIGINT, Ordering::SeqCst);
     }
 
     /// Whether to stop.
     pub fn asked(&self) -> bool {
-        self.0.load(Ordering::SeqCst) > 0
+        self.0.load(Ordering::SeqCst) != 0
+    }
+
+    /// Exit code of a program that stopped because it was asked to.
+    pub fn exit_code(&self) -> i32 {
+        exit_code(self.0.load(Ordering::SeqCst))
     }
 }

@@ -4,13 +4,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mobilenas::config;
+use mobilenas::config::{self, Recipe};
 
 fn yaml_files(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            yaml_files(&path, into);
+            // Recipes are parts of configs.
+            if path.file_name().is_none_or(|n| n != "recipes") {
+                yaml_files(&path, into);
+            }
         } else if path.extension().is_some_and(|e| e == "yaml") {
             into.push(path);
         }
@@ -75,4 +78,74 @@ fn the_schema_that_ships_is_the_programs() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/schema.json");
     let ships: serde_json::Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
     assert_eq!(ships, config::schema(), "`mobilenas schema > configs/schema.json` writes it anew");
+}
+
+/// Every constant of the recipes that ship, as their sources have them (the recipes name the sources).
+#[test]
+fn the_recipes_are_the_published_ones() {
+    let read = |name: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.yaml");
+        let text = "space: {family: mobilevit_v1}\nsearch: {strategy: {random: {}}, trials: 1}\n";
+        fs::write(&file, format!("{text}retrain: {{recipe: {name}}}\n")).unwrap();
+        config::load(&file).unwrap_or_else(|e| panic!("{e}")).config.retrain.recipe
+    };
+    let adamw = |r: &Recipe| r.optimizer.adamw.clone().map(|a| (a.beta1, a.beta2, a.eps));
+    // Epochs and cool-down, images in a step, learning rates: peak, last, first, steps or epochs of warm-up.
+    type Times = (f64, f64, usize, u32);
+    type Rates = (f64, f64, Option<f64>, Option<u64>, f64, Option<u32>);
+    // Weight decay, on everything or not, norm and share of clipping, averages, smoothing, dropouts, dropped branches.
+    type Rest = (f64, bool, Option<f64>, Option<f64>, Option<f64>, f64, f64, f64, Option<f64>);
+    let expected: [(&str, Times, Rates, Rest); 4] = [
+        (
+            "mobilevit",
+            (300.0, 0.0, 1024, 1),
+            (2e-3, 2e-4, Some(2e-4), Some(3000), 0.5, None),
+            (0.01, true, None, None, Some(1.0 - 0.0005), 0.1, 0.1, 0.1, None),
+        ),
+        (
+            "mobilevitv2",
+            (300.0, 0.0, 1024, 1),
+            (7.5e-3, 7.5e-4, Some(1e-6), Some(20_000), 0.5, None),
+            (0.013, false, Some(10.0), None, Some(1.0 - 0.0005), 0.1, 0.0, 0.0, None),
+        ),
+        (
+            "mobilevitv3",
+            (300.0, 0.0, 384, 1),
+            (2e-3, 2e-4, Some(2e-4), Some(3000), 0.5, None),
+            (0.01, true, None, None, Some(1.0 - 0.0005), 0.1, 0.1, 0.1, None),
+        ),
+        (
+            "efficientformerv2",
+            (300.0, 10.0, 1024, 1),
+            (1e-3, 1e-5, Some(1e-5), None, 5.0, Some(1024)),
+            (0.025, false, None, Some(0.01), Some(0.99996), 0.1, 0.0, 0.0, None),
+        ),
+    ];
+    for (name, times, rates, rest) in expected {
+        let r = read(name);
+        assert_eq!((r.epochs, r.cooldown, r.batch, r.accumulate), times, "{name}");
+        assert_eq!((r.lr, r.min_lr, r.warmup_lr, r.warmup_steps, r.warmup, r.lr_batch), rates, "{name}");
+        assert_eq!(r.schedule, config::Per::Epoch, "{name}");
+        let clip = (r.clip.norm, r.clip.adaptive);
+        let found = (
+            r.weight_decay,
+            r.decay_all,
+            clip.0,
+            clip.1,
+            r.ema,
+            r.label_smoothing,
+            r.dropout,
+            r.head_dropout,
+            r.drop_path,
+        );
+        assert_eq!(found, rest, "{name}");
+        assert_eq!(
+            (adamw(&r), r.optimizer.sgd.clone(), r.clip.value),
+            (Some((0.9, 0.999, 1e-8)), None, None),
+            "{name}"
+        );
+    }
+    // The project's own has no source but itself; it reads.
+    assert!(read("small").epochs > 0.0);
 }

@@ -54,7 +54,7 @@ serch: {}
       line 3, space.family: found mobilevit_v9, expected one of mobilevit_v1, mobilevit_v2, mobilevit_v3, mobilevit_v3_separable, efficientformer, efficientformer_v2, mobilenet_v2, mobilenet_v3, deit; did you mean mobilevit_v1?
       line 4, space.scale.width: found 0, expected a number of 0.01 to 16
       line 6, supernet.epochs: found -1, expected a number above 0, at most 100000
-      line 7, supernet.learning_rate: unknown key (keys here: batch, clip, distill, epochs, label_smoothing, lr, min_lr, random_subnets, warmup, weight_decay)
+      line 7, supernet.learning_rate: unknown key (keys here: accumulate, batch, clip, cooldown, decay_all, distill, distill_subnets, drop_path, dropout, ema, epochs, head_dropout, label_smoothing, lr, lr_batch, min_lr, open, optimizer, precision, random_subnets, recipe, rule, schedule, skip, warmup, warmup_lr, warmup_steps, weight_decay)
       line 9, search: missing key trials, expected a whole number of 1 to 1000000
       line 10, search.objectives.0.goal: found "larger", expected one of maximize, minimize
       line 11, data.name: found "fashion-mist", expected one of fashion-mnist; did you mean fashion-mnist?
@@ -200,11 +200,11 @@ fn a_full_disk_stops_the_run_with_what_was_written_whole() {
     let out = dir.path().join("run");
     fs::create_dir(&out).unwrap();
     // A device that is always full, in the place where the first checkpoint is written.
-    std::os::unix::fs::symlink("/dev/full", out.join("supernet.checkpoint.safetensors.partial")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", out.join("supernet.checkpoint.next.safetensors.partial")).unwrap();
     let (code, said) = run(dir.path(), &["search", &tiny(), "--out", "run", "--resume"]);
     assert_eq!(code, 1, "{said}");
     let last = said.lines().last().unwrap();
-    insta::assert_snapshot!(last, @"error: run/supernet.checkpoint.safetensors: No space left on device (os error 28), expected a disk that takes the file");
+    insta::assert_snapshot!(last, @"error: run/supernet.checkpoint.next.safetensors: No space left on device (os error 28), expected a disk that takes the file");
     let journal = fs::read_to_string(out.join("journal.jsonl")).unwrap();
     assert!(journal.lines().count() >= 4);
     for line in journal.lines() {
@@ -217,7 +217,7 @@ fn a_run_of_another_version_or_config_is_not_resumed() {
     let dir = TempDir::new().unwrap();
     let out = dir.path().join("run");
     fs::create_dir(&out).unwrap();
-    std::os::unix::fs::symlink("/dev/full", out.join("supernet.checkpoint.safetensors.partial")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", out.join("supernet.checkpoint.next.safetensors.partial")).unwrap();
     run(dir.path(), &["search", &tiny(), "--out", "run", "--resume"]);
     let journal = out.join("journal.jsonl");
     let text = fs::read_to_string(&journal).unwrap();

@@ -8,7 +8,7 @@ use mobilenas_bench::Wall;
 use crate::prepare::prepare;
 use crate::progress::Progress;
 use crate::run::{Finish, Folder, Run, RunError};
-use crate::stop::{EXIT_STOPPED, Stop};
+use crate::stop::Stop;
 
 /// Arguments of `search`.
 #[derive(Debug, clap::Args)]
@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> Result<i32> {
     match run.go()? {
         Finish::Stopped => {
             eprintln!("stopped; the same command with --resume goes on");
-            Ok(EXIT_STOPPED)
+            Ok(stop.exit_code())
         }
         Finish::Done(frame, page) => {
             println!("the five best of the front:");

@@ -1,5 +1,6 @@
 //! Defaults of config fields whose types have none.
 
+use super::recipe::Lessons;
 use super::types::{Goal, Objective};
 
 pub(in crate::config) fn seed() -> u64 {
@@ -21,4 +22,16 @@ pub(in crate::config) fn one() -> u64 {
 pub(in crate::config) fn objectives() -> Vec<Objective> {
     let of = |metric: &str, goal| Objective { metric: metric.to_string(), goal };
     vec![of("top1", Goal::Maximize), of("macs", Goal::Minimize)]
+}
+
+pub(in crate::config) fn hard() -> Lessons {
+    Lessons::Hard
+}
+
+pub(in crate::config) fn half() -> f64 {
+    0.5
+}
+
+pub(in crate::config) fn temperature() -> f64 {
+    1.0
 }

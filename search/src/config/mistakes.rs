@@ -39,20 +39,12 @@ impl Config {
             );
             all.push((at("latency.min_samples"), message));
         }
-        let pairs = [
-            ("supernet", self.supernet.min_lr, self.supernet.lr, self.supernet.warmup, self.supernet.epochs),
-            ("retrain", self.retrain.min_lr, self.retrain.lr, self.retrain.warmup, self.retrain.epochs),
-        ];
-        for (section, min_lr, lr, warmup, epochs) in pairs {
-            if min_lr > lr {
-                all.push((at(&format!("{section}.min_lr")), format!("found {min_lr}, expected at most lr, {lr}")));
-            }
-            if warmup > epochs {
-                all.push((
-                    at(&format!("{section}.warmup")),
-                    format!("found {warmup}, expected at most epochs, {epochs}"),
-                ));
-            }
+        for (section, recipe) in [("supernet", &self.supernet.recipe), ("retrain", &self.retrain.recipe)] {
+            all.extend(recipe.mistakes().into_iter().map(|(key, m)| (at(&format!("{section}.{key}")), m)));
+        }
+        if self.supernet.recipe.distill.is_some() {
+            let message = "found a teacher, expected none: a supernet's subnets learn from its largest".to_string();
+            all.push((at("supernet.distill"), message));
         }
         all
     }

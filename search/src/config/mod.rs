@@ -5,6 +5,7 @@ mod check;
 mod defaults;
 mod mistakes;
 mod problems;
+mod recipe;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -18,6 +19,7 @@ use serde::Deserialize as _;
 use serde_json::Value as Json;
 
 pub use problems::{Problem, Problems, nearest};
+pub use recipe::*;
 pub use types::*;
 pub use yaml::Node;
 
@@ -122,12 +124,26 @@ fn read<T: schemars::JsonSchema + serde::de::DeserializeOwned>(
         return Err(ConfigError::File { file: file.to_path_buf(), found });
     }
     let schema = schema_of::<T>();
-    let json = check::Checker { schema: &schema, root: &tree, problems: &mut problems }.run();
+    let mut json = check::Checker { schema: &schema, root: &tree, problems: &mut problems }.run();
+    for section in ["supernet", "retrain", "train"] {
+        if let Some(own) = json.get_mut(section) {
+            recipe::layer(own, &shipped);
+        }
+    }
     if let (Err(e), true) = (T::deserialize(&json), problems.all.is_empty()) {
         // The schema describes this very type; what it lets pass and serde does not is named as serde names it.
         problems.add(&tree, &[], e.to_string());
     }
     Ok((tree, json, problems))
+}
+
+/// A recipe that ships, as JSON; a test reads them all.
+fn shipped(name: RecipeName) -> Json {
+    let schema = schema_of::<Recipe>();
+    let mut problems = Problems::new("recipe");
+    let tree = yaml::parse(name.text()).ok();
+    let json = tree.map(|t| check::Checker { schema: &schema, root: &t, problems: &mut problems }.run());
+    json.filter(|_| problems.all.is_empty()).unwrap_or_default()
 }
 
 /// A value that came without problems.

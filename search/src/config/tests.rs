@@ -38,7 +38,7 @@ fn keys() {
     ");
     insta::assert_snapshot!(more("supernet: {epoch: 3}"), @r"
     c.yaml: 1 mistake
-      line 3, supernet.epoch: unknown key, did you mean epochs? (keys here: batch, clip, distill, epochs, label_smoothing, lr, min_lr, random_subnets, warmup, weight_decay)
+      line 3, supernet.epoch: unknown key, did you mean epochs? (keys here: accumulate, batch, clip, cooldown, decay_all, distill, distill_subnets, drop_path, dropout, ema, epochs, head_dropout, label_smoothing, lr, lr_batch, min_lr, open, optimizer, precision, random_subnets, recipe, rule, schedule, skip, warmup, warmup_lr, warmup_steps, weight_decay)
     ");
     insta::assert_snapshot!(more("1.5: 3\n~: 3\n[1, 2]: 3"), @r"
     c.yaml: 3 mistakes
@@ -275,7 +275,8 @@ fn a_config_written_back_reads_as_itself_whatever_its_file_is_called() {
         "plain", "007", "1e3", "null", "~", "yes", "a: b", "# x", "- x", "a\nb", "'q\"", " lead ", "é", "{", "*a", "<<",
     ] {
         let file = dir.path().join(format!("{stem}.yaml"));
-        fs::write(&file, format!("{GOOD}seed: 18446744073709551615\nsupernet: {{lr: 1e-7, clip: 0.1}}\n")).unwrap();
+        fs::write(&file, format!("{GOOD}seed: 18446744073709551615\nsupernet: {{lr: 1e-7, clip: {{value: 0.1}}}}\n"))
+            .unwrap();
         let first = load(&file).unwrap().config;
         assert_eq!(first.name(), stem);
         fs::write(&again, to_yaml(&first).unwrap()).unwrap();
@@ -300,4 +301,35 @@ fn the_schema_says_what_it_is_and_describes_every_field() {
             assert!(field["description"].is_string(), "{part}.{name}");
         }
     }
+}
+
+#[test]
+fn a_recipe_lies_below_a_sections_own_keys() {
+    let c = read(format!("{GOOD}retrain: {{recipe: efficientformerv2, epochs: 3, warmup: 1, clip: {{norm: 2}}}}\n"))
+        .unwrap();
+    let r = &c.retrain.recipe;
+    assert_eq!((r.epochs, r.cooldown, r.lr_batch, r.ema), (3.0, 10.0, Some(1024), Some(0.99996)));
+    assert_eq!((r.clip.norm, r.clip.adaptive), (Some(2.0), None));
+    assert_eq!(c.retrain.best, 3);
+    // What is written back says all of it, and reads as the same.
+    let again = read(to_yaml(&c).unwrap()).unwrap();
+    assert_eq!(again.retrain, c.retrain);
+}
+
+#[test]
+fn teachers_and_clips_are_single() {
+    insta::assert_snapshot!(more("retrain:\n  distill: {model: deit_tiny_patch16_224}\n  clip: {norm: 1, value: 1}\n  optimizer: {adamw: {}, sgd: {}}"), @r"
+    c.yaml: 3 mistakes
+      line 4, retrain.distill: found no single teacher, expected torchscript, or model and weights
+      line 5, retrain.clip: found 2 ways, expected at most one of norm, value, adaptive
+      line 6, retrain.optimizer: found 2 optimizers, expected one of adamw, sgd
+    ");
+    insta::assert_snapshot!(more("supernet: {distill: {torchscript: t.pt}}"), @r"
+    c.yaml: 1 mistake
+      line 3, supernet.distill: found a teacher, expected none: a supernet's subnets learn from its largest
+    ");
+    insta::assert_snapshot!(more("supernet: {recipe: mobilvit}"), @r#"
+    c.yaml: 1 mistake
+      line 3, supernet.recipe: found "mobilvit", expected one of mobilevit, mobilevitv2, mobilevitv3, efficientformerv2, small; did you mean mobilevit?
+    "#);
 }

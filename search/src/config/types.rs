@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::defaults;
+use super::recipe::Recipe;
 
 /// A search: a space, data, and how to train, search, score and measure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -137,56 +138,57 @@ impl Default for Data {
     }
 }
 
-/// Training of the supernet by the sandwich rule.
+/// Training of the supernet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
+#[schemars(extend("additionalProperties" = false))]
 pub struct Supernet {
-    /// Epochs; may be a fraction.
-    #[schemars(extend("exclusiveMinimum" = 0), range(max = 100000))]
-    pub epochs: f64,
-    /// Images in a step.
-    #[schemars(range(min = 2, max = 65536))]
-    pub batch: usize,
-    /// Peak learning rate of AdamW.
-    #[schemars(extend("exclusiveMinimum" = 0), range(max = 10))]
-    pub lr: f64,
-    /// Learning rate at the end of the cosine.
-    #[schemars(range(min = 0, max = 10))]
-    pub min_lr: f64,
-    /// Weight decay; none on norms and biases.
-    #[schemars(range(min = 0, max = 10))]
-    pub weight_decay: f64,
-    /// Epochs of linear warm-up.
-    #[schemars(range(min = 0, max = 100000))]
-    pub warmup: f64,
-    /// Largest norm of the gradient.
-    #[schemars(extend("exclusiveMinimum" = 0), range(max = 1000000))]
-    pub clip: f64,
-    /// Label smoothing.
-    #[schemars(range(min = 0, max = 0.9))]
-    pub label_smoothing: f64,
-    /// Random subnets in a step, beside the largest and the smallest.
+    /// How its weights are trained.
+    #[serde(flatten)]
+    pub recipe: Recipe,
+    /// Which subnets a step trains.
+    pub rule: Rule,
+    /// Random subnets in a step of the sandwich, beside the largest and the smallest.
     #[schemars(range(min = 0, max = 16))]
     pub random_subnets: u32,
-    /// Whether the other subnets learn from the largest one's predictions.
-    pub distill: bool,
+    /// What subnets but the largest learn.
+    pub distill_subnets: Taught,
+    /// Kinds of knobs (the last part of their names) in the order in which progressive training opens them; the others open
+    /// in the end.
+    pub open: Vec<String>,
 }
 
 impl Default for Supernet {
     fn default() -> Supernet {
         Supernet {
-            epochs: 10.0,
-            batch: 128,
-            lr: 2e-3,
-            min_lr: 0.0,
-            weight_decay: 0.01,
-            warmup: 0.5,
-            clip: 1.0,
-            label_smoothing: 0.1,
+            recipe: Recipe::default(),
+            rule: Rule::Sandwich,
             random_subnets: 2,
-            distill: true,
+            distill_subnets: Taught::Kl,
+            open: ["resolution", "kernel", "depth", "expand", "width"].map(String::from).to_vec(),
         }
     }
+}
+
+/// Which subnets a step trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Rule {
+    Sandwich,
+    Uniform,
+    Progressive,
+}
+
+/// What subnets learn: the labels, or the largest one's predictions by the Kullback-Leibler or the clipped adaptive
+/// alpha-divergence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Taught {
+    Labels,
+    Kl,
+    Alpha,
 }
 
 /// How candidates are found.
@@ -337,50 +339,20 @@ impl Default for Latency {
 
 /// How winners are trained from scratch: one budget for all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
+#[schemars(extend("additionalProperties" = false))]
 pub struct Retrain {
     /// How many members of the front, best in the first objective first.
     #[schemars(range(min = 0, max = 1000))]
     pub best: usize,
-    /// Epochs; may be a fraction.
-    #[schemars(extend("exclusiveMinimum" = 0), range(max = 100000))]
-    pub epochs: f64,
-    /// Images in a step.
-    #[schemars(range(min = 2, max = 65536))]
-    pub batch: usize,
-    /// Peak learning rate of AdamW.
-    #[schemars(extend("exclusiveMinimum" = 0), range(max = 10))]
-    pub lr: f64,
-    /// Learning rate at the end of the cosine.
-    #[schemars(range(min = 0, max = 10))]
-    pub min_lr: f64,
-    /// Weight decay; none on norms and biases.
-    #[schemars(range(min = 0, max = 10))]
-    pub weight_decay: f64,
-    /// Epochs of linear warm-up.
-    #[schemars(range(min = 0, max = 100000))]
-    pub warmup: f64,
-    /// Largest norm of the gradient.
-    #[schemars(extend("exclusiveMinimum" = 0), range(max = 1000000))]
-    pub clip: f64,
-    /// Label smoothing.
-    #[schemars(range(min = 0, max = 0.9))]
-    pub label_smoothing: f64,
+    /// How their weights are trained.
+    #[serde(flatten)]
+    pub recipe: Recipe,
 }
 
 impl Default for Retrain {
     fn default() -> Retrain {
-        Retrain {
-            best: 3,
-            epochs: 10.0,
-            batch: 128,
-            lr: 2e-3,
-            min_lr: 0.0,
-            weight_decay: 0.01,
-            warmup: 0.5,
-            clip: 1.0,
-            label_smoothing: 0.1,
-        }
+        Retrain { best: 3, recipe: Recipe::default() }
     }
 }
 

@@ -39,12 +39,6 @@ pub fn config_digest(config: &Config) -> Result<String, RunError> {
     ))
 }
 
-/// Removes a file that is of no more use.
-pub fn remove(path: &Path) {
-    // That it stays does no harm.
-    let _ = fs::remove_file(path);
-}
-
 impl Folder {
     /// Makes a run's folder, or opens it to go on.
     ///

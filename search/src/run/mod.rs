@@ -27,7 +27,6 @@ use crate::prepare::Prepared;
 use crate::progress::Progress;
 use crate::seed::{Purpose, number};
 use crate::stop::Stop;
-use crate::train::supernet::Graphs;
 use crate::train::trainer::Sight;
 use crate::train::{Ended, Trainer};
 
@@ -190,7 +189,7 @@ impl Run<'_> {
             store.fill(&weights::load(&path)?.0)?;
             return Ok(Some(store));
         }
-        let (plan, sandwich) = (p.supernet_plan(), p.sandwich());
+        let plan = p.supernet_plan();
         let trainer = Trainer {
             plan: &plan,
             sight: Sight { data: &p.train, indices: &p.split.train, norm: p.norm },
@@ -198,17 +197,28 @@ impl Run<'_> {
             digest: folder::config_digest(&p.config)?,
             clock: self.clock,
             stop: self.stop,
+            diary: Some(self.folder.path("training/supernet.jsonl")),
         };
-        let (mut graphs, bar) = (Graphs::default(), (self.progress)("supernet"));
-        let ended = trainer
-            .run(&mut store, &bar, |store, batch, step| sandwich.step(&p.space, &mut graphs, store, batch, step));
+        let bar = (self.progress)("supernet");
+        let ended = trainer.run(&mut store, &bar, &mut p.supernet());
         bar.done();
-        let Ended::Done { steps, loss, seconds } = ended? else { return Ok(None) };
+        let Ended::Done { steps, loss, seconds, skipped } = ended? else { return Ok(None) };
         weights::save(&path, &store.named(), &p.about()?)?;
-        let row = record::Supernet { epochs: plan.epochs, steps, loss, seconds };
+        self.left_out("the supernet", skipped, steps)?;
+        let row = record::Supernet { epochs: plan.recipe.epochs, steps, loss, seconds };
         self.folder.append(Row::Supernet(row))?;
-        folder::remove(&trainer.checkpoint);
+        trainer.forget();
         Ok(Some(store))
+    }
+
+    /// A caveat for a training that left steps out.
+    fn left_out(&mut self, what: &str, skipped: u64, steps: u64) -> Result<(), RunError> {
+        match skipped {
+            0 => Ok(()),
+            n => self.caveat(format!(
+                "Training {what} left out {n} of {steps} steps, whose loss or gradient was not finite."
+            )),
+        }
     }
 
     fn bench<'b>(&self, calibration: &'b [usize], unit_ms: f64) -> Bench<'b>

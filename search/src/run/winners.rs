@@ -10,6 +10,7 @@ use tch::Device;
 use super::{Run, RunError, folder, trials};
 use crate::evaluate::test_top1;
 use crate::strategy::dominates;
+use crate::train::teacher::teacher;
 use crate::train::trainer::Sight;
 use crate::train::{Ended, Trainer, single};
 
@@ -42,7 +43,7 @@ impl Run<'_> {
         let genome = p.space.genome(&trial.genome).map_err(|e| RunError::Config(e.to_string()))?;
         let graph = Arc::new(p.space.lower(&genome)?);
         let mut store = Store::init(&graph, Names::Own, plan.seed, Device::Cpu)?;
-        let net = Net::bind(graph, &Owned(&store))?;
+        let net = Net::bind(graph.clone(), &Owned(&store))?;
         let trainer = Trainer {
             plan: &plan,
             sight: Sight { data: &p.train, indices: &p.split.train, norm: p.norm },
@@ -50,11 +51,14 @@ impl Run<'_> {
             digest: format!("{}-{}", folder::config_digest(&p.config)?, trial.digest),
             clock: self.clock,
             stop: self.stop,
+            diary: Some(self.folder.path(&format!("training/winner-{}.jsonl", trial.id))),
         };
         let bar = (self.progress)("retrain");
-        let ended = trainer.run(&mut store, &bar, |_, batch, _| single::step(&net, batch, plan.label_smoothing));
+        let teacher = teacher(&plan.recipe, p.train.classes as u32)?;
+        let ended = single::train(&trainer, &mut store, &bar, &graph, teacher.as_ref());
         bar.done();
-        let Ended::Done { seconds, .. } = ended? else { return Ok(false) };
+        let Ended::Done { seconds, skipped, steps, .. } = ended? else { return Ok(false) };
+        self.left_out(&format!("trial {}", trial.id), skipped, steps)?;
         let score = test_top1(&net, &p.test, &p.test_split, p.norm, p.config.scoring.batch)?;
         let mut about = p.about()?;
         about.insert("digest".to_string(), trial.digest.clone());
@@ -64,11 +68,11 @@ impl Run<'_> {
             trial: trial.id,
             digest: trial.digest.clone(),
             seed: plan.seed,
-            epochs: plan.epochs,
+            epochs: plan.recipe.epochs,
             metrics: BTreeMap::from([(metric::TEST_TOP1.to_string(), score)]),
             seconds,
         }))?;
-        folder::remove(&trainer.checkpoint);
+        trainer.forget();
         Ok(true)
     }
 

@@ -3,16 +3,23 @@
 pub mod augment;
 pub mod batches;
 pub mod checkpoint;
+mod diary;
+mod distill;
+mod ema;
+mod events;
+mod finite;
 pub mod optimizer;
 pub mod schedule;
 pub mod single;
 pub mod supernet;
+pub mod teacher;
 pub mod trainer;
 
 use mobilenas_torch::NetError;
 use tch::{Reduction, TchError, Tensor};
 
-pub use trainer::{Ended, Plan, Trainer};
+pub use diary::Line;
+pub use trainer::{Ended, Lesson, Plan, Shown, Trainer};
 
 /// What can go wrong in training.
 #[derive(Debug, thiserror::Error)]
@@ -24,12 +31,42 @@ pub enum TrainError {
     #[error("libtorch: {0}")]
     Torch(String),
     /// The training has diverged.
-    #[error("{what} is {value}, expected a finite number: the training has diverged")]
+    #[error("{what} is {value}, expected a finite number")]
     NotFinite {
         /// What is not finite.
         what: String,
         /// What it is.
         value: f64,
+    },
+    /// The training has diverged for good.
+    #[error(
+        "{steps} steps in a row were not finite, also with a lower learning rate (the last one: {why}); it begins at {begin}"
+    )]
+    Diverged {
+        /// Steps left out in a row.
+        steps: u32,
+        /// Where it begins.
+        begin: String,
+        /// What was wrong with the last one.
+        why: String,
+    },
+    /// The diary cannot be written.
+    #[error("{}: {found}, expected a disk that takes the lines", path.display())]
+    Diary {
+        /// Its file.
+        path: std::path::PathBuf,
+        /// What the system says.
+        found: String,
+    },
+    /// A teacher that cannot teach.
+    #[error("teacher {teacher}: {found}, expected {expected}")]
+    Teacher {
+        /// The teacher.
+        teacher: String,
+        /// What was found.
+        found: String,
+        /// What was expected.
+        expected: String,
     },
     /// A checkpoint that does not belong to this training.
     #[error("checkpoint: {what} {found}")]
@@ -63,16 +100,13 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Result
     logits.f_cross_entropy_loss(labels, None::<&Tensor>, Reduction::Mean, -100, smoothing).map_err(TrainError::torch)
 }
 
-/// Cross-entropy against a teacher's distribution, mean over the batch: the gradient is that of KL(teacher, student).
+/// Images whose largest logit is their label's.
 ///
 /// # Errors
 /// When libtorch refuses.
-pub fn soft_cross_entropy(logits: &Tensor, teacher: &Tensor) -> Result<Tensor, TrainError> {
-    let loss = || -> Result<Tensor, TchError> {
-        let per_class = logits.f_log_softmax(-1, None)?.f_mul(teacher)?;
-        per_class.f_sum_dim_intlist([-1i64].as_slice(), false, None)?.f_mean(None)?.f_neg()
-    };
-    loss().map_err(TrainError::torch)
+pub fn right(logits: &Tensor, labels: &Tensor) -> Result<Tensor, TrainError> {
+    let hits = tch::no_grad(|| logits.f_argmax(-1, false)?.f_eq_tensor(labels)?.f_sum(tch::Kind::Float));
+    hits.map_err(TrainError::torch)
 }
 
 /// Images at another size.

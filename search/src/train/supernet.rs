@@ -1,93 +1,142 @@
-//! The sandwich rule (BigNAS, Yu et al., 2020): each step trains the largest subnet on the labels, and the smallest and
-//! some random ones on the largest one's predictions.
+//! Training of a supernet, by one of three rules.
+//!
+//! - `sandwich` (BigNAS, Yu et al., 2020): each step trains the largest subnet on the labels, and the smallest and some random
+//!   ones on the largest one's predictions.
+//! - `uniform` (as AutoFormer, Chen et al., 2021): each step trains one random subnet on the labels.
+//! - `progressive` (after Once-for-All, Cai et al., 2020): the sandwich, over knobs that open one after another; a knob that
+//!   is still shut stays at its largest choice.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mobilenas_space::ir::Graph;
+use mobilenas_space::ir::{Graph, Regularize, regularize};
 use mobilenas_space::{Genome, Space};
 use mobilenas_torch::{Mode, Net, Shared, Store};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::batches::Batch;
-use super::{TrainError, cross_entropy, resized, soft_cross_entropy};
+use super::distill::{alpha_divergence, soft_cross_entropy};
+use super::trainer::{Lesson, Shown};
+use super::{TrainError, cross_entropy, resized, right};
+use crate::config::{self, Precision, Rule, Taught};
 use crate::seed::{Purpose, rng};
 
-/// Which subnets a step trains, and on what.
-#[derive(Clone, Copy, Debug)]
-pub struct Sandwich {
-    /// Random subnets beside the largest and the smallest.
-    pub random: u32,
-    /// Whether the others learn from the largest one's predictions instead of the labels.
-    pub distill: bool,
-    /// Label smoothing.
-    pub label_smoothing: f64,
-    /// Seed of the random subnets.
-    pub seed: u64,
+/// A supernet under training.
+#[derive(Debug)]
+pub struct Supernet<'a> {
+    space: &'a Space,
+    config: &'a config::Supernet,
+    seed: u64,
+    /// Steps in all, which the phases of a progressive training share.
+    steps: u64,
+    graphs: HashMap<Genome, Arc<Graph>>,
 }
-
-/// Graphs of subnets that were lowered before.
-#[derive(Debug, Default)]
-pub struct Graphs(HashMap<Genome, Arc<Graph>>);
 
 /// The most graphs remembered: a space may have more genomes than memory has room.
 const REMEMBERED: usize = 4096;
 
-impl Graphs {
-    /// The graph of a genome.
-    ///
-    /// # Errors
-    /// When the choices do not fit each other.
-    pub fn of(&mut self, space: &Space, genome: &Genome) -> Result<Arc<Graph>, TrainError> {
-        if let Some(g) = self.0.get(genome) {
+impl<'a> Supernet<'a> {
+    /// A supernet over a space, trained as its config says for so many steps.
+    pub fn new(space: &'a Space, config: &'a config::Supernet, seed: u64, steps: u64) -> Supernet<'a> {
+        Supernet { space, config, seed, steps: steps.max(1), graphs: HashMap::new() }
+    }
+
+    /// The networks of a step, the teacher first.
+    pub fn genomes(&self, step: u64) -> Vec<Genome> {
+        let sample = |slot: u32| self.space.sample(&mut rng(self.seed, Purpose::Subnets, step, slot.into()));
+        let random = (0..self.config.random_subnets).map(sample);
+        let largest = self.space.largest();
+        match self.config.rule {
+            Rule::Uniform => vec![sample(0)],
+            Rule::Sandwich => [largest, self.space.smallest()].into_iter().chain(random).collect(),
+            Rule::Progressive => {
+                let shut = self.shut(step);
+                if shut.len() == self.space.knobs().len() {
+                    return vec![largest];
+                }
+                let close = |g: Genome| shut.iter().fold(g, |g, knob| self.space.with(&g, *knob, &largest));
+                let rest: Vec<Genome> = [self.space.smallest()].into_iter().chain(random).map(close).collect();
+                [largest.clone()].into_iter().chain(rest).collect()
+            }
+        }
+    }
+
+    /// Knobs that are still shut at a step: none in the last phase, all in the first.
+    fn shut(&self, step: u64) -> Vec<usize> {
+        let kinds = &self.config.open;
+        let phases = kinds.len() as u64 + 2;
+        let phase = (step * phases / self.steps).min(phases - 1);
+        let open = |name: &str| {
+            let kind = name.rsplit('.').next().unwrap_or(name);
+            kinds.iter().position(|k| k == kind).map_or(phase + 1 == phases, |i| (i as u64) < phase)
+        };
+        let knobs = self.space.knobs().iter().enumerate();
+        knobs.filter(|(_, k)| !open(&k.name)).map(|(i, _)| i).collect()
+    }
+
+    /// The graph that a genome is trained as: the largest one drops what the recipe says, the others nothing.
+    fn graph(&mut self, genome: &Genome) -> Result<Arc<Graph>, TrainError> {
+        if let Some(g) = self.graphs.get(genome) {
             return Ok(g.clone());
         }
-        if self.0.len() >= REMEMBERED {
-            self.0.clear();
+        if self.graphs.len() >= REMEMBERED {
+            self.graphs.clear();
         }
-        let graph = Arc::new(space.lower(genome)?);
-        self.0.insert(genome.clone(), graph.clone());
+        let graph = self.dropping(genome)?;
+        self.graphs.insert(genome.clone(), graph.clone());
         Ok(graph)
+    }
+
+    fn dropping(&self, genome: &Genome) -> Result<Arc<Graph>, TrainError> {
+        let how = match *genome == self.space.largest() {
+            true => self.config.recipe.regularize(),
+            false => Regularize::NONE,
+        };
+        Ok(Arc::new(regularize(&self.space.lower(genome)?, &how)))
+    }
+
+    fn net(&self, graph: Arc<Graph>, store: &Store) -> Result<Net, TrainError> {
+        let net = Net::bind(graph, &Shared(store))?;
+        Ok(match self.config.recipe.precision {
+            Precision::Float32 => net,
+            Precision::Bfloat16 => net.with_heavy(Kind::BFloat16),
+        })
+    }
+
+    fn logits(&mut self, genome: &Genome, store: &Store, batch: &Batch) -> Result<Tensor, TrainError> {
+        let graph = self.graph(genome)?;
+        let images = resized(&batch.images, graph.input().dims[1])?;
+        let logits = self.net(graph, store)?.forward(&images, Mode::Train)?;
+        logits.f_to_kind(Kind::Float).map_err(TrainError::torch)
     }
 }
 
-impl Sandwich {
-    /// The networks of a step: the largest, the smallest, random ones.
-    pub fn genomes(&self, space: &Space, step: u64) -> Vec<Genome> {
-        let random = |slot: u32| space.sample(&mut rng(self.seed, Purpose::Subnets, step, slot.into()));
-        [space.largest(), space.smallest()].into_iter().chain((0..self.random).map(random)).collect()
+impl Lesson for Supernet<'_> {
+    fn step(&mut self, store: &Store, batch: &Batch, step: u64, share: f64) -> Result<Shown, TrainError> {
+        let backward = |loss: &Tensor| loss.f_mul_scalar(share).and_then(|l| l.f_backward()).map_err(TrainError::torch);
+        let smoothing = self.config.recipe.label_smoothing;
+        let mut genomes = self.genomes(step).into_iter();
+        let first = genomes.next().unwrap_or_else(|| self.space.largest());
+        let logits = self.logits(&first, store, batch)?;
+        let loss = cross_entropy(&logits, &batch.labels, smoothing)?;
+        backward(&loss)?;
+        let (teacher, shown) = (logits.detach(), right(&logits, &batch.labels)?);
+        drop(logits);
+        let taught = teacher.f_softmax(-1, None).map_err(TrainError::torch)?;
+        for genome in genomes {
+            let logits = self.logits(&genome, store, batch)?;
+            backward(&match self.config.distill_subnets {
+                Taught::Labels => cross_entropy(&logits, &batch.labels, smoothing)?,
+                Taught::Kl => soft_cross_entropy(&logits, &taught)?,
+                Taught::Alpha => alpha_divergence(&logits, &teacher)?,
+            })?;
+        }
+        Ok(Shown { loss: loss.detach(), right: shown })
     }
 
-    /// Adds the gradients of one step's subnets; gives the largest one's loss.
-    ///
-    /// # Errors
-    /// When libtorch refuses, or a random genome does not fit.
-    pub fn step(
-        &self,
-        space: &Space,
-        graphs: &mut Graphs,
-        store: &Store,
-        batch: &Batch,
-        step: u64,
-    ) -> Result<Tensor, TrainError> {
-        let mut run = |genome: &Genome| -> Result<Tensor, TrainError> {
-            let graph = graphs.of(space, genome)?;
-            let images = resized(&batch.images, graph.input().dims[1])?;
-            Ok(Net::bind(graph, &Shared(store))?.forward(&images, Mode::Train)?)
-        };
-        let logits = run(&space.largest())?;
-        let teacher = logits.f_detach().and_then(|t| t.f_softmax(-1, None)).map_err(TrainError::torch)?;
-        let loss = cross_entropy(&logits, &batch.labels, self.label_smoothing)?;
-        loss.f_backward().map_err(TrainError::torch)?;
-        drop(logits);
-        for genome in self.genomes(space, step).into_iter().skip(1) {
-            let logits = run(&genome)?;
-            let loss = match self.distill {
-                true => soft_cross_entropy(&logits, &teacher)?,
-                false => cross_entropy(&logits, &batch.labels, self.label_smoothing)?,
-            };
-            loss.f_backward().map_err(TrainError::torch)?;
-        }
-        Ok(loss.detach())
+    fn trouble(&self, store: &Store, batch: &Batch) -> Result<Option<String>, TrainError> {
+        let graph = self.dropping(&self.space.largest())?;
+        let images = resized(&batch.images, graph.input().dims[1])?;
+        Ok(self.net(graph, store)?.first_not_finite(&images, Mode::Train)?)
     }
 }

@@ -1,4 +1,4 @@
-//! The loop that both trainings share: steps, schedule, checkpoints, and an end that may come early.
+//! The loop that all trainings share: steps, schedule, averages, checkpoints, and an end that may come early.
 
 use std::path::PathBuf;
 
@@ -6,12 +6,15 @@ use mobilenas_bench::Clock;
 use mobilenas_torch::Store;
 use tch::Tensor;
 
-use super::TrainError;
 use super::augment::Augment;
 use super::batches::{Batch, Norm, Order, batch};
-use super::checkpoint::{self, Stand};
-use super::optimizer::AdamW;
+use super::checkpoint::{Files, Stand, State};
+use super::diary::{Diary, Line};
+use super::ema::Ema;
+use super::optimizer::Optimizer;
 use super::schedule::Schedule;
+use super::{TrainError, finite};
+use crate::config::Recipe;
 use crate::data::Labelled;
 use crate::progress::Progress;
 use crate::seed::{Purpose, number};
@@ -20,22 +23,8 @@ use crate::stop::Stop;
 /// How something is trained.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Epochs over the training split; may be a fraction.
-    pub epochs: f64,
-    /// Images in a step.
-    pub batch: usize,
-    /// Peak learning rate.
-    pub lr: f64,
-    /// Learning rate at the end.
-    pub min_lr: f64,
-    /// Weight decay.
-    pub weight_decay: f64,
-    /// Epochs of warm-up.
-    pub warmup: f64,
-    /// Largest norm of the gradient.
-    pub clip: f64,
-    /// Label smoothing.
-    pub label_smoothing: f64,
+    /// The recipe.
+    pub recipe: Recipe,
     /// Augmentation.
     pub augment: Augment,
     /// Seed of everything random in it.
@@ -55,6 +44,30 @@ pub struct Sight<'a> {
     pub norm: Norm,
 }
 
+/// What a batch showed.
+#[derive(Debug)]
+pub struct Shown {
+    /// The loss, one number.
+    pub loss: Tensor,
+    /// Images whose largest logit was their label's.
+    pub right: Tensor,
+}
+
+/// What is trained: a network alone, or a supernet by one of its rules.
+pub trait Lesson {
+    /// Adds the gradients of one batch, times `share`, to the store's tensors.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    fn step(&mut self, store: &Store, batch: &Batch, step: u64, share: f64) -> Result<Shown, TrainError>;
+
+    /// Where a batch first gives something that is not finite: the path of an operation, if it can be found.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    fn trouble(&self, store: &Store, batch: &Batch) -> Result<Option<String>, TrainError>;
+}
+
 /// How a training ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Ended {
@@ -66,6 +79,8 @@ pub enum Ended {
         loss: f64,
         /// Seconds, resumed parts together.
         seconds: f64,
+        /// Steps left out because something was not finite.
+        skipped: u64,
     },
     /// It was asked to stop; the checkpoint holds what was reached.
     Stopped,
@@ -77,7 +92,7 @@ pub struct Trainer<'a> {
     pub plan: &'a Plan,
     /// On what.
     pub sight: Sight<'a>,
-    /// Where the checkpoint goes.
+    /// Where the newest checkpoint goes.
     pub checkpoint: PathBuf,
     /// Digest of what is trained and how.
     pub digest: String,
@@ -85,166 +100,208 @@ pub struct Trainer<'a> {
     pub clock: &'a dyn Clock,
     /// Whether to stop.
     pub stop: &'a Stop,
+    /// Where the numbers of the progress line go, too.
+    pub diary: Option<PathBuf>,
+}
+
+/// The learning rate of a training that went back, over that of its recipe.
+const LOWER: f64 = 0.5;
+
+/// Share of a new step in the running means that are shown.
+const NEW: f64 = 0.02;
+
+/// What changes from step to step.
+struct Work<'s> {
+    store: &'s mut Store,
+    optimizer: Optimizer,
+    ema: Option<Ema>,
+    stand: Stand,
+}
+
+impl Work<'_> {
+    fn state(&mut self) -> State<'_> {
+        State { store: self.store, optimizer: &mut self.optimizer, ema: self.ema.as_mut() }
+    }
+}
+
+/// What came of a step.
+enum Step {
+    Taken {
+        loss: f64,
+        right: f64,
+        images: usize,
+        lr: f64,
+    },
+    /// Nothing has changed; what was not finite.
+    Skipped(TrainError),
 }
 
 impl Trainer<'_> {
-    /// Steps in all, and the order of the images.
-    fn steps(&self) -> (u64, Order) {
-        let order = Order::new(self.sight.indices.to_vec(), self.plan.batch, self.plan.seed);
-        let steps = (self.plan.epochs * order.steps_per_epoch() as f64).round() as u64;
-        (steps.max(1), order)
-    }
-
-    /// Trains. `losses` adds the gradients of one batch to the store's tensors and gives the loss that is shown.
+    /// Trains. With averaged weights, those are what the store holds in the end.
     ///
     /// # Errors
-    /// When the loss or the gradient is not finite, the disk refuses, or libtorch does.
-    pub fn run(
-        &self,
-        store: &mut Store,
-        bar: &Progress,
-        mut losses: impl FnMut(&Store, &Batch, u64) -> Result<Tensor, TrainError>,
-    ) -> Result<Ended, TrainError> {
-        let (steps, mut order) = self.steps();
-        let per_epoch = order.steps_per_epoch() as f64;
-        let warmup = (self.plan.warmup * per_epoch).round() as u64;
-        let schedule = Schedule { lr: self.plan.lr, min_lr: self.plan.min_lr, warmup, steps };
-        let mut optimizer = AdamW::new(store, self.plan.weight_decay)?;
-        let mut stand = Stand { step: 0, seconds: 0.0, loss: 0.0, digest: self.digest.clone() };
-        if self.checkpoint.exists() {
-            stand = checkpoint::load(&self.checkpoint, store, &mut optimizer, &self.digest)?;
+    /// When the training diverges for the second time, the disk refuses, or libtorch does.
+    pub fn run(&self, store: &mut Store, bar: &Progress, lesson: &mut dyn Lesson) -> Result<Ended, TrainError> {
+        let recipe = &self.plan.recipe;
+        let mut order = Order::new(self.sight.indices.to_vec(), recipe.batch, self.plan.seed);
+        // An epoch is a pass over the images, whatever share of a step its end would be.
+        let per_epoch = order.steps_per_epoch() as f64 / f64::from(recipe.accumulate);
+        let schedule = Schedule::new(recipe, per_epoch);
+        let files = Files::new(&self.checkpoint);
+        let optimizer = Optimizer::new(store, recipe)?;
+        let ema = recipe.ema.map(|decay| Ema::new(store, decay)).transpose()?;
+        let mut work = Work { store, optimizer, ema, stand: Stand::begin(&self.digest) };
+        if files.exist() {
+            let (stand, word) = files.load(&mut work.state(), &self.digest)?;
+            work.stand = stand;
+            if let Some(word) = word {
+                bar.say(&word);
+            }
         }
-        bar.begin(steps, stand.step);
-        let (mut saved, before, begin) = (self.clock.now(), stand.seconds, self.clock.now());
-        while stand.step < steps {
-            let loss = self.step(store, &mut optimizer, &mut order, stand.step, schedule, &mut losses)?;
-            let weight = if stand.step == 0 { 1.0 } else { 0.02 };
-            stand.loss += weight * (loss - stand.loss);
-            stand.step += 1;
-            stand.seconds = before + (self.clock.now() - begin).as_secs_f64();
-            let shown =
-                format!("epoch {:.2}/{:.2}, loss {:.3}", stand.step as f64 / per_epoch, self.plan.epochs, stand.loss);
-            bar.at(stand.step, &shown);
+        let mut diary = self.diary.as_deref().map(|path| Diary::open(path, work.stand.step)).transpose()?;
+        bar.begin(schedule.total(), work.stand.step);
+        let (mut saved, before, begin) = (self.clock.now(), work.stand.seconds, self.clock.now());
+        while work.stand.step < schedule.total() {
+            let at = work.stand.step;
+            if at as f64 % per_epoch < 1.0 && !work.stand.lowered {
+                let stand = work.stand.clone();
+                files.save(work.state(), &stand, true)?;
+            }
+            let took = self.clock.now();
+            match self.step(&mut work, &mut order, schedule, lesson)? {
+                Step::Taken { loss, right, images, lr } => {
+                    let weight = if at == work.stand.skipped { 1.0 } else { NEW };
+                    work.stand.in_a_row = 0;
+                    work.stand.loss += weight * (loss - work.stand.loss);
+                    work.stand.right += weight * (100.0 * right / images.max(1) as f64 - work.stand.right);
+                    let rate = images as f64 / (self.clock.now() - took).as_secs_f64().max(1e-9);
+                    let line = Line {
+                        step: at + 1,
+                        epoch: (at + 1) as f64 / per_epoch,
+                        loss,
+                        top1: 100.0 * right / images.max(1) as f64,
+                        lr,
+                        images_per_second: rate,
+                        skipped: work.stand.skipped,
+                    };
+                    if let Some(d) = &mut diary {
+                        d.add(&line, at + 1 == schedule.total())?;
+                    }
+                }
+                Step::Skipped(why) => {
+                    work.stand.skipped += 1;
+                    work.stand.in_a_row += 1;
+                    bar.say(&format!("step {at} is left out: {why}"));
+                    if work.stand.in_a_row >= recipe.skip {
+                        self.go_back(&mut work, &files, &mut order, lesson, bar, why)?;
+                        continue;
+                    }
+                }
+            }
+            work.stand.step += 1;
+            work.stand.seconds = before + (self.clock.now() - begin).as_secs_f64();
+            bar.at(work.stand.step, &self.shown(&work.stand, per_epoch));
             let due = (self.clock.now() - saved).as_secs_f64() >= self.plan.checkpoint_every;
-            if stand.step < steps && (due || self.stop.asked()) {
-                checkpoint::save(&self.checkpoint, store, &optimizer, &stand)?;
+            if work.stand.step < schedule.total() && (due || self.stop.asked()) {
+                let stand = work.stand.clone();
+                files.save(work.state(), &stand, false)?;
                 saved = self.clock.now();
                 if self.stop.asked() {
                     return Ok(Ended::Stopped);
                 }
             }
         }
-        Ok(Ended::Done { steps, loss: stand.loss, seconds: stand.seconds })
+        if let Some(ema) = &work.ema {
+            ema.move_into(work.store)?;
+        }
+        let Stand { loss, seconds, skipped, .. } = work.stand;
+        Ok(Ended::Done { steps: schedule.total(), loss, seconds, skipped })
+    }
+
+    /// Removes the checkpoints of a training whose result is saved.
+    pub fn forget(&self) {
+        Files::new(&self.checkpoint).remove();
+    }
+
+    fn shown(&self, stand: &Stand, per_epoch: f64) -> String {
+        let (epoch, all) = (stand.step as f64 / per_epoch, self.plan.recipe.epochs + self.plan.recipe.cooldown);
+        let skipped = if stand.skipped > 0 { format!(", {} left out", stand.skipped) } else { String::new() };
+        let images = self.sight.indices.len() as f64 * epoch / stand.seconds.max(1e-9);
+        format!(
+            "epoch {epoch:.2}/{all:.2}, loss {:.3}, top-1 {:.1} %, {images:.0} images/s{skipped}",
+            stand.loss, stand.right
+        )
+    }
+
+    /// Back to the last epoch's begin with a lower learning rate, once.
+    fn go_back(
+        &self,
+        work: &mut Work<'_>,
+        files: &Files,
+        order: &mut Order,
+        lesson: &mut dyn Lesson,
+        bar: &Progress,
+        why: TrainError,
+    ) -> Result<(), TrainError> {
+        let n = work.stand.in_a_row;
+        if work.stand.lowered {
+            let mut begin = finite::first(work.store)?;
+            if begin.is_none() {
+                let batch = self.batch(order, work.stand.step * u64::from(self.plan.recipe.accumulate))?;
+                begin = lesson.trouble(work.store, &batch)?;
+            }
+            let begin = begin.unwrap_or_else(|| "no tensor of the forward pass".to_string());
+            return Err(TrainError::Diverged { steps: n, begin, why: why.to_string() });
+        }
+        let stand = files.back(&mut work.state(), &self.digest)?;
+        bar.say(&format!(
+            "{n} steps in a row were left out: back to step {}, with {LOWER} of the learning rate",
+            stand.step
+        ));
+        work.stand = Stand { lowered: true, skipped: work.stand.skipped, in_a_row: 0, ..stand };
+        let stand = work.stand.clone();
+        files.save(work.state(), &stand, false)
+    }
+
+    fn batch(&self, order: &mut Order, at: u64) -> Result<Batch, TrainError> {
+        let Plan { seed, augment, .. } = *self.plan;
+        batch(self.sight.data, order.at(at), self.sight.norm, augment, seed, at)
     }
 
     fn step(
         &self,
-        store: &mut Store,
-        optimizer: &mut AdamW,
+        work: &mut Work<'_>,
         order: &mut Order,
-        step: u64,
         schedule: Schedule,
-        losses: &mut impl FnMut(&Store, &Batch, u64) -> Result<Tensor, TrainError>,
-    ) -> Result<f64, TrainError> {
-        let Plan { seed, augment, clip, .. } = *self.plan;
-        let images = batch(self.sight.data, order.at(step), self.sight.norm, augment, seed, step)?;
-        // Dropout draws from libtorch's own generator: it begins each step anew, so that resuming changes nothing.
-        tch::manual_seed(number(seed, Purpose::Dropout, step) as i64);
-        store.zero_grad();
-        let loss = f64::try_from(losses(store, &images, step)?).map_err(TrainError::torch)?;
-        if !loss.is_finite() {
-            return Err(TrainError::NotFinite { what: format!("the loss of step {step}"), value: loss });
+        lesson: &mut dyn Lesson,
+    ) -> Result<Step, TrainError> {
+        let (step, parts) = (work.stand.step, u64::from(self.plan.recipe.accumulate));
+        work.store.zero_grad();
+        let (mut loss, mut right, mut images) = (0.0, 0.0, 0);
+        for part in 0..parts {
+            let at = step * parts + part;
+            let batch = self.batch(order, at)?;
+            // Dropout draws from libtorch's own generator: it begins each step anew, so that resuming changes nothing.
+            tch::manual_seed(number(self.plan.seed, Purpose::Dropout, at) as i64);
+            let shown = lesson.step(work.store, &batch, at, 1.0 / parts as f64)?;
+            loss += f64::try_from(shown.loss).map_err(TrainError::torch)? / parts as f64;
+            right += f64::try_from(shown.right).map_err(TrainError::torch)?;
+            images += batch.labels.size()[0] as usize;
         }
-        optimizer.step(store, schedule.at(step), clip)?;
-        Ok(loss)
+        if !loss.is_finite() {
+            return Ok(Step::Skipped(TrainError::NotFinite { what: format!("the loss of step {step}"), value: loss }));
+        }
+        let lr = schedule.at(step) * if work.stand.lowered { LOWER } else { 1.0 };
+        match work.optimizer.step(work.store, lr) {
+            Err(why @ TrainError::NotFinite { .. }) => return Ok(Step::Skipped(why)),
+            taken => taken?,
+        };
+        if let Some(ema) = &mut work.ema {
+            ema.step(work.store)?;
+        }
+        Ok(Step::Taken { loss, right, images, lr })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use mobilenas_bench::Wall;
-    use mobilenas_space::families;
-    use mobilenas_torch::{Names, Net, Owned};
-    use tch::Device;
-
-    use super::*;
-    use crate::data::Images;
-    use crate::train::single;
-
-    fn data() -> Labelled {
-        let pixels = (0..40 * 64u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-        let images = Images { n: 40, height: 8, width: 8, pixels };
-        Labelled { images, labels: (0..40).map(|i| i % 4).collect(), classes: 4 }
-    }
-
-    fn plan() -> Plan {
-        Plan {
-            epochs: 2.0,
-            batch: 10,
-            lr: 1e-3,
-            min_lr: 0.0,
-            weight_decay: 0.01,
-            warmup: 0.5,
-            clip: 1.0,
-            label_smoothing: 0.0,
-            augment: Augment::NONE,
-            seed: 1,
-            checkpoint_every: 0.0,
-        }
-    }
-
-    fn small() -> (Store, Net) {
-        let (family, _) = families::variant("mobilenetv2_100").unwrap();
-        let template = family.template("mobilenetv2_100").unwrap();
-        let graph = Arc::new(template.plan(&template.values(), 32, 4).unwrap().lower().unwrap());
-        let store = Store::init(&graph, Names::Own, 1, Device::Cpu).unwrap();
-        let net = Net::bind(graph, &Owned(&store)).unwrap();
-        (store, net)
-    }
-
-    #[test]
-    fn a_loss_that_is_no_number_stops_with_the_last_checkpoint_whole() {
-        let (data, plan, indices) = (data(), plan(), (0..40).collect::<Vec<_>>());
-        let dir = tempfile::tempdir().unwrap();
-        let (clock, stop) = (Wall::new(), Stop::never());
-        let trainer = Trainer {
-            plan: &plan,
-            sight: Sight { data: &data, indices: &indices, norm: Norm { mean: 0.5, std: 0.3 } },
-            checkpoint: dir.path().join("c.safetensors"),
-            digest: "d".into(),
-            clock: &clock,
-            stop: &stop,
-        };
-        let (mut store, net) = small();
-        let broken = trainer.run(&mut store, &Progress::hidden(), |_, batch, step| {
-            let loss = single::step(&net, batch, 0.0)?;
-            if step == 5 { loss.f_mul_scalar(f64::NAN).map_err(TrainError::torch) } else { Ok(loss) }
-        });
-        let message = broken.unwrap_err().to_string();
-        insta::assert_snapshot!(message, @"the loss of step 5 is NaN, expected a finite number: the training has diverged");
-        // What was written is the stand after step 4, and the training goes on from there.
-        let (mut store, net) = small();
-        let mut first = None;
-        let ended = trainer.run(&mut store, &Progress::hidden(), |_, batch, step| {
-            first.get_or_insert(step);
-            single::step(&net, batch, 0.0)
-        });
-        assert_eq!(first, Some(5));
-        assert!(matches!(ended, Ok(Ended::Done { steps: 8, .. })), "{ended:?}");
-    }
-
-    #[test]
-    fn a_gradient_that_is_no_number_changes_nothing() {
-        let (mut store, net) = small();
-        let images = Tensor::from_slice(&[f32::NAN]).expand([4, 1, 32, 32], false).contiguous();
-        let batch = Batch { images, labels: Tensor::from_slice(&[0i64, 1, 2, 3]) };
-        let mut optimizer = AdamW::new(&store, 0.01).unwrap();
-        let before = store.flat().copy();
-        drop(single::step(&net, &batch, 0.0).unwrap());
-        let error = optimizer.step(&mut store, 1e-3, 1.0).unwrap_err().to_string();
-        assert!(error.starts_with("the gradient's norm is NaN"), "{error}");
-        assert!(store.flat().equal(&before));
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ mod op;
 mod op_params;
 mod param;
 mod path;
+mod regularize;
 mod value;
 
 pub use block::{Block, Key, Placed, Plan};
@@ -17,6 +18,7 @@ pub use graph::{Graph, Node, Range};
 pub use op::{ActFn, Groups, InitStyle, Layout, Op};
 pub use param::{Init, ParamSpec, Role, SliceRule, distances};
 pub use path::{Path, Step};
+pub use regularize::{Regularize, regularize};
 pub use value::{Dims, Section, Sections, Value};
 
 /// An operation that does not fit its inputs.

@@ -120,8 +120,8 @@ pub enum Op {
     BiasTable { heads: u32, h: u32, w: u32, stride: u32, index: bool },
     /// A learnt tensor of rows, the same for every image.
     Learnt { rows: u32, channels: u32 },
-    /// In training: zeroes elements with probability `percent` / 100.
-    Dropout { percent: u32 },
+    /// In training: zeroes elements with probability `permille` / 1000.
+    Dropout { permille: u32 },
     /// In training: drops the whole branch of an image with probability `permille` / 1000.
     DropPath { permille: u32 },
 }

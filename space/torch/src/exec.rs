@@ -1,7 +1,7 @@
 //! Each primitive operation in libtorch. The one place that calls its numeric kernels, by the forms that return errors.
 
 use mobilenas_space::ir::{ActFn, Groups, Layout, Node, Op, Value};
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use crate::net::{BN_EPS, Mode};
 
@@ -15,6 +15,27 @@ pub(crate) fn input(images: &Tensor, channels: u32) -> Out {
     };
     // Channels last in memory: convolutions on a processor are faster for it, and every map after this one keeps it.
     x.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
+}
+
+/// Runs one operation with the heavy ones in another precision: what multiplies many numbers runs in `kind`, what sums
+/// many of them or divides by such sums in single precision, and the rest in what it is given.
+pub(crate) fn node_in(kind: Kind, node: &Node, ins: &[&Tensor], own: &[Tensor], mode: Mode, batch: i64) -> Out {
+    let kind = match node.op {
+        Op::Conv { .. } | Op::Linear { .. } | Op::MatMul | Op::Attention { .. } => kind,
+        Op::BatchNorm | Op::LayerNorm { .. } | Op::GroupNorm | Op::Softmax | Op::SumWidth | Op::GlobalPool { .. } => {
+            Kind::Float
+        }
+        _ => return self::node(node, ins, own, mode, batch),
+    };
+    let cast = |t: &Tensor| if t.is_floating_point() { t.f_to_kind(kind) } else { Ok(t.shallow_clone()) };
+    let inputs = ins.iter().map(|t| cast(t)).collect::<Result<Vec<_>, _>>()?;
+    let inputs: Vec<&Tensor> = inputs.iter().collect();
+    // Running statistics are changed in place and stay what they are.
+    let own = match node.op {
+        Op::BatchNorm => own.iter().map(Tensor::shallow_clone).collect(),
+        _ => own.iter().map(cast).collect::<Result<Vec<_>, _>>()?,
+    };
+    self::node(node, &inputs, &own, mode, batch)
 }
 
 /// Runs one operation on values with a leading batch axis.
@@ -68,7 +89,7 @@ pub(crate) fn node(node: &Node, ins: &[&Tensor], own: &[Tensor], mode: Mode, bat
             picked.f_view([i64::from(*heads), queries, keys])
         }
         Op::Learnt { rows, channels } => own[0].f_expand([batch, i64::from(*rows), i64::from(*channels)], false),
-        Op::Dropout { percent } => at(0)?.f_dropout(f64::from(*percent) / 100.0, mode.trains()),
+        Op::Dropout { permille } => at(0)?.f_dropout(f64::from(*permille) / 1000.0, mode.trains()),
         Op::DropPath { permille } => drop_path(at(0)?, f64::from(*permille) / 1000.0, mode),
     }
 }

@@ -40,6 +40,8 @@ pub struct Net {
     nodes: Vec<Vec<Tensor>>,
     /// For each node, the values that nothing reads after it.
     done: Vec<Vec<usize>>,
+    /// Precision of the heavy operations, if another than the tensors'.
+    heavy: Option<Kind>,
 }
 
 /// The index tensor of a table of distances.
@@ -70,12 +72,38 @@ impl Net {
             nodes.push(own);
         }
         let done = last_uses(&graph);
-        Ok(Net { graph, nodes, done })
+        Ok(Net { graph, nodes, done, heavy: None })
     }
 
     /// The graph.
     pub fn graph(&self) -> &Arc<Graph> {
         &self.graph
+    }
+
+    /// Runs convolutions, linear layers and products in another precision; weights, norms and logits stay in theirs.
+    pub fn with_heavy(mut self, kind: Kind) -> Net {
+        self.heavy = Some(kind);
+        self
+    }
+
+    /// Path of the first node whose value is not finite, if any, and the value.
+    ///
+    /// # Errors
+    /// When libtorch refuses an operation.
+    pub fn first_not_finite(&self, images: &Tensor, mode: Mode) -> Result<Option<String>, NetError> {
+        let found = std::cell::RefCell::new(None);
+        let _guard = tch::no_grad_guard();
+        let look = |i: usize, t: &Tensor| {
+            if found.borrow().is_none() {
+                let finite = t.f_isfinite().and_then(|f| f.f_all()).and_then(bool::try_from);
+                if !finite.map_err(torch("looking for what is not finite"))? {
+                    *found.borrow_mut() = Some(self.graph.nodes[i].path.to_string());
+                }
+            }
+            Ok(())
+        };
+        let _ = self.run(images, mode, &[self.graph.output], look)?;
+        Ok(found.into_inner())
     }
 
     /// The learnt tensors and statistics of each node, with their specifications.
@@ -153,7 +181,11 @@ impl Net {
             let ins: Vec<&Tensor> =
                 node.inputs.iter().map(|j| values[*j as usize].as_ref().ok_or_else(gone)).collect::<Result<_, _>>()?;
             let batch = images.size()[0];
-            let out = exec::node(node, &ins, &self.nodes[i], mode, batch).map_err(|e| torch(&node.path)(e))?;
+            let out = match self.heavy {
+                None => exec::node(node, &ins, &self.nodes[i], mode, batch),
+                Some(kind) => exec::node_in(kind, node, &ins, &self.nodes[i], mode, batch),
+            };
+            let out = out.map_err(|e| torch(&node.path)(e))?;
             look(i, &out)?;
             values.push(Some(out));
             for old in &self.done[i] {
@@ -191,7 +223,7 @@ impl Net {
         };
         let nodes = self.nodes.iter().map(|own| own.iter().map(convert).collect::<Result<Vec<_>, _>>());
         let nodes = nodes.collect::<Result<_, _>>().map_err(torch("changing precision"))?;
-        Ok(Net { graph: self.graph.clone(), nodes, done: self.done.clone() })
+        Ok(Net { graph: self.graph.clone(), nodes, done: self.done.clone(), heavy: self.heavy })
     }
 }
 

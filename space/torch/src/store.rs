@@ -158,6 +158,25 @@ impl Store {
         &self.flat
     }
 
+    /// What is learnt, in the order of [`Store::flat`]: first element there, name, tensor.
+    pub fn learnt(&self) -> impl Iterator<Item = (i64, &str, &Tensor)> {
+        self.layout.iter().scan(0, |at, (name, padded)| {
+            let start = *at;
+            *at += padded;
+            Some((start, name.as_str(), &self.entries[name].tensor))
+        })
+    }
+
+    /// First element in [`Store::flat`] and shape of a learnt tensor.
+    pub fn place(&self, name: &str) -> Option<(i64, Vec<i64>)> {
+        self.learnt().find(|(_, n, _)| *n == name).map(|(start, _, t)| (start, t.size()))
+    }
+
+    /// What is not learnt but changes in training: running statistics.
+    pub fn statistics(&self) -> impl Iterator<Item = (&String, &Tensor)> {
+        self.entries.iter().filter(|(_, e)| e.role == Role::Statistic).map(|(n, e)| (n, &e.tensor))
+    }
+
     /// Elements at the front of [`Store::flat`] that weight decay applies to.
     pub fn decayed(&self) -> i64 {
         self.decayed

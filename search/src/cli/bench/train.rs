@@ -13,10 +13,11 @@ use tch::{Device, Kind, Tensor};
 
 use super::super::models;
 use crate::config;
+use crate::train::Lesson;
 use crate::train::batches::Batch;
-use crate::train::optimizer::AdamW;
-use crate::train::single;
-use crate::train::supernet::{Graphs, Sandwich};
+use crate::train::optimizer::Optimizer;
+use crate::train::single::Single;
+use crate::train::supernet::Supernet;
 
 /// Arguments of `bench train`.
 #[derive(Debug, clap::Args)]
@@ -92,11 +93,11 @@ fn merge(out: &mut Json, more: Json) {
 }
 
 /// Median seconds of a step.
-fn seconds(args: &Args, mut step: impl FnMut(u64) -> Result<()>) -> Result<f64> {
+fn seconds(args: &Args, mut step: impl FnMut() -> Result<()>) -> Result<f64> {
     let (clock, mut seen) = (Wall::new(), Vec::new());
     for i in 0..args.steps + WARM_UP {
         let begin = clock.now();
-        step(i.into())?;
+        step()?;
         if i >= WARM_UP {
             seen.push((clock.now() - begin).as_secs_f64());
         }
@@ -112,19 +113,27 @@ fn noise(args: &Args, side: u32) -> Result<Batch> {
     Ok(Batch { images, labels })
 }
 
+/// AdamW without clipping, as the peers' programs step.
+fn recipe() -> config::Recipe {
+    config::Recipe { clip: config::Clip::default(), ..config::Recipe::default() }
+}
+
+fn step(lesson: &mut dyn Lesson, store: &mut Store, optimizer: &mut Optimizer, batch: &Batch) -> Result<()> {
+    store.zero_grad();
+    let _ = lesson.step(store, batch, 0, 1.0)?;
+    optimizer.step(store, 1e-3)?;
+    Ok(())
+}
+
 /// Seconds of a step of one network alone, its optimizer's part included.
 fn alone(args: &Args, graph: Graph) -> Result<f64> {
     let side = graph.input().dims[1];
     let graph = Arc::new(graph);
     let mut store = Store::init(&graph, Names::Own, 0, Device::Cpu)?;
     let net = Net::bind(graph, &Owned(&store))?;
-    let (mut optimizer, batch) = (AdamW::new(&store, 0.01)?, noise(args, side)?);
-    seconds(args, |_| {
-        store.zero_grad();
-        let _ = single::step(&net, &batch, SMOOTHING)?;
-        optimizer.step(&mut store, 1e-3, f64::MAX)?;
-        Ok(())
-    })
+    let (mut optimizer, batch) = (Optimizer::new(&store, &recipe())?, noise(args, side)?);
+    let mut lesson = Single { net: &net, label_smoothing: SMOOTHING, teacher: None };
+    seconds(args, || step(&mut lesson, &mut store, &mut optimizer, &batch))
 }
 
 /// A sandwich step against steps of its four networks, each trained alone.
@@ -134,17 +143,12 @@ fn supernet(args: &Args, file: &std::path::Path) -> Result<Json> {
     let largest = space.lower(&space.largest())?;
     let side = args.size.unwrap_or(largest.input().dims[1]);
     let mut store = Store::init(&largest, Names::Shared, 0, Device::Cpu)?;
-    let sandwich = Sandwich { random: 2, distill: true, label_smoothing: SMOOTHING, seed: loaded.config.seed };
-    let (mut optimizer, batch, mut graphs) = (AdamW::new(&store, 0.01)?, noise(args, side)?, Graphs::default());
+    let mut lesson = Supernet::new(&space, &loaded.config.supernet, loaded.config.seed, 1);
+    let (mut optimizer, batch) = (Optimizer::new(&store, &recipe())?, noise(args, side)?);
     // The same networks in every step, so that they can be trained alone for comparison.
-    let together = seconds(args, |_| {
-        store.zero_grad();
-        let _ = sandwich.step(&space, &mut graphs, &store, &batch, 0)?;
-        optimizer.step(&mut store, 1e-3, f64::MAX)?;
-        Ok(())
-    })?;
+    let together = seconds(args, || step(&mut lesson, &mut store, &mut optimizer, &batch))?;
     drop((store, optimizer));
-    let four: Vec<Genome> = sandwich.genomes(&space, 0);
+    let four: Vec<Genome> = lesson.genomes(0);
     let apart = four.iter().map(|g| alone(args, space.lower(g)?)).collect::<Result<Vec<f64>>>()?;
     let sum: f64 = apart.iter().sum();
     Ok(json!({

@@ -45,6 +45,23 @@ fn bytes(t: &Tensor) -> Result<(Dtype, Vec<u8>), tch::TchError> {
     Ok((dtype, data))
 }
 
+/// The word that holds the checksum of the other words and of all tensors.
+const CHECKSUM: &str = "checksum";
+
+/// CRC-32 of the words, and of each tensor's name and bytes in the order of the names.
+fn checksum<'a>(about: &About, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+    let mut sum = crc32fast::Hasher::new();
+    for (key, value) in about {
+        sum.update(key.as_bytes());
+        sum.update(value.as_bytes());
+    }
+    for (name, data) in tensors {
+        sum.update(name.as_bytes());
+        sum.update(data);
+    }
+    format!("{:08x}", sum.finalize())
+}
+
 /// The header's entry that holds the words about the tensors, as a JSON object of texts.
 const ABOUT: &str = "mobilenas";
 
@@ -82,8 +99,12 @@ pub fn save(path: &Path, tensors: &BTreeMap<String, Tensor>, about: &BTreeMap<St
         let view = TensorView::new(*dtype, shape.clone(), data).map_err(|e| file(path, e, "tensors that fit"))?;
         views.push((name.as_str(), view));
     }
+    let mut about = about.clone();
+    about.remove(CHECKSUM);
+    let sum = checksum(&about, held.iter().map(|(name, _, _, data)| (name.as_str(), data.as_slice())));
+    about.insert(CHECKSUM.to_string(), sum);
     // One entry: the header's order of several is random, and equal contents should make equal files.
-    let words = serde_json::to_string(about).map_err(|e| file(path, e, "words about the tensors"))?;
+    let words = serde_json::to_string(&about).map_err(|e| file(path, e, "words about the tensors"))?;
     let about = Some(std::collections::HashMap::from([(ABOUT.to_string(), words)]));
     let data = safetensors::serialize(views, about).map_err(|e| file(path, e, "tensors that fit"))?;
     write_whole(path, &data).map_err(|e| file(path, e, "a disk that takes the file"))
@@ -92,11 +113,20 @@ pub fn save(path: &Path, tensors: &BTreeMap<String, Tensor>, about: &BTreeMap<St
 /// Reads named tensors, and the words about them.
 ///
 /// # Errors
-/// When the file is missing, damaged or cut short, or holds no tensors.
+/// When the file is missing, damaged or cut short, holds no tensors, or its checksum is another than that of its contents.
 pub fn load(path: &Path) -> Result<(Named, About), NetError> {
     let mut weights = Weights::open(path, None)?;
     let named = weights.read_all()?;
-    Ok((named, weights.about))
+    let mut about = weights.about;
+    if let Some(expected) = about.remove(CHECKSUM) {
+        let held = named.iter().map(|(n, t)| Ok((n.as_str(), bytes(t).map_err(torch(n))?.1)));
+        let held = held.collect::<Result<Vec<_>, NetError>>()?;
+        let found = checksum(&about, held.iter().map(|(n, d)| (*n, d.as_slice())));
+        if found != expected {
+            return Err(file(path, format!("damaged (its checksum is {found})"), &format!("checksum {expected}")));
+        }
+    }
+    Ok((named, about))
 }
 
 impl Store {

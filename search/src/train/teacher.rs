@@ -1,0 +1,136 @@
+//! A teacher: a network whose predictions another one learns.
+
+use std::sync::Arc;
+
+use mobilenas_space::families;
+use mobilenas_torch::{Mode, Names, Net, Owned, Store, weights};
+use tch::{CModule, Device, Kind, Tensor};
+
+use super::distill::soft_cross_entropy;
+use super::{TrainError, resized};
+use crate::config::{self, Lessons};
+
+/// Where predictions come from.
+#[derive(Debug)]
+enum Source {
+    /// A TorchScript program: images `[B, 3, H, W]` to logits `[B, classes]`.
+    Script(CModule),
+    /// A network of ours.
+    Net(Box<Net>),
+}
+
+/// A teacher with its way of teaching.
+#[derive(Debug)]
+pub struct Teacher {
+    name: String,
+    source: Source,
+    /// Side of its images; theirs if it takes any.
+    side: Option<u32>,
+    classes: i64,
+    how: config::Distill,
+}
+
+impl Teacher {
+    /// Reads a TorchScript file.
+    ///
+    /// # Errors
+    /// When there is none that libtorch can load.
+    pub fn script(how: &config::Distill, file: &std::path::Path, classes: u32) -> Result<Teacher, TrainError> {
+        let name = file.display().to_string();
+        let mut module = CModule::load_on_device(file, Device::Cpu).map_err(|e| TrainError::Teacher {
+            teacher: name.clone(),
+            found: e.to_string().lines().next().unwrap_or_default().to_string(),
+            expected: "a TorchScript file".to_string(),
+        })?;
+        module.f_set_eval().map_err(TrainError::torch)?;
+        let (source, side) = (Source::Script(module), how.resolution);
+        Ok(Teacher { name, source, side, classes: classes.into(), how: how.clone() })
+    }
+
+    /// A network of ours.
+    pub fn net(how: &config::Distill, name: &str, net: Net, classes: u32) -> Teacher {
+        let side = Some(net.graph().input().dims[1]);
+        let (name, source) = (name.to_string(), Source::Net(Box::new(net)));
+        Teacher { name, source, side, classes: classes.into(), how: how.clone() }
+    }
+
+    /// Share of its loss in the whole.
+    pub fn share(&self) -> f64 {
+        self.how.share
+    }
+
+    /// Its logits for images.
+    ///
+    /// # Errors
+    /// When it refuses them, or gives another number of classes.
+    pub fn logits(&self, images: &Tensor) -> Result<Tensor, TrainError> {
+        let _guard = tch::no_grad_guard();
+        let images = self.side.map_or_else(|| Ok(images.shallow_clone()), |side| resized(images, side))?;
+        let logits = match &self.source {
+            Source::Net(net) => net.forward(&images, Mode::Eval)?,
+            Source::Script(module) => {
+                let size = images.size();
+                let rgb = images.f_expand([size[0], 3, size[2], size[3]], false).map_err(TrainError::torch)?;
+                module.forward_ts(&[rgb]).map_err(|e| self.wrong(e.to_string().lines().next().unwrap_or_default()))?
+            }
+        };
+        match logits.size()[..] {
+            [_, n] if n == self.classes => logits.f_to_kind(Kind::Float).map_err(TrainError::torch),
+            _ => Err(self.wrong(&format!("gives {:?}", logits.size()))),
+        }
+    }
+
+    fn wrong(&self, found: &str) -> TrainError {
+        TrainError::Teacher {
+            teacher: self.name.clone(),
+            found: found.to_string(),
+            expected: format!("logits [images, {}] of images [images, 3, side, side]", self.classes),
+        }
+    }
+
+    /// The loss of logits against its predictions: of its likeliest class, or of all classes at a temperature.
+    ///
+    /// # Errors
+    /// When it refuses the images.
+    pub fn loss(&self, images: &Tensor, logits: &Tensor) -> Result<Tensor, TrainError> {
+        let theirs = self.logits(images)?;
+        match self.how.lessons {
+            Lessons::Hard => super::cross_entropy(logits, &theirs.argmax(-1, false), 0.0),
+            Lessons::Soft => {
+                let t = self.how.temperature;
+                let cool = |l: &Tensor| l.f_mul_scalar(1.0 / t).map_err(TrainError::torch);
+                let taught = cool(&theirs)?.f_softmax(-1, None).map_err(TrainError::torch)?;
+                let loss = soft_cross_entropy(&cool(logits)?, &taught)?;
+                // So that the gradient keeps its size, whatever the temperature (Hinton et al., 2015).
+                loss.f_mul_scalar(t * t).map_err(TrainError::torch)
+            }
+        }
+    }
+}
+
+/// The teacher that a recipe names, if any.
+///
+/// # Errors
+/// When its file cannot be used.
+pub fn teacher(recipe: &config::Recipe, classes: u32) -> Result<Option<Teacher>, TrainError> {
+    let Some(how) = &recipe.distill else { return Ok(None) };
+    if let Some(file) = &how.torchscript {
+        return Teacher::script(how, file, classes).map(Some);
+    }
+    let (name, file) = (how.model.clone().unwrap_or_default(), how.weights.clone().unwrap_or_default());
+    let wrong = |found: String, expected: &str| TrainError::Teacher {
+        teacher: name.clone(),
+        found,
+        expected: expected.to_string(),
+    };
+    let (family, info) = families::variant(&name)
+        .ok_or_else(|| wrong("no such network".to_string(), "a published network (`mobilenas models` lists them)"))?;
+    let template =
+        family.template(&name).ok_or_else(|| wrong("no configuration".to_string(), "a published network"))?;
+    let side = how.resolution.unwrap_or(info.resolution);
+    let graph = Arc::new(template.plan(&template.values(), side, classes)?.lower()?);
+    let mut store = Store::init(&graph, Names::Own, 0, Device::Cpu)?;
+    store.fill(&weights::load(&file)?.0).map_err(|e| wrong(format!("{}: {e}", file.display()), "its own weights"))?;
+    let net = Net::bind(graph, &Owned(&store))?;
+    Ok(Some(Teacher::net(how, &name, net, classes)))
+}
