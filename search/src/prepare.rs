@@ -73,6 +73,12 @@ pub enum PrepareError {
     /// A network could not be timed.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// A network of a training's config; none is left once the config was checked.
+    #[error("network: {}", found.as_deref().unwrap_or("found none, expected model or genome"))]
+    Network {
+        /// What is wrong with it.
+        found: Option<String>,
+    },
     /// Too few images.
     #[error("{}: data.search_val: {found} images are left to train on, expected at least {expected}", file.display())]
     TooFew {
@@ -104,7 +110,7 @@ pub fn prepare(file: &Path) -> Result<Prepared, PrepareError> {
         knobs: knobs_in_words(&space, &miss.genome),
     })?;
     let range = [extreme(&space, &mut coster, -1)?, extreme(&space, &mut coster, 1)?];
-    let (train, test) = data::load(&data_folder(c))?;
+    let (train, test) = data::load(&data_folder(&c.data))?;
     let split = data::split(&train, c.data.search_val, c.data.train_limit, c.seed);
     let needed =
         c.supernet.recipe.batch.max(c.retrain.recipe.batch).min(c.data.train_limit.unwrap_or(usize::MAX)).max(2);
@@ -126,9 +132,9 @@ pub fn knobs_in_words(space: &Space, genome: &Genome) -> String {
 }
 
 /// Where the images are.
-fn data_folder(c: &Config) -> PathBuf {
+pub fn data_folder(c: &config::Data) -> PathBuf {
     let root = || std::env::var_os("MOBILENAS_DATA").map_or_else(|| PathBuf::from("target/data"), PathBuf::from);
-    c.data.dir.clone().unwrap_or_else(|| root().join(c.data.name.as_str()))
+    c.dir.clone().unwrap_or_else(|| root().join(c.name.as_str()))
 }
 
 /// Smallest (-1) or largest (1) params and MACs, each by itself, from the smallest or largest genome on, one knob at a

@@ -20,6 +20,11 @@ fn yaml_files(folder: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
+/// Configs of `mobilenas train` lie in folders of that name.
+fn trains(file: &Path) -> bool {
+    file.parent().is_some_and(|p| p.ends_with("train"))
+}
+
 fn all() -> Vec<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
@@ -31,7 +36,7 @@ fn all() -> Vec<PathBuf> {
 #[test]
 fn every_config_reads_and_describes_a_space() {
     assert!(all().len() >= 2);
-    for file in all() {
+    for file in all().into_iter().filter(|f| !trains(f)) {
         let loaded = config::load(&file).unwrap_or_else(|e| panic!("{e}"));
         let space = loaded.space(10).unwrap_or_else(|e| panic!("{e}"));
         assert!(space.size() > 1.0, "{}", file.display());
@@ -44,7 +49,8 @@ fn every_config_opens_with_command_time_and_what_it_shows() {
         let text = fs::read_to_string(&file).unwrap();
         let name = file.file_name().unwrap().to_str().unwrap();
         let mut lines = text.lines();
-        for opening in ["# Command: cargo xtask run search ", "# Time: ", "# Shows: "] {
+        let command = format!("# Command: cargo xtask run {} ", if trains(&file) { "train" } else { "search" });
+        for opening in [command.as_str(), "# Time: ", "# Shows: "] {
             let line = lines.next().unwrap();
             assert!(line.starts_with(opening) && line.len() > opening.len(), "{name}: {line}");
         }
@@ -54,7 +60,7 @@ fn every_config_opens_with_command_time_and_what_it_shows() {
 
 #[test]
 fn a_resolved_config_reads_back_as_itself() {
-    for file in all() {
+    for file in all().into_iter().filter(|f| !trains(f)) {
         let loaded = config::load(&file).unwrap_or_else(|e| panic!("{e}"));
         let dir = tempfile::tempdir().unwrap();
         let again = dir.path().join("again.yaml");
@@ -74,10 +80,26 @@ fn the_quickstarts_space_holds_the_papers_variants() {
 }
 
 #[test]
-fn the_schema_that_ships_is_the_programs() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/schema.json");
-    let ships: serde_json::Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
-    assert_eq!(ships, config::schema(), "`mobilenas schema > configs/schema.json` writes it anew");
+fn every_training_reads_makes_a_network_and_reads_back_as_itself() {
+    for file in all().into_iter().filter(|f| trains(f)) {
+        let read = config::load_train(&file).unwrap_or_else(|e| panic!("{e}"));
+        assert!(read.network.graph(10).is_ok(), "{}", file.display());
+        let dir = tempfile::tempdir().unwrap();
+        let again = dir.path().join("again.yaml");
+        fs::write(&again, config::to_yaml(&read).unwrap()).unwrap();
+        assert_eq!(read, config::load_train(&again).unwrap_or_else(|e| panic!("{e}")));
+    }
+}
+
+#[test]
+fn the_schemas_that_ship_are_the_programs() {
+    let read = |name: &str| -> serde_json::Value {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs").join(name);
+        serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
+    };
+    assert!(read("schema.json") == config::schema(), "`mobilenas schema > configs/schema.json` writes it anew");
+    let train = config::train_schema();
+    assert!(read("train/schema.json") == train, "`mobilenas schema train > configs/train/schema.json` writes it anew");
 }
 
 /// Every constant of the recipes that ship, as their sources have them (the recipes name the sources).

@@ -9,6 +9,7 @@ pub mod models;
 mod predict;
 mod schema;
 mod search;
+mod train;
 mod weights;
 
 use anyhow::Result;
@@ -26,6 +27,8 @@ pub struct Args {
 enum Verb {
     /// Train a supernet, search it, measure the finds, retrain the winners, write the report
     Search(search::Args),
+    /// Train one network by a recipe and score it on the test split
+    Train(train::Args),
     /// Check a config: its mistakes, or the size of its space and an estimate of the time
     Check(check::Args),
     /// Repeat a measurement of this program's own speed
@@ -39,7 +42,7 @@ enum Verb {
     /// Bring published weights in, and take networks out, in safetensors files
     Weights(weights::Args),
     /// Print the JSON schema of the configs
-    Schema,
+    Schema(schema::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -51,13 +54,14 @@ enum Verb {
 pub fn run(args: Args) -> Result<i32> {
     match args.verb {
         Verb::Search(a) => search::run(&a),
+        Verb::Train(a) => train::run(&a),
         Verb::Check(a) => check::run(&a),
         Verb::Bench(a) => bench::run(&a),
         Verb::Models(a) => models::run(&a),
         Verb::Evaluate(a) => evaluate::run(&a),
         Verb::Predict(a) => predict::run(&a),
         Verb::Weights(a) => weights::run(&a),
-        Verb::Schema => schema::run(),
+        Verb::Schema(a) => schema::run(&a),
         Verb::Completions(a) => completions::run(&a),
     }
 }

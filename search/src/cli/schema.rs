@@ -2,11 +2,30 @@
 
 use anyhow::Result;
 
+/// Arguments of `schema`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Of which kind of config
+    #[arg(value_enum, default_value_t = Which::Search)]
+    which: Which,
+}
+
+/// A kind of config.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Which {
+    Search,
+    Train,
+}
+
 /// Prints the JSON schema of the configs.
 ///
 /// # Errors
 /// Never.
-pub fn run() -> Result<i32> {
-    println!("{}", serde_json::to_string_pretty(&crate::config::schema())?);
+pub fn run(args: &Args) -> Result<i32> {
+    let schema = match args.which {
+        Which::Search => crate::config::schema(),
+        Which::Train => crate::config::train_schema(),
+    };
+    println!("{}", serde_json::to_string_pretty(&schema)?);
     Ok(0)
 }

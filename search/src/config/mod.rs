@@ -8,6 +8,7 @@ mod problems;
 mod recipe;
 #[cfg(test)]
 mod tests;
+mod train;
 mod types;
 pub mod yaml;
 
@@ -20,6 +21,7 @@ use serde_json::Value as Json;
 
 pub use problems::{Problem, Problems, nearest};
 pub use recipe::*;
+pub use train::*;
 pub use types::*;
 pub use yaml::Node;
 
@@ -72,13 +74,22 @@ fn schema_of<T: schemars::JsonSchema>() -> Json {
     Json::from(settings.into_generator().into_root_schema_for::<T>())
 }
 
-/// The JSON schema of a config, by which editors complete.
-pub fn schema() -> Json {
-    let mut schema = schema_of::<Config>();
+fn titled<T: schemars::JsonSchema>(title: &str) -> Json {
+    let mut schema = schema_of::<T>();
     if let Some(map) = schema.as_object_mut() {
-        map.insert("title".into(), "mobilenas search config".into());
+        map.insert("title".into(), title.into());
     }
     schema
+}
+
+/// The JSON schema of a search's config, by which editors complete.
+pub fn schema() -> Json {
+    titled::<Config>("mobilenas search config")
+}
+
+/// The JSON schema of a training's config.
+pub fn train_schema() -> Json {
+    titled::<TrainConfig>("mobilenas train config")
 }
 
 fn text(file: &Path) -> Result<String, ConfigError> {
@@ -174,6 +185,29 @@ pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
     Ok(Loaded { file: file.to_path_buf(), tree, config })
 }
 
+/// Reads a config of one network's training.
+///
+/// # Errors
+/// When the file cannot be read, is no YAML, or has mistakes: then all of them.
+pub fn load_train(file: &Path) -> Result<TrainConfig, ConfigError> {
+    let (tree, json, mut problems) = read::<TrainConfig>(file)?;
+    let config = TrainConfig::deserialize(&json).ok();
+    for (path, message) in config.iter().flat_map(TrainConfig::mistakes) {
+        problems.add_new(&tree, &path, message);
+    }
+    let design = config.as_ref().filter(|_| problems.all.is_empty()).and_then(|c| c.network.design(10));
+    for e in design.and_then(|d| mobilenas_space::Space::new(&d).err()).unwrap_or_default() {
+        let path: Vec<String> = std::iter::once("network".to_string()).chain(e.at).collect();
+        let hint = e.nearest.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+        problems.add_new(&tree, &path, format!("found {}, expected {}{hint}", e.found, e.expected));
+    }
+    let mut config = sound(config, problems)?;
+    if config.name.is_none() {
+        config.name = file.file_stem().map(|s| s.to_string_lossy().into_owned());
+    }
+    Ok(config)
+}
+
 /// Reads a genome as runs write it for their winners: a space in which every knob has one choice.
 ///
 /// # Errors
@@ -197,6 +231,16 @@ impl Loaded {
     }
 }
 
+fn design(s: &Space, classes: u32) -> mobilenas_space::Design {
+    mobilenas_space::Design {
+        family: s.family.clone(),
+        width: s.scale.width,
+        divisor: s.scale.divisor,
+        knobs: s.knobs.clone(),
+        classes,
+    }
+}
+
 /// The space that a part of a YAML tree describes; `below` is where that part stands.
 fn space(
     tree: &Node,
@@ -205,14 +249,7 @@ fn space(
     classes: u32,
     problems: &mut Problems,
 ) -> Option<mobilenas_space::Space> {
-    let design = mobilenas_space::Design {
-        family: s.family.clone(),
-        width: s.scale.width,
-        divisor: s.scale.divisor,
-        knobs: s.knobs.clone(),
-        classes,
-    };
-    let errors = match mobilenas_space::Space::new(&design) {
+    let errors = match mobilenas_space::Space::new(&design(s, classes)) {
         Ok(space) => return Some(space),
         Err(errors) => errors,
     };
@@ -228,6 +265,6 @@ fn space(
 ///
 /// # Errors
 /// Never for a config that was loaded.
-pub fn to_yaml(config: &Config) -> Result<String, serde_yaml::ser::Error> {
+pub fn to_yaml(config: &impl serde::Serialize) -> Result<String, serde_yaml::ser::Error> {
     serde_yaml::to_string(config)
 }

@@ -23,7 +23,7 @@ pub struct Folder {
 ///
 /// # Errors
 /// Never for a config that was loaded.
-pub fn config_digest(config: &Config) -> Result<String, RunError> {
+pub fn config_digest(config: &impl serde::Serialize) -> Result<String, RunError> {
     let text = config::to_yaml(config).map_err(|e| RunError::Config(e.to_string()))?;
     let eat = |mut h: u64, step: u64| {
         for b in text.bytes() {

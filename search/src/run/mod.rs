@@ -1,5 +1,6 @@
 //! The one search loop: unit, supernet, variants, trials, winners, report. Every phase begins where the journal ends.
 
+pub mod alone;
 mod error;
 mod folder;
 mod subnet;

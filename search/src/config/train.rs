@@ -1,0 +1,123 @@
+//! What a config of `mobilenas train` says: one network, images, a recipe.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use mobilenas_space::families::{self, FAMILIES};
+use mobilenas_space::ir::Graph;
+use mobilenas_space::{Design, Space};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::recipe::Recipe;
+use super::types::Data;
+use super::{defaults, nearest};
+use crate::prepare::PrepareError;
+
+/// One network, trained alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Name of the training; the file's name without its ending if left out.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Every random choice derives from it.
+    #[serde(default = "defaults::seed")]
+    pub seed: u64,
+    /// Threads.
+    #[serde(default = "defaults::threads")]
+    #[schemars(range(min = 1, max = 256))]
+    pub threads: u32,
+    /// Which network.
+    pub network: Network,
+    /// Which images.
+    #[serde(default)]
+    pub data: Data,
+    /// How its weights are trained.
+    #[serde(default)]
+    pub train: Recipe,
+    /// Seconds between two checkpoints.
+    #[serde(default = "defaults::checkpoint_seconds")]
+    #[schemars(range(min = 0, max = 86400))]
+    pub checkpoint_seconds: f64,
+}
+
+/// A network: a published one, with other values of some knobs if wanted, or a genome's file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Network {
+    /// A published network (`mobilenas models` lists them).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Knobs of the published network's family and the values to give them; the others stay as published.
+    pub knobs: BTreeMap<String, i64>,
+    /// A genome, as runs write it for their winners.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub genome: Option<PathBuf>,
+    /// Weights to begin with, of this very network; made anew if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
+}
+
+impl Network {
+    /// The published network with its knobs changed, as a space of one network; `None` for others.
+    pub(super) fn design(&self, classes: u32) -> Option<Design> {
+        let name = self.model.as_deref()?;
+        let (family, _) = families::variant(name)?;
+        let knobs = BTreeMap::new();
+        let published =
+            Space::new(&Design { family: family.name().into(), width: 1.0, divisor: 8, knobs, classes }).ok()?;
+        let mut values = published.values(&published.variant(name).ok()?);
+        values.extend(self.knobs.clone());
+        let knobs = values.into_iter().map(|(knob, value)| (knob, vec![value])).collect();
+        Some(Design { family: family.name().to_string(), width: 1.0, divisor: 8, knobs, classes })
+    }
+
+    /// The network's graph for a number of classes.
+    ///
+    /// # Errors
+    /// When the genome cannot be read, or the choices make no network.
+    pub fn graph(&self, classes: u32) -> Result<Graph, PrepareError> {
+        let space = match (&self.genome, self.design(classes)) {
+            (Some(file), _) => super::load_genome(file, classes)?,
+            (None, Some(design)) => Space::new(&design).map_err(|all| PrepareError::Network {
+                found: all.first().map(|e| format!("{}: found {}, expected {}", e.at.join("."), e.found, e.expected)),
+            })?,
+            (None, None) => return Err(PrepareError::Network { found: None }),
+        };
+        Ok(space.lower(&space.smallest())?)
+    }
+}
+
+impl TrainConfig {
+    /// Name of the training.
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or("train")
+    }
+
+    /// Mistakes that no single key shows, as path and message.
+    pub(super) fn mistakes(&self) -> Vec<(Vec<String>, String)> {
+        let n = &self.network;
+        let mut all = Vec::new();
+        let mut add = |key: &str, message: String| {
+            all.push((["network", key].iter().filter(|k| !k.is_empty()).map(ToString::to_string).collect(), message));
+        };
+        match (&n.model, &n.genome) {
+            (Some(_), Some(_)) => add("", "found two networks, expected one of model, genome".to_string()),
+            (None, None) => add("", "found no network, expected one of model, genome".to_string()),
+            (None, Some(_)) if !n.knobs.is_empty() => {
+                add("knobs", "found some beside a genome, expected none: a genome has its own".to_string());
+            }
+            (Some(model), None) if families::variant(model).is_none() => {
+                let names = FAMILIES.iter().flat_map(|f| f.variants()).map(|v| v.id).collect::<Vec<_>>();
+                let hint = nearest(model, names.iter().copied()).map(|n| format!("; did you mean {n}?"));
+                let expected = "a published network (`mobilenas models` lists them)";
+                add("model", format!("found {model:?}, expected {expected}{}", hint.unwrap_or_default()));
+            }
+            _ => {}
+        }
+        let of_recipe = self.train.mistakes().into_iter();
+        all.extend(of_recipe.map(|(key, m)| (vec!["train".to_string(), key.to_string()], m)));
+        all
+    }
+}

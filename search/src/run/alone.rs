@@ -1,0 +1,262 @@
+//! One network, trained by a recipe and scored on the test split: the same trainer as a search's, without a search.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use mobilenas_bench::{Clock, Host};
+use mobilenas_space::ir::Graph;
+use mobilenas_space::{Cost, cost};
+use mobilenas_torch::weights::{About, write_whole};
+use mobilenas_torch::{Names, Net, Owned, Store, weights};
+use serde::{Deserialize, Serialize};
+use tch::Device;
+
+use super::{RunError, folder};
+use crate::config::{self, TrainConfig};
+use crate::data::{self, Labelled, Split, Test};
+use crate::evaluate::test_top1;
+use crate::prepare::PrepareError;
+use crate::progress::Progress;
+use crate::seed::{Purpose, number};
+use crate::stop::Stop;
+use crate::train::augment::Augment;
+use crate::train::batches::Norm;
+use crate::train::teacher::teacher;
+use crate::train::trainer::Sight;
+use crate::train::{Ended, Plan, Trainer, single};
+
+/// A training of one network, checked through.
+#[derive(Debug)]
+pub struct Alone {
+    /// The config.
+    pub config: TrainConfig,
+    graph: Arc<Graph>,
+    train: Labelled,
+    test: Labelled,
+    split: Split,
+    test_split: Test,
+    norm: Norm,
+}
+
+/// What came out of a training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Version of this file.
+    pub format: u32,
+    /// Name of the training.
+    pub name: String,
+    /// Version of the program.
+    pub program: String,
+    /// Digest of the resolved config.
+    pub config_digest: String,
+    /// Digest of the network's graph.
+    pub digest: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Data set.
+    pub dataset: String,
+    /// Images it learnt from.
+    pub train_images: usize,
+    /// Images of the test split.
+    pub test_images: usize,
+    /// Top-1 on the test split in percent: of the averaged weights, if the recipe keeps some.
+    pub test_top1: f64,
+    /// Learnable parameters.
+    pub params: u64,
+    /// Multiply-accumulates for one image.
+    pub macs: u64,
+    /// Epochs, with those of the cool-down.
+    pub epochs: f64,
+    /// Steps of the optimizer.
+    pub steps: u64,
+    /// Steps that were left out because something was not finite.
+    pub skipped: u64,
+    /// Seconds of training, resumed parts together.
+    pub seconds: f64,
+    /// Threads.
+    pub threads: u32,
+    /// The machine.
+    pub host: Host,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: test top-1 {:.2} % of {} images ({}), {} params, {} MACs, {} epochs in {:.1} min on {} threads",
+            self.name,
+            self.test_top1,
+            self.test_images,
+            self.dataset,
+            self.params,
+            self.macs,
+            self.epochs,
+            self.seconds / 60.0,
+            self.threads
+        )
+    }
+}
+
+/// How a training ended.
+#[derive(Debug)]
+pub enum Finish {
+    /// All is done.
+    Done(Box<Outcome>),
+    /// It was asked to stop; `--resume` goes on.
+    Stopped,
+}
+
+/// Version of `result.json`.
+const FORMAT: u32 = 1;
+
+impl Alone {
+    /// Reads and checks a config, and loads its images.
+    ///
+    /// # Errors
+    /// What the user has to mend.
+    pub fn prepare(file: &Path) -> Result<Alone, RunError> {
+        let config = config::load_train(file).map_err(PrepareError::from)?;
+        config.network.graph(10)?;
+        let (train, test) = data::load(&crate::prepare::data_folder(&config.data)).map_err(PrepareError::from)?;
+        let split = data::split(&train, config.data.search_val, config.data.train_limit, config.seed);
+        if split.train.len() < config.train.batch {
+            let (found, expected) = (split.train.len(), config.train.batch);
+            return Err(PrepareError::TooFew { file: file.to_path_buf(), found, expected }.into());
+        }
+        let norm = Norm::of(&train, &split.train);
+        let test_split = data::test_split(&test, config.data.test_limit);
+        let graph = Arc::new(config.network.graph(train.classes as u32)?);
+        Ok(Alone { config, graph, train, test, split, test_split, norm })
+    }
+
+    fn cost(&self) -> Cost {
+        cost::graph(&self.graph)
+    }
+
+    /// What is trained, for people.
+    pub fn summary(&self) -> String {
+        let (c, cost) = (&self.config, self.cost());
+        format!(
+            "{}: {} params, {} MACs at {} px, seed {}\ndata {}: train {}, test {}, {} classes",
+            c.name(),
+            cost.params,
+            cost.macs,
+            self.graph.input().dims[1],
+            c.seed,
+            c.data.name.as_str(),
+            self.split.train.len(),
+            self.test_split.indices().len(),
+            self.train.classes
+        )
+    }
+
+    /// Trains, scores and writes.
+    ///
+    /// # Errors
+    /// When the folder holds something else, the training fails, or the disk refuses.
+    pub fn run(
+        &self,
+        root: &Path,
+        resume: bool,
+        clock: &dyn Clock,
+        stop: &Stop,
+        bar: &Progress,
+    ) -> Result<Finish, RunError> {
+        let (c, digest) = (&self.config, self.open(root, resume)?);
+        let (weights_file, result) = (root.join("weights.safetensors"), root.join("result.json"));
+        if let Some(done) = read(&result).filter(|r| r.config_digest == digest) {
+            return Ok(Finish::Done(Box::new(done)));
+        }
+        tch::set_num_threads(c.threads as i32);
+        let augment = Augment { flip: c.data.flip, shift: c.data.shift };
+        let plan = Plan { recipe: c.train.clone(), augment, seed: c.seed, checkpoint_every: c.checkpoint_seconds };
+        let mut store = Store::init(&self.graph, Names::Own, number(c.seed, Purpose::Weights, 0), Device::Cpu)?;
+        if let Some(file) = &c.network.weights {
+            store.fill(&weights::load(file)?.0)?;
+        }
+        let trainer = Trainer {
+            plan: &plan,
+            sight: Sight { data: &self.train, indices: &self.split.train, norm: self.norm },
+            checkpoint: root.join("checkpoint.safetensors"),
+            digest: format!("{digest}-{}", self.graph.digest()),
+            clock,
+            stop,
+            diary: Some(root.join("training.jsonl")),
+        };
+        let teacher = teacher(&plan.recipe, self.train.classes as u32)?;
+        let ended = single::train(&trainer, &mut store, bar, &self.graph, teacher.as_ref());
+        bar.done();
+        let Ended::Done { steps, seconds, skipped, .. } = ended? else { return Ok(Finish::Stopped) };
+        let net = Net::bind(self.graph.clone(), &Owned(&store))?;
+        let test_top1 = test_top1(&net, &self.test, &self.test_split, self.norm, 500)?;
+        weights::save(&weights_file, &store.named(), &self.about(&digest))?;
+        let cost = self.cost();
+        let outcome = Outcome {
+            format: FORMAT,
+            name: c.name().to_string(),
+            program: env!("CARGO_PKG_VERSION").to_string(),
+            config_digest: digest,
+            digest: self.graph.digest(),
+            seed: c.seed,
+            dataset: c.data.name.as_str().to_string(),
+            train_images: self.split.train.len(),
+            test_images: self.test_split.indices().len(),
+            test_top1,
+            params: cost.params,
+            macs: cost.macs,
+            epochs: c.train.epochs + c.train.cooldown,
+            steps,
+            skipped,
+            seconds,
+            threads: c.threads,
+            host: Host::read(),
+        };
+        let text = serde_json::to_string_pretty(&outcome).map_err(|e| RunError::Config(e.to_string()))?;
+        write_whole(&result, text.as_bytes()).map_err(|error| RunError::Io { path: result.clone(), error })?;
+        trainer.forget();
+        Ok(Finish::Done(Box::new(outcome)))
+    }
+
+    /// Makes the folder, or goes on with one of the same config. Gives the config's digest.
+    fn open(&self, root: &Path, resume: bool) -> Result<String, RunError> {
+        let io = |path: &Path| {
+            let path = path.to_path_buf();
+            move |error| RunError::Io { path, error }
+        };
+        if root.exists() && !resume {
+            return Err(RunError::Exists(root.to_path_buf()));
+        }
+        fs::create_dir_all(root).map_err(io(root))?;
+        let digest = folder::config_digest(&self.config)?;
+        let path = root.join("config.yaml");
+        let text = config::to_yaml(&self.config).map_err(|e| RunError::Config(e.to_string()))?;
+        match fs::read_to_string(&path) {
+            Ok(there) if there != text => Err(RunError::Other {
+                folder: root.to_path_buf(),
+                what: "config",
+                found: "another config.yaml".to_string(),
+                expected: digest,
+            }),
+            Ok(_) => Ok(digest),
+            Err(_) => write_whole(&path, text.as_bytes()).map_err(io(&path)).map(|()| digest),
+        }
+    }
+
+    fn about(&self, digest: &str) -> About {
+        let words = [
+            ("program", format!("mobilenas {}", env!("CARGO_PKG_VERSION"))),
+            ("config_digest", digest.to_string()),
+            ("digest", self.graph.digest()),
+            ("pixel_mean", self.norm.mean.to_string()),
+            ("pixel_std", self.norm.std.to_string()),
+        ];
+        words.into_iter().map(|(k, v)| (k.to_string(), v)).collect()
+    }
+}
+
+/// The result of a training that is done.
+fn read(path: &Path) -> Option<Outcome> {
+    serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
+}

@@ -1,0 +1,193 @@
+//! `mobilenas train`: the real program on small real data, killed wherever it may be.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/configs/train/tiny.yaml");
+
+fn program(args: &[&str]) -> Command {
+    assert!(
+        std::env::var_os("MOBILENAS_DATA").is_some(),
+        "`cargo xtask test` fetches the data and sets MOBILENAS_DATA"
+    );
+    let mut c = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
+    c.args(args).env("OMP_WAIT_POLICY", "passive").stdout(Stdio::piped()).stderr(Stdio::piped());
+    c
+}
+
+fn train(out: &Path, more: &[&str]) -> Command {
+    let mut c = program(&["train", TINY, "--out"]);
+    c.arg(out).args(more);
+    c
+}
+
+fn said(out: &Output) -> String {
+    String::from_utf8_lossy(&[out.stdout.clone(), out.stderr.clone()].concat()).into_owned()
+}
+
+fn done(mut c: Command) -> String {
+    let out = c.output().unwrap();
+    assert!(out.status.success(), "{}", said(&out));
+    said(&out)
+}
+
+fn result(run: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(run.join("result.json")).unwrap()).unwrap()
+}
+
+/// Steps and losses of the diary: all of it but what depends on time.
+fn diary(run: &Path) -> Vec<(u64, f64)> {
+    let text = fs::read_to_string(run.join("training.jsonl")).unwrap();
+    let line = |l: &str| -> Value { serde_json::from_str(l).unwrap() };
+    text.lines().map(line).map(|l| (l["step"].as_u64().unwrap(), l["loss"].as_f64().unwrap())).collect()
+}
+
+fn kill(child: &mut Child, signal: &str) {
+    let status = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+/// Waits for the first checkpoint.
+fn begun(run: &Path) {
+    let begin = Instant::now();
+    while !run.join("checkpoint.safetensors").exists() {
+        assert!(begin.elapsed() < Duration::from_secs(120), "no checkpoint after two minutes");
+        sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn killed_again_and_again_it_ends_as_if_never_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, killed) = (dir.path().join("whole"), dir.path().join("killed"));
+    let text = done(train(&whole, &[]));
+    assert!(text.contains("test top-1"), "{text}");
+    // A checkpoint follows on every step: most kills meet the writer in the middle of its work.
+    let mut kills = 0;
+    for wait in (0..60u64).map(|i| 3 + 37 * i % 90) {
+        if killed.join("result.json").exists() {
+            break;
+        }
+        let mut child = train(&killed, &["--resume"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        if kills == 0 {
+            begun(&killed);
+        } else {
+            // Loading and preparing come first; the kills spread over what follows.
+            sleep(Duration::from_millis(150));
+        }
+        sleep(Duration::from_millis(wait));
+        kill(&mut child, "-KILL");
+        child.wait().unwrap();
+        kills += 1;
+        if kills == 20 {
+            break;
+        }
+    }
+    assert!(kills >= 3, "only {kills} kills");
+    done(train(&killed, &["--resume"]));
+    let weights = |run: &Path| fs::read(run.join("weights.safetensors")).unwrap();
+    assert!(weights(&whole) == weights(&killed), "after {kills} kills");
+    assert_eq!(result(&whole)["test_top1"], result(&killed)["test_top1"]);
+    assert_eq!(diary(&whole), diary(&killed));
+    let left = fs::read_dir(&killed).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    assert!(left.filter(|n| n.contains("checkpoint")).all(|n| n.ends_with(".partial")), "checkpoints are left over");
+    // Once more changes nothing.
+    done(train(&killed, &["--resume"]));
+    assert!(weights(&whole) == weights(&killed));
+}
+
+#[test]
+fn signals_save_and_say_how_to_go_on() {
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("run");
+        let mut child = train(&run, &[]).spawn().unwrap();
+        begun(&run);
+        kill(&mut child, signal);
+        let out = child.wait_with_output().unwrap();
+        assert_eq!(out.status.code(), Some(code), "{}", said(&out));
+        assert!(said(&out).contains("--resume goes on"), "{}", said(&out));
+        assert!(run.join("checkpoint.safetensors").exists() && !run.join("result.json").exists());
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_is_told_and_the_one_before_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let mut child = train(&run, &[]).spawn().unwrap();
+    while !run.join("checkpoint.previous.safetensors").exists() {
+        sleep(Duration::from_millis(2));
+    }
+    kill(&mut child, "-TERM");
+    child.wait().unwrap();
+    let newest = run.join("checkpoint.safetensors");
+    let mut data = fs::read(&newest).unwrap();
+    let last = data.len() - 1;
+    data[last] ^= 0x40;
+    fs::write(&newest, data).unwrap();
+    let text = done(train(&run, &["--resume"]));
+    assert!(text.contains("checkpoint.safetensors: damaged (its checksum is "), "{text}");
+    assert!(text.contains("; going on from the checkpoint before it"), "{text}");
+}
+
+#[test]
+fn a_training_is_not_mixed_with_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    fs::create_dir(&run).unwrap();
+    let fails = |mut c: Command| {
+        let out = c.output().unwrap();
+        (out.status.code().unwrap(), said(&out).replace(&dir.path().display().to_string(), "HERE"))
+    };
+    let (code, text) = fails(train(&run, &[]));
+    assert_eq!(code, 2);
+    assert!(text.contains("HERE/run: exists, expected a new folder; --resume goes on"), "{text}");
+    fs::write(run.join("config.yaml"), "seed: 1\n").unwrap();
+    let (code, text) = fails(train(&run, &["--resume"]));
+    assert_eq!(code, 2);
+    assert!(text.contains("HERE/run: holds a run of another config"), "{text}");
+}
+
+#[test]
+fn mistakes_are_named_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let see = |text: &str| {
+        let file = dir.path().join("c.yaml");
+        fs::write(&file, text).unwrap();
+        let out = program(&["train", "c.yaml"]).current_dir(dir.path()).output().unwrap();
+        assert_eq!(out.status.code(), Some(2), "{}", said(&out));
+        said(&out)
+    };
+    insta::assert_snapshot!(see("network: {model: mobilevit_xxxs}\ntrain: {epochs: 0, lr: 0.1, min_lr: 1, recipe: big}\n"), @r#"
+    error: c.yaml: 4 mistakes
+      line 1, network.model: found "mobilevit_xxxs", expected a published network (`mobilenas models` lists them); did you mean mobilevit_xxs?
+      line 2, train.epochs: found 0, expected a number above 0, at most 100000
+      line 2, train.recipe: found "big", expected one of mobilevit, mobilevitv2, mobilevitv3, efficientformerv2, small
+      line 2, train.min_lr: found 1, expected at most lr, 0.1
+    "#);
+    insta::assert_snapshot!(see("network: {model: mobilevit_xxs, genome: g.yaml}\n"), @r"
+    error: c.yaml: 1 mistake
+      line 1, network: found two networks, expected one of model, genome
+    ");
+    insta::assert_snapshot!(see("network: {}\n"), @r"
+    error: c.yaml: 1 mistake
+      line 1, network: found no network, expected one of model, genome
+    ");
+    insta::assert_snapshot!(see("network: {genome: g.yaml, knobs: {resolution: 3}}\n"), @r"
+    error: c.yaml: 1 mistake
+      line 1, network.knobs: found some beside a genome, expected none: a genome has its own
+    ");
+    insta::assert_snapshot!(see("network:\n  model: mobilevit_xxs\n  knobs: {resolutoin: 32, stem.width: 0}\n"), @r"
+    error: c.yaml: 2 mistakes
+      line 3, network.knobs.resolutoin: found an unknown knob, expected a knob of mobilevit_v1; did you mean resolution?
+      line 3, network.knobs.stem.width: found 0, expected a width of 1 to 8192
+    ");
+    insta::assert_snapshot!(see("network: {genome: none.yaml}\n"), @"error: none.yaml: No such file or directory (os error 2), expected a YAML file in UTF-8");
+}
