@@ -64,7 +64,7 @@ impl Diary {
     /// # Errors
     /// When the disk refuses.
     pub fn add(&mut self, line: &Line, last: bool) -> Result<(), TrainError> {
-        if line.step != 1 && line.step % EVERY != 0 && !last {
+        if line.step != 1 && !line.step.is_multiple_of(EVERY) && !last {
             return Ok(());
         }
         let mut text = serde_json::to_string(line).map_err(|e| failed(&self.path, &io::Error::other(e)))?;

@@ -83,13 +83,12 @@ mod tests {
         let (s, t) = (logits(1) * 0.3, logits(2) * 0.3);
         let divergence = |alpha: f64, l: &Tensor| {
             let (q, p) = (l.softmax(-1, None), t.softmax(-1, None));
-            let per_image = if alpha == 1.0 {
+            if alpha == 1.0 {
                 (&p * (p.log() - q.log())).sum_dim_intlist([-1i64].as_slice(), false, None)
             } else {
                 ((&p / &q).pow_tensor_scalar(alpha) * &q - &q).sum_dim_intlist([-1i64].as_slice(), false, None)
                     / (alpha * (alpha - 1.0))
-            };
-            per_image
+            }
         };
         let expected = gradient(
             |l| {

@@ -66,7 +66,7 @@ impl Lesson for Broken<'_> {
         let step = at / self.parts;
         self.seen.push(step);
         if (self.at)(step) {
-            shown.loss = shown.loss * f64::NAN;
+            shown.loss *= f64::NAN;
         }
         if let Some((when, stop)) = self.stop
             && when == step
