@@ -21,7 +21,7 @@ fn small(family: &str) -> Space {
 fn batch(seed: i64) -> Batch {
     tch::manual_seed(seed);
     let images = Tensor::randn([4, 3, 64, 64], (Kind::Float, Device::Cpu));
-    Batch { images, labels: Tensor::from_slice(&[0i64, 5, 2, 3]) }
+    Batch { images, labels: Tensor::from_slice(&[0i64, 5, 2, 3]), targets: None }
 }
 
 #[test]

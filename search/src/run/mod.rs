@@ -26,7 +26,6 @@ use crate::progress::Progress;
 use crate::seed::{Purpose, number, rng};
 use crate::stop::Stop;
 use crate::train::supernet::Graphs;
-use crate::train::trainer::Sight;
 use crate::train::{Ended, Trainer};
 
 /// The network whose latency is the unit of the score.
@@ -114,7 +113,7 @@ impl Run<'_> {
                 train: p.split.train.len(),
                 search_val: p.split.search_val.indices().len(),
                 test: p.test_split.indices().len(),
-                classes: p.train.classes,
+                classes: p.train.data.classes.len(),
             },
             host: record::Host { cpu: host.cpu, cores: host.cores, memory: host.memory, os: host.os },
             engine: record::Engine {
@@ -185,10 +184,10 @@ impl Run<'_> {
             store.fill(&weights::load(&path)?.0)?;
             return Ok(Some(store));
         }
-        let (plan, sandwich) = (p.supernet_plan(), p.sandwich());
+        let (plan, sandwich, feed) = (p.supernet_plan(), p.sandwich(), p.supernet_feed()?);
         let trainer = Trainer {
             plan: &plan,
-            sight: Sight { data: &p.train, indices: &p.split.train, norm: p.norm },
+            feed: &feed,
             checkpoint: self.folder.path("supernet.checkpoint.safetensors"),
             digest: folder::config_digest(&p.config)?,
             clock: self.clock,
@@ -209,13 +208,19 @@ impl Run<'_> {
     /// Words that go into every weights file of the run.
     fn about(&self) -> Result<BTreeMap<String, String>, RunError> {
         let p = self.prepared;
-        Ok(BTreeMap::from([
+        let [mean, std] = p.train.norm.words();
+        let mut words = BTreeMap::from([
             ("program".to_string(), format!("mobilenas {}", env!("CARGO_PKG_VERSION"))),
             ("family".to_string(), p.space.family().name().to_string()),
             ("config_digest".to_string(), folder::config_digest(&p.config)?),
-            ("pixel_mean".to_string(), p.norm.mean.to_string()),
-            ("pixel_std".to_string(), p.norm.std.to_string()),
-        ]))
+            ("pixel_mean".to_string(), mean),
+            ("pixel_std".to_string(), std),
+            ("classes".to_string(), serde_json::json!(p.train.data.classes).to_string()),
+        ]);
+        if p.train.data.images.memory().is_none() {
+            words.insert("preprocessing".to_string(), p.train.frame.to_string());
+        }
+        Ok(words)
     }
 
     /// Training images that recalibrate batch norms: a fixed, seeded list.
@@ -235,11 +240,10 @@ impl Run<'_> {
         let p = self.prepared;
         let c = &p.config;
         Bench {
-            data: &p.train,
+            view: &p.train,
             validation: &p.split.search_val,
             validation_images: c.scoring.images.unwrap_or(usize::MAX),
             calibration,
-            norm: p.norm,
             batch: c.scoring.batch,
             timing: p.timing(),
             clock: self.clock,

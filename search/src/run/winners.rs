@@ -10,7 +10,6 @@ use tch::Device;
 use super::{Run, RunError, folder, trials};
 use crate::evaluate::test_top1;
 use crate::strategy::dominates;
-use crate::train::trainer::Sight;
 use crate::train::{Ended, Trainer, single};
 
 impl Run<'_> {
@@ -39,13 +38,14 @@ impl Run<'_> {
 
     fn winner(&mut self, trial: &Trial) -> Result<bool, RunError> {
         let (p, plan) = (self.prepared, self.prepared.retrain_plan());
+        let feed = p.retrain_feed()?;
         let genome = p.space.genome(&trial.genome).map_err(|e| RunError::Config(e.to_string()))?;
         let graph = Arc::new(p.space.lower(&genome)?);
         let mut store = Store::init(&graph, Names::Own, plan.seed, Device::Cpu)?;
         let net = Net::bind(graph, &Owned(&store))?;
         let trainer = Trainer {
             plan: &plan,
-            sight: Sight { data: &p.train, indices: &p.split.train, norm: p.norm },
+            feed: &feed,
             checkpoint: self.folder.path(&format!("winners/{}.checkpoint.safetensors", trial.id)),
             digest: format!("{}-{}", folder::config_digest(&p.config)?, trial.digest),
             clock: self.clock,
@@ -55,7 +55,7 @@ impl Run<'_> {
         let ended = trainer.run(&mut store, &bar, |_, batch, _| single::step(&net, batch, plan.label_smoothing));
         bar.done();
         let Ended::Done { seconds, .. } = ended? else { return Ok(false) };
-        let score = test_top1(&net, &p.test, &p.test_split, p.norm, p.config.scoring.batch)?;
+        let score = test_top1(&net, &p.test, &p.test_split, p.config.scoring.batch)?;
         let mut about = self.about()?;
         about.insert("digest".to_string(), trial.digest.clone());
         weights::save(&self.folder.path(&format!("winners/{}.safetensors", trial.id)), &store.named(), &about)?;

@@ -4,7 +4,7 @@ use mobilenas_torch::{Mode, Net};
 use tch::Tensor;
 
 use super::batches::Batch;
-use super::{TrainError, cross_entropy, resized};
+use super::{TrainError, batch_loss, resized};
 
 /// Adds the gradients of one batch; every classifier head learns the labels. Gives the mean of the heads' losses.
 ///
@@ -16,7 +16,7 @@ pub fn step(net: &Net, batch: &Batch, label_smoothing: f64) -> Result<Tensor, Tr
     let share = 1.0 / heads.len().max(1) as f64;
     let mut sum: Option<Tensor> = None;
     for logits in &heads {
-        let part = cross_entropy(logits, &batch.labels, label_smoothing)?;
+        let part = batch_loss(logits, batch, label_smoothing)?;
         let part = part.f_mul_scalar(share).map_err(TrainError::torch)?;
         sum = Some(match sum {
             Some(s) => s.f_add(&part).map_err(TrainError::torch)?,

@@ -10,7 +10,7 @@ use mobilenas_torch::{Mode, Net, Shared, Store};
 use tch::Tensor;
 
 use super::batches::Batch;
-use super::{TrainError, cross_entropy, resized, soft_cross_entropy};
+use super::{TrainError, batch_loss, resized, soft_cross_entropy};
 use crate::seed::{Purpose, rng};
 
 /// Which subnets a step trains, and on what.
@@ -71,7 +71,7 @@ impl Sandwich {
         };
         let logits = run(&space.largest())?;
         let teacher = logits.f_detach().and_then(|t| t.f_softmax(-1, None)).map_err(TrainError::torch)?;
-        let loss = cross_entropy(&logits, &batch.labels, self.label_smoothing)?;
+        let loss = batch_loss(&logits, batch, self.label_smoothing)?;
         loss.f_backward().map_err(TrainError::torch)?;
         drop(logits);
         let random =
@@ -80,7 +80,7 @@ impl Sandwich {
             let logits = run(&genome)?;
             let loss = match self.distill {
                 true => soft_cross_entropy(&logits, &teacher)?,
-                false => cross_entropy(&logits, &batch.labels, self.label_smoothing)?,
+                false => batch_loss(&logits, batch, self.label_smoothing)?,
             };
             loss.f_backward().map_err(TrainError::torch)?;
         }

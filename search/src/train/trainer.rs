@@ -7,12 +7,10 @@ use mobilenas_torch::Store;
 use tch::Tensor;
 
 use super::TrainError;
-use super::augment::Augment;
-use super::batches::{Batch, Norm, Order, batch};
+use super::batches::{Batch, Feed};
 use super::checkpoint::{self, Stand};
 use super::optimizer::AdamW;
 use super::schedule::Schedule;
-use crate::data::Labelled;
 use crate::progress::Progress;
 use crate::seed::{Purpose, number};
 use crate::stop::Stop;
@@ -22,8 +20,6 @@ use crate::stop::Stop;
 pub struct Plan {
     /// Epochs over the training split; may be a fraction.
     pub epochs: f64,
-    /// Images in a step.
-    pub batch: usize,
     /// Peak learning rate.
     pub lr: f64,
     /// Learning rate at the end.
@@ -36,23 +32,10 @@ pub struct Plan {
     pub clip: f64,
     /// Label smoothing.
     pub label_smoothing: f64,
-    /// Augmentation.
-    pub augment: Augment,
     /// Seed of everything random in it.
     pub seed: u64,
     /// Seconds between checkpoints.
     pub checkpoint_every: f64,
-}
-
-/// The images a training sees.
-#[derive(Clone, Copy, Debug)]
-pub struct Sight<'a> {
-    /// All images the split was made of.
-    pub data: &'a Labelled,
-    /// Positions of the training split.
-    pub indices: &'a [usize],
-    /// How pixels are normalised.
-    pub norm: Norm,
 }
 
 /// How a training ended.
@@ -76,7 +59,7 @@ pub struct Trainer<'a> {
     /// How.
     pub plan: &'a Plan,
     /// On what.
-    pub sight: Sight<'a>,
+    pub feed: &'a Feed,
     /// Where the checkpoint goes.
     pub checkpoint: PathBuf,
     /// Digest of what is trained and how.
@@ -88,13 +71,6 @@ pub struct Trainer<'a> {
 }
 
 impl Trainer<'_> {
-    /// Steps in all, and the order of the images.
-    fn steps(&self) -> (u64, Order) {
-        let order = Order::new(self.sight.indices.to_vec(), self.plan.batch, self.plan.seed);
-        let steps = (self.plan.epochs * order.steps_per_epoch() as f64).round() as u64;
-        (steps.max(1), order)
-    }
-
     /// Trains. `losses` adds the gradients of one batch to the store's tensors and gives the loss that is shown.
     ///
     /// # Errors
@@ -105,9 +81,7 @@ impl Trainer<'_> {
         bar: &Progress,
         mut losses: impl FnMut(&Store, &Batch, u64) -> Result<Tensor, TrainError>,
     ) -> Result<Ended, TrainError> {
-        let (steps, mut order) = self.steps();
-        let per_epoch = order.steps_per_epoch() as f64;
-        let warmup = (self.plan.warmup * per_epoch).round() as u64;
+        let (steps, warmup) = (self.feed.steps(self.plan.epochs).max(1), self.feed.steps(self.plan.warmup));
         let schedule = Schedule { lr: self.plan.lr, min_lr: self.plan.min_lr, warmup, steps };
         let mut optimizer = AdamW::new(store, self.plan.weight_decay)?;
         let mut stand = Stand { step: 0, seconds: 0.0, loss: 0.0, digest: self.digest.clone() };
@@ -115,15 +89,16 @@ impl Trainer<'_> {
             stand = checkpoint::load(&self.checkpoint, store, &mut optimizer, &self.digest)?;
         }
         bar.begin(steps, stand.step);
+        let mut stream = self.feed.stream(stand.step, steps);
         let (mut saved, before, begin) = (self.clock.now(), stand.seconds, self.clock.now());
         while stand.step < steps {
-            let loss = self.step(store, &mut optimizer, &mut order, stand.step, schedule, &mut losses)?;
+            let loss = self.step(store, &mut optimizer, &stream.take()?, stand.step, schedule, &mut losses)?;
             let weight = if stand.step == 0 { 1.0 } else { 0.02 };
             stand.loss += weight * (loss - stand.loss);
             stand.step += 1;
             stand.seconds = before + (self.clock.now() - begin).as_secs_f64();
-            let shown =
-                format!("epoch {:.2}/{:.2}, loss {:.3}", stand.step as f64 / per_epoch, self.plan.epochs, stand.loss);
+            let epoch = self.feed.epochs(stand.step);
+            let shown = format!("epoch {epoch:.2}/{:.2}, loss {:.3}", self.plan.epochs, stand.loss);
             bar.at(stand.step, &shown);
             let due = (self.clock.now() - saved).as_secs_f64() >= self.plan.checkpoint_every;
             if stand.step < steps && (due || self.stop.asked()) {
@@ -141,17 +116,16 @@ impl Trainer<'_> {
         &self,
         store: &mut Store,
         optimizer: &mut AdamW,
-        order: &mut Order,
+        images: &Batch,
         step: u64,
         schedule: Schedule,
         losses: &mut impl FnMut(&Store, &Batch, u64) -> Result<Tensor, TrainError>,
     ) -> Result<f64, TrainError> {
-        let Plan { seed, augment, clip, .. } = *self.plan;
-        let images = batch(self.sight.data, order.at(step), self.sight.norm, augment, seed, step)?;
+        let Plan { seed, clip, .. } = *self.plan;
         // Dropout draws from libtorch's own generator: it begins each step anew, so that resuming changes nothing.
         tch::manual_seed(number(seed, Purpose::Dropout, step) as i64);
         store.zero_grad();
-        let loss = f64::try_from(losses(store, &images, step)?).map_err(TrainError::torch)?;
+        let loss = f64::try_from(losses(store, images, step)?).map_err(TrainError::torch)?;
         if !loss.is_finite() {
             return Err(TrainError::NotFinite { what: format!("the loss of step {step}"), value: loss });
         }
@@ -170,26 +144,32 @@ mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::data::Images;
+    use crate::data::{Images, Labelled, Source};
+    use crate::train::augment::Augment;
+    use crate::train::batches::{Norm, Recipe, Sampler, View};
     use crate::train::single;
 
-    fn data() -> Labelled {
+    /// Forty images in batches of ten.
+    fn feed() -> Feed {
         let pixels = (0..40 * 64u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-        let images = Images { n: 40, height: 8, width: 8, pixels };
-        Labelled { images, labels: (0..40).map(|i| i % 4).collect(), classes: 4 }
+        let images = Source::Memory(Images { n: 40, height: 8, width: 8, channels: 1, pixels });
+        let classes = ["a", "b", "c", "d"].map(str::to_string).to_vec();
+        let data = Labelled { images, labels: (0..40).map(|i| i % 4).collect(), classes };
+        let view = View::new(data.into(), Norm::grey(0.5, 0.3), 0.0);
+        let sampler = Sampler { batch: 10, repeats: 1, scale: None };
+        let recipe = Recipe { augment: Augment::default(), sampler, label_smoothing: 0.0, threads: 2 };
+        Feed::new(view, &(0..40).collect::<Vec<_>>(), recipe, 1).unwrap()
     }
 
     fn plan() -> Plan {
         Plan {
             epochs: 2.0,
-            batch: 10,
             lr: 1e-3,
             min_lr: 0.0,
             weight_decay: 0.01,
             warmup: 0.5,
             clip: 1.0,
             label_smoothing: 0.0,
-            augment: Augment::NONE,
             seed: 1,
             checkpoint_every: 0.0,
         }
@@ -206,12 +186,12 @@ mod tests {
 
     #[test]
     fn a_loss_that_is_no_number_stops_with_the_last_checkpoint_whole() {
-        let (data, plan, indices) = (data(), plan(), (0..40).collect::<Vec<_>>());
+        let (feed, plan) = (feed(), plan());
         let dir = tempfile::tempdir().unwrap();
         let (clock, stop) = (Wall::new(), Stop::never());
         let trainer = Trainer {
             plan: &plan,
-            sight: Sight { data: &data, indices: &indices, norm: Norm { mean: 0.5, std: 0.3 } },
+            feed: &feed,
             checkpoint: dir.path().join("c.safetensors"),
             digest: "d".into(),
             clock: &clock,
@@ -239,7 +219,7 @@ mod tests {
     fn a_gradient_that_is_no_number_changes_nothing() {
         let (mut store, net) = small();
         let images = Tensor::from_slice(&[f32::NAN]).expand([4, 1, 32, 32], false).contiguous();
-        let batch = Batch { images, labels: Tensor::from_slice(&[0i64, 1, 2, 3]) };
+        let batch = Batch { images, labels: Tensor::from_slice(&[0i64, 1, 2, 3]), targets: None };
         let mut optimizer = AdamW::new(&store, 0.01).unwrap();
         let before = store.flat().copy();
         drop(single::step(&net, &batch, 0.0).unwrap());
