@@ -10,10 +10,9 @@ use mobilenas_space::ir::Graph;
 use mobilenas_torch::{Mode, Names, Net, Owned, Shared, Store};
 use tch::{Device, Kind, Tensor};
 
-use crate::data::{Labelled, SearchVal, Test};
+use crate::data::{SearchVal, Test};
 use crate::metric::Lab;
-use crate::train::augment::Augment;
-use crate::train::batches::{Batch, Norm, batch};
+use crate::train::batches::{Batch, View};
 use crate::train::{TrainError, resized};
 
 /// How networks are timed.
@@ -45,57 +44,87 @@ impl Timing {
     }
 }
 
-/// Images kept as tensors, once for each resolution.
-#[derive(Debug)]
-struct Kept {
+/// Bytes of images that are kept as tensors; more are read again each time they are needed.
+const KEPT: usize = 1 << 30;
+
+/// A list of images: kept as tensors, once for each resolution, or read again each time.
+struct List {
+    view: View,
+    indices: Vec<usize>,
+    size: usize,
+    kept: bool,
     native: Vec<Batch>,
     resized: HashMap<u32, Vec<Tensor>>,
 }
 
-impl Kept {
-    fn new(data: &Labelled, indices: &[usize], norm: Norm, size: usize) -> Result<Kept, TrainError> {
-        let cut = indices.chunks(size.max(1));
-        let native = cut.map(|part| batch(data, part, norm, Augment::NONE, 0, 0)).collect::<Result<_, _>>()?;
-        Ok(Kept { native, resized: HashMap::new() })
+impl List {
+    fn new(view: &View, indices: &[usize], size: usize) -> Result<List, TrainError> {
+        let (c, h, w) = view.shape(None);
+        // Those of one resolution beside the native ones; others are rare, and smaller.
+        let kept = 2 * 4 * c * h * w * indices.len() <= KEPT;
+        let native = if kept { view.batches(indices, size).collect::<Result<_, _>>()? } else { Vec::new() };
+        Ok(List { view: view.clone(), indices: indices.to_vec(), size, kept, native, resized: HashMap::new() })
     }
 
-    fn at(&mut self, side: u32) -> Result<&[Tensor], TrainError> {
+    /// Gives each batch's images, at a side, and its labels to a reader.
+    fn each(
+        &mut self,
+        side: u32,
+        mut read: impl FnMut(&Tensor, &Tensor) -> Result<(), TrainError>,
+    ) -> Result<(), TrainError> {
+        if !self.kept {
+            for batch in self.view.batches(&self.indices, self.size) {
+                let batch = batch?;
+                read(&resized(&batch.images, side)?, &batch.labels)?;
+            }
+            return Ok(());
+        }
         if !self.resized.contains_key(&side) {
             let images = self.native.iter().map(|b| resized(&b.images, side)).collect::<Result<_, _>>()?;
             self.resized.insert(side, images);
         }
-        Ok(self.resized.get(&side).map_or(&[], Vec::as_slice))
+        let images = self.resized.get(&side).map_or(&[][..], Vec::as_slice);
+        images.iter().zip(&self.native).try_for_each(|(x, b)| read(x, &b.labels))
     }
-}
 
-/// Share of images whose largest logit is their label's, in percent.
-fn top1(net: &Net, images: &[Tensor], native: &[Batch]) -> Result<f64, TrainError> {
-    let _guard = tch::no_grad_guard();
-    let (mut right, mut all) = (0i64, 0i64);
-    for (x, b) in images.iter().zip(native) {
-        let hits = net.forward(x, Mode::Eval)?.f_argmax(-1, false).and_then(|p| p.f_eq_tensor(&b.labels));
-        let hits = hits.and_then(|h| h.f_sum(Kind::Int64)).map_err(TrainError::torch)?;
-        right += i64::try_from(hits).map_err(TrainError::torch)?;
-        all += b.labels.size()[0];
+    /// Estimates a network's batch-norm statistics afresh.
+    fn recalibrate(&mut self, net: &Net) -> Result<(), TrainError> {
+        let mut images = Vec::new();
+        self.each(net.graph().input().dims[1], |x, _| {
+            images.push(x.shallow_clone());
+            Ok(())
+        })?;
+        Ok(net.recalibrate(images.iter())?)
     }
-    Ok(100.0 * right as f64 / all.max(1) as f64)
+
+    /// Share of images whose largest logit is their label's, in percent.
+    fn top1(&mut self, net: &Net) -> Result<f64, TrainError> {
+        let _guard = tch::no_grad_guard();
+        let (mut right, mut all) = (0i64, 0i64);
+        self.each(net.graph().input().dims[1], |images, labels| {
+            let hits = net.forward(images, Mode::Eval)?.f_argmax(-1, false).and_then(|p| p.f_eq_tensor(labels));
+            let hits = hits.and_then(|h| h.f_sum(Kind::Int64)).map_err(TrainError::torch)?;
+            right += i64::try_from(hits).map_err(TrainError::torch)?;
+            all += labels.size()[0];
+            Ok(())
+        })?;
+        Ok(100.0 * right as f64 / all.max(1) as f64)
+    }
 }
 
 /// Top-1 of a trained network on the test split, in percent. The only function that takes that split.
 ///
 /// # Errors
-/// When libtorch refuses.
-pub fn test_top1(net: &Net, data: &Labelled, split: &Test, norm: Norm, size: usize) -> Result<f64, TrainError> {
-    let mut kept = Kept::new(data, split.indices(), norm, size)?;
-    let images = kept.at(net.graph().input().dims[1])?.iter().map(Tensor::shallow_clone).collect::<Vec<_>>();
-    top1(net, &images, &kept.native)
+/// When libtorch refuses, or too many images are damaged.
+pub fn test_top1(net: &Net, view: &View, split: &Test, size: usize) -> Result<f64, TrainError> {
+    List::new(view, split.indices(), size)?.top1(net)
 }
 
 /// Everything that candidates are scored with.
 pub struct Scorer<'a> {
     supernet: Store,
-    validation: Kept,
-    calibration: Kept,
+    validation: List,
+    calibration: List,
     timing: Timing,
     clock: &'a dyn Clock,
     constants: record::Mes,
@@ -106,37 +135,28 @@ pub struct Scorer<'a> {
 /// A subnet on slices of the supernet, its batch norms recalibrated.
 ///
 /// # Errors
-/// When libtorch refuses.
-pub fn subnet(
-    supernet: &Store,
-    graph: Arc<Graph>,
-    data: &Labelled,
-    calibration: &[usize],
-    norm: Norm,
-) -> Result<Net, TrainError> {
-    let side = graph.input().dims[1];
+/// When libtorch refuses, or too many images are damaged.
+pub fn subnet(supernet: &Store, graph: Arc<Graph>, view: &View, calibration: &[usize]) -> Result<Net, TrainError> {
     let net = Net::bind(graph, &Shared(supernet))?;
-    net.recalibrate(calibrating(data, calibration, norm)?.at(side)?.iter())?;
+    calibrating(view, calibration)?.recalibrate(&net)?;
     Ok(net)
 }
 
 /// The images of recalibration, in batches of one size, so that each weighs the same in the statistics.
-fn calibrating(data: &Labelled, indices: &[usize], norm: Norm) -> Result<Kept, TrainError> {
-    Kept::new(data, whole(indices, CALIBRATION_BATCH), norm, CALIBRATION_BATCH)
+fn calibrating(view: &View, indices: &[usize]) -> Result<List, TrainError> {
+    List::new(view, whole(indices, CALIBRATION_BATCH), CALIBRATION_BATCH)
 }
 
 /// What a [`Scorer`] is made of, beside the supernet.
 pub struct Bench<'a> {
     /// The training set, which both lists of images are cut from.
-    pub data: &'a Labelled,
+    pub view: &'a View,
     /// Images that candidates are scored on.
     pub validation: &'a SearchVal,
     /// How many of them; all when larger.
     pub validation_images: usize,
     /// Images that recalibrate batch norms, a fixed list.
     pub calibration: &'a [usize],
-    /// How pixels are normalised.
-    pub norm: Norm,
     /// Images in a batch of scoring.
     pub batch: usize,
     /// How networks are timed.
@@ -159,8 +179,8 @@ impl<'a> Scorer<'a> {
         let indices = &indices[..indices.len().min(b.validation_images)];
         Ok(Scorer {
             supernet,
-            validation: Kept::new(b.data, indices, b.norm, b.batch)?,
-            calibration: calibrating(b.data, b.calibration, b.norm)?,
+            validation: List::new(b.view, indices, b.batch)?,
+            calibration: calibrating(b.view, b.calibration)?,
             timing: b.timing,
             clock: b.clock,
             constants: b.constants,
@@ -195,11 +215,8 @@ impl Lab for Scorer<'_> {
     }
 
     fn top1(&mut self, graph: &Arc<Graph>) -> Result<f64, TrainError> {
-        let side = graph.input().dims[1];
         let net = Net::bind(graph.clone(), &Shared(&self.supernet))?;
-        net.recalibrate(self.calibration.at(side)?.iter())?;
-        self.validation.at(side)?;
-        let images = self.validation.resized.get(&side).map_or(&[][..], Vec::as_slice);
-        top1(&net, images, &self.validation.native)
+        self.calibration.recalibrate(&net)?;
+        self.validation.top1(&net)
     }
 }

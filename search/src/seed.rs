@@ -23,6 +23,12 @@ pub enum Purpose {
     Recalibrate = 7,
     /// Dropout within a training step.
     Dropout = 8,
+    /// Sizes of an epoch's steps.
+    Scale = 9,
+    /// How a batch is mixed.
+    Mix = 10,
+    /// What stands in for a damaged image.
+    Replace = 11,
 }
 
 /// A generator for one purpose at one position: (run seed, purpose, step, slot).

@@ -8,8 +8,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use mobilenas::prepare::prepare;
-use mobilenas::train::augment::Augment;
-use mobilenas::train::batches::batch;
 use mobilenas::train::resized;
 use mobilenas_space::ir::Graph;
 use mobilenas_torch::weights::load;
@@ -250,8 +248,7 @@ fn search_val_top1(run: &Path, graph: Graph, file: &Path) -> f64 {
     store.fill(&load(file).unwrap().0).unwrap();
     let (side, net) = (graph.input().dims[1], Net::bind(Arc::new(graph), &Owned(&store)).unwrap());
     let mut right = 0i64;
-    for part in p.split.search_val.indices().chunks(p.config.scoring.batch) {
-        let b = batch(&p.train, part, p.norm, Augment::NONE, 0, 0).unwrap();
+    for b in p.train.batches(p.split.search_val.indices(), p.config.scoring.batch).map(Result::unwrap) {
         let logits = tch::no_grad(|| net.forward(&resized(&b.images, side).unwrap(), Mode::Eval).unwrap());
         right += i64::try_from(logits.argmax(-1, false).eq_tensor(&b.labels).sum(Kind::Int64)).unwrap();
     }

@@ -328,7 +328,7 @@ fn what_does_not_fit_is_said() {
     let cases = [
         ("predict --model mobilenetv2_100 --weights gone.safetensors x.png", "gone.safetensors: No such file"),
         ("predict --model mobilenetv2_10 --weights w.safetensors x.png", "did you mean mobilenetv2_100?"),
-        ("predict --model mobilenetv2_100 --weights text.safetensors x.png", "text.safetensors: damaged"),
+        ("predict --model mobilenetv2_100 --weights text.safetensors x.png", "text.safetensors: a file of 5 bytes"),
         ("predict --model mobilenetv2_100 --weights short.safetensors x.png", "conv_stem.weight is missing"),
         ("predict --model mobilenetv2_100 --weights more.safetensors x.png", "extra is not part of it"),
         ("predict --model mobilenetv2_100 --weights bent.safetensors x.png", "bn1.weight has shape [5], expected [32]"),

@@ -57,7 +57,7 @@ serch: {}
       line 7, supernet.learning_rate: unknown key (keys here: accumulate, batch, clip, cooldown, decay_all, distill, distill_subnets, drop_path, dropout, ema, epochs, head_dropout, label_smoothing, lr, lr_batch, min_lr, open, optimizer, precision, random_subnets, recipe, rule, schedule, skip, warmup, warmup_lr, warmup_steps, weight_decay)
       line 9, search: missing key trials, expected a whole number of 1 to 1000000
       line 10, search.objectives.0.goal: found "larger", expected one of maximize, minimize
-      line 11, data.name: found "fashion-mist", expected one of fashion-mnist; did you mean fashion-mnist?
+      line 11, data.name: found "fashion-mist", expected one of fashion-mnist, cifar-10, cifar-100, folder; did you mean fashion-mnist?
       line 12, serch: unknown key, did you mean search? (keys here: checkpoint_seconds, data, latency, mes, name, retrain, scoring, search, seed, space, supernet, threads)
     "#);
 }

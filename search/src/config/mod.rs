@@ -2,6 +2,7 @@
 //! the defaults all follow from them.
 
 mod check;
+mod data;
 mod defaults;
 mod mistakes;
 mod problems;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize as _;
 use serde_json::Value as Json;
 
+pub use data::*;
 pub use problems::{Problem, Problems, nearest};
 pub use recipe::*;
 pub use train::*;

@@ -148,7 +148,7 @@ fn ranges() {
 fn choices() {
     insta::assert_snapshot!(more("data: {name: fashion_mnist}"), @r#"
     c.yaml: 1 mistake
-      line 3, data.name: found "fashion_mnist", expected one of fashion-mnist; did you mean fashion-mnist?
+      line 3, data.name: found "fashion_mnist", expected one of fashion-mnist, cifar-10, cifar-100, folder; did you mean fashion-mnist?
     "#);
     insta::assert_snapshot!(search("objectives: [{metric: top1, goal: maximise}]"), @r#"
     c.yaml: 1 mistake
@@ -201,7 +201,7 @@ fn all_at_once_in_the_order_of_lines() {
       line 4, seed: found inf, expected a whole number of at least 0
       line 5, threads: found 99999999999, expected a whole number of 1 to 256
       line 6, seed: occurs twice, first on line 4
-      line 7, data.name: found "mnist", expected one of fashion-mnist
+      line 7, data.name: found "mnist", expected one of fashion-mnist, cifar-10, cifar-100, folder
     "#);
 }
 

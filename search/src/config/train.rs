@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use mobilenas_space::families::{self, FAMILIES};
-use mobilenas_space::ir::Graph;
 use mobilenas_space::{Design, Space};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::data::Data;
 use super::recipe::Recipe;
-use super::types::Data;
 use super::{defaults, nearest};
 use crate::prepare::PrepareError;
 
@@ -73,19 +72,18 @@ impl Network {
         Some(Design { family: family.name().to_string(), width: 1.0, divisor: 8, knobs, classes })
     }
 
-    /// The network's graph for a number of classes.
+    /// The network for a number of classes, as a space of one.
     ///
     /// # Errors
     /// When the genome cannot be read, or the choices make no network.
-    pub fn graph(&self, classes: u32) -> Result<Graph, PrepareError> {
-        let space = match (&self.genome, self.design(classes)) {
-            (Some(file), _) => super::load_genome(file, classes)?,
-            (None, Some(design)) => Space::new(&design).map_err(|all| PrepareError::Network {
-                found: all.first().map(|e| format!("{}: found {}, expected {}", e.at.join("."), e.found, e.expected)),
-            })?,
-            (None, None) => return Err(PrepareError::Network { found: None }),
-        };
-        Ok(space.lower(&space.smallest())?)
+    pub fn space(&self, classes: u32) -> Result<Space, PrepareError> {
+        if let Some(file) = &self.genome {
+            return Ok(super::load_genome(file, classes)?);
+        }
+        let design = self.design(classes).ok_or(PrepareError::Network { found: None })?;
+        Space::new(&design).map_err(|all| PrepareError::Network {
+            found: all.first().map(|e| format!("{}: found {}, expected {}", e.at.join("."), e.found, e.expected)),
+        })
     }
 }
 

@@ -1,11 +1,11 @@
 //! What a config says.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::data::Data;
 use super::defaults;
 use super::recipe::Recipe;
 
@@ -80,61 +80,6 @@ pub struct Scale {
 impl Default for Scale {
     fn default() -> Scale {
         Scale { width: 1.0, divisor: 8 }
-    }
-}
-
-/// A data set that can be named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum DataName {
-    #[allow(missing_docs)]
-    FashionMnist,
-}
-
-impl DataName {
-    /// Its name in configs and records, and that of its folder.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            DataName::FashionMnist => "fashion-mnist",
-        }
-    }
-}
-
-/// Images and their splits.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Data {
-    /// The data set.
-    pub name: DataName,
-    /// Its folder; if left out, the folder of its name in the one that the environment variable MOBILENAS_DATA names.
-    pub dir: Option<PathBuf>,
-    /// Images carved out of the training set that candidates are scored on.
-    #[schemars(range(min = 1, max = 10000000))]
-    pub search_val: usize,
-    /// Train on at most so many of the others.
-    #[schemars(range(min = 1, max = 10000000))]
-    pub train_limit: Option<usize>,
-    /// Score winners on at most so many test images.
-    #[schemars(range(min = 1, max = 10000000))]
-    pub test_limit: Option<usize>,
-    /// Mirror half of the training images.
-    pub flip: bool,
-    /// Move training images by up to so many pixels.
-    #[schemars(range(min = 0, max = 64))]
-    pub shift: u32,
-}
-
-impl Default for Data {
-    fn default() -> Data {
-        Data {
-            name: DataName::FashionMnist,
-            dir: None,
-            search_val: 5000,
-            train_limit: None,
-            test_limit: None,
-            flip: true,
-            shift: 2,
-        }
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{DataError, Labelled, idx};
+use super::{DataError, Labelled, Source, idx};
 
 /// Its files, each with or without `.gz`: training images and labels, test images and labels.
 pub const FILES: [&str; 4] =
     ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
-const CLASSES: usize = 10;
+const CLASSES: [&str; 10] =
+    ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
 
 fn find(folder: &Path, name: &str) -> Result<PathBuf, DataError> {
     let candidates = [folder.join(format!("{name}.gz")), folder.join(name)];
@@ -20,24 +21,29 @@ fn find(folder: &Path, name: &str) -> Result<PathBuf, DataError> {
 }
 
 fn pair(images: &Path, labels: &Path) -> Result<Labelled, DataError> {
-    let (i, l) = (idx::images(images)?, idx::labels(labels, CLASSES)?);
+    let (i, l) = (idx::images(images)?, idx::labels(labels, CLASSES.len())?);
     if i.n != l.len() {
         let (found, expected) = (format!("{} labels", l.len()), format!("{}, one for each image", i.n));
         return Err(DataError::Damaged { path: labels.to_path_buf(), found, expected });
     }
-    Ok(Labelled { images: i, labels: l, classes: CLASSES })
+    Ok(Labelled {
+        images: Source::Memory(i),
+        labels: l.into_iter().map(u32::from).collect(),
+        classes: CLASSES.map(str::to_string).to_vec(),
+    })
 }
 
 /// Reads the training set and the test set from a folder.
 ///
 /// # Errors
 /// When a file is missing or damaged.
-pub fn load(folder: &Path) -> Result<(Labelled, Labelled), DataError> {
+pub(super) fn load(folder: &Path) -> Result<(Labelled, Labelled), DataError> {
     let [a, b, c, d] = FILES.map(|name| find(folder, name));
     let (a, b, c, d) = (a?, b?, c?, d?);
     let (train, test) = (pair(&a, &b)?, pair(&c, &d)?);
-    let (t, e) = (&train.images, &test.images);
-    if (t.height, t.width) != (e.height, e.width) {
+    if let (Some(t), Some(e)) = (train.images.memory(), test.images.memory())
+        && (t.height, t.width) != (e.height, e.width)
+    {
         let (found, expected) = (format!("images of {}x{}", e.height, e.width), format!("{}x{}", t.height, t.width));
         return Err(DataError::Damaged { path: c, found, expected });
     }
@@ -83,8 +89,9 @@ mod tests {
     fn reads_packed_and_plain_files() {
         let dir = folder();
         let (train, test) = load(dir.path()).unwrap();
-        assert_eq!((train.images.n, train.images.height, train.images.width), (6, 2, 3));
-        assert_eq!(train.images.pixels[6..12], [6, 7, 8, 9, 10, 11]);
+        let images = train.images.memory().unwrap();
+        assert_eq!((images.n, images.height, images.width, images.channels), (6, 2, 3, 1));
+        assert_eq!(images.pixels[6..12], [6, 7, 8, 9, 10, 11]);
         assert_eq!(test.labels, [0, 1]);
     }
 
@@ -133,8 +140,9 @@ mod tests {
         let Some(root) = std::env::var_os("MOBILENAS_DATA") else { return };
         let (train, test) = load(&Path::new(&root).join("fashion-mnist")).unwrap();
         for (set, n) in [(&train, 60_000), (&test, 10_000)] {
-            assert_eq!((set.images.n, set.images.height, set.images.width), (n, 28, 28));
-            assert_eq!((set.images.pixels.len(), set.labels.len(), set.classes), (n * 28 * 28, n, 10));
+            let images = set.images.memory().unwrap();
+            assert_eq!((images.n, images.height, images.width), (n, 28, 28));
+            assert_eq!((images.pixels.len(), set.labels.len(), set.classes.len()), (n * 28 * 28, n, 10));
             let count = |class| set.labels.iter().filter(|l| **l == class).count();
             assert!((0..10).all(|class| count(class) == n / 10));
         }

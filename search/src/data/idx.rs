@@ -85,7 +85,7 @@ pub(super) fn images(path: &Path) -> Result<Images, DataError> {
     let bytes = unpacked(path, 16 + body)?;
     let (n, height, width) = (n as usize, height as usize, width as usize);
     let pixels = exact(path, bytes, 16, n * height * width)?;
-    Ok(Images { n, height, width, pixels })
+    Ok(Images { n, height, width, channels: 1, pixels })
 }
 
 /// Reads an `idx1-ubyte` file of labels below `classes`.

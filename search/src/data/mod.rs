@@ -1,67 +1,55 @@
 //! Images and labels, and which of them may be seen when.
 
+mod cifar;
+mod error;
 mod fashion_mnist;
+mod folder;
 mod idx;
+mod picture;
+mod shards;
+mod source;
 mod split;
 
-use std::path::PathBuf;
+use std::path::Path;
 
-pub use fashion_mnist::{FILES, load};
+pub use error::DataError;
+pub use fashion_mnist::FILES;
+pub use picture::Picture;
+pub use shards::Shards;
+pub use source::{Images, Raw, Source};
 pub use split::{SearchVal, Split, Test, split, test_split};
 
-/// Grey images of one size.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Images {
-    /// Number of images.
-    pub n: usize,
-    /// Rows of each.
-    pub height: usize,
-    /// Columns of each.
-    pub width: usize,
-    /// `n * height * width` bytes, row-major.
-    pub pixels: Vec<u8>,
-}
+use crate::config::DataName;
 
 /// Images with their classes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Labelled {
     /// The images.
-    pub images: Images,
+    pub images: Source,
     /// The class of each.
-    pub labels: Vec<u8>,
-    /// Number of classes.
-    pub classes: usize,
+    pub labels: Vec<u32>,
+    /// Names of the classes: a class's place is its label.
+    pub classes: Vec<String>,
 }
 
-/// Data that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    /// Files are not there.
-    #[error("{folder}: {missing} not found, expected the files {files} (each with or without .gz); `cargo xtask setup` fetches them, or put them there by hand", folder = folder.display())]
-    Missing {
-        /// Where they should be.
-        folder: PathBuf,
-        /// The first that is missing.
-        missing: String,
-        /// All of them.
-        files: String,
-    },
-    /// The disk.
-    #[error("{}: {error}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        error: std::io::Error,
-    },
-    /// A file that is not what it should be.
-    #[error("{}: found {found}, expected {expected}", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What was found.
-        found: String,
-        /// What was expected.
-        expected: String,
-    },
+/// Reads a data set's training images and its test images; those of a folder are listed, and read when they are needed.
+///
+/// # Errors
+/// When files are missing or damaged.
+pub fn load(name: DataName, folder: &Path) -> Result<(Labelled, Labelled), DataError> {
+    match name {
+        DataName::FashionMnist => fashion_mnist::load(folder),
+        DataName::Cifar10 => cifar::load(folder, &cifar::TEN),
+        DataName::Cifar100 => cifar::load(folder, &cifar::HUNDRED),
+        DataName::Folder => folder::load(folder),
+    }
+}
+
+/// Number of classes, where the name alone tells it.
+pub fn known_classes(name: DataName) -> Option<u32> {
+    match name {
+        DataName::FashionMnist | DataName::Cifar10 => Some(10),
+        DataName::Cifar100 => Some(100),
+        DataName::Folder => None,
+    }
 }

@@ -43,9 +43,9 @@ pub fn split(train: &Labelled, search_val: usize, limit: Option<usize>, seed: u6
     let mut order: Vec<usize> = (0..train.labels.len()).collect();
     order.shuffle(&mut rng(seed, Purpose::Split, 0, 0));
     let n = order.len().max(1);
-    let mut by_class = vec![Vec::new(); train.classes];
+    let mut by_class = vec![Vec::new(); train.classes.len()];
     for i in order {
-        by_class[usize::from(train.labels[i])].push(i);
+        by_class[train.labels[i] as usize].push(i);
     }
     // The k-th image of a class has rank (k + 1/2) / size: the smallest ranks of all classes are an even share of each.
     let mut ranked: Vec<(u64, usize)> = Vec::with_capacity(n);
@@ -70,11 +70,12 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::data::Images;
+    use crate::data::{Images, Source};
 
     fn data(n: usize) -> Labelled {
-        let images = Images { n, height: 1, width: 1, pixels: vec![0; n] };
-        Labelled { images, labels: (0..n).map(|i| (i * i % 7 % 4) as u8).collect(), classes: 4 }
+        let images = Source::Memory(Images { n, height: 1, width: 1, channels: 1, pixels: vec![0; n] });
+        let classes = ["a", "b", "c", "d"].map(str::to_string).to_vec();
+        Labelled { images, labels: (0..n).map(|i| (i * i % 7 % 4) as u32).collect(), classes }
     }
 
     #[test]
@@ -84,7 +85,7 @@ mod tests {
         let (a, b): (BTreeSet<_>, BTreeSet<_>) = (s.train.iter().collect(), s.search_val.0.iter().collect());
         assert_eq!((a.len(), b.len()), (800, 200));
         assert!(a.is_disjoint(&b));
-        for class in 0..4u8 {
+        for class in 0..4u32 {
             let of = |v: &[usize]| v.iter().filter(|i| all.labels[**i] == class).count() as f64;
             let (whole, part) = (of(&(0..1000).collect::<Vec<_>>()), of(&s.search_val.0));
             assert!((part - whole / 5.0).abs() <= 1.0, "class {class}: {part} of {whole}");

@@ -28,7 +28,11 @@ pub fn decode(path: &Path) -> Result<RgbImage, Damaged> {
     decode_bytes(&data).map_err(damaged)
 }
 
-fn decode_bytes(data: &[u8]) -> Result<RgbImage, String> {
+/// Reads an image file's bytes, as [`decode`] does.
+///
+/// # Errors
+/// What is wrong with them.
+pub(crate) fn decode_bytes(data: &[u8]) -> Result<RgbImage, String> {
     if data.is_empty() {
         return Err("an empty file".into());
     }
@@ -44,6 +48,15 @@ fn decode_bytes(data: &[u8]) -> Result<RgbImage, String> {
     let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     image.apply_orientation(orientation);
     Ok(image.into_rgb8())
+}
+
+/// Columns and rows of an image file, as its header says.
+///
+/// # Errors
+/// What is wrong with the header.
+pub(crate) fn dimensions(data: &[u8]) -> Result<(u32, u32), String> {
+    let reader = ImageReader::new(Cursor::new(data)).with_guessed_format().map_err(|e| e.to_string())?;
+    reader.into_dimensions().map_err(|e| format!("damaged ({e})"))
 }
 
 /// Whether a JPEG's last scan ends: the decoder fills what is missing with grey and does not say so. Markers before the

@@ -30,7 +30,7 @@ const EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 const EXPECTED: &str = "DIR/<class>/*.{jpg,jpeg,png,webp} or DIR/val/<class>/*";
 
 /// What a folder holds, sorted by name; hidden entries left out.
-fn sorted(dir: &Path) -> Result<Vec<PathBuf>, NoFolder> {
+pub(crate) fn sorted(dir: &Path) -> Result<Vec<PathBuf>, NoFolder> {
     let fail = |e: std::io::Error| NoFolder {
         path: dir.display().to_string(),
         found: e.to_string(),
@@ -47,11 +47,11 @@ fn sorted(dir: &Path) -> Result<Vec<PathBuf>, NoFolder> {
     Ok(all)
 }
 
-fn folders(dir: &Path) -> Result<Vec<PathBuf>, NoFolder> {
+pub(crate) fn folders(dir: &Path) -> Result<Vec<PathBuf>, NoFolder> {
     Ok(sorted(dir)?.into_iter().filter(|p| p.is_dir()).collect())
 }
 
-fn is_image(path: &Path) -> bool {
+pub(crate) fn is_image(path: &Path) -> bool {
     let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
     extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
 }

@@ -1,11 +1,14 @@
 //! Photos: read, turned upright, resized, cut and normalised as the published networks want them.
 
+pub mod cut;
 pub mod decode;
+pub mod enhance;
 pub mod folder;
 pub mod preprocess;
 mod resize;
 pub mod tally;
 
+pub use cut::{Area, cut_file, cut_picture};
 pub use decode::{Damaged, decode};
 pub use folder::Folder;
 pub use preprocess::{Float, Pipeline};

@@ -15,16 +15,15 @@ use tch::Device;
 
 use super::{RunError, folder};
 use crate::config::{self, TrainConfig};
-use crate::data::{self, Labelled, Split, Test};
+use crate::data::{self, Split, Test};
 use crate::evaluate::test_top1;
-use crate::prepare::PrepareError;
+use crate::prepare::views::{feed, views};
+use crate::prepare::{PrepareError, data_folder};
 use crate::progress::Progress;
 use crate::seed::{Purpose, number};
 use crate::stop::Stop;
-use crate::train::augment::Augment;
-use crate::train::batches::Norm;
+use crate::train::batches::View;
 use crate::train::teacher::teacher;
-use crate::train::trainer::Sight;
 use crate::train::{Ended, Plan, Trainer, single};
 
 /// A training of one network, checked through.
@@ -33,11 +32,10 @@ pub struct Alone {
     /// The config.
     pub config: TrainConfig,
     graph: Arc<Graph>,
-    train: Labelled,
-    test: Labelled,
+    train: View,
+    test: View,
     split: Split,
     test_split: Test,
-    norm: Norm,
 }
 
 /// What came out of a training.
@@ -118,17 +116,28 @@ impl Alone {
     /// What the user has to mend.
     pub fn prepare(file: &Path) -> Result<Alone, RunError> {
         let config = config::load_train(file).map_err(PrepareError::from)?;
-        config.network.graph(10)?;
-        let (train, test) = data::load(&crate::prepare::data_folder(&config.data)).map_err(PrepareError::from)?;
-        let split = data::split(&train, config.data.search_val, config.data.train_limit, config.seed);
+        let c = &config.data;
+        let lower = |classes: u32| -> Result<_, RunError> {
+            let space = config.network.space(classes).map_err(RunError::from)?;
+            let graph = space.lower(&space.smallest())?;
+            Ok((space, Arc::new(graph)))
+        };
+        // What is wrong with the network is told before the images are read.
+        lower(data::known_classes(c.name).unwrap_or(2))?;
+        let (train, test) = data::load(c.name, &data_folder(c)).map_err(PrepareError::from)?;
+        let (space, graph) = lower(train.classes.len() as u32)?;
+        let split = data::split(&train, c.search_val, c.train_limit, config.seed);
         if split.train.len() < config.train.batch {
             let (found, expected) = (split.train.len(), config.train.batch);
             return Err(PrepareError::TooFew { file: file.to_path_buf(), found, expected }.into());
         }
-        let norm = Norm::of(&train, &split.train);
-        let test_split = data::test_split(&test, config.data.test_limit);
-        let graph = Arc::new(config.network.graph(train.classes as u32)?);
-        Ok(Alone { config, graph, train, test, split, test_split, norm })
+        let test_split = data::test_split(&test, c.test_limit);
+        let (train, test) = views(c, &space, (train, test), &split.train);
+        Ok(Alone { config, graph, train, test, split, test_split })
+    }
+
+    fn classes(&self) -> u32 {
+        self.train.data.classes.len() as u32
     }
 
     fn cost(&self) -> Cost {
@@ -148,7 +157,7 @@ impl Alone {
             c.data.name.as_str(),
             self.split.train.len(),
             self.test_split.indices().len(),
-            self.train.classes
+            self.classes()
         )
     }
 
@@ -170,27 +179,27 @@ impl Alone {
             return Ok(Finish::Done(Box::new(done)));
         }
         tch::set_num_threads(c.threads as i32);
-        let augment = Augment { flip: c.data.flip, shift: c.data.shift };
-        let plan = Plan { recipe: c.train.clone(), augment, seed: c.seed, checkpoint_every: c.checkpoint_seconds };
+        let plan = Plan { recipe: c.train.clone(), seed: c.seed, checkpoint_every: c.checkpoint_seconds };
+        let feed = feed(&self.train, &self.split.train, &c.data, &c.train, (c.threads, c.seed))?;
         let mut store = Store::init(&self.graph, Names::Own, number(c.seed, Purpose::Weights, 0), Device::Cpu)?;
         if let Some(file) = &c.network.weights {
             store.fill(&weights::load(file)?.0)?;
         }
         let trainer = Trainer {
             plan: &plan,
-            sight: Sight { data: &self.train, indices: &self.split.train, norm: self.norm },
+            feed: &feed,
             checkpoint: root.join("checkpoint.safetensors"),
             digest: format!("{digest}-{}", self.graph.digest()),
             clock,
             stop,
             diary: Some(root.join("training.jsonl")),
         };
-        let teacher = teacher(&plan.recipe, self.train.classes as u32)?;
+        let teacher = teacher(&plan.recipe, self.classes())?;
         let ended = single::train(&trainer, &mut store, bar, &self.graph, teacher.as_ref());
         bar.done();
         let Ended::Done { steps, seconds, skipped, .. } = ended? else { return Ok(Finish::Stopped) };
         let net = Net::bind(self.graph.clone(), &Owned(&store))?;
-        let test_top1 = test_top1(&net, &self.test, &self.test_split, self.norm, 500)?;
+        let test_top1 = test_top1(&net, &self.test, &self.test_split, 500)?;
         weights::save(&weights_file, &store.named(), &self.about(&digest))?;
         let cost = self.cost();
         let outcome = Outcome {
@@ -249,10 +258,10 @@ impl Alone {
             ("program", format!("mobilenas {}", env!("CARGO_PKG_VERSION"))),
             ("config_digest", digest.to_string()),
             ("digest", self.graph.digest()),
-            ("pixel_mean", self.norm.mean.to_string()),
-            ("pixel_std", self.norm.std.to_string()),
         ];
-        words.into_iter().map(|(k, v)| (k.to_string(), v)).collect()
+        let mut all = self.train.words();
+        all.extend(words.into_iter().map(|(k, v)| (k.to_string(), v)));
+        all
     }
 }
 

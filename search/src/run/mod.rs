@@ -28,7 +28,6 @@ use crate::prepare::Prepared;
 use crate::progress::Progress;
 use crate::seed::{Purpose, number};
 use crate::stop::Stop;
-use crate::train::trainer::Sight;
 use crate::train::{Ended, Trainer};
 
 /// The network whose latency is the unit of the score.
@@ -119,7 +118,7 @@ impl Run<'_> {
                 train: p.split.train.len(),
                 search_val: p.split.search_val.indices().len(),
                 test: p.test_split.indices().len(),
-                classes: p.train.classes,
+                classes: p.train.data.classes.len(),
             },
             host: record::Host { cpu: host.cpu, cores: host.cores, memory: host.memory, os: host.os },
             engine: record::Engine {
@@ -190,10 +189,10 @@ impl Run<'_> {
             store.fill(&weights::load(&path)?.0)?;
             return Ok(Some(store));
         }
-        let plan = p.supernet_plan();
+        let (plan, feed) = (p.supernet_plan(), p.supernet_feed()?);
         let trainer = Trainer {
             plan: &plan,
-            sight: Sight { data: &p.train, indices: &p.split.train, norm: p.norm },
+            feed: &feed,
             checkpoint: self.folder.path("supernet.checkpoint.safetensors"),
             digest: folder::config_digest(&p.config)?,
             clock: self.clock,
@@ -229,11 +228,10 @@ impl Run<'_> {
         let p = self.prepared;
         let c = &p.config;
         Bench {
-            data: &p.train,
+            view: &p.train,
             validation: &p.split.search_val,
             validation_images: c.scoring.images.unwrap_or(usize::MAX),
             calibration,
-            norm: p.norm,
             batch: c.scoring.batch,
             timing: p.timing(),
             clock: self.clock,

@@ -1,6 +1,5 @@
 //! Networks that leave a run: a subnet of its supernet as a network of its own, and the words that go with weights.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,13 +18,13 @@ impl Prepared {
     /// # Errors
     /// Never for a config that was loaded.
     pub fn about(&self) -> Result<About, RunError> {
-        Ok(BTreeMap::from([
+        let mut words = self.train.words();
+        words.extend([
             ("program".to_string(), format!("mobilenas {}", env!("CARGO_PKG_VERSION"))),
             ("family".to_string(), self.space.family().name().to_string()),
             ("config_digest".to_string(), folder::config_digest(&self.config)?),
-            ("pixel_mean".to_string(), self.norm.mean.to_string()),
-            ("pixel_std".to_string(), self.norm.std.to_string()),
-        ]))
+        ]);
+        Ok(words)
     }
 }
 
@@ -38,5 +37,5 @@ pub fn subnet(prepared: &Prepared, root: &Path, graph: Arc<Graph>) -> Result<Net
     let largest = prepared.space.lower(&prepared.space.largest())?;
     let mut store = Store::init(&largest, Names::Shared, 0, Device::Cpu)?;
     store.fill(&weights::load(&root.join(SUPERNET))?.0)?;
-    Ok(evaluate::subnet(&store, graph, &prepared.train, &prepared.calibration(), prepared.norm)?)
+    Ok(evaluate::subnet(&store, graph, &prepared.train, &prepared.calibration())?)
 }

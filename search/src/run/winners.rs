@@ -11,7 +11,6 @@ use super::{Run, RunError, folder, trials};
 use crate::evaluate::test_top1;
 use crate::strategy::dominates;
 use crate::train::teacher::teacher;
-use crate::train::trainer::Sight;
 use crate::train::{Ended, Trainer, single};
 
 impl Run<'_> {
@@ -40,13 +39,14 @@ impl Run<'_> {
 
     fn winner(&mut self, trial: &Trial) -> Result<bool, RunError> {
         let (p, plan) = (self.prepared, self.prepared.retrain_plan());
+        let feed = p.retrain_feed()?;
         let genome = p.space.genome(&trial.genome).map_err(|e| RunError::Config(e.to_string()))?;
         let graph = Arc::new(p.space.lower(&genome)?);
         let mut store = Store::init(&graph, Names::Own, plan.seed, Device::Cpu)?;
         let net = Net::bind(graph.clone(), &Owned(&store))?;
         let trainer = Trainer {
             plan: &plan,
-            sight: Sight { data: &p.train, indices: &p.split.train, norm: p.norm },
+            feed: &feed,
             checkpoint: self.folder.path(&format!("winners/{}.checkpoint.safetensors", trial.id)),
             digest: format!("{}-{}", folder::config_digest(&p.config)?, trial.digest),
             clock: self.clock,
@@ -54,12 +54,12 @@ impl Run<'_> {
             diary: Some(self.folder.path(&format!("training/winner-{}.jsonl", trial.id))),
         };
         let bar = (self.progress)("retrain");
-        let teacher = teacher(&plan.recipe, p.train.classes as u32)?;
+        let teacher = teacher(&plan.recipe, p.train.data.classes.len() as u32)?;
         let ended = single::train(&trainer, &mut store, &bar, &graph, teacher.as_ref());
         bar.done();
         let Ended::Done { seconds, skipped, steps, .. } = ended? else { return Ok(false) };
         self.left_out(&format!("trial {}", trial.id), skipped, steps)?;
-        let score = test_top1(&net, &p.test, &p.test_split, p.norm, p.config.scoring.batch)?;
+        let score = test_top1(&net, &p.test, &p.test_split, p.config.scoring.batch)?;
         let mut about = p.about()?;
         about.insert("digest".to_string(), trial.digest.clone());
         weights::save(&self.folder.path(&format!("winners/{}.safetensors", trial.id)), &store.named(), &about)?;

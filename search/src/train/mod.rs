@@ -76,6 +76,9 @@ pub enum TrainError {
         /// What is wrong with it.
         found: String,
     },
+    /// The images.
+    #[error(transparent)]
+    Data(#[from] crate::data::DataError),
     /// The architecture.
     #[error(transparent)]
     Shape(#[from] mobilenas_space::ir::ShapeError),
@@ -98,6 +101,17 @@ impl TrainError {
 /// When libtorch refuses.
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Result<Tensor, TrainError> {
     logits.f_cross_entropy_loss(labels, None::<&Tensor>, Reduction::Mean, -100, smoothing).map_err(TrainError::torch)
+}
+
+/// Cross-entropy of a batch: against its targets where images are mixed, else against its labels, smoothed.
+///
+/// # Errors
+/// When libtorch refuses.
+pub fn batch_loss(logits: &Tensor, batch: &batches::Batch, smoothing: f64) -> Result<Tensor, TrainError> {
+    match &batch.targets {
+        Some(targets) => distill::soft_cross_entropy(logits, targets),
+        None => cross_entropy(logits, &batch.labels, smoothing),
+    }
 }
 
 /// Images whose largest logit is their label's.

@@ -9,7 +9,7 @@ use tch::{Kind, Tensor};
 use super::batches::Batch;
 use super::teacher::Teacher;
 use super::trainer::{Ended, Lesson, Shown, Trainer};
-use super::{TrainError, cross_entropy, resized, right};
+use super::{TrainError, batch_loss, resized, right};
 use crate::config::Precision;
 use crate::progress::Progress;
 
@@ -48,7 +48,7 @@ impl Single<'_> {
     /// The loss of the heads, and the logits that count as the network's answer. Without a teacher every head learns the
     /// labels; with one the first does, and the last learns from the teacher, as the EfficientFormers were trained.
     fn loss(&self, heads: &[Tensor], batch: &Batch) -> Result<Tensor, TrainError> {
-        let labels = |logits: &Tensor| cross_entropy(logits, &batch.labels, self.label_smoothing);
+        let labels = |logits: &Tensor| batch_loss(logits, batch, self.label_smoothing);
         let none = || TrainError::Torch("a network without a head".into());
         let (first, last) = (heads.first().ok_or_else(none)?, heads.last().ok_or_else(none)?);
         if let Some(teacher) = self.teacher {

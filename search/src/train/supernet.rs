@@ -17,7 +17,7 @@ use tch::{Kind, Tensor};
 use super::batches::Batch;
 use super::distill::{alpha_divergence, soft_cross_entropy};
 use super::trainer::{Lesson, Shown};
-use super::{TrainError, cross_entropy, resized, right};
+use super::{TrainError, batch_loss, resized, right};
 use crate::config::{self, Precision, Rule, Taught};
 use crate::seed::{Purpose, rng};
 
@@ -118,7 +118,7 @@ impl Lesson for Supernet<'_> {
         let mut genomes = self.genomes(step).into_iter();
         let first = genomes.next().unwrap_or_else(|| self.space.largest());
         let logits = self.logits(&first, store, batch)?;
-        let loss = cross_entropy(&logits, &batch.labels, smoothing)?;
+        let loss = batch_loss(&logits, batch, smoothing)?;
         backward(&loss)?;
         let (teacher, shown) = (logits.detach(), right(&logits, &batch.labels)?);
         drop(logits);
@@ -126,7 +126,7 @@ impl Lesson for Supernet<'_> {
         for genome in genomes {
             let logits = self.logits(&genome, store, batch)?;
             backward(&match self.config.distill_subnets {
-                Taught::Labels => cross_entropy(&logits, &batch.labels, smoothing)?,
+                Taught::Labels => batch_loss(&logits, batch, smoothing)?,
                 Taught::Kl => soft_cross_entropy(&logits, &taught)?,
                 Taught::Alpha => alpha_divergence(&logits, &teacher)?,
             })?;

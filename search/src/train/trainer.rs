@@ -6,8 +6,7 @@ use mobilenas_bench::Clock;
 use mobilenas_torch::Store;
 use tch::Tensor;
 
-use super::augment::Augment;
-use super::batches::{Batch, Norm, Order, batch};
+use super::batches::{Batch, Feed, Stream};
 use super::checkpoint::{Files, Stand, State};
 use super::diary::{Diary, Line};
 use super::ema::Ema;
@@ -15,7 +14,6 @@ use super::optimizer::Optimizer;
 use super::schedule::Schedule;
 use super::{TrainError, finite};
 use crate::config::Recipe;
-use crate::data::Labelled;
 use crate::progress::Progress;
 use crate::seed::{Purpose, number};
 use crate::stop::Stop;
@@ -25,23 +23,10 @@ use crate::stop::Stop;
 pub struct Plan {
     /// The recipe.
     pub recipe: Recipe,
-    /// Augmentation.
-    pub augment: Augment,
     /// Seed of everything random in it.
     pub seed: u64,
     /// Seconds between checkpoints.
     pub checkpoint_every: f64,
-}
-
-/// The images a training sees.
-#[derive(Clone, Copy, Debug)]
-pub struct Sight<'a> {
-    /// All images the split was made of.
-    pub data: &'a Labelled,
-    /// Positions of the training split.
-    pub indices: &'a [usize],
-    /// How pixels are normalised.
-    pub norm: Norm,
 }
 
 /// What a batch showed.
@@ -91,7 +76,7 @@ pub struct Trainer<'a> {
     /// How.
     pub plan: &'a Plan,
     /// On what.
-    pub sight: Sight<'a>,
+    pub feed: &'a Feed,
     /// Where the newest checkpoint goes.
     pub checkpoint: PathBuf,
     /// Digest of what is trained and how.
@@ -143,9 +128,8 @@ impl Trainer<'_> {
     /// When the training diverges for the second time, the disk refuses, or libtorch does.
     pub fn run(&self, store: &mut Store, bar: &Progress, lesson: &mut dyn Lesson) -> Result<Ended, TrainError> {
         let recipe = &self.plan.recipe;
-        let mut order = Order::new(self.sight.indices.to_vec(), recipe.batch, self.plan.seed);
         // An epoch is a pass over the images, whatever share of a step its end would be.
-        let per_epoch = order.steps_per_epoch() as f64 / f64::from(recipe.accumulate);
+        let per_epoch = self.feed.steps(1.0).max(1) as f64 / f64::from(recipe.accumulate);
         let schedule = Schedule::new(recipe, per_epoch);
         let files = Files::new(&self.checkpoint);
         let optimizer = Optimizer::new(store, recipe)?;
@@ -160,6 +144,7 @@ impl Trainer<'_> {
         }
         let mut diary = self.diary.as_deref().map(|path| Diary::open(path, work.stand.step)).transpose()?;
         bar.begin(schedule.total(), work.stand.step);
+        let mut stream = self.stream(work.stand.step, schedule);
         let (mut saved, before, begin) = (self.clock.now(), work.stand.seconds, self.clock.now());
         while work.stand.step < schedule.total() {
             let at = work.stand.step;
@@ -168,7 +153,7 @@ impl Trainer<'_> {
                 files.save(work.state(), &stand, true)?;
             }
             let took = self.clock.now();
-            match self.step(&mut work, &mut order, schedule, lesson)? {
+            match self.step(&mut work, &mut stream, schedule, lesson)? {
                 Step::Taken { loss, right, images, lr } => {
                     let weight = if at == work.stand.skipped { 1.0 } else { NEW };
                     work.stand.in_a_row = 0;
@@ -193,7 +178,8 @@ impl Trainer<'_> {
                     work.stand.in_a_row += 1;
                     bar.say(&format!("step {at} is left out: {why}"));
                     if work.stand.in_a_row >= recipe.skip {
-                        self.go_back(&mut work, &files, &mut order, lesson, bar, why)?;
+                        self.go_back(&mut work, &files, lesson, bar, why)?;
+                        stream = self.stream(work.stand.step, schedule);
                         continue;
                     }
                 }
@@ -226,7 +212,7 @@ impl Trainer<'_> {
     fn shown(&self, stand: &Stand, per_epoch: f64) -> String {
         let (epoch, all) = (stand.step as f64 / per_epoch, self.plan.recipe.epochs + self.plan.recipe.cooldown);
         let skipped = if stand.skipped > 0 { format!(", {} left out", stand.skipped) } else { String::new() };
-        let images = self.sight.indices.len() as f64 * epoch / stand.seconds.max(1e-9);
+        let images = self.feed.images() as f64 * epoch / stand.seconds.max(1e-9);
         format!(
             "epoch {epoch:.2}/{all:.2}, loss {:.3}, top-1 {:.1} %, {images:.0} images/s{skipped}",
             stand.loss, stand.right
@@ -238,7 +224,6 @@ impl Trainer<'_> {
         &self,
         work: &mut Work<'_>,
         files: &Files,
-        order: &mut Order,
         lesson: &mut dyn Lesson,
         bar: &Progress,
         why: TrainError,
@@ -247,7 +232,7 @@ impl Trainer<'_> {
         if work.stand.lowered {
             let mut begin = finite::first(work.store)?;
             if begin.is_none() {
-                let batch = self.batch(order, work.stand.step * u64::from(self.plan.recipe.accumulate))?;
+                let batch = self.feed.at(work.stand.step * u64::from(self.plan.recipe.accumulate))?;
                 begin = lesson.trouble(work.store, &batch)?;
             }
             let begin = begin.unwrap_or_else(|| "no tensor of the forward pass".to_string());
@@ -263,15 +248,16 @@ impl Trainer<'_> {
         files.save(work.state(), &stand, false)
     }
 
-    fn batch(&self, order: &mut Order, at: u64) -> Result<Batch, TrainError> {
-        let Plan { seed, augment, .. } = *self.plan;
-        batch(self.sight.data, order.at(at), self.sight.norm, augment, seed, at)
+    /// The batches from a step of the optimizer on.
+    fn stream(&self, step: u64, schedule: Schedule) -> Stream {
+        let parts = u64::from(self.plan.recipe.accumulate);
+        self.feed.stream(step * parts, schedule.total() * parts)
     }
 
     fn step(
         &self,
         work: &mut Work<'_>,
-        order: &mut Order,
+        stream: &mut Stream,
         schedule: Schedule,
         lesson: &mut dyn Lesson,
     ) -> Result<Step, TrainError> {
@@ -280,7 +266,7 @@ impl Trainer<'_> {
         let (mut loss, mut right, mut images) = (0.0, 0.0, 0);
         for part in 0..parts {
             let at = step * parts + part;
-            let batch = self.batch(order, at)?;
+            let batch = stream.take()?;
             // Dropout draws from libtorch's own generator: it begins each step anew, so that resuming changes nothing.
             tch::manual_seed(number(self.plan.seed, Purpose::Dropout, at) as i64);
             let shown = lesson.step(work.store, &batch, at, 1.0 / parts as f64)?;

@@ -110,7 +110,7 @@ fn noise(args: &Args, side: u32) -> Result<Batch> {
     let (n, side) = (i64::from(args.batch), i64::from(side));
     let images = Tensor::f_randn([n, 3, side, side], (Kind::Float, Device::Cpu))?;
     let labels = Tensor::f_randint(i64::from(args.classes), [n], (Kind::Int64, Device::Cpu))?;
-    Ok(Batch { images, labels })
+    Ok(Batch { images, labels, targets: None })
 }
 
 /// AdamW without clipping, as the peers' programs step.

@@ -90,7 +90,9 @@ fn found(args: &Args, root: &Path) -> Result<Exported> {
     }
     let prepared = prepare(&root.join("config.yaml")).map_err(RunError::from)?;
     let (graph, name) = match (&args.genome, args.trial) {
-        (Some(file), _) => (models::genome(file, prepared.train.classes as u32)?, file.display().to_string()),
+        (Some(file), _) => {
+            (models::genome(file, prepared.train.data.classes.len() as u32)?, file.display().to_string())
+        }
         (None, n) => trial(&prepared, root, n.unwrap_or_default())?,
     };
     tch::set_num_threads(prepared.config.threads as i32);

@@ -144,7 +144,7 @@ mod tests {
 
     fn gradients(store: &mut Store, net: &Net, scale: f64) {
         let images = Tensor::arange(4 * 32 * 32, (Kind::Float, Device::Cpu)).sin().view([4, 1, 32, 32]) * scale;
-        let batch = Batch { images, labels: Tensor::from_slice(&[0i64, 1, 2, 3]) };
+        let batch = Batch { images, labels: Tensor::from_slice(&[0i64, 1, 2, 3]), targets: None };
         store.zero_grad();
         drop(Single { net, label_smoothing: 0.0, teacher: None }.step(store, &batch, 0, 1.0).unwrap());
     }

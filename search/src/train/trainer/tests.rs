@@ -10,13 +10,21 @@ use tch::Device;
 
 use super::*;
 use crate::config::{self, Clip};
-use crate::data::Images;
+use crate::data::{Images, Labelled, Source};
+use crate::train::augment::Augment;
+use crate::train::batches::{self, Norm, Sampler, View};
 use crate::train::single::Single;
 
-fn data() -> Labelled {
+/// Forty images in batches of ten.
+fn feed(batch: usize) -> Feed {
     let pixels = (0..40 * 64u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let images = Images { n: 40, height: 8, width: 8, pixels };
-    Labelled { images, labels: (0..40).map(|i| i % 4).collect(), classes: 4 }
+    let images = Source::Memory(Images { n: 40, height: 8, width: 8, channels: 1, pixels });
+    let classes = ["a", "b", "c", "d"].map(str::to_string).to_vec();
+    let data = Labelled { images, labels: (0..40).map(|i| i % 4).collect(), classes };
+    let view = View::new(data.into(), Norm::grey(0.5, 0.3), 0.0);
+    let sampler = Sampler { batch, repeats: 1, scale: None };
+    let how = batches::Recipe { augment: Augment::default(), sampler, label_smoothing: 0.0, threads: 2 };
+    Feed::new(view, &(0..40).collect::<Vec<_>>(), how, 1).unwrap()
 }
 
 /// Four steps an epoch, eight in all.
@@ -32,7 +40,7 @@ fn plan(change: impl FnOnce(&mut Recipe)) -> Plan {
         ..Recipe::default()
     };
     change(&mut recipe);
-    Plan { recipe, augment: Augment::NONE, seed: 1, checkpoint_every: 0.0 }
+    Plan { recipe, seed: 1, checkpoint_every: 0.0 }
 }
 
 fn of(family: &str, knobs: &[(&str, i64)]) -> (Store, Net) {
@@ -89,10 +97,10 @@ struct Outcome {
 }
 
 fn run(folder: &Path, plan: &Plan, broken: &dyn Fn(u64) -> bool, stop_at: Option<u64>) -> Outcome {
-    let (data, indices, stop) = (data(), (0..40).collect::<Vec<_>>(), Stop::never());
+    let (feed, stop) = (feed(plan.recipe.batch), Stop::never());
     let trainer = Trainer {
         plan,
-        sight: Sight { data: &data, indices: &indices, norm: Norm { mean: 0.5, std: 0.3 } },
+        feed: &feed,
         checkpoint: folder.join("c.safetensors"),
         digest: "d".into(),
         clock: &Wall::new(),
@@ -154,15 +162,19 @@ fn parts_of_a_batch_add_up_to_its_gradients() {
     // A network without batch norms: they alone would see that the parts are smaller.
     let (mut store, net) = of("deit", &[("resolution", 32)]);
     let mut lesson = Single { net: &net, label_smoothing: 0.1, teacher: None };
-    let (data, norm) = (data(), Norm { mean: 0.5, std: 0.3 });
-    let part = |indices: &[usize]| batch(&data, indices, norm, Augment::NONE, 1, 0).unwrap();
-    drop(lesson.step(&store, &part(&[0, 1, 2, 3, 4, 5]), 0, 1.0).unwrap());
-    let whole = store.flat_grad().unwrap().copy();
+    let whole = feed(6).at(0).unwrap();
+    let part = |from: i64, n: i64| Batch {
+        images: whole.images.narrow(0, from, n),
+        labels: whole.labels.narrow(0, from, n),
+        targets: None,
+    };
+    drop(lesson.step(&store, &part(0, 6), 0, 1.0).unwrap());
+    let together = store.flat_grad().unwrap().copy();
     store.zero_grad();
-    for indices in [[0, 1, 2], [3, 4, 5]] {
-        drop(lesson.step(&store, &part(&indices), 0, 0.5).unwrap());
+    for from in [0, 3] {
+        drop(lesson.step(&store, &part(from, 3), 0, 0.5).unwrap());
     }
-    let off = (store.flat_grad().unwrap() - &whole).norm().double_value(&[]) / whole.norm().double_value(&[]);
+    let off = (store.flat_grad().unwrap() - &together).norm().double_value(&[]) / together.norm().double_value(&[]);
     assert!(off < 1e-5, "{off}");
 }
 
@@ -238,7 +250,7 @@ fn the_second_time_it_stops_and_says_where_it_begins() {
     // A weight that is no number is named; every checkpoint is whole, and belongs to this training.
     let (mut store, net) = small();
     let _ = tch::no_grad(|| store.entry("blocks.1.0.bn1.weight").unwrap().tensor.shallow_clone().fill_(f64::NAN));
-    let batch = batch(&data(), &[0, 1], Norm { mean: 0.5, std: 0.3 }, Augment::NONE, 1, 0).unwrap();
+    let batch = feed(2).at(0).unwrap();
     assert_eq!(super::finite::first(&store).unwrap().as_deref(), Some("blocks.1.0.bn1.weight"));
     let single = Single { net: &net, label_smoothing: 0.0, teacher: None };
     assert_eq!(single.trouble(&store, &batch).unwrap().as_deref(), Some("blocks.1.0.bn1"));

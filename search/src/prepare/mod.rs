@@ -1,5 +1,7 @@
 //! Step one of a search: the config becomes a space, bounds that can be met, images, and an estimate of the time.
 
+pub mod views;
+
 use std::path::{Path, PathBuf};
 
 use mobilenas_bench::{Clock, Protocol};
@@ -10,11 +12,10 @@ use tch::{Device, Kind, Tensor};
 
 use crate::bounds::Bounds;
 use crate::config::{self, Config, ConfigError, Recipe};
-use crate::data::{self, DataError, Labelled, Split, Test};
+use crate::data::{self, DataError, Split, Test};
 use crate::evaluate::Timing;
 use crate::seed::{Purpose, number, rng};
-use crate::train::augment::Augment;
-use crate::train::batches::{Batch, Norm};
+use crate::train::batches::{Batch, View};
 use crate::train::single::Single;
 use crate::train::supernet::Supernet;
 use crate::train::{Lesson as _, Plan, TrainError};
@@ -35,15 +36,13 @@ pub struct Prepared {
     /// Smallest and largest cost over the space.
     pub range: [Cost; 2],
     /// The training set.
-    pub train: Labelled,
+    pub train: View,
     /// The test set.
-    pub test: Labelled,
+    pub test: View,
     /// What weights are trained on and candidates are scored on.
     pub split: Split,
     /// What retrained winners are scored on.
     pub test_split: Test,
-    /// How pixels are normalised.
-    pub norm: Norm,
 }
 
 /// What keeps a search from beginning: the user's to mend.
@@ -97,9 +96,14 @@ pub enum PrepareError {
 /// What the user has to mend, all mistakes of the config at once.
 pub fn prepare(file: &Path) -> Result<Prepared, PrepareError> {
     let loaded = config::load(file)?;
-    // The number of classes belongs to the data set; the space is checked before the images are read.
-    let space = loaded.space(10)?;
     let c = &loaded.config;
+    // The space is checked before the images are read, unless they alone say how many classes there are.
+    let (classes, mut early) = (data::known_classes(c.data.name), None);
+    let classes = match classes {
+        Some(n) => n,
+        None => early.insert(data::load(c.data.name, &data_folder(&c.data))?).0.classes.len() as u32,
+    };
+    let space = loaded.space(classes)?;
     let bounds = Bounds { params: c.search.bounds.params, macs: c.search.bounds.macs };
     let mut coster = Coster::new();
     let found = bounds.anchor(&space, &mut coster, &mut rng(c.seed, Purpose::Ask, u64::MAX, 0))?;
@@ -110,7 +114,10 @@ pub fn prepare(file: &Path) -> Result<Prepared, PrepareError> {
         knobs: knobs_in_words(&space, &miss.genome),
     })?;
     let range = [extreme(&space, &mut coster, -1)?, extreme(&space, &mut coster, 1)?];
-    let (train, test) = data::load(&data_folder(&c.data))?;
+    let (train, test) = match early {
+        Some(sets) => sets,
+        None => data::load(c.data.name, &data_folder(&c.data))?,
+    };
     let split = data::split(&train, c.data.search_val, c.data.train_limit, c.seed);
     let needed =
         c.supernet.recipe.batch.max(c.retrain.recipe.batch).min(c.data.train_limit.unwrap_or(usize::MAX)).max(2);
@@ -118,10 +125,10 @@ pub fn prepare(file: &Path) -> Result<Prepared, PrepareError> {
         let found = split.train.len();
         return Err(PrepareError::TooFew { file: file.to_path_buf(), found, expected: needed });
     }
-    let norm = Norm::of(&train, &split.train);
     let test_split = data::test_split(&test, c.data.test_limit);
+    let (train, test) = views::views(&c.data, &space, (train, test), &split.train);
     let file = file.to_path_buf();
-    Ok(Prepared { file, config: loaded.config, space, bounds, anchor, range, train, test, split, test_split, norm })
+    Ok(Prepared { file, config: loaded.config, space, bounds, anchor, range, train, test, split, test_split })
 }
 
 /// Knobs that have a choice, with a genome's values.
@@ -222,11 +229,6 @@ impl Prepared {
         })
     }
 
-    /// Augmentation of training images.
-    pub fn augment(&self) -> Augment {
-        Augment { flip: self.config.data.flip, shift: self.config.data.shift }
-    }
-
     /// How the supernet is trained.
     pub fn supernet_plan(&self) -> Plan {
         self.plan(&self.config.supernet.recipe, self.config.seed)
@@ -239,7 +241,7 @@ impl Prepared {
 
     fn plan(&self, recipe: &Recipe, seed: u64) -> Plan {
         let checkpoint_every = self.config.checkpoint_seconds;
-        Plan { recipe: recipe.clone(), augment: self.augment(), seed, checkpoint_every }
+        Plan { recipe: recipe.clone(), seed, checkpoint_every }
     }
 
     /// The supernet under training.
@@ -256,12 +258,13 @@ impl Prepared {
     /// When libtorch refuses.
     pub fn estimate(&self, clock: &dyn Clock) -> Result<[f64; 3], TrainError> {
         let c = &self.config;
-        let (h, w) = (self.train.images.height as i64, self.train.images.width as i64);
+        let (channels, h, w) = self.train.shape(None);
         let noise = |n: usize| -> Result<Batch, TrainError> {
             let options = (Kind::Float, Device::Cpu);
-            let images = Tensor::f_rand([n as i64, 1, h, w], options).map_err(TrainError::torch)?;
+            let images =
+                Tensor::f_rand([n as i64, channels as i64, h as i64, w as i64], options).map_err(TrainError::torch)?;
             let labels = Tensor::f_zeros([n as i64], (Kind::Int64, Device::Cpu)).map_err(TrainError::torch)?;
-            Ok(Batch { images, labels })
+            Ok(Batch { images, labels, targets: None })
         };
         let seconds = |work: &mut dyn FnMut() -> Result<(), TrainError>| -> Result<f64, TrainError> {
             work()?;

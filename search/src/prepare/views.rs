@@ -1,0 +1,113 @@
+//! From what a config says about images to views of them, and to the feeds of trainings.
+
+use std::sync::Arc;
+
+use mobilenas_space::Space;
+use mobilenas_space::families::Interpolation;
+
+use super::Prepared;
+use crate::config::{self, CropInterpolation, DataName, ScaleFormula};
+use crate::data::Labelled;
+use crate::images::Pipeline;
+use crate::seed::{Purpose, number};
+use crate::train::TrainError;
+use crate::train::augment::Augment;
+use crate::train::augment::crop::Crop;
+use crate::train::augment::mix::Mix;
+use crate::train::batches::{Damage, Feed, Formula, MultiScale, Norm, Recipe, Sampler, View};
+
+/// The side of images when neither the config nor the space says one.
+const SIDE: u32 = 224;
+
+/// The training set and the test set, brought to the networks of a space alike.
+pub fn views(c: &config::Data, space: &Space, sets: (Labelled, Labelled), train: &[usize]) -> (View, View) {
+    let how = space.family().preprocessing();
+    let largest = space.knobs().iter().find(|k| k.name == "resolution").and_then(|k| k.choices.iter().max().copied());
+    let side = c.side.or_else(|| {
+        let photos = sets.0.images.memory().is_none();
+        photos.then(|| largest.unwrap_or(SIDE))
+    });
+    // Photos are normalised as the family's published weights want them.
+    let norm = Norm::of(&sets.0, train).unwrap_or_else(|| Norm::rgb(how.mean, how.std));
+    let view = |data: Labelled| View {
+        norm: norm.clone(),
+        frame: Pipeline { side: side.unwrap_or(SIDE), how },
+        side,
+        damage: Arc::new(Damage::new(data.images.len(), c.damaged_limit)),
+        budget: Arc::default(),
+        data: Arc::new(data),
+    };
+    (view(sets.0), view(sets.1))
+}
+
+/// Augmentation as a config says it.
+fn augment(data: &config::Data) -> Augment {
+    let a = &data.augment;
+    let photos = data.name == DataName::Folder;
+    let crop = a.crop.as_ref().map(|c| Crop {
+        min_area: c.min_area,
+        max_ratio: c.max_ratio,
+        interpolation: match c.interpolation {
+            CropInterpolation::Bilinear => Interpolation::Bilinear,
+            CropInterpolation::Bicubic => Interpolation::Bicubic,
+        },
+    });
+    let mix = Mix { mixup: a.mixup, cutmix: a.cutmix, switch: a.mix_switch.unwrap_or(0.5) };
+    Augment {
+        crop: crop.or(photos.then_some(Crop::USUAL)),
+        flip: data.flip,
+        shift: data.shift.unwrap_or(if photos { 0 } else { 2 }),
+        color_jitter: a.color_jitter,
+        erase: a.erase,
+        mix: (mix.mixup > 0.0 || mix.cutmix > 0.0).then_some(mix),
+    }
+}
+
+fn sampler(data: &config::Data, batch: usize) -> Sampler {
+    let scale = data.sampler.multi_scale.as_ref().map(|m| MultiScale {
+        formula: match m.formula {
+            ScaleFormula::Paper => Formula::Paper,
+            ScaleFormula::CvnetsV01 => Formula::CvnetsV01,
+            ScaleFormula::Cvnets => Formula::Cvnets,
+        },
+        base: m.base,
+        sides: m.sides.clone(),
+    });
+    Sampler { batch, repeats: data.sampler.repeats, scale }
+}
+
+/// The batches of a training.
+///
+/// # Errors
+/// When there are no threads to be had.
+pub fn feed(
+    view: &View,
+    indices: &[usize],
+    data: &config::Data,
+    recipe: &config::Recipe,
+    (threads, seed): (u32, u64),
+) -> Result<Feed, TrainError> {
+    let (sampler, label_smoothing) = (sampler(data, recipe.batch), recipe.label_smoothing);
+    let how = Recipe { augment: augment(data), sampler, label_smoothing, threads: threads as usize };
+    Ok(Feed::new(view.clone(), indices, how, seed)?)
+}
+
+impl Prepared {
+    /// The batches of the supernet's training.
+    ///
+    /// # Errors
+    /// When there are no threads to be had.
+    pub fn supernet_feed(&self) -> Result<Feed, TrainError> {
+        let c = &self.config;
+        feed(&self.train, &self.split.train, &c.data, &c.supernet.recipe, (c.threads, c.seed))
+    }
+
+    /// The batches of a winner's training: other ones than the supernet's, the same for all winners.
+    ///
+    /// # Errors
+    /// When there are no threads to be had.
+    pub fn retrain_feed(&self) -> Result<Feed, TrainError> {
+        let (c, seed) = (&self.config, number(self.config.seed, Purpose::Weights, 1));
+        feed(&self.train, &self.split.train, &c.data, &c.retrain.recipe, (c.threads, seed))
+    }
+}

@@ -1,0 +1,97 @@
+//! How levels become numbers.
+
+use crate::data::{Labelled, Picture};
+
+/// Mean and standard deviation of each channel's levels, in [0, 1]; images are normalised by them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Norm {
+    /// Means: of red, green and blue, or of grey alone.
+    pub mean: Vec<f32>,
+    /// Standard deviations.
+    pub std: Vec<f32>,
+}
+
+impl Norm {
+    /// For grey images.
+    pub fn grey(mean: f32, std: f32) -> Norm {
+        Norm { mean: vec![mean], std: vec![std] }
+    }
+
+    /// For red, green and blue.
+    pub fn rgb(mean: [f64; 3], std: [f64; 3]) -> Norm {
+        Norm { mean: mean.map(|v| v as f32).to_vec(), std: std.map(|v| v as f32).to_vec() }
+    }
+
+    /// Of the images at the given positions; `None` where images are not in memory.
+    pub fn of(data: &Labelled, indices: &[usize]) -> Option<Norm> {
+        let all = data.images.memory()?;
+        let (mut sum, mut squares) = (vec![0u64; all.channels], vec![0u64; all.channels]);
+        for &i in indices {
+            for pixel in all.levels(i).chunks_exact(all.channels) {
+                for (k, &p) in pixel.iter().enumerate() {
+                    sum[k] += u64::from(p);
+                    squares[k] += u64::from(p) * u64::from(p);
+                }
+            }
+        }
+        let n = (indices.len() * all.height * all.width).max(1) as f64;
+        let mean = |k: usize| sum[k] as f64 / n;
+        let std = |k: usize| (squares[k] as f64 / n - mean(k) * mean(k)).max(1.0).sqrt();
+        let of = |f: &dyn Fn(usize) -> f64| (0..all.channels).map(|k| (f(k) / 255.0) as f32).collect();
+        Some(Norm { mean: of(&mean), std: of(&std) })
+    }
+
+    /// Writes a picture as `[C, H, W]` values, each `(level / 255 - mean) / std`.
+    pub fn planes(&self, picture: &Picture, out: &mut [f32]) {
+        let size = picture.width * picture.height;
+        let table = |k: usize| -> [f32; 256] {
+            let k = k.min(self.mean.len().saturating_sub(1));
+            let (mean, std) = (self.mean.get(k).copied().unwrap_or(0.0), self.std.get(k).copied().unwrap_or(1.0));
+            std::array::from_fn(|l| (l as f32 / 255.0 - mean) / std)
+        };
+        match picture.channels {
+            3 => {
+                let tables = [table(0), table(1), table(2)];
+                let (red, rest) = out.split_at_mut(size);
+                let (green, blue) = rest.split_at_mut(size);
+                let into = red.iter_mut().zip(green).zip(blue);
+                for (pixel, ((r, g), b)) in picture.levels.chunks_exact(3).zip(into) {
+                    *r = tables[0][usize::from(pixel[0])];
+                    *g = tables[1][usize::from(pixel[1])];
+                    *b = tables[2][usize::from(pixel[2])];
+                }
+            }
+            _ => {
+                let table = table(0);
+                out.iter_mut().zip(&picture.levels).for_each(|(o, l)| *o = table[usize::from(*l)]);
+            }
+        }
+    }
+
+    /// Means and standard deviations as words: one number, or three.
+    pub fn words(&self) -> [String; 2] {
+        let join = |v: &[f32]| v.iter().map(f32::to_string).collect::<Vec<_>>().join(" ");
+        [join(&self.mean), join(&self.std)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Images, Source};
+
+    #[test]
+    fn each_channel_has_its_own() {
+        let pixels = vec![0, 100, 5, 200, 100, 6, 9, 9, 9, 9, 9, 9];
+        let images = Source::Memory(Images { n: 2, height: 1, width: 2, channels: 3, pixels });
+        let data = Labelled { images, labels: vec![0, 0], classes: vec!["a".into()] };
+        let norm = Norm::of(&data, &[0]).unwrap();
+        assert_eq!(norm.mean, [100.0 / 255.0, 100.0 / 255.0, 5.5 / 255.0].map(|v: f64| v as f32));
+        // A channel that does not vary is not blown up.
+        assert_eq!(norm.std, [100.0 / 255.0, 1.0 / 255.0, 1.0 / 255.0].map(|v: f64| v as f32));
+        let picture = Picture { width: 2, height: 1, channels: 3, levels: vec![255, 0, 51, 0, 255, 102] };
+        let mut out = [0.0; 6];
+        Norm::rgb([0.0, 0.0, 0.2], [1.0, 0.5, 1.0]).planes(&picture, &mut out);
+        assert_eq!(out, [1.0, 0.0, 0.0, 2.0, 0.0, 0.4 - 0.2]);
+    }
+}
