@@ -8,9 +8,9 @@ mod paint;
 mod theme;
 mod ticks;
 
-pub use chart::{Chart, Dress, Mark, Point, Series, Size, Steps};
+pub use chart::{Bars, Chart, Dress, Mark, Point, Series, Size, Steps};
 pub use paint::{Anchor, Bitmap, Picture, Shape, bitmap, svg};
-pub use theme::{CANDIDATE, Color, FRONT, RETRAINED, VARIANT};
+pub use theme::{CANDIDATE, Color, FRONT, RETRAINED, SERIES, VARIANT};
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
+
 use crate::ReportError;
 use crate::plot::{self, Chart, Dress, Size};
 
@@ -11,6 +13,7 @@ use crate::plot::{self, Chart, Dress, Size};
 #[derive(Debug)]
 pub struct Site {
     root: PathBuf,
+    plots: &'static str,
     written: Vec<PathBuf>,
 }
 
@@ -20,7 +23,12 @@ const ALONE: Size = Size { width: 960, height: 640 };
 impl Site {
     /// A site in `root`, which is made when the first file is written.
     pub fn new(root: impl Into<PathBuf>) -> Site {
-        Site { root: root.into(), written: Vec::new() }
+        Site { root: root.into(), plots: "report/", written: Vec::new() }
+    }
+
+    /// A site whose plots stand beside its page, in the folder itself.
+    pub fn flat(root: impl Into<PathBuf>) -> Site {
+        Site { plots: "", ..Site::new(root) }
     }
 
     /// What was written so far, in order.
@@ -63,17 +71,32 @@ impl Site {
         Ok(())
     }
 
-    /// Writes a chart as `report/<name>.svg`, `report/<name>.png` and `report/<name>@2x.png`.
+    /// Writes charts under their names, several at a time, as [`Site::plot`] does.
+    ///
+    /// # Errors
+    /// If a chart cannot be drawn or a file cannot be written.
+    pub fn plots(&mut self, charts: &[(&'static str, Chart)]) -> Result<(), ReportError> {
+        let one = |(name, chart): &(&'static str, Chart)| {
+            let mut beside = Site { root: self.root.clone(), plots: self.plots, written: Vec::new() };
+            beside.plot(name, chart).map(|()| beside.written)
+        };
+        let written: Vec<Vec<PathBuf>> = charts.par_iter().map(one).collect::<Result<_, _>>()?;
+        self.written.extend(written.into_iter().flatten());
+        Ok(())
+    }
+
+    /// Writes a chart as `<name>.svg`, `<name>.png` and `<name>@2x.png` into `report`, or beside the page of a flat site.
     ///
     /// # Errors
     /// If the chart cannot be drawn or a file cannot be written.
     pub fn plot(&mut self, name: &str, chart: &Chart) -> Result<(), ReportError> {
         let failed = |why| ReportError::Plot { name: name.to_owned(), why };
         let picture = chart.picture(ALONE, Dress::Full);
-        self.write(&format!("report/{name}.svg"), plot::svg(&picture, &chart.title).map_err(failed)?.as_bytes())?;
+        let folder = self.plots;
+        self.write(&format!("{folder}{name}.svg"), plot::svg(&picture, &chart.title).map_err(failed)?.as_bytes())?;
         let bitmap = plot::bitmap(&picture).map_err(failed)?;
-        self.write_with(&format!("report/{name}.png"), |path| bitmap.save(path, 1).map_err(failed))?;
-        self.write_with(&format!("report/{name}@2x.png"), |path| bitmap.save(path, 2).map_err(failed))
+        self.write_with(&format!("{folder}{name}.png"), |path| bitmap.save(path, 1).map_err(failed))?;
+        self.write_with(&format!("{folder}{name}@2x.png"), |path| bitmap.save(path, 2).map_err(failed))
     }
 }
 

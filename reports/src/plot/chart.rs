@@ -37,8 +37,17 @@ pub struct Series {
     pub steps: Option<Steps>,
 }
 
+/// Ends of a point's error bars in the units of the axes: (lower, upper), finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Bars {
+    /// Along the horizontal axis.
+    pub x: Option<(f64, f64)>,
+    /// Along the vertical axis.
+    pub y: Option<(f64, f64)>,
+}
+
 /// A point in the units of the axes; both values are finite.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Point {
     /// Value on the horizontal axis.
     pub x: f64,
@@ -46,6 +55,21 @@ pub struct Point {
     pub y: f64,
     /// Text beside it.
     pub label: Option<String>,
+    /// Its error bars.
+    pub bars: Bars,
+}
+
+impl Point {
+    /// A point with nothing but its place.
+    pub fn at(x: f64, y: f64) -> Point {
+        Point { x, y, ..Point::default() }
+    }
+
+    /// All values on an axis that the plot has to have room for: the point's own and the ends of its bar.
+    fn span(value: f64, bar: Option<(f64, f64)>) -> impl Iterator<Item = f64> {
+        let (low, high) = bar.unwrap_or((value, value));
+        [value, low, high].into_iter()
+    }
 }
 
 /// The shape of a mark.
@@ -141,6 +165,25 @@ impl Chart {
         self.series.iter().all(|s| s.points.is_empty())
     }
 
+    /// The chart with at most some thousand specks, for where its size counts: of those in one cell of a fine grid, the
+    /// first.
+    pub fn thinned(&self) -> Chart {
+        const CELLS: f64 = 120.0;
+        let all = || self.series.iter().flat_map(|s| &s.points);
+        let range = |of: fn(&Point) -> f64| {
+            let (low, high) = all().map(of).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+            (low, (high - low).max(f64::MIN_POSITIVE))
+        };
+        let ((left, width), (bottom, height)) = (range(|p| p.x), range(|p| p.y));
+        let mut chart = self.clone();
+        for s in chart.series.iter_mut().filter(|s| s.mark == Mark::Speck && s.steps.is_none()) {
+            let mut cells = HashSet::new();
+            let cell = |v: f64, from: f64, size: f64| ((v - from) / size * CELLS) as i64;
+            s.points.retain(|p| cells.insert((cell(p.x, left, width), cell(p.y, bottom, height))));
+        }
+        chart
+    }
+
     /// The chart laid out at a size.
     pub fn picture(&self, size: Size, dress: Dress) -> Picture {
         let (width, height) = (f64::from(size.width), f64::from(size.height));
@@ -153,10 +196,10 @@ impl Chart {
         let bottom = page.foot(self, height, dress);
 
         let points = || self.series.iter().flat_map(|s| &s.points);
-        let y = Ticks::around(points().map(|p| p.y), ((bottom - top) / 55.0) as usize);
+        let y = Ticks::around(points().flat_map(|p| Point::span(p.y, p.bars.y)), ((bottom - top) / 55.0) as usize);
         let widest = y.marks.iter().map(|(_, l)| theme::text_width(l, TEXT, false)).fold(0.0, f64::max);
         let (left, right) = (MARGIN + widest + 8.0, width - MARGIN);
-        let x = Ticks::around(points().map(|p| p.x), ((right - left) / 80.0) as usize);
+        let x = Ticks::around(points().flat_map(|p| Point::span(p.x, p.bars.x)), ((right - left) / 80.0) as usize);
         let plane = Plane { x, y, sides: [left, top, right, bottom] };
         plane.grid(&mut page.shapes);
         plane.draw(&self.series, &mut page.shapes);
@@ -242,8 +285,21 @@ struct Plane {
 
 impl Plane {
     fn at(&self, p: &Point) -> (f64, f64) {
+        self.place(p.x, p.y)
+    }
+
+    fn place(&self, x: f64, y: f64) -> (f64, f64) {
         let [left, top, right, bottom] = self.sides;
-        (left + self.x.position(p.x) * (right - left), bottom - self.y.position(p.y) * (bottom - top))
+        (left + self.x.position(x) * (right - left), bottom - self.y.position(y) * (bottom - top))
+    }
+
+    /// Draws the error bars of a point and returns what they cover.
+    fn bars(&self, p: &Point, color: Color, shapes: &mut Vec<Shape>) -> Vec<Rect> {
+        let along_x = p.bars.x.map(|(a, b)| (self.place(a, p.y), self.place(b, p.y)));
+        let along_y = p.bars.y.map(|(a, b)| (self.place(p.x, a), self.place(p.x, b)));
+        let ends: Vec<_> = [along_x, along_y].into_iter().flatten().collect();
+        shapes.extend(ends.iter().map(|(a, b)| Shape::Line { points: vec![*a, *b], width: 1.25, color }));
+        ends.into_iter().map(|(a, b)| segment(a, b)).collect()
     }
 
     fn grid(&self, shapes: &mut Vec<Shape>) {
@@ -274,6 +330,9 @@ impl Plane {
                 let corners = corners(&at, steps);
                 taken.extend(corners.windows(2).map(|w| segment(w[0], w[1])));
                 shapes.push(Shape::Line { points: corners, width: 1.75, color: s.color });
+            }
+            for point in &s.points {
+                taken.extend(self.bars(point, s.color, shapes));
             }
             // Marks that would cover each other to the pixel are drawn once.
             let mut drawn = HashSet::new();

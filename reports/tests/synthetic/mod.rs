@@ -1,6 +1,8 @@
 //! A made-up run that looks like a real one: rows with plausible numbers from a seeded generator.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
 
+pub mod real;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -7,6 +7,7 @@ mod evaluate;
 mod loaded;
 pub mod models;
 mod predict;
+mod report;
 mod schema;
 mod search;
 
@@ -25,6 +26,8 @@ pub struct Args {
 enum Verb {
     /// Train a supernet, search it, measure the finds, retrain the winners, write the report
     Search(search::Args),
+    /// Write the pages, plots and tables of a run, finished or not, or of several side by side
+    Report(report::Args),
     /// Check a config: its mistakes, or the size of its space and an estimate of the time
     Check(check::Args),
     /// Repeat a measurement of this program's own speed
@@ -48,6 +51,7 @@ enum Verb {
 pub fn run(args: Args) -> Result<i32> {
     match args.verb {
         Verb::Search(a) => search::run(&a),
+        Verb::Report(a) => report::run(&a),
         Verb::Check(a) => check::run(&a),
         Verb::Bench(a) => bench::run(&a),
         Verb::Models(a) => models::run(&a),
