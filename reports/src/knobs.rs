@@ -3,10 +3,10 @@
 //! These are means over the trials that the search happened to ask for. A strategy asks for good choices together, so a
 //! mean over trials with one choice is also a mean over the choices that went with it: it describes, it proves nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::record::metric;
-use crate::{Entry, Frame};
+use crate::{Entry, Frame, genome};
 
 /// The metrics that are averaged, in the order of [`Choice::means`].
 pub const METRICS: [&str; 4] = [metric::TOP1, metric::LATENCY, metric::PARAMS, metric::MACS];
@@ -55,26 +55,26 @@ impl Marginal {
 /// All knobs of which at least two choices were scored, by name.
 pub fn marginals(f: &Frame) -> Vec<Marginal> {
     let scored: Vec<&Entry> = f.trials.iter().filter(|e| e.is_scored()).collect();
-    let names: BTreeSet<&String> = scored.iter().flat_map(|e| e.trial.genome.keys()).collect();
-    names
+    let numbers: Vec<[Option<f64>; 4]> = scored.iter().map(|e| METRICS.map(|m| e.metric(m))).collect();
+    genome::columns(scored.iter().map(|e| &e.trial.genome))
         .into_iter()
-        .map(|knob| {
-            let mut by_value: BTreeMap<i64, Vec<&Entry>> = BTreeMap::new();
-            for entry in &scored {
-                if let Some(value) = entry.trial.genome.get(knob) {
-                    by_value.entry(*value).or_default().push(entry);
+        .map(|(knob, values)| {
+            let mut by_value: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+            for (i, value) in values.into_iter().enumerate() {
+                if let Some(value) = value {
+                    by_value.entry(value).or_default().push(i);
                 }
             }
-            let choices = by_value.into_iter().map(|(value, entries)| choice(value, &entries)).collect();
-            Marginal { knob: knob.clone(), choices }
+            let choice = |(value, rows): (i64, Vec<usize>)| Choice {
+                value,
+                scored: rows.len(),
+                on_front: rows.iter().filter(|i| scored[**i].on_front).count(),
+                means: [0, 1, 2, 3].map(|m| mean(rows.iter().filter_map(|i| numbers[*i][m]))),
+            };
+            Marginal { knob: knob.to_owned(), choices: by_value.into_iter().map(choice).collect() }
         })
         .filter(|m| m.choices.len() > 1)
         .collect()
-}
-
-fn choice(value: i64, entries: &[&Entry]) -> Choice {
-    let means = METRICS.map(|m| mean(entries.iter().filter_map(|e| e.metric(m))));
-    Choice { value, scored: entries.len(), on_front: entries.iter().filter(|e| e.on_front).count(), means }
 }
 
 /// Mean and standard error; `None` for no values.

@@ -35,7 +35,8 @@ pub struct Stack {
 /// Reads genomes of one family.
 pub struct Reader {
     template: Box<dyn Template>,
-    knobs: Vec<(String, Kind)>,
+    /// All knobs and the resolution, by name: name, kind, position among the template's values.
+    knobs: Vec<(String, Kind, Option<usize>)>,
     classes: u32,
     rows: Vec<Layer>,
     values: HashMap<Value, u32>,
@@ -48,17 +49,16 @@ impl Reader {
     pub fn new(family: &str, classes: usize) -> Option<Reader> {
         let family = families::family(family)?;
         let template = family.variants().first().and_then(|v| family.template(v.id))?;
-        let knobs = template.knobs().into_iter().map(|k| (k.name, k.kind)).collect();
+        let own = template.knobs().into_iter().enumerate().map(|(i, k)| (k.name, k.kind, Some(i)));
+        let mut knobs: Vec<_> = own.chain([(RESOLUTION.to_owned(), Kind::Resolution, None)]).collect();
+        knobs.sort_by(|a, b| a.0.cmp(&b.0));
         let classes = u32::try_from(classes).ok()?;
         Some(Reader { template, knobs, classes, rows: Vec::new(), values: HashMap::new(), seen: HashMap::new() })
     }
 
     /// The word for what a knob's number means: `depth`, `expansion`.
     pub fn word(&self, knob: &str) -> Option<&'static str> {
-        if knob == RESOLUTION {
-            return Some(Kind::Resolution.word());
-        }
-        self.knobs.iter().find(|(name, _)| name == knob).map(|(_, kind)| kind.word())
+        self.knobs.iter().find(|(name, ..)| name == knob).map(|(_, kind, _)| kind.word())
     }
 
     /// Every row so far.
@@ -68,12 +68,8 @@ impl Reader {
 
     /// The layers of a genome; `None` if it has other knobs than the family, or describes no network.
     pub fn read(&mut self, genome: &BTreeMap<String, i64>) -> Option<Stack> {
-        let value = |knob: &str| genome.get(knob).and_then(|v| u32::try_from(*v).ok());
-        if genome.len() != self.knobs.len() + 1 {
-            return None;
-        }
-        let values: Vec<u32> = self.knobs.iter().map(|(name, _)| value(name)).collect::<Option<_>>()?;
-        let plan = self.template.plan(&values, value(RESOLUTION)?, self.classes).ok()?;
+        let (values, resolution) = self.values(genome)?;
+        let plan = self.template.plan(&values, resolution, self.classes).ok()?;
         let start = self.id(&plan.input);
         let mut graph = None;
         let (mut at, mut rows, mut total) = (start, Vec::with_capacity(plan.blocks.len()), Cost::default());
@@ -101,6 +97,22 @@ impl Reader {
             at = out;
         }
         Some(Stack { rows, cost: total })
+    }
+
+    /// The template's values and the resolution, if the genome has exactly the family's knobs.
+    fn values(&self, genome: &BTreeMap<String, i64>) -> Option<(Vec<u32>, u32)> {
+        if genome.len() != self.knobs.len() {
+            return None;
+        }
+        let (mut values, mut resolution) = (vec![0; self.knobs.len() - 1], 0);
+        for ((knob, value), (name, _, at)) in genome.iter().zip(&self.knobs) {
+            let value = u32::try_from(*value).ok().filter(|_| knob == name)?;
+            match at {
+                Some(at) => *values.get_mut(*at)? = value,
+                None => resolution = value,
+            }
+        }
+        Some((values, resolution))
     }
 
     fn id(&mut self, value: &Value) -> u32 {

@@ -36,6 +36,8 @@ pub mod winners;
 
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
+
 pub use best::{Best, five_best};
 pub use error::ReportError;
 pub use frame::{Counts, Entry, Frame};
@@ -68,9 +70,15 @@ pub fn read(run_dir: &Path) -> Result<Frame, ReportError> {
 pub fn render(frame: &Frame, out: &Path) -> Result<Written, ReportError> {
     let mut site = page::Site::new(out);
     // The page is made beside the other files, and written last, so that what it links to is there.
-    let files = || page::REPORTS.iter().try_for_each(|report| report.render(frame, &mut site));
-    let (files, page) = rayon::join(files, || page::page(frame));
-    files?;
+    let files = || {
+        let one = |report: &&dyn page::Report| {
+            let mut own = page::Site::new(out);
+            report.render(frame, &mut own).map(|()| own)
+        };
+        page::REPORTS.par_iter().map(one).collect::<Result<Vec<_>, _>>()
+    };
+    let (page, files) = rayon::join(|| page::page(frame), files);
+    files?.into_iter().for_each(|own| site.adopt(own));
     site.write(page::INDEX, page?.as_bytes())?;
     Ok(Written { files: site.written().to_vec(), index: out.join(page::INDEX) })
 }

@@ -2,6 +2,7 @@
 //!
 //! Layout knows nothing of files and painting nothing of charts, so that both formats and every size show the same.
 
+mod around;
 mod chart;
 mod label;
 mod paint;

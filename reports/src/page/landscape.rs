@@ -86,7 +86,8 @@ fn chart(p: &Published, across: &Across) -> Chart {
     let largest = |n: &Network| across.figure(n).is_some_and(|f| f.value <= 32.0);
     let point = |n: &Network| {
         let x = across.figure(n).filter(|_| largest(n))?.value;
-        Some(Point { label: Some(n.name.clone()), ..Point::at(x, n.top1.value) })
+        let soft = [across.figure(n), Some(&n.top1)].into_iter().flatten().any(|f| f.confidence.is_soft());
+        Some(Point { label: Some(n.name.clone()), soft, ..Point::at(x, n.top1.value) })
     };
     let of = |family: &str| p.networks.iter().filter(|n| n.family == family).filter_map(point).collect();
     let mut series: Vec<Series> = own
@@ -124,16 +125,13 @@ fn sources_note() -> String {
         .to_owned()
 }
 
-/// Which figures of an axis are less sure than printed.
+/// That some figures of an axis are less sure than printed, if they are.
 fn soft_note(p: &Published, across: &Across) -> String {
-    let soft: Vec<&str> = p
-        .networks
-        .iter()
-        .filter(|n| across.figure(n).is_some_and(|f| f.confidence.is_soft()) || n.top1.confidence.is_soft())
-        .filter(|n| across.figure(n).is_some())
-        .map(|n| n.name.as_str())
-        .collect();
-    if soft.is_empty() { String::new() } else { format!("Read off a figure, or doubtful: {}.", soft.join(", ")) }
+    let soft = |n: &&Network| across.figure(n).is_some_and(|f| f.confidence.is_soft() || n.top1.confidence.is_soft());
+    match p.networks.iter().filter(soft).count() {
+        0 => String::new(),
+        n => format!("Hollow marks, {n} of them: read off a figure, or contradicted by another printed figure."),
+    }
 }
 
 /// The section of the page.
@@ -184,7 +182,7 @@ fn view(p: &Published) -> View {
         groups: vec![Group { name: "published networks".to_owned(), mark: "dot", color: "" }],
         group: vec![0; p.networks.len()],
         filter: "family",
-        colors: (0..families.len()).map(|i| if i < own.len() { i % 8 } else { 8 }).collect(),
+        colors: (0..families.len()).map(|i| if i < own.len() { i % SERIES.len() } else { SERIES.len() }).collect(),
         family: p.networks.iter().map(place).collect(),
         families: families.iter().map(|f| (*f).to_owned()).collect(),
         names: p.networks.iter().map(|n| n.name.clone()).enumerate().collect(),
@@ -208,7 +206,15 @@ fn axis(p: &Published, across: &Across) -> Axis {
         Across::Macs => "G",
         Across::Latency(_) => "ms",
     };
-    Axis { name, label: across.label(p), unit, note: note.to_owned(), ..marked(p, Show::Plain, &|n| across.figure(n)) }
+    let aside = matches!(across, Across::Latency(_));
+    Axis {
+        name,
+        aside,
+        label: across.label(p),
+        unit,
+        note: note.to_owned(),
+        ..marked(p, Show::Plain, &|n| across.figure(n))
+    }
 }
 
 /// An axis with its values, and what is soft about them.

@@ -64,7 +64,7 @@ fn notes(f: &Frame) -> Vec<String> {
         format!(
             "Top-1, inherited: {} images held out of the training set, weights of the supernet. Test top-1: {} test \
              images, retrained from scratch. {}",
-            text::thousands(f.run.dataset.search_val as u64),
+            text::thousands(f.run.dataset.scoring_images() as u64),
             text::thousands(f.run.dataset.test as u64),
             winners::BARS
         ),

@@ -146,7 +146,7 @@ fn chart(f: &Frame, axis: &Axis) -> Chart {
 }
 
 fn caption(f: &Frame, axis: &Axis) -> Vec<String> {
-    let images = text::thousands(f.run.dataset.search_val as u64);
+    let images = text::thousands(f.run.dataset.scoring_images() as u64);
     let mut caption = vec![
         format!(
             "Top-1 on {images} images held out of the training set, with weights inherited from the supernet: it ranks \

@@ -18,7 +18,7 @@ impl Report for Progress {
     }
 
     fn render(&self, f: &Frame, out: &mut Site) -> Result<(), ReportError> {
-        out.plots(&charts(&[f], &[f.run.name.clone()], &|_| true))
+        out.plots(&charts(&[f], std::slice::from_ref(&f.run.name), &|_| true))
     }
 }
 
@@ -106,7 +106,7 @@ pub(super) fn reference_words([top1, latency]: [f64; 2]) -> String {
 
 /// The section of one run's page.
 pub(super) fn of_run(f: &Frame) -> Result<String, ReportError> {
-    let charts = charts(&[f], &[f.run.name.clone()], &|_| true);
+    let charts = charts(&[f], std::slice::from_ref(&f.run.name), &|_| true);
     if charts.is_empty() {
         return Ok(String::new());
     }

@@ -36,6 +36,11 @@ impl Site {
         &self.written
     }
 
+    /// Takes over what another site wrote.
+    pub(crate) fn adopt(&mut self, other: Site) {
+        self.written.extend(other.written);
+    }
+
     /// Writes a file; `name` is its path below the site's root.
     ///
     /// # Errors
@@ -78,10 +83,10 @@ impl Site {
     pub fn plots(&mut self, charts: &[(&'static str, Chart)]) -> Result<(), ReportError> {
         let one = |(name, chart): &(&'static str, Chart)| {
             let mut beside = Site { root: self.root.clone(), plots: self.plots, written: Vec::new() };
-            beside.plot(name, chart).map(|()| beside.written)
+            beside.plot(name, chart).map(|()| beside)
         };
-        let written: Vec<Vec<PathBuf>> = charts.par_iter().map(one).collect::<Result<_, _>>()?;
-        self.written.extend(written.into_iter().flatten());
+        let sites: Vec<Site> = charts.par_iter().map(one).collect::<Result<_, _>>()?;
+        sites.into_iter().for_each(|site| self.adopt(site));
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::pareto::drawable;
 use super::view::{Axis, Group, Show, View, genomes, short};
+use crate::plot::SERIES;
 use crate::record::metric;
 use crate::winners::{self, Winner};
 use crate::{Entry, Frame, score, text};
@@ -61,7 +62,7 @@ pub(super) fn view(id: &'static str, frames: &[&Frame], may: &dyn Fn(&str) -> bo
         group: points.iter().map(kind).collect(),
         filter: if several { "run" } else { "family" },
         families: frames.iter().map(|f| if several { f.run.name.clone() } else { f.run.family.clone() }).collect(),
-        colors: if several { (0..frames.len()).map(|i| i % 8).collect() } else { Vec::new() },
+        colors: if several { (0..frames.len()).map(|i| i % SERIES.len()).collect() } else { Vec::new() },
         family: points.iter().map(|p| p.run).collect(),
         ids: points.iter().map(|p| p.entry.trial.id).collect(),
         names: names.collect(),
@@ -168,7 +169,7 @@ fn tops(frames: &[&Frame], points: &[Point], retrained: &[Vec<Winner>], may: &dy
         note: format!(
             "Top-1 on {} images held out of the training set, with weights inherited from the supernet: it ranks \
              candidates and is not what a network reaches when trained on its own.",
-            of(|f| f.run.dataset.search_val)
+            of(|f| f.run.dataset.scoring_images())
         ),
         ..Axis::default()
     };

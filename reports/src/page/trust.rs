@@ -54,7 +54,7 @@ fn latency_samples(f: &Frame) -> Option<(&'static str, String)> {
 
 /// What one image more or less is worth, and the error bar at the best top-1.
 fn accuracy_step(f: &Frame) -> Option<(&'static str, String)> {
-    let images = f.run.dataset.search_val;
+    let images = f.run.dataset.scoring_images();
     let best = f.trials.iter().filter(|e| e.is_scored()).filter_map(|e| e.metric(metric::TOP1)).reduce(f64::max)?;
     let bar = winners::wilson(best, images);
     Some((

@@ -73,6 +73,9 @@ pub(super) struct Axis {
     /// Points whose number is less sure than the others, and why.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub soft: BTreeMap<usize, String>,
+    /// Whether it is shown beside a point only while it is one of the plot's axes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub aside: bool,
     /// A sentence below the plot while the axis is shown.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub note: String,

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::around::{Page, shortened};
 use super::label::{self, Rect, Wish};
 use super::paint::{Anchor, Picture, Shape};
 use super::theme::{self, Color};
@@ -57,6 +58,8 @@ pub struct Point {
     pub label: Option<String>,
     /// Its error bars.
     pub bars: Bars,
+    /// Whether it is less sure than the others: its mark is hollow.
+    pub soft: bool,
 }
 
 impl Point {
@@ -112,11 +115,9 @@ pub enum Dress {
     Bare,
 }
 
-const MARGIN: f64 = 18.0;
-const TITLE: f64 = 18.0;
-const TEXT: f64 = 12.5;
-const SMALL: f64 = 11.0;
-const LINE: f64 = 1.4;
+pub(super) const MARGIN: f64 = 18.0;
+pub(super) const TEXT: f64 = 12.5;
+pub(super) const LINE: f64 = 1.4;
 /// Characters of a label before it is cut.
 const LONGEST: usize = 32;
 
@@ -151,11 +152,14 @@ impl Mark {
     }
 
     /// The mark with a thin rim, so that marks on each other stay apart.
-    fn draw(self, shapes: &mut Vec<Shape>, at: (f64, f64), color: Color) {
+    pub(super) fn draw(self, shapes: &mut Vec<Shape>, at: (f64, f64), color: Color, soft: bool) {
         if self != Mark::Speck {
             shapes.push(self.shape(at, self.reach() + if self == Mark::Diamond { 2.0 } else { 1.5 }, theme::PAPER));
         }
         shapes.push(self.shape(at, self.reach(), color));
+        if soft {
+            shapes.push(self.shape(at, self.reach() * 0.6, theme::PAPER));
+        }
     }
 }
 
@@ -204,75 +208,6 @@ impl Chart {
         plane.grid(&mut page.shapes);
         plane.draw(&self.series, &mut page.shapes);
         Picture { size: (size.width, size.height), shapes: page.shapes }
-    }
-}
-
-/// The shapes so far, with what stands around the plot.
-struct Page {
-    shapes: Vec<Shape>,
-    width: f64,
-}
-
-impl Page {
-    fn text(&mut self, text: &str, at: (f64, f64), size: f64, bold: bool, color: Color) {
-        let text = text.to_owned();
-        self.shapes.push(Shape::Text { at, anchor: Anchor::Left, size, bold, color, text });
-    }
-
-    /// Draws the title, smaller if it is too long, and returns its lower edge.
-    fn title(&mut self, title: &str) -> f64 {
-        let title = shortened(title, 90);
-        let room = self.width - 2.0 * MARGIN;
-        let size = (TITLE * room / theme::text_width(&title, TITLE, true).max(1.0)).min(TITLE);
-        self.text(&title, (MARGIN, MARGIN + TITLE), size, true, theme::INK);
-        MARGIN + TITLE * LINE
-    }
-
-    /// Draws the legend in as many rows as it needs and returns its lower edge.
-    fn legend(&mut self, series: &[Series], top: f64) -> f64 {
-        let (mut x, mut y) = (MARGIN, top + 14.0);
-        for s in series.iter().filter(|s| !s.points.is_empty()) {
-            let entry = 26.0 + theme::text_width(&s.name, TEXT, false);
-            if x > MARGIN && x + entry > self.width - MARGIN {
-                (x, y) = (MARGIN, y + TEXT * 1.7);
-            }
-            let centre = (x + 10.0, y - TEXT * 0.35);
-            if s.steps.is_some() {
-                let points = vec![(x, centre.1), (x + 20.0, centre.1)];
-                self.shapes.push(Shape::Line { points, width: 1.75, color: s.color });
-            }
-            s.mark.draw(&mut self.shapes, centre, s.color);
-            self.text(&s.name, (x + 26.0, y), TEXT, false, theme::INK);
-            x += entry + 18.0;
-        }
-        y + TEXT * 0.4
-    }
-
-    /// Draws wrapped text and returns its lower edge.
-    fn paragraph(&mut self, text: &str, size: f64, color: Color, left: f64, top: f64) -> f64 {
-        let mut y = top;
-        for line in theme::wrap(text, size, self.width - left - MARGIN) {
-            y += size * LINE;
-            self.text(&line, (left, y - size * 0.4), size, false, color);
-        }
-        y
-    }
-
-    /// Draws the label of the x axis and the caption, and returns the lower edge of the plot itself.
-    fn foot(&mut self, chart: &Chart, height: f64, dress: Dress) -> f64 {
-        let caption: &[String] = if dress == Dress::Full { &chart.caption } else { &[] };
-        let lines =
-            |text: &str, size: f64| theme::wrap(text, size, self.width - 2.0 * MARGIN).len() as f64 * size * LINE;
-        let caption_height: f64 = caption.iter().map(|c| lines(c, SMALL)).sum();
-        let label_height = lines(&chart.x_label, TEXT);
-        let mut y = height - MARGIN * 0.6 - caption_height;
-        let label_top = y - label_height - if caption.is_empty() { 0.0 } else { 8.0 };
-        for paragraph in caption {
-            y = self.paragraph(paragraph, SMALL, theme::MUTED, MARGIN, y);
-        }
-        let indent = (self.width - MARGIN - theme::text_width(&chart.x_label, TEXT, false)).max(MARGIN);
-        self.paragraph(&chart.x_label, TEXT, theme::INK, indent - 1.0, label_top);
-        label_top - TEXT * LINE - 6.0
     }
 }
 
@@ -336,15 +271,19 @@ impl Plane {
             }
             // Marks that would cover each other to the pixel are drawn once.
             let mut drawn = HashSet::new();
-            for &p in at.iter().filter(|p| drawn.insert((p.0.round() as i64, p.1.round() as i64))) {
-                s.mark.draw(shapes, p, s.color);
+            for (p, point) in at.iter().zip(&s.points) {
+                if drawn.insert((p.0.round() as i64, p.1.round() as i64)) {
+                    s.mark.draw(shapes, *p, s.color, point.soft);
+                }
             }
             if s.mark == Mark::Speck {
                 specks.extend(at);
                 continue;
             }
             taken.extend(at.iter().map(|p| Rect::around(*p, s.mark.reach() + 1.0)));
-            wishes.extend(s.points.iter().zip(at).filter_map(|(p, at)| wish(s, p, at)));
+            // The series on top get their labels first.
+            let own = s.points.iter().zip(at).filter_map(|(p, at)| wish(s, p, at));
+            wishes.splice(0..0, own.collect::<Vec<_>>());
         }
         self.labels(&wishes, &taken, &specks, shapes);
     }
@@ -402,13 +341,4 @@ fn segment(a: (f64, f64), b: (f64, f64)) -> Rect {
 
 fn towards(from: (f64, f64), to: (f64, f64), part: f64) -> (f64, f64) {
     (from.0 + (to.0 - from.0) * part, from.1 + (to.1 - from.1) * part)
-}
-
-/// At most `longest` characters, without control characters, which SVG forbids.
-fn shortened(text: &str, longest: usize) -> String {
-    let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    match text.chars().count() {
-        n if n <= longest => text.chars().map(clean).collect(),
-        _ => text.chars().take(longest.saturating_sub(1)).map(clean).chain(['…']).collect(),
-    }
 }

@@ -27,8 +27,9 @@ pub const VARIANT: Color = RGBColor(213, 94, 0);
 /// Retrained winners: Okabe–Ito bluish green.
 pub const RETRAINED: Color = RGBColor(0, 158, 115);
 
-/// Colours for runs or families side by side: Okabe–Ito without its yellow, which is too light on paper, and a grey.
-pub const SERIES: [Color; 8] = [
+/// Colours for runs or families side by side: Okabe–Ito without its yellow, which is too light on paper, and a
+/// brown, a grey and the ink.
+pub const SERIES: [Color; 9] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -37,6 +38,7 @@ pub const SERIES: [Color; 8] = [
     RGBColor(86, 180, 233),
     RGBColor(127, 83, 51),
     RGBColor(91, 103, 117),
+    RGBColor(31, 41, 51),
 ];
 
 /// The font's family as a CSS list: the embedded font under this name in PNG, what the reader has in SVG.

@@ -153,7 +153,7 @@ fn the_landscape_shows_one_source_at_a_time() {
         b.click("#landscape [data-family=efficientformer_v2]");
         assert_eq!(b.count("#landscape .mark[data-i]"), 17);
         b.click("#landscape [data-tick=apart]");
-        assert!(b.count("#landscape .steps") > 3);
+        assert!(b.count("#landscape .stage .steps") > 3);
         clean(&b);
     }
 }
@@ -169,7 +169,7 @@ fn runs_side_by_side() {
     for (size, dark) in [(DESK, false), (PHONE, true)] {
         b.open(&index, size, dark);
         fits(&mut b);
-        assert_eq!(b.count("#runs .steps"), 2);
+        assert_eq!(b.count("#runs .stage .steps"), 2);
         b.hover("#runs [data-front]");
         b.shot(&format!("compare-{}", size.0));
         b.click("#runs [data-family=second]");
@@ -214,6 +214,10 @@ fn twenty_thousand_trials_open_smoothly() {
     synthetic::write(dir.path(), &synthetic::text(&synthetic::real::rows("made", 11, 20_000)));
     let start = Instant::now();
     let index = render(&read(dir.path()).unwrap(), dir.path()).unwrap().index;
+    if let Some(look) = std::env::var_os("REPORTS_LOOK") {
+        std::fs::create_dir_all(&look).unwrap();
+        std::fs::copy(dir.path().join("journal.jsonl"), Path::new(&look).join("many.jsonl")).unwrap();
+    }
     println!("20,000 trials of a real space: read and rendered in {:.2?}", start.elapsed());
     let bytes = std::fs::metadata(&index).unwrap().len();
     println!("index.html: {bytes} bytes");

@@ -29,7 +29,7 @@ pub(super) fn how_made(f: &Frame) -> String {
                 "Share of the {} search-validation images, held out of the training set, that are classified \
                  correctly. The weights are the supernet's, with batch-norm statistics recalibrated for each candidate. \
                  It ranks candidates; it is not what the network reaches when trained on its own.",
-                images(run.dataset.search_val)
+                images(run.dataset.scoring_images())
             ),
         ),
         (

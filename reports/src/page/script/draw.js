@@ -1,6 +1,7 @@
 // How a plot is drawn: a canvas for the many, SVG for the few and for all words.
 
 const SHAPES = {
+  steps: () => svg("path", { d: "M1 12H8V5H15" }),
   dot: (x, y, r) => svg("circle", { cx: x, cy: y, r }),
   diamond: (x, y, r) => svg("path", { d: `M${x - r} ${y}L${x} ${y - r}L${x + r} ${y}L${x} ${y + r}Z` }),
   square: (x, y, r) => svg("rect", { x: x - r * 0.85, y: y - r * 0.85, width: r * 1.7, height: r * 1.7 }),
@@ -164,14 +165,13 @@ Plot.prototype.keys = function keys() {
   const soft = [this.data.axes[this.x], this.data.axes[this.y]].some((a) => a.soft && Object.keys(a.soft).length);
   const key = (mark, colour, name, hollow) => {
     const shape = SHAPES[mark === "speck" ? "dot" : mark](8, 8, mark === "speck" ? 2.6 : 5.5);
-    shape.setAttribute("class", `mark${hollow ? " soft" : ""}`);
+    shape.setAttribute("class", mark === "steps" ? "steps" : `mark${hollow ? " soft" : ""}`);
     shape.style.setProperty("--own", colour);
     return el("span", {}, svg("svg", { width: 16, height: 16, "aria-hidden": "true" }, shape), name);
   };
   const own = (g) => (g.color ? `var(--${g.color})` : "var(--muted)");
   this.legend.replaceChildren(
     ...groups.filter((_, i) => shown.has(i)).map((g) => key(g.mark, own(g), g.name)),
-    key("dot", this.apart || !own(groups[0]).includes("candidate") ? "var(--muted)" : "var(--front)",
-      this.apart ? `front of each ${this.data.filter}` : "front"),
+    key("steps", this.apart ? "var(--muted)" : "var(--front)", this.apart ? `front of each ${this.data.filter}` : "front"),
     ...(soft ? [key("dot", "var(--muted)", "read off a figure, or doubtful", true)] : []));
 };

@@ -170,7 +170,7 @@ class Plot {
     this.tip.hidden = !point;
     this.ring?.remove();
     if (!point) { this.live.textContent = ""; return; }
-    const rows = this.facts(i);
+    const rows = this.facts(i, true);
     const genome = genomeOf(this.data, i);
     this.live.textContent = `${this.name(i)}: ${rows.map(([n, v]) => `${n} ${v}`).join(", ")}`;
     this.tip.replaceChildren(el("b", {}, this.name(i)),
@@ -186,15 +186,16 @@ class Plot {
     this.svg.append(this.ring);
   }
 
-  // Everything known of a point: name and value.
-  facts(i) {
+  // What is known of a point, name and value: everything, or what stands beside it.
+  facts(i, brief = false) {
     const { axes, facts } = this.data;
-    const rows = axes.filter((a) => a.values[i] !== null).map((a) => {
+    const wanted = (a) => a.values[i] !== null && !(brief && a.aside && a !== axes[this.x]);
+    const rows = axes.filter(wanted).map((a) => {
       const bar = a.low && a.low[i] !== undefined && a.high[i] !== undefined
         ? ` (${shown({ ...a, unit: "" }, a.low[i])}–${shown({ ...a, unit: "" }, a.high[i])})` : "";
       return [a.name, shown(a, a.values[i]) + bar + (a.soft && a.soft[i] ? `, ${a.soft[i]}` : "")];
     });
-    return rows.concat((facts && facts[i]) || []);
+    return brief ? rows : rows.concat((facts && facts[i]) || []);
   }
 
   inspect(i) {

@@ -1,13 +1,13 @@
 //! What a click shows of a trial: its genome, how it differs from the nearest published variant, its layers, its YAML.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
 use super::Codes;
 use crate::layers::{Layer, Reader, Stack};
 use crate::record::metric;
-use crate::{Entry, Frame};
+use crate::{Entry, Frame, genome};
 
 /// Bytes that the layers of a run's trials may take in a page.
 const LAYERS: usize = 1_800_000;
@@ -58,7 +58,7 @@ pub(in crate::page) struct Read {
 /// Reads the genomes of a run's points; `first` is the number of the first.
 pub(in crate::page) fn read(f: &Frame, entries: &[&Entry], first: usize) -> Read {
     let mut reader = Reader::new(&f.run.family, f.run.dataset.classes);
-    let knobs = knobs(entries, reader.as_ref());
+    let (knobs, chosen) = knobs(entries, reader.as_ref());
     let stacks: Vec<Option<Stack>> = entries.iter().map(|e| reader.as_mut().and_then(|r| checked(r, e))).collect();
     let rows = reader.as_ref().map(Reader::rows).unwrap_or_default();
     let keep = kept(entries, &stacks, rows.len());
@@ -73,8 +73,8 @@ pub(in crate::page) fn read(f: &Frame, entries: &[&Entry], first: usize) -> Read
         first,
         count: entries.len(),
         family: f.run.family.clone(),
-        chosen: chosen(entries, &knobs),
         knobs,
+        chosen,
         variants: (0..entries.len()).filter(|i| entries[*i].variant().is_some()).map(|i| first + i).collect(),
         rows: rows.iter().map(row).collect(),
         layers: lengths,
@@ -130,31 +130,23 @@ fn without(f: &Frame, family: bool, stacks: &[Option<Stack>], keep: &[bool]) -> 
     }
 }
 
-fn knobs(entries: &[&Entry], reader: Option<&Reader>) -> Vec<Knob> {
-    let mut all: BTreeMap<&String, Vec<i64>> = BTreeMap::new();
-    for (name, value) in entries.iter().flat_map(|e| &e.trial.genome) {
-        let choices = all.entry(name).or_default();
-        if !choices.contains(value) {
-            choices.push(*value);
-        }
-    }
+/// The knobs with the choices that were made, and for each point the number of its choices.
+fn knobs(entries: &[&Entry], reader: Option<&Reader>) -> (Vec<Knob>, Codes) {
+    let columns = genome::columns(entries.iter().map(|e| &e.trial.genome));
     let word = |name: &str| reader.and_then(|r| r.word(name)).unwrap_or_default();
-    let knob = |(name, mut choices): (&String, Vec<i64>)| {
-        choices.sort_unstable();
-        Knob { name: name.clone(), word: word(name), choices }
+    let knob = |(name, values): &(&str, Vec<Option<i64>>)| {
+        let choices: BTreeSet<i64> = values.iter().copied().flatten().collect();
+        Knob { name: (*name).to_owned(), word: word(name), choices: choices.into_iter().collect() }
     };
-    all.into_iter().map(knob).collect()
-}
-
-fn chosen(entries: &[&Entry], knobs: &[Knob]) -> Codes {
+    let knobs: Vec<Knob> = columns.iter().map(knob).collect();
     let mut codes = Codes::below(1 + knobs.iter().map(|k| k.choices.len()).max().unwrap_or_default());
-    for entry in entries {
-        for k in knobs {
-            let at = entry.trial.genome.get(&k.name).and_then(|v| k.choices.binary_search(v).ok());
+    for row in 0..entries.len() {
+        for (k, (_, values)) in knobs.iter().zip(&columns) {
+            let at = values[row].and_then(|v| k.choices.binary_search(&v).ok());
             codes.push(at.unwrap_or(k.choices.len()));
         }
     }
-    codes
+    (knobs, codes)
 }
 
 fn row(l: &Layer) -> (String, &'static str, String, u64, u64) {
