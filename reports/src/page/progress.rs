@@ -81,7 +81,9 @@ fn chart(frames: &[&Frame], names: &[String], histories: &[History], kind: &Kind
         caption.push(reference_words(reference));
     }
     if kind.metric == metric::MES {
-        caption.extend(frames.first().map(|f| score::formula(&f.run.mes, f.unit_latency_ms())));
+        // Each run measured its own unit.
+        let unit = |f: &Frame| f.unit_latency_ms().filter(|_| frames.len() == 1);
+        caption.extend(frames.first().map(|f| score::formula(&f.run.mes, unit(f))));
     }
     caption.extend(frames.iter().map(|f| provenance(f)));
     let whose = if frames.len() > 1 { format!("{} runs", frames.len()) } else { names.concat() };

@@ -126,7 +126,9 @@ fn axes(frames: &[&Frame], points: &[Point], activations: Vec<Option<f64>>, may:
     if may(metric::MES) {
         let mut mes = axis("MES", "Mobile efficiency score", "", Show::Score, metric::MES);
         mes.larger = true;
-        mes.note = frames.first().map(|f| score::formula(&f.run.mes, f.unit_latency_ms())).unwrap_or_default();
+        // Each run measured its own unit.
+        let unit = |f: &Frame| f.unit_latency_ms().filter(|_| frames.len() == 1);
+        mes.note = frames.first().map(|f| score::formula(&f.run.mes, unit(f))).unwrap_or_default();
         all.push(mes);
     }
     all.extend(others(points).into_iter().map(|m| axis(&m, &m, "", Show::Plain, &m)));

@@ -46,6 +46,7 @@ fn told(error: ReportError) -> anyhow::Error {
         ReportError::Read { .. } | ReportError::NoHeader { .. } | ReportError::Format { .. } => {
             anyhow!(Input(error.to_string()))
         }
-        other => other.into(),
+        // Its text already has what the system said.
+        other => anyhow!(other.to_string()),
     }
 }
