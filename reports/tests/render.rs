@@ -194,6 +194,17 @@ fn reports_have_names_of_their_own() {
 }
 
 #[test]
+fn candidates_scored_on_a_part_of_their_split_say_so() {
+    let mut rows = synthetic::rows(&Plan { trials: 12, ..Plan::default() });
+    if let Row::Run(run) = &mut rows[0] {
+        run.dataset.scored_on = Some(1234);
+    }
+    let (_, page) = rendered(&rows);
+    assert!(page.contains("Top-1 on 1,234 images") && !page.contains("Top-1 on 5,000 images"));
+    assert!(words(&page).contains("5,000 for search validation"));
+}
+
+#[test]
 fn the_table_for_papers() {
     let rows = synthetic::rows(&Plan { trials: 20, retrained: 2, ..Plan::default() });
     let (dir, _) = rendered(&rows);

@@ -65,7 +65,8 @@ impl Site {
         let folder = path.parent().unwrap_or(&self.root);
         std::fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
         let file_name = path.file_name().unwrap_or_default().to_string_lossy();
-        let beside = folder.join(format!(".part-{file_name}"));
+        // A run may write its report while another process does.
+        let beside = folder.join(format!(".part-{}-{file_name}", std::process::id()));
         let done = make(&beside).and_then(|()| std::fs::rename(&beside, &path).map_err(|e| failed(&path, e)));
         if done.is_err() {
             // What is left of a failed attempt; the first error is the one to tell.

@@ -36,8 +36,8 @@ fn latency_spread(f: &Frame) -> Option<(&'static str, String)> {
         "Noise within a latency",
         format!(
             "From the 10th to the 90th percentile, the samples of a measurement span {} % of its median in the middle \
-             of {}, and {} % in one of twenty. Differences between networks below that are not to be trusted. Noise \
-             between measurements is larger, and needs repeated ones.",
+             of {}, and {} % or more in one of twenty. A median is surer than that, but says nothing of the noise between \
+             one measurement and the next: small differences between networks need repeated measurements.",
             text::significant(middle, 2),
             text::plural(all.len(), "measurement"),
             text::significant(worst, 2)

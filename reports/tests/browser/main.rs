@@ -93,6 +93,7 @@ fn a_run_can_be_asked() {
             assert!(panel.contains(word), "{word}: {panel}");
         }
         assert!(b.count("#trials .layers tbody tr") > 8);
+        assert!(!panel.contains("undefined") && !panel.contains("NaN") && !panel.contains("null"), "{panel}");
         b.hover("#trials .words");
         b.shot(&format!("{name}-inspect"));
         clean(&b);
@@ -148,6 +149,7 @@ fn the_landscape_shows_one_source_at_a_time() {
         assert!(b.count("#landscape .mark.soft[data-i]") >= 10, "figures read off a plot are marked");
         b.hover("#landscape .mark.soft[data-i]");
         assert!(b.text("#landscape .tip").contains("read off a figure"), "{}", b.text("#landscape .tip"));
+        assert!(!b.text("#landscape").contains("null") && !b.text("#landscape").contains("undefined"));
         b.shot(&format!("landscape-{}", size.0));
         b.eval("document.querySelector('#landscape .filters').open = true");
         b.click("#landscape [data-family=efficientformer_v2]");

@@ -40,6 +40,9 @@ const compact = (genome) => {
   return [...groups].map(one);
 };
 
+// A genome in few words, none of which is broken over lines.
+const code = (genome) => el("code", {}, ...compact(genome).flatMap((g) => [el("span", { class: "part" }, g), " "]));
+
 // stages.3.depth: "stage 3" and "depth".
 const place = (name) => {
   const parts = name.split(".");
@@ -117,7 +120,7 @@ const genomeParts = (plot, i) => {
     ? "The config of a search with this one network: save it as FILE.yaml; mobilenas search FILE.yaml trains it under this run's protocol."
     : "The space of a config with this one network. The run's folder has no config.yaml to complete it.";
   return [
-    el("h4", {}, "Genome"), el("p", {}, el("code", {}, compact(genome).join(" "))), ...against,
+    el("h4", {}, "Genome"), el("p", {}, code(genome)), ...against,
     el("h4", {}, "Layers"), rows.length ? layerTable(rows) : el("p", { class: "small" }, `No layers: ${reader.set.without}.`),
     el("h4", {}, "YAML"), el("p", { class: "small" }, whole),
     el("pre", { class: "yaml", tabindex: 0 }, yaml(reader.set, genome)),

@@ -173,9 +173,11 @@ class Plot {
     const rows = this.facts(i, true);
     const genome = genomeOf(this.data, i);
     this.live.textContent = `${this.name(i)}: ${rows.map(([n, v]) => `${n} ${v}`).join(", ")}`;
-    this.tip.replaceChildren(el("b", {}, this.name(i)),
+    this.tip.replaceChildren(...fill(el("div"), {}, [
+      el("b", {}, this.name(i)),
       el("table", {}, ...rows.map(([n, v]) => el("tr", {}, el("td", {}, n), el("td", { class: "n" }, v)))),
-      genome ? el("code", {}, compact(genome).join(" ")) : null);
+      genome && code(genome),
+    ]).childNodes);
     const left = point.px > this.width / 2;
     Object.assign(this.tip.style, {
       left: left ? "auto" : `${point.px + 14}px`, right: left ? `${this.width - point.px + 14}px` : "auto",
