@@ -55,4 +55,12 @@ pub enum ReportError {
         /// What plotters said.
         why: String,
     },
+    /// The data that ship with the program are damaged.
+    #[error("{name}: {why}; expected the data file that ships with this program")]
+    Data {
+        /// The file.
+        name: &'static str,
+        /// What the parser said.
+        why: String,
+    },
 }

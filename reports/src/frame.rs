@@ -24,6 +24,8 @@ pub struct Frame {
     pub caveats: Vec<Caveat>,
     /// The end, if the run reached it.
     pub done: Option<Done>,
+    /// The resolved config as it stands in the run's folder, if it is there.
+    pub config: Option<String>,
 }
 
 /// A trial with what follows from it and from the others.
@@ -97,6 +99,7 @@ impl Frame {
             retrained: Vec::new(),
             caveats: Vec::new(),
             done: None,
+            config: journal::config(run_dir),
         };
         let mut damage = read.damage;
         let mut ids = HashSet::new();

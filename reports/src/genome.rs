@@ -36,6 +36,27 @@ pub(crate) fn groups(genome: &BTreeMap<String, i64>) -> Vec<String> {
     out
 }
 
+/// All knobs of many genomes as columns, by name: a value for each genome, if it has the knob.
+pub(crate) fn columns<'a>(
+    genomes: impl ExactSizeIterator<Item = &'a BTreeMap<String, i64>>,
+) -> Vec<(&'a str, Vec<Option<i64>>)> {
+    let count = genomes.len();
+    let mut columns: Vec<(&str, Vec<Option<i64>>)> = Vec::new();
+    for (row, genome) in genomes.enumerate() {
+        // The genomes of a run have the same knobs in the same order, so that a look at the next column is mostly enough.
+        for (i, (knob, value)) in genome.iter().enumerate() {
+            let here = columns.get(i).is_some_and(|(name, _)| *name == knob).then_some(i);
+            let at = here.or_else(|| columns.iter().position(|(name, _)| *name == knob)).unwrap_or_else(|| {
+                columns.push((knob, vec![None; count]));
+                columns.len() - 1
+            });
+            columns[at].1[row] = Some(*value);
+        }
+    }
+    columns.sort_by_key(|(name, _)| *name);
+    columns
+}
+
 /// A knob's name around its last whole number between dots, if it has one; a number with leading zeros is a name.
 fn split(knob: &str) -> Option<(&str, u64, &str)> {
     let mut end = knob.len();
@@ -62,6 +83,20 @@ mod tests {
         let knobs = [("stages.2.depth", 4), ("stages.1.depth", 3), ("stages.3.depth", 2), ("resolution", 256)];
         assert_eq!(shown(&knobs), "resolution=256 stages.1–3.depth=3,4,2");
         assert_eq!(shown(&[("stages.1.blocks.9.e", 1), ("stages.1.blocks.10.e", 2)]), "stages.1.blocks.9–10.e=1,2");
+    }
+
+    #[test]
+    fn columns_hold_every_value_of_unlike_genomes() {
+        let genome = |knobs: &[(&str, i64)]| knobs.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect();
+        let genomes: [BTreeMap<String, i64>; 3] =
+            [genome(&[("b", 1), ("d", 2)]), genome(&[("a", 3), ("b", 4)]), genome(&[("d", 5)])];
+        let expected = [
+            ("a", vec![None, Some(3), None]),
+            ("b", vec![Some(1), Some(4), None]),
+            ("d", vec![Some(2), None, Some(5)]),
+        ];
+        assert_eq!(columns(genomes.iter()), expected);
+        assert!(columns([].iter()).is_empty());
     }
 
     #[test]

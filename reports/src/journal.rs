@@ -11,6 +11,12 @@ use crate::record::{FORMAT, Row, Run};
 /// Name of the journal inside a run's folder.
 pub const FILE: &str = "journal.jsonl";
 
+/// Name of the resolved config inside a run's folder.
+pub const CONFIG: &str = "config.yaml";
+
+/// Larger files are no configs.
+const LARGEST_CONFIG: u64 = 1 << 20;
+
 /// Damaged lines that are told one by one; the others are told as a number.
 const TOLD: usize = 20;
 
@@ -22,6 +28,13 @@ pub(crate) struct Journal {
     pub rows: Vec<(usize, Row)>,
     /// One sentence for each line that could not be read.
     pub damage: Vec<String>,
+}
+
+/// The resolved config of a run's folder, if there is one: the journal alone is enough for a report.
+pub(crate) fn config(run_dir: &Path) -> Option<String> {
+    let path = run_dir.join(CONFIG);
+    let small = std::fs::metadata(&path).is_ok_and(|m| m.is_file() && m.len() <= LARGEST_CONFIG);
+    small.then(|| std::fs::read_to_string(path).ok()).flatten()
 }
 
 /// Reads the journal of a run's folder.

@@ -13,28 +13,36 @@
 //! # }
 //! ```
 //!
-//! The journal is the only input: nothing is measured here, and no clock is read. The same journal gives the same
-//! bytes.
+//! The run's folder is the only input: its journal, and its config if it is there. Nothing is measured here, and no clock
+//! is read. The same folder gives the same bytes.
 
 mod best;
 mod error;
 mod frame;
 pub mod genome;
+pub mod history;
 mod journal;
+pub mod knobs;
+pub mod layers;
 pub mod page;
 pub mod pareto;
 pub mod plot;
+pub mod published;
 pub mod record;
 pub mod score;
 pub mod table;
 mod text;
+pub mod winners;
 
 use std::path::{Path, PathBuf};
+
+use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
 
 pub use best::{Best, five_best};
 pub use error::ReportError;
 pub use frame::{Counts, Entry, Frame};
 pub use journal::FILE as JOURNAL;
+pub use page::compare;
 
 /// What [`render`] wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,13 +61,24 @@ pub fn read(run_dir: &Path) -> Result<Frame, ReportError> {
     Frame::read(run_dir)
 }
 
-/// Writes every report into `out`, mostly the run's own folder: `trials.csv`, `trials.parquet`, `report/index.html` and
-/// `report/*.png`, `report/*.svg` for each plot that has a point. Files of an earlier report are replaced.
+/// Writes every report into `out`, mostly the run's own folder: `trials.csv`, `trials.parquet`, `report/index.html`,
+/// `report/table.md`, `report/table.tex` and `report/*.png`, `report/*.svg` for each plot that has a point. Files of an
+/// earlier report are replaced.
 ///
 /// # Errors
 /// If a file cannot be made or written; the files before it are then in place.
 pub fn render(frame: &Frame, out: &Path) -> Result<Written, ReportError> {
     let mut site = page::Site::new(out);
-    page::REPORTS.iter().try_for_each(|report| report.render(frame, &mut site))?;
+    // The page is made beside the other files, and written last, so that what it links to is there.
+    let files = || {
+        let one = |report: &&dyn page::Report| {
+            let mut own = page::Site::new(out);
+            report.render(frame, &mut own).map(|()| own)
+        };
+        page::REPORTS.par_iter().map(one).collect::<Result<Vec<_>, _>>()
+    };
+    let (page, files) = rayon::join(|| page::page(frame), files);
+    files?.into_iter().for_each(|own| site.adopt(own));
+    site.write(page::INDEX, page?.as_bytes())?;
     Ok(Written { files: site.written().to_vec(), index: out.join(page::INDEX) })
 }

@@ -1,14 +1,25 @@
 //! The reports, one file each. A new report is a file here and a line in [`REPORTS`].
 
+mod compare;
 mod html;
 mod index;
+mod knobs;
+mod landscape;
+mod papers;
 mod pareto;
+mod progress;
 mod retrained;
+mod script;
 mod site;
 mod tables;
+mod trials;
+mod trust;
+mod view;
 
+pub use compare::compare;
 pub use html::escape;
 pub use index::FILE as INDEX;
+pub(crate) use index::page;
 pub use site::Site;
 
 use crate::{Frame, ReportError};
@@ -25,5 +36,12 @@ pub trait Report: Sync {
     fn render(&self, f: &Frame, out: &mut Site) -> Result<(), ReportError>;
 }
 
-/// All reports, in the order they are written: the page comes last, so that what it links to is there.
-pub static REPORTS: &[&dyn Report] = &[&tables::Tables, &pareto::Pareto, &retrained::Winners, &index::Index];
+/// All reports but the page, in the order they are written.
+pub static REPORTS: &[&dyn Report] = &[
+    &tables::Tables,
+    &papers::Papers,
+    &pareto::Pareto,
+    &retrained::Winners,
+    &progress::Progress,
+    &landscape::Landscape,
+];

@@ -93,6 +93,16 @@ pub struct Dataset {
     pub test: usize,
     /// Number of classes.
     pub classes: usize,
+    /// Images of `search_val` that candidates are scored on, if not all. Journals from before this field have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scored_on: Option<usize>,
+}
+
+impl Dataset {
+    /// Images that a candidate's top-1 is counted on.
+    pub fn scoring_images(&self) -> usize {
+        self.scored_on.map_or(self.search_val, |n| n.min(self.search_val))
+    }
 }
 
 /// The machine a number was measured on.

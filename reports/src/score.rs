@@ -38,6 +38,11 @@ pub fn mes(constants: &Mes, params: f64, latency_ms: f64, unit_latency_ms: f64) 
 ///
 /// `unit_latency_ms` is the measured unit, if the run has measured it.
 pub fn formula(constants: &Mes, unit_latency_ms: Option<f64>) -> String {
+    formula_on(constants, "on this host", unit_latency_ms)
+}
+
+/// The formula for latencies measured elsewhere; `place` says where the reference was: `on this host`.
+pub fn formula_on(constants: &Mes, place: &str, unit_latency_ms: Option<f64>) -> String {
     let Mes { score, unit_params, alpha_params, alpha_latency, reference_units } = constants;
     let params = unit_params / 1e6;
     let measured = unit_latency_ms.map(|ms| format!(" = {} ms", crate::text::significant(ms, 4))).unwrap_or_default();
@@ -48,7 +53,7 @@ pub fn formula(constants: &Mes, unit_latency_ms: Option<f64>) -> String {
     };
     format!(
         "MES = {score} × (params / {params} M)^-{alpha_params} × (latency / unit)^-{alpha_latency}, \
-         unit = MobileNetV2's latency on this host / {reference_units}{measured}; {whose}"
+         unit = MobileNetV2's latency {place} / {reference_units}{measured}; {whose}"
     )
 }
 

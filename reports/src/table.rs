@@ -20,12 +20,11 @@
 //! An infeasible trial has the metrics that were known before its bound was missed.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use polars::prelude::{Column, CsvWriter, DataFrame, ParquetCompression, ParquetWriter, PolarsResult, SerWriter};
 
 use crate::record::{Latency, Outcome, metric};
-use crate::{Entry, Frame, ReportError};
+use crate::{Entry, Frame, ReportError, genome};
 
 /// Name of the table as CSV.
 pub const CSV: &str = "trials.csv";
@@ -95,9 +94,7 @@ fn build(frame: &Frame, safe: &dyn Fn(&str) -> Cow<'_, str>) -> PolarsResult<Dat
         column("status", text(&|e| Some(status(&e.trial.outcome).to_owned()))),
         column("why", text(&|e| why(&e.trial.outcome).map(str::to_owned))),
     ];
-    let knobs: BTreeSet<&String> = rows.iter().flat_map(|e| e.trial.genome.keys()).collect();
-    for knob in knobs {
-        let values: Vec<Option<i64>> = rows.iter().map(|e| e.trial.genome.get(knob).copied()).collect();
+    for (knob, values) in genome::columns(rows.iter().map(|e| &e.trial.genome)) {
         columns.push(column(&format!("knob.{knob}"), values));
     }
     columns.extend([

@@ -24,6 +24,13 @@ pub(super) enum Cell {
     Text(String),
     /// A number with the same decimals as its column, to the right.
     Number(String),
+    /// A share as a bar, with its numbers.
+    Share {
+        /// How many.
+        part: usize,
+        /// Of how many.
+        whole: usize,
+    },
     /// A genome or a digest, in a fixed-width font; its parts are not broken over lines.
     Code(Vec<String>),
 }
@@ -37,7 +44,8 @@ impl Cell {
 
 /// A table with its column heads; a column with a number is aligned to the right.
 pub(super) fn table(heads: &[&str], rows: &[Vec<Cell>]) -> String {
-    let is_number = |column: usize| rows.iter().any(|r| matches!(r.get(column), Some(Cell::Number(_))));
+    let is_number =
+        |column: usize| rows.iter().any(|r| matches!(r.get(column), Some(Cell::Number(_) | Cell::Share { .. })));
     let head: String = heads
         .iter()
         .enumerate()
@@ -57,6 +65,10 @@ fn cell(cell: &Cell) -> String {
     match cell {
         Cell::Text(text) => format!("<td>{}</td>", escape(text)),
         Cell::Number(text) => format!("<td class=\"n\">{}</td>", escape(text)),
+        Cell::Share { part, whole } => {
+            let percent = 100.0 * *part as f64 / (*whole).max(1) as f64;
+            format!("<td class=\"n share\" style=\"--part:{percent:.1}%\">{part} ({percent:.0} %)</td>")
+        }
         Cell::Code(parts) => {
             let parts: Vec<String> = parts.iter().map(|p| format!("<span>{}</span>", escape(p))).collect();
             format!("<td class=\"c\"><code>{}</code></td>", parts.join(" "))

@@ -69,7 +69,7 @@ impl Report for Pareto {
     }
 
     fn render(&self, f: &Frame, out: &mut Site) -> Result<(), ReportError> {
-        charts(f).iter().try_for_each(|(file, chart)| out.plot(file, chart))
+        out.plots(&charts(f))
     }
 }
 
@@ -117,7 +117,7 @@ fn chart(f: &Frame, axis: &Axis) -> Chart {
         },
         _ => (1.0, axis.unit),
     };
-    let point = |e: &Entry, label: Option<String>| at(e).map(|(x, y)| Point { x: x / divisor, y, label });
+    let point = |e: &Entry, label: Option<String>| at(e).map(|(x, y)| Point { label, ..Point::at(x / divisor, y) });
     let rest = f.trials.iter().filter(|e| e.variant().is_none());
     let variants = f.trials.iter().filter(|e| e.variant().is_some());
     let on_front = f.front_against(axis.metric, axis.goal);
@@ -146,7 +146,7 @@ fn chart(f: &Frame, axis: &Axis) -> Chart {
 }
 
 fn caption(f: &Frame, axis: &Axis) -> Vec<String> {
-    let images = text::thousands(f.run.dataset.search_val as u64);
+    let images = text::thousands(f.run.dataset.scoring_images() as u64);
     let mut caption = vec![
         format!(
             "Top-1 on {images} images held out of the training set, with weights inherited from the supernet: it ranks \

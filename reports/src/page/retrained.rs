@@ -4,8 +4,9 @@
 
 use super::pareto::{drawable, provenance};
 use super::{Report, Site};
-use crate::plot::{Chart, Mark, Point, RETRAINED, Series, VARIANT};
-use crate::record::{Retrained, metric};
+use crate::plot::{Bars, Chart, Mark, Point, RETRAINED, Series, VARIANT};
+use crate::record::metric;
+use crate::winners::{self, Winner};
 use crate::{Frame, ReportError, text};
 
 /// Winners retrained from scratch.
@@ -26,18 +27,25 @@ impl Report for Winners {
 
 /// The chart, if a retrained winner has both numbers.
 pub(super) fn chart(f: &Frame) -> Option<Chart> {
-    let point = |r: &Retrained| {
-        let (trial, y) = (f.trial(r.trial)?, *r.metrics.get(metric::TEST_TOP1)?);
+    let point = |w: &Winner| {
+        let (trial, top1) = (f.trial(w.trial)?, w.top1?);
         let x = trial.metric(metric::LATENCY)?;
-        (drawable(x) && drawable(y)).then(|| Point { x, y, label: Some(trial.label()) })
+        let measured = trial.trial.latency.as_ref().map(|l| (l.p10_ms, l.p90_ms));
+        let sound = |(low, high): &(f64, f64)| drawable(*low) && drawable(*high);
+        let bars = Bars { x: measured.filter(sound), y: Some((top1.low, top1.high)).filter(sound) };
+        (drawable(x) && drawable(top1.value)).then(|| Point {
+            label: Some(trial.label()),
+            bars,
+            ..Point::at(x, top1.value)
+        })
     };
-    let published = |r: &&Retrained| f.trial(r.trial).is_some_and(|e| e.variant().is_some());
-    let (variants, winners): (Vec<&Retrained>, Vec<&Retrained>) = f.retrained.iter().partition(published);
-    let series = |name: &str, mark, color, rows: Vec<&Retrained>| Series {
+    let published = |w: &Winner| f.trial(w.trial).is_some_and(|e| e.variant().is_some());
+    let (variants, winners): (Vec<Winner>, Vec<Winner>) = winners::winners(f).into_iter().partition(published);
+    let series = |name: &str, mark, color, rows: Vec<Winner>| Series {
         name: name.to_owned(),
         mark,
         color,
-        points: rows.into_iter().filter_map(point).collect(),
+        points: rows.iter().filter_map(point).collect(),
         steps: None,
     };
     let chart = Chart {
@@ -61,6 +69,7 @@ fn caption(f: &Frame) -> Vec<String> {
              saw. Not to be compared with the top-1 of the search, which is on another split with inherited weights.",
             epochs(f)
         ),
+        format!("{} Error bars of latency: 10th to 90th percentile of one measurement.", winners::BARS),
         provenance(f),
     ]
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
+
 use crate::ReportError;
 use crate::plot::{self, Chart, Dress, Size};
 
@@ -11,6 +13,7 @@ use crate::plot::{self, Chart, Dress, Size};
 #[derive(Debug)]
 pub struct Site {
     root: PathBuf,
+    plots: &'static str,
     written: Vec<PathBuf>,
 }
 
@@ -20,12 +23,22 @@ const ALONE: Size = Size { width: 960, height: 640 };
 impl Site {
     /// A site in `root`, which is made when the first file is written.
     pub fn new(root: impl Into<PathBuf>) -> Site {
-        Site { root: root.into(), written: Vec::new() }
+        Site { root: root.into(), plots: "report/", written: Vec::new() }
+    }
+
+    /// A site whose plots stand beside its page, in the folder itself.
+    pub fn flat(root: impl Into<PathBuf>) -> Site {
+        Site { plots: "", ..Site::new(root) }
     }
 
     /// What was written so far, in order.
     pub fn written(&self) -> &[PathBuf] {
         &self.written
+    }
+
+    /// Takes over what another site wrote.
+    pub(crate) fn adopt(&mut self, other: Site) {
+        self.written.extend(other.written);
     }
 
     /// Writes a file; `name` is its path below the site's root.
@@ -52,7 +65,8 @@ impl Site {
         let folder = path.parent().unwrap_or(&self.root);
         std::fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
         let file_name = path.file_name().unwrap_or_default().to_string_lossy();
-        let beside = folder.join(format!(".part-{file_name}"));
+        // A run may write its report while another process does.
+        let beside = folder.join(format!(".part-{}-{file_name}", std::process::id()));
         let done = make(&beside).and_then(|()| std::fs::rename(&beside, &path).map_err(|e| failed(&path, e)));
         if done.is_err() {
             // What is left of a failed attempt; the first error is the one to tell.
@@ -63,17 +77,32 @@ impl Site {
         Ok(())
     }
 
-    /// Writes a chart as `report/<name>.svg`, `report/<name>.png` and `report/<name>@2x.png`.
+    /// Writes charts under their names, several at a time, as [`Site::plot`] does.
+    ///
+    /// # Errors
+    /// If a chart cannot be drawn or a file cannot be written.
+    pub fn plots(&mut self, charts: &[(&'static str, Chart)]) -> Result<(), ReportError> {
+        let one = |(name, chart): &(&'static str, Chart)| {
+            let mut beside = Site { root: self.root.clone(), plots: self.plots, written: Vec::new() };
+            beside.plot(name, chart).map(|()| beside)
+        };
+        let sites: Vec<Site> = charts.par_iter().map(one).collect::<Result<_, _>>()?;
+        sites.into_iter().for_each(|site| self.adopt(site));
+        Ok(())
+    }
+
+    /// Writes a chart as `<name>.svg`, `<name>.png` and `<name>@2x.png` into `report`, or beside the page of a flat site.
     ///
     /// # Errors
     /// If the chart cannot be drawn or a file cannot be written.
     pub fn plot(&mut self, name: &str, chart: &Chart) -> Result<(), ReportError> {
         let failed = |why| ReportError::Plot { name: name.to_owned(), why };
         let picture = chart.picture(ALONE, Dress::Full);
-        self.write(&format!("report/{name}.svg"), plot::svg(&picture, &chart.title).map_err(failed)?.as_bytes())?;
+        let folder = self.plots;
+        self.write(&format!("{folder}{name}.svg"), plot::svg(&picture, &chart.title).map_err(failed)?.as_bytes())?;
         let bitmap = plot::bitmap(&picture).map_err(failed)?;
-        self.write_with(&format!("report/{name}.png"), |path| bitmap.save(path, 1).map_err(failed))?;
-        self.write_with(&format!("report/{name}@2x.png"), |path| bitmap.save(path, 2).map_err(failed))
+        self.write_with(&format!("{folder}{name}.png"), |path| bitmap.save(path, 1).map_err(failed))?;
+        self.write_with(&format!("{folder}{name}@2x.png"), |path| bitmap.save(path, 2).map_err(failed))
     }
 }
 

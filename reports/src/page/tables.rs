@@ -12,7 +12,8 @@ impl Report for Tables {
     }
 
     fn render(&self, f: &Frame, out: &mut Site) -> Result<(), ReportError> {
-        out.write(table::CSV, &table::csv(f)?)?;
-        out.write(table::PARQUET, &table::parquet(f)?)
+        let (csv, parquet) = rayon::join(|| table::csv(f), || table::parquet(f));
+        out.write(table::CSV, &csv?)?;
+        out.write(table::PARQUET, &parquet?)
     }
 }

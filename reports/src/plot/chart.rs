@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::around::{Page, shortened};
 use super::label::{self, Rect, Wish};
 use super::paint::{Anchor, Picture, Shape};
 use super::theme::{self, Color};
@@ -37,8 +38,17 @@ pub struct Series {
     pub steps: Option<Steps>,
 }
 
+/// Ends of a point's error bars in the units of the axes: (lower, upper), finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Bars {
+    /// Along the horizontal axis.
+    pub x: Option<(f64, f64)>,
+    /// Along the vertical axis.
+    pub y: Option<(f64, f64)>,
+}
+
 /// A point in the units of the axes; both values are finite.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Point {
     /// Value on the horizontal axis.
     pub x: f64,
@@ -46,6 +56,23 @@ pub struct Point {
     pub y: f64,
     /// Text beside it.
     pub label: Option<String>,
+    /// Its error bars.
+    pub bars: Bars,
+    /// Whether it is less sure than the others: its mark is hollow.
+    pub soft: bool,
+}
+
+impl Point {
+    /// A point with nothing but its place.
+    pub fn at(x: f64, y: f64) -> Point {
+        Point { x, y, ..Point::default() }
+    }
+
+    /// All values on an axis that the plot has to have room for: the point's own and the ends of its bar.
+    fn span(value: f64, bar: Option<(f64, f64)>) -> impl Iterator<Item = f64> {
+        let (low, high) = bar.unwrap_or((value, value));
+        [value, low, high].into_iter()
+    }
 }
 
 /// The shape of a mark.
@@ -88,11 +115,9 @@ pub enum Dress {
     Bare,
 }
 
-const MARGIN: f64 = 18.0;
-const TITLE: f64 = 18.0;
-const TEXT: f64 = 12.5;
-const SMALL: f64 = 11.0;
-const LINE: f64 = 1.4;
+pub(super) const MARGIN: f64 = 18.0;
+pub(super) const TEXT: f64 = 12.5;
+pub(super) const LINE: f64 = 1.4;
 /// Characters of a label before it is cut.
 const LONGEST: usize = 32;
 
@@ -127,11 +152,14 @@ impl Mark {
     }
 
     /// The mark with a thin rim, so that marks on each other stay apart.
-    fn draw(self, shapes: &mut Vec<Shape>, at: (f64, f64), color: Color) {
+    pub(super) fn draw(self, shapes: &mut Vec<Shape>, at: (f64, f64), color: Color, soft: bool) {
         if self != Mark::Speck {
             shapes.push(self.shape(at, self.reach() + if self == Mark::Diamond { 2.0 } else { 1.5 }, theme::PAPER));
         }
         shapes.push(self.shape(at, self.reach(), color));
+        if soft {
+            shapes.push(self.shape(at, self.reach() * 0.6, theme::PAPER));
+        }
     }
 }
 
@@ -139,6 +167,25 @@ impl Chart {
     /// Whether there is nothing to show.
     pub fn is_empty(&self) -> bool {
         self.series.iter().all(|s| s.points.is_empty())
+    }
+
+    /// The chart with at most some thousand specks, for where its size counts: of those in one cell of a fine grid, the
+    /// first.
+    pub fn thinned(&self) -> Chart {
+        const CELLS: f64 = 120.0;
+        let all = || self.series.iter().flat_map(|s| &s.points);
+        let range = |of: fn(&Point) -> f64| {
+            let (low, high) = all().map(of).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+            (low, (high - low).max(f64::MIN_POSITIVE))
+        };
+        let ((left, width), (bottom, height)) = (range(|p| p.x), range(|p| p.y));
+        let mut chart = self.clone();
+        for s in chart.series.iter_mut().filter(|s| s.mark == Mark::Speck && s.steps.is_none()) {
+            let mut cells = HashSet::new();
+            let cell = |v: f64, from: f64, size: f64| ((v - from) / size * CELLS) as i64;
+            s.points.retain(|p| cells.insert((cell(p.x, left, width), cell(p.y, bottom, height))));
+        }
+        chart
     }
 
     /// The chart laid out at a size.
@@ -153,83 +200,14 @@ impl Chart {
         let bottom = page.foot(self, height, dress);
 
         let points = || self.series.iter().flat_map(|s| &s.points);
-        let y = Ticks::around(points().map(|p| p.y), ((bottom - top) / 55.0) as usize);
+        let y = Ticks::around(points().flat_map(|p| Point::span(p.y, p.bars.y)), ((bottom - top) / 55.0) as usize);
         let widest = y.marks.iter().map(|(_, l)| theme::text_width(l, TEXT, false)).fold(0.0, f64::max);
         let (left, right) = (MARGIN + widest + 8.0, width - MARGIN);
-        let x = Ticks::around(points().map(|p| p.x), ((right - left) / 80.0) as usize);
+        let x = Ticks::around(points().flat_map(|p| Point::span(p.x, p.bars.x)), ((right - left) / 80.0) as usize);
         let plane = Plane { x, y, sides: [left, top, right, bottom] };
         plane.grid(&mut page.shapes);
         plane.draw(&self.series, &mut page.shapes);
         Picture { size: (size.width, size.height), shapes: page.shapes }
-    }
-}
-
-/// The shapes so far, with what stands around the plot.
-struct Page {
-    shapes: Vec<Shape>,
-    width: f64,
-}
-
-impl Page {
-    fn text(&mut self, text: &str, at: (f64, f64), size: f64, bold: bool, color: Color) {
-        let text = text.to_owned();
-        self.shapes.push(Shape::Text { at, anchor: Anchor::Left, size, bold, color, text });
-    }
-
-    /// Draws the title, smaller if it is too long, and returns its lower edge.
-    fn title(&mut self, title: &str) -> f64 {
-        let title = shortened(title, 90);
-        let room = self.width - 2.0 * MARGIN;
-        let size = (TITLE * room / theme::text_width(&title, TITLE, true).max(1.0)).min(TITLE);
-        self.text(&title, (MARGIN, MARGIN + TITLE), size, true, theme::INK);
-        MARGIN + TITLE * LINE
-    }
-
-    /// Draws the legend in as many rows as it needs and returns its lower edge.
-    fn legend(&mut self, series: &[Series], top: f64) -> f64 {
-        let (mut x, mut y) = (MARGIN, top + 14.0);
-        for s in series.iter().filter(|s| !s.points.is_empty()) {
-            let entry = 26.0 + theme::text_width(&s.name, TEXT, false);
-            if x > MARGIN && x + entry > self.width - MARGIN {
-                (x, y) = (MARGIN, y + TEXT * 1.7);
-            }
-            let centre = (x + 10.0, y - TEXT * 0.35);
-            if s.steps.is_some() {
-                let points = vec![(x, centre.1), (x + 20.0, centre.1)];
-                self.shapes.push(Shape::Line { points, width: 1.75, color: s.color });
-            }
-            s.mark.draw(&mut self.shapes, centre, s.color);
-            self.text(&s.name, (x + 26.0, y), TEXT, false, theme::INK);
-            x += entry + 18.0;
-        }
-        y + TEXT * 0.4
-    }
-
-    /// Draws wrapped text and returns its lower edge.
-    fn paragraph(&mut self, text: &str, size: f64, color: Color, left: f64, top: f64) -> f64 {
-        let mut y = top;
-        for line in theme::wrap(text, size, self.width - left - MARGIN) {
-            y += size * LINE;
-            self.text(&line, (left, y - size * 0.4), size, false, color);
-        }
-        y
-    }
-
-    /// Draws the label of the x axis and the caption, and returns the lower edge of the plot itself.
-    fn foot(&mut self, chart: &Chart, height: f64, dress: Dress) -> f64 {
-        let caption: &[String] = if dress == Dress::Full { &chart.caption } else { &[] };
-        let lines =
-            |text: &str, size: f64| theme::wrap(text, size, self.width - 2.0 * MARGIN).len() as f64 * size * LINE;
-        let caption_height: f64 = caption.iter().map(|c| lines(c, SMALL)).sum();
-        let label_height = lines(&chart.x_label, TEXT);
-        let mut y = height - MARGIN * 0.6 - caption_height;
-        let label_top = y - label_height - if caption.is_empty() { 0.0 } else { 8.0 };
-        for paragraph in caption {
-            y = self.paragraph(paragraph, SMALL, theme::MUTED, MARGIN, y);
-        }
-        let indent = (self.width - MARGIN - theme::text_width(&chart.x_label, TEXT, false)).max(MARGIN);
-        self.paragraph(&chart.x_label, TEXT, theme::INK, indent - 1.0, label_top);
-        label_top - TEXT * LINE - 6.0
     }
 }
 
@@ -242,8 +220,21 @@ struct Plane {
 
 impl Plane {
     fn at(&self, p: &Point) -> (f64, f64) {
+        self.place(p.x, p.y)
+    }
+
+    fn place(&self, x: f64, y: f64) -> (f64, f64) {
         let [left, top, right, bottom] = self.sides;
-        (left + self.x.position(p.x) * (right - left), bottom - self.y.position(p.y) * (bottom - top))
+        (left + self.x.position(x) * (right - left), bottom - self.y.position(y) * (bottom - top))
+    }
+
+    /// Draws the error bars of a point and returns what they cover.
+    fn bars(&self, p: &Point, color: Color, shapes: &mut Vec<Shape>) -> Vec<Rect> {
+        let along_x = p.bars.x.map(|(a, b)| (self.place(a, p.y), self.place(b, p.y)));
+        let along_y = p.bars.y.map(|(a, b)| (self.place(p.x, a), self.place(p.x, b)));
+        let ends: Vec<_> = [along_x, along_y].into_iter().flatten().collect();
+        shapes.extend(ends.iter().map(|(a, b)| Shape::Line { points: vec![*a, *b], width: 1.25, color }));
+        ends.into_iter().map(|(a, b)| segment(a, b)).collect()
     }
 
     fn grid(&self, shapes: &mut Vec<Shape>) {
@@ -275,17 +266,24 @@ impl Plane {
                 taken.extend(corners.windows(2).map(|w| segment(w[0], w[1])));
                 shapes.push(Shape::Line { points: corners, width: 1.75, color: s.color });
             }
+            for point in &s.points {
+                taken.extend(self.bars(point, s.color, shapes));
+            }
             // Marks that would cover each other to the pixel are drawn once.
             let mut drawn = HashSet::new();
-            for &p in at.iter().filter(|p| drawn.insert((p.0.round() as i64, p.1.round() as i64))) {
-                s.mark.draw(shapes, p, s.color);
+            for (p, point) in at.iter().zip(&s.points) {
+                if drawn.insert((p.0.round() as i64, p.1.round() as i64)) {
+                    s.mark.draw(shapes, *p, s.color, point.soft);
+                }
             }
             if s.mark == Mark::Speck {
                 specks.extend(at);
                 continue;
             }
             taken.extend(at.iter().map(|p| Rect::around(*p, s.mark.reach() + 1.0)));
-            wishes.extend(s.points.iter().zip(at).filter_map(|(p, at)| wish(s, p, at)));
+            // The series on top get their labels first.
+            let own = s.points.iter().zip(at).filter_map(|(p, at)| wish(s, p, at));
+            wishes.splice(0..0, own.collect::<Vec<_>>());
         }
         self.labels(&wishes, &taken, &specks, shapes);
     }
@@ -343,13 +341,4 @@ fn segment(a: (f64, f64), b: (f64, f64)) -> Rect {
 
 fn towards(from: (f64, f64), to: (f64, f64), part: f64) -> (f64, f64) {
     (from.0 + (to.0 - from.0) * part, from.1 + (to.1 - from.1) * part)
-}
-
-/// At most `longest` characters, without control characters, which SVG forbids.
-fn shortened(text: &str, longest: usize) -> String {
-    let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    match text.chars().count() {
-        n if n <= longest => text.chars().map(clean).collect(),
-        _ => text.chars().take(longest.saturating_sub(1)).map(clean).chain(['…']).collect(),
-    }
 }

@@ -5,7 +5,7 @@ use super::*;
 
 /// A front of `n` points, three named variants close together, and a cloud below.
 fn chart(n: usize) -> Chart {
-    let point = |x: f64, y: f64, label: Option<String>| Point { x, y, label };
+    let point = |x: f64, y: f64, label: Option<String>| Point { label, ..Point::at(x, y) };
     let cloud = (0..n * 4).map(|i| point(5.0 + (i * 7 % 83) as f64 * 0.3, 55.0 + (i * 5 % 61) as f64 * 0.1, None));
     let front = (0..n).map(|i| (4.0 + i as f64 * 0.9, 80.0 - 20.0 / (1.0 + i as f64), format!("#{i}")));
     let names = ["mobilevit_xxs", "mobilevit_xs", "a name that is far longer than any plot can hold <b>"];
@@ -88,7 +88,7 @@ fn svg_says_its_size_and_title_and_holds_no_markup_from_names() {
 #[test]
 fn many_equal_points_are_drawn_once() {
     let mut many = chart(2);
-    many.series[0].points = vec![Point { x: 5.0, y: 60.0, label: None }; 10_000];
+    many.series[0].points = vec![Point::at(5.0, 60.0); 10_000];
     let picture = many.picture(Size { width: 960, height: 640 }, Dress::Full);
     assert!(picture.shapes.len() < 200, "{}", picture.shapes.len());
 }
@@ -99,7 +99,7 @@ fn empty_and_single_point_charts_have_a_layout() {
     one.series[2].points.clear();
     assert!(one.is_empty());
     one.picture(Size { width: 400, height: 430 }, Dress::Bare);
-    one.series[1].points = vec![Point { x: 3.0, y: 50.0, label: Some("#0".to_owned()) }];
+    one.series[1].points = vec![Point { label: Some("#0".to_owned()), ..Point::at(3.0, 50.0) }];
     let all = texts(&one.picture(Size { width: 400, height: 430 }, Dress::Bare));
     assert!(all.iter().any(|(_, t)| t == "#0"));
 }

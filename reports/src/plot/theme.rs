@@ -27,6 +27,20 @@ pub const VARIANT: Color = RGBColor(213, 94, 0);
 /// Retrained winners: Okabe–Ito bluish green.
 pub const RETRAINED: Color = RGBColor(0, 158, 115);
 
+/// Colours for runs or families side by side: Okabe–Ito without its yellow, which is too light on paper, and a
+/// brown, a grey and the ink.
+pub const SERIES: [Color; 9] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(127, 83, 51),
+    RGBColor(91, 103, 117),
+    RGBColor(31, 41, 51),
+];
+
 /// The font's family as a CSS list: the embedded font under this name in PNG, what the reader has in SVG.
 pub const FAMILY: &str = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif";
 /// Height of the embedded font, ascent to descent, in ems: what plotters' `ab_glyph` takes as a font's size.

@@ -1,6 +1,8 @@
 //! A made-up run that looks like a real one: rows with plausible numbers from a seeded generator.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
 
+pub mod real;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -57,7 +59,14 @@ pub fn header() -> Run {
         space_size: 1.1943936e9,
         params_range: [612_000, 6_410_000],
         macs_range: [48_000_000, 1_230_000_000],
-        dataset: Dataset { name: "cifar10".to_owned(), train: 45_000, search_val: 5_000, test: 10_000, classes: 10 },
+        dataset: Dataset {
+            name: "cifar10".to_owned(),
+            train: 45_000,
+            search_val: 5_000,
+            test: 10_000,
+            classes: 10,
+            scored_on: None,
+        },
         host: Host {
             cpu: "Example CPU @ 2.60GHz".to_owned(),
             cores: 8,

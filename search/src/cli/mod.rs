@@ -7,6 +7,7 @@ mod evaluate;
 mod loaded;
 pub mod models;
 mod predict;
+mod report;
 mod schema;
 mod search;
 mod train;
@@ -29,6 +30,8 @@ enum Verb {
     Search(search::Args),
     /// Train one network by a recipe and score it on the test split
     Train(train::Args),
+    /// Write the pages, plots and tables of a run, finished or not, or of several side by side
+    Report(report::Args),
     /// Check a config: its mistakes, or the size of its space and an estimate of the time
     Check(check::Args),
     /// Repeat a measurement of this program's own speed
@@ -55,6 +58,7 @@ pub fn run(args: Args) -> Result<i32> {
     match args.verb {
         Verb::Search(a) => search::run(&a),
         Verb::Train(a) => train::run(&a),
+        Verb::Report(a) => report::run(&a),
         Verb::Check(a) => check::run(&a),
         Verb::Bench(a) => bench::run(&a),
         Verb::Models(a) => models::run(&a),

@@ -119,6 +119,7 @@ impl Run<'_> {
                 search_val: p.split.search_val.indices().len(),
                 test: p.test_split.indices().len(),
                 classes: p.train.data.classes.len(),
+                scored_on: c.scoring.images.filter(|n| *n < p.split.search_val.indices().len()),
             },
             host: record::Host { cpu: host.cpu, cores: host.cores, memory: host.memory, os: host.os },
             engine: record::Engine {

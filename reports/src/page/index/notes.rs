@@ -29,7 +29,7 @@ pub(super) fn how_made(f: &Frame) -> String {
                 "Share of the {} search-validation images, held out of the training set, that are classified \
                  correctly. The weights are the supernet's, with batch-norm statistics recalibrated for each candidate. \
                  It ranks candidates; it is not what the network reaches when trained on its own.",
-                images(run.dataset.search_val)
+                images(run.dataset.scoring_images())
             ),
         ),
         (
@@ -129,5 +129,14 @@ pub(super) fn run(f: &Frame) -> String {
     rows.push(("Program", format!("mobilenas {}", f.run.program)));
     rows.push(("Journal", format!("format {}", f.run.format)));
     let digest = format!("<p class=\"small\">Config digest <code>{}</code></p>\n", escape(&f.run.config_digest));
-    section("run", "This run", &(facts(&rows) + &digest))
+    section("run", "This run", &(facts(&rows) + &digest + &config(f)))
+}
+
+/// The resolved config, if the run's folder has it.
+fn config(f: &Frame) -> String {
+    let text = f.config.as_deref().unwrap_or_default();
+    if text.is_empty() {
+        return String::new();
+    }
+    format!("<details><summary>config.yaml, resolved</summary>\n<pre>{}</pre></details>\n", escape(text))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::html::{self, Cell, paragraph, section};
 use super::formula;
 use crate::record::{Latency, Outcome, Retrained, metric};
-use crate::{Entry, Frame, genome, text};
+use crate::{Entry, Frame, genome, text, winners};
 
 /// Reasons that are told one by one.
 const REASONS: usize = 12;
@@ -98,31 +98,35 @@ pub(super) fn retrained(f: &Frame, plot: &str) -> String {
         "Trained from scratch and scored on the {} test images, which neither the supernet nor the search saw.",
         text::thousands(f.run.dataset.test as u64)
     );
-    let mut best: Vec<&Retrained> = f.retrained.iter().collect();
-    let top = |r: &Retrained| r.metrics.get(metric::TEST_TOP1).copied().filter(|v| v.is_finite());
-    best.sort_by(|a, b| top(b).unwrap_or(-1.0).total_cmp(&top(a).unwrap_or(-1.0)));
-    let rows: Vec<Vec<Cell>> = best
-        .into_iter()
-        .map(|r| {
-            let trial = f.trial(r.trial);
+    let rows: Vec<Vec<Cell>> = winners::winners(f)
+        .iter()
+        .map(|w| {
+            let trial = f.trial(w.trial);
             let of = |metric: &str| trial.and_then(|e| e.metric(metric));
+            let each = |show: &dyn Fn(&Retrained) -> String| {
+                let mut all: Vec<String> = w.runs.iter().map(show).collect();
+                all.dedup();
+                Cell::Number(all.join(", "))
+            };
             vec![
-                Cell::Text(trial.map_or_else(|| format!("#{} (not in the journal)", r.trial), name)),
-                Cell::number(top(r), |v| format!("{v:.2}")),
-                Cell::Number(r.epochs.to_string()),
-                Cell::Number(r.seed.to_string()),
+                Cell::Text(trial.map_or_else(|| format!("#{} (not in the journal)", w.trial), name)),
+                Cell::number(w.top1.map(|t| t.value), |v| format!("{v:.2}")),
+                Cell::Number(w.top1.map_or_else(|| "–".to_owned(), |t| format!("{:.2}–{:.2}", t.low, t.high))),
+                each(&|r| r.epochs.to_string()),
+                each(&|r| r.seed.to_string()),
                 Cell::number(of(metric::LATENCY), |v| text::significant(v, 3)),
                 Cell::number(of(metric::PARAMS), text::count),
                 Cell::number(of(metric::MACS), text::count),
                 Cell::number(of(metric::TOP1), |v| format!("{v:.2}")),
-                Cell::Number(text::duration(r.seconds)),
-                trial.map_or_else(|| Cell::Code(vec![r.digest.clone()]), knobs),
+                Cell::Number(text::duration(w.runs.iter().map(|r| r.seconds).sum())),
+                trial.map_or_else(|| Cell::Code(vec![w.digest.clone()]), knobs),
             ]
         })
         .collect();
     let heads = [
         "Trial",
         "Test top-1 (%)",
+        "Error bar",
         "Epochs",
         "Seed",
         "Latency (ms)",
@@ -132,7 +136,8 @@ pub(super) fn retrained(f: &Frame, plot: &str) -> String {
         "Took",
         "Genome",
     ];
-    section("retrained", "Retrained from scratch", &(paragraph(&note) + plot + &html::table(&heads, &rows)))
+    let body = paragraph(&note) + &paragraph(winners::BARS) + plot + &html::table(&heads, &rows);
+    section("retrained", "Retrained from scratch", &body)
 }
 
 /// Why trials were not scored, the most frequent reasons first.

@@ -1,0 +1,177 @@
+// How a plot is drawn: a canvas for the many, SVG for the few and for all words.
+
+const SHAPES = {
+  steps: () => svg("path", { d: "M1 12H8V5H15" }),
+  dot: (x, y, r) => svg("circle", { cx: x, cy: y, r }),
+  diamond: (x, y, r) => svg("path", { d: `M${x - r} ${y}L${x} ${y - r}L${x + r} ${y}L${x} ${y + r}Z` }),
+  square: (x, y, r) => svg("rect", { x: x - r * 0.85, y: y - r * 0.85, width: r * 1.7, height: r * 1.7 }),
+};
+
+Plot.prototype.draw = function draw() {
+  const { stage, data } = this;
+  const [width, height] = [stage.clientWidth, stage.clientHeight];
+  if (!width) return;
+  Object.assign(this, { width, height });
+  this.points = this.collect();
+  const narrow = width < 520;
+  const side = { left: narrow ? 44 : 56, right: 14, top: 30, bottom: 46 };
+  const inner = { width: width - side.left - side.right, height: height - side.top - side.bottom };
+  const across = scale(this.span("x", data.axes[this.x]), this.log, narrow ? 4 : 9);
+  const up = scale(this.span("y", data.axes[this.y]), false, narrow ? 6 : 8);
+  this.place = {
+    x: (v) => side.left + across.at(v) * inner.width,
+    y: (v) => side.top + (1 - up.at(v)) * inner.height,
+  };
+  for (const p of this.points) [p.px, p.py] = [this.place.x(p.x), this.place.y(p.y)];
+  this.svg.replaceChildren();
+  this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  this.frame(across, up, side, inner);
+  this.specks(width, height);
+  this.lines();
+  this.marks();
+  this.keys();
+  const [x, y] = [data.axes[this.x], data.axes[this.y]];
+  this.note.textContent = [...new Set([x.note, y.note])].filter(Boolean).join(" ");
+  if (!this.points.length) {
+    this.svg.append(svg("text", { x: width / 2, y: height / 2, class: "tick", "text-anchor": "middle" },
+      "No point has both numbers and passes the filter."));
+  }
+  this.move(this.points.some((p) => p.i === this.current) ? this.current : null);
+};
+
+// What an axis has to have room for: its points, and the error bars of the strong ones.
+Plot.prototype.span = function span(key, axis) {
+  const ends = this.points.flatMap((p) => (p.strong ? endsOf(axis, p.i) : []));
+  return this.points.map((p) => p[key]).concat(ends).filter((v) => !this.log || key === "y" || v > 0);
+};
+
+Plot.prototype.frame = function frame(across, up, side, inner) {
+  const [bottom, right] = [side.top + inner.height, side.left + inner.width];
+  const axis = (i) => this.data.axes[i];
+  const better = (a) => (a.larger ? "larger is better" : "smaller is better");
+  for (const t of across.ticks) {
+    const x = side.left + across.at(t) * inner.width;
+    this.svg.append(svg("line", { x1: x, x2: x, y1: side.top, y2: bottom, class: "grid" }),
+      svg("text", { x, y: bottom + 17, class: "tick", "text-anchor": "middle" }, across.label(t)));
+  }
+  for (const t of up.ticks) {
+    const y = side.top + (1 - up.at(t)) * inner.height;
+    this.svg.append(svg("line", { x1: side.left, x2: right, y1: y, y2: y, class: "grid" }),
+      svg("text", { x: side.left - 7, y: y + 4, class: "tick", "text-anchor": "end" }, up.label(t)));
+  }
+  const fit = (text) => { const most = Math.floor((this.width - 12) / 6.6); return text.length > most ? `${text.slice(0, most - 1)}…` : text; };
+  this.svg.append(svg("line", { x1: side.left, x2: right, y1: bottom, y2: bottom, class: "axis" }),
+    svg("text", { x: 2, y: 15, class: "axis-name" }, fit(axis(this.y).label)),
+    svg("text", { x: right, y: bottom + 38, class: "axis-name", "text-anchor": "end" },
+      fit(`${axis(this.x).label}${this.log ? ", log" : ""}, ${better(axis(this.x))}`)));
+};
+
+Plot.prototype.specks = function specks(width, height) {
+  const ratio = window.devicePixelRatio || 1;
+  this.canvas.width = width * ratio;
+  this.canvas.height = height * ratio;
+  const pen = this.canvas.getContext("2d");
+  pen.scale(ratio, ratio);
+  const style = getComputedStyle(this.root);
+  const paint = (name) => style.getPropertyValue(name).trim();
+  const many = this.points.length > 3000;
+  pen.globalAlpha = many ? 0.55 : 0.9;
+  let last = null;
+  for (const p of this.points) {
+    if (p.strong) continue;
+    const name = this.colour(p.family).slice(4, -1);
+    if (name !== last) { pen.fillStyle = paint(name); last = name; }
+    pen.beginPath();
+    pen.arc(p.px, p.py, many ? 1.8 : 2.6, 0, 2 * Math.PI);
+    pen.fill();
+  }
+};
+
+// The steps between the points of each front, which show what no point beats.
+Plot.prototype.lines = function lines() {
+  this.fronts.forEach((front, f) => {
+    const larger = this.data.axes[this.x].larger;
+    const path = front.map((p, k) => {
+      if (!k) return `M${p.px} ${p.py}`;
+      return larger ? `V${p.py}H${p.px}` : `H${p.px}V${p.py}`;
+    }).join("");
+    const line = svg("path", { d: path, class: "steps" });
+    if (this.apart) line.style.stroke = this.colour(f);
+    this.svg.append(line);
+  });
+};
+
+Plot.prototype.marks = function marks() {
+  const { data } = this;
+  const labels = [];
+  const [x, y] = [data.axes[this.x], data.axes[this.y]];
+  const strong = this.points.filter((p) => p.strong).sort((a, b) => a.group - b.group);
+  for (const p of strong) {
+    const group = data.groups[p.group];
+    const mark = group.mark === "speck" ? "dot" : group.mark;
+    const shape = SHAPES[mark](p.px, p.py, { dot: 4.5, diamond: 6.5, square: 5.5 }[mark]);
+    const soft = (x.soft && x.soft[p.i]) || (y.soft && y.soft[p.i]);
+    shape.setAttribute("class", `mark${soft ? " soft" : ""}`);
+    shape.setAttribute("data-i", p.i);
+    if (p.front) shape.setAttribute("data-front", "");
+    shape.style.setProperty("--own", group.color ? `var(--${p.front && mark === "dot" ? "front" : group.color})`
+      : this.colour(p.family));
+    if (group.mark !== "speck") this.bars(p, x, y, shape.style.getPropertyValue("--own"));
+    this.svg.append(shape);
+    if (group.mark !== "speck" || strong.length <= 40) {
+      const text = data.names[p.i] || this.name(p.i).split(",")[0];
+      labels.push({ p, text, needed: group.mark === "diamond" || group.mark === "square" });
+    }
+  }
+  this.label(labels, strong);
+};
+
+// The ends of a point's error bar on an axis, if it has one.
+const endsOf = (axis, i) => (axis.low && axis.high && axis.low[i] !== undefined && axis.high[i] !== undefined
+  ? [axis.low[i], axis.high[i]] : []);
+
+// Error bars of one point, where an axis has them.
+Plot.prototype.bars = function bars(p, x, y, own) {
+  const line = (x1, y1, x2, y2) => {
+    const drawn = svg("line", { x1, y1, x2, y2, class: "bar" });
+    drawn.style.stroke = own;
+    this.svg.append(drawn);
+  };
+  const across = endsOf(x, p.i).filter((v) => !this.log || v > 0).map(this.place.x);
+  const up = endsOf(y, p.i).map(this.place.y);
+  if (across.length === 2) line(across[0], p.py, across[1], p.py);
+  if (up.length === 2) line(p.px, up[0], p.px, up[1]);
+};
+
+// Each label takes the first free place around its point; the needed ones go first, the others may stay away.
+Plot.prototype.label = function label(labels, strong) {
+  const taken = strong.map((p) => [p.px - 5, p.py - 5, p.px + 5, p.py + 5]);
+  const free = ([a, b, c, d]) => a >= 0 && b >= 22 && c <= this.width && d <= this.height - 44
+    && !taken.some(([e, f, g, h]) => a < g && e < c && b < h && f < d);
+  for (const { p, text, needed } of labels.sort((a, b) => b.needed - a.needed)) {
+    const size = needed ? 6.7 : 6.1;
+    const wide = text.length * size;
+    const places = [[8, -6], [-wide - 8, -6], [-wide / 2, -20], [-wide / 2, 9], [8, -18], [-wide - 8, -18], [8, 7], [-wide - 8, 7]];
+    const place = places.map(([dx, dy]) => [p.px + dx, p.py + dy, p.px + dx + wide, p.py + dy + 13]).find(free);
+    if (!place) continue;
+    taken.push(place);
+    this.svg.append(svg("text", { x: place[0], y: place[1] + 10.5, class: needed ? "label needed" : "label" }, text));
+  }
+};
+
+Plot.prototype.keys = function keys() {
+  const { groups } = this.data;
+  const shown = new Set(this.points.map((p) => p.group));
+  const soft = [this.data.axes[this.x], this.data.axes[this.y]].some((a) => a.soft && Object.keys(a.soft).length);
+  const key = (mark, colour, name, hollow) => {
+    const shape = SHAPES[mark === "speck" ? "dot" : mark](8, 8, mark === "speck" ? 2.6 : 5.5);
+    shape.setAttribute("class", mark === "steps" ? "steps" : `mark${hollow ? " soft" : ""}`);
+    shape.style.setProperty("--own", colour);
+    return el("span", {}, svg("svg", { width: 16, height: 16, "aria-hidden": "true" }, shape), name);
+  };
+  const own = (g) => (g.color ? `var(--${g.color})` : "var(--muted)");
+  this.legend.replaceChildren(
+    ...groups.filter((_, i) => shown.has(i)).map((g) => key(g.mark, own(g), g.name)),
+    key("steps", this.apart ? "var(--muted)" : "var(--front)", this.apart ? `front of each ${this.data.filter}` : "front"),
+    ...(soft ? [key("dot", "var(--muted)", "read off a figure, or doubtful", true)] : []));
+};

@@ -1,0 +1,99 @@
+//! How far to trust a run's numbers: what its own rows say of their noise.
+//!
+//! Each part reads the rows it needs and says nothing where the journal has none. What another kind of row brings, such
+//! as a study of rank fidelity, is one more function in [`PARTS`].
+
+use super::html::{facts, section};
+use crate::record::metric;
+use crate::winners::{self, kendall};
+use crate::{Frame, text};
+
+/// A name and what there is to say, if there is anything.
+type Part = fn(&Frame) -> Option<(&'static str, String)>;
+
+const PARTS: &[Part] = &[latency_spread, latency_samples, accuracy_step, rank_agreement, seeds];
+
+/// The section; empty if no part has anything to say.
+pub(super) fn section_of(f: &Frame) -> String {
+    let rows: Vec<(&str, String)> = PARTS.iter().filter_map(|part| part(f)).collect();
+    if rows.is_empty() { String::new() } else { section("trust", "How far to trust it", &facts(&rows)) }
+}
+
+/// The value below which a share of the sorted values lies.
+fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+    let last = sorted.len().checked_sub(1)?;
+    sorted.get((last as f64 * share).round() as usize).copied()
+}
+
+/// Width of the middle 80 % of one measurement's samples, in percent of its median: noise within a measurement.
+fn latency_spread(f: &Frame) -> Option<(&'static str, String)> {
+    let latencies = f.trials.iter().filter_map(|e| e.trial.latency.as_ref());
+    let spread = |l: &crate::record::Latency| 100.0 * (l.p90_ms - l.p10_ms) / l.median_ms;
+    let mut all: Vec<f64> = latencies.map(spread).filter(|v| v.is_finite()).collect();
+    all.sort_by(f64::total_cmp);
+    let (middle, worst) = (quantile(&all, 0.5)?, quantile(&all, 0.95)?);
+    Some((
+        "Noise within a latency",
+        format!(
+            "From the 10th to the 90th percentile, the samples of a measurement span {} % of its median in the middle \
+             of {}, and {} % or more in one of twenty. A median is surer than that, but says nothing of the noise between \
+             one measurement and the next: small differences between networks need repeated measurements.",
+            text::significant(middle, 2),
+            text::plural(all.len(), "measurement"),
+            text::significant(worst, 2)
+        ),
+    ))
+}
+
+fn latency_samples(f: &Frame) -> Option<(&'static str, String)> {
+    let samples = || f.trials.iter().filter_map(|e| e.trial.latency.as_ref()).map(|l| l.samples);
+    let (least, most) = (samples().min()?, samples().max()?);
+    let words = if least == most { format!("{most} each") } else { format!("{least} to {most} each") };
+    Some(("Samples of a latency", words))
+}
+
+/// What one image more or less is worth, and the error bar at the best top-1.
+fn accuracy_step(f: &Frame) -> Option<(&'static str, String)> {
+    let images = f.run.dataset.scoring_images();
+    let best = f.trials.iter().filter(|e| e.is_scored()).filter_map(|e| e.metric(metric::TOP1)).reduce(f64::max)?;
+    let bar = winners::wilson(best, images);
+    Some((
+        "Noise of the search's top-1",
+        format!(
+            "{} images: one more or less is {} %, and the 95 % interval around {best:.2} % is {:.2} to {:.2} % (Wilson). \
+             Candidates are scored on the same images, so their differences are surer than that.",
+            text::thousands(images as u64),
+            text::significant(100.0 / images.max(1) as f64, 2),
+            bar.low,
+            bar.high
+        ),
+    ))
+}
+
+/// Whether the inherited top-1 put the winners in the order that retraining gave them.
+fn rank_agreement(f: &Frame) -> Option<(&'static str, String)> {
+    let both = |w: &winners::Winner| Some((f.trial(w.trial)?.metric(metric::TOP1)?, w.top1?.value));
+    let pairs: Vec<(f64, f64)> = winners::winners(f).iter().filter_map(both).collect();
+    let tau = kendall(&pairs)?;
+    Some((
+        "Search order against retrained order",
+        format!(
+            "Kendall's τ-b between inherited and retrained top-1 is {tau:.2} over {} networks. They were chosen for a good \
+             inherited top-1, which makes τ smaller than over networks of all kinds; few networks make it uncertain.",
+            pairs.len()
+        ),
+    ))
+}
+
+fn seeds(f: &Frame) -> Option<(&'static str, String)> {
+    let mut seeds: Vec<u64> = f.retrained.iter().map(|r| r.seed).collect();
+    seeds.sort_unstable();
+    seeds.dedup();
+    let list: Vec<String> = seeds.iter().map(ToString::to_string).collect();
+    let retrained = match seeds.len() {
+        0 => String::new(),
+        1 => format!(" All retrainings used the seed {}: what another seed would give is not known.", list[0]),
+        n => format!(" Retrainings used {n} seeds: {}.", list.join(", ")),
+    };
+    Some(("Seeds", format!("One search, with the seed {}.{retrained}", f.run.seed)))
+}

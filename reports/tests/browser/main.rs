@@ -1,0 +1,244 @@
+//! The pages in a real browser: hovering, clicking, keys, other axes, filters, at the width of a desk and of a phone.
+//!
+//! Needs Chromium; without one these tests say so and pass. `REPORTS_LOOK=folder` keeps pictures of what they see.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod devtools;
+#[path = "../synthetic/mod.rs"]
+mod synthetic;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use devtools::Browser;
+use mobilenas_reports::pareto::Goal;
+use mobilenas_reports::record::{Origin, Row, metric};
+use mobilenas_reports::{Frame, compare, read, render};
+
+const DESK: (u32, u32) = (1200, 900);
+const PHONE: (u32, u32) = (390, 780);
+
+/// A browser, or a word that there is none.
+fn browser() -> Option<Browser> {
+    let found = devtools::program();
+    if found.is_none() {
+        println!("skipped: no Chromium on this machine");
+    }
+    found.map(|program| Browser::start(&program))
+}
+
+fn run(dir: &Path, rows: &[Row]) -> Frame {
+    synthetic::write(dir, &synthetic::text(rows));
+    std::fs::write(dir.join("config.yaml"), "name: made\nseed: 1\nspace:\n  family: mobilevit_v1\n  scale:\n    width: 0.25\n    divisor: 8\n  knobs: {}\ndata:\n  name: made\n").unwrap();
+    read(dir).unwrap()
+}
+
+fn page(dir: &Path, rows: &[Row]) -> (Frame, PathBuf) {
+    let frame = run(dir, rows);
+    let index = render(&frame, dir).unwrap().index;
+    (frame, index)
+}
+
+fn clean(b: &Browser) {
+    assert!(b.complaints.is_empty(), "{:#?}", b.complaints);
+}
+
+fn fits(b: &mut Browser) {
+    let over = b.eval("document.documentElement.scrollWidth - innerWidth").as_i64().unwrap();
+    assert!(over <= 0, "the page is {over} px wider than the window");
+}
+
+/// The trials that a plot draws as its front.
+fn front(b: &mut Browser, plot: &str) -> BTreeSet<u64> {
+    let ids = b.eval(&format!(
+        "(() => {{ const d = JSON.parse(document.getElementById('{plot}-data').textContent); \
+         return [...document.querySelectorAll('#{plot} [data-front]')].map((e) => d.ids[e.dataset.i]); }})()"
+    ));
+    ids.as_array().unwrap().iter().map(|v| v.as_u64().unwrap()).collect()
+}
+
+fn front_of(f: &Frame, metric: &str, goal: Goal) -> BTreeSet<u64> {
+    f.front_against(metric, goal).into_iter().map(|i| f.trials[i].trial.id).collect()
+}
+
+fn choose(b: &mut Browser, plot: &str, which: &str, name: &str) {
+    let select = format!("#{plot} select[data-choose={which}]");
+    for _ in 0..40 {
+        let now = b.eval(&format!("document.querySelector({select:?}).selectedOptions[0].textContent"));
+        if now.as_str() == Some(name) {
+            return;
+        }
+        b.press(&select, "ArrowDown");
+    }
+    panic!("{select} has no {name}");
+}
+
+#[test]
+fn a_run_can_be_asked() {
+    let Some(mut b) = browser() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (frame, index) = page(dir.path(), &synthetic::real::rows("made", 5, 400));
+    for (size, dark) in [(DESK, false), (DESK, true), (PHONE, false), (PHONE, true)] {
+        let name = format!("run-{}-{}", size.0, if dark { "dark" } else { "light" });
+        b.open(&index, size, dark);
+        fits(&mut b);
+        assert_eq!(front(&mut b, "trials"), front_of(&frame, metric::LATENCY, Goal::Minimise));
+        b.hover("#trials [data-front]");
+        assert!(b.text("#trials .tip").contains("latency") && b.text("#trials .tip").contains("resolution="));
+        b.shot(&name);
+        b.click("#trials [data-front]");
+        let panel = b.text("#trials .inspect");
+        for word in ["Genome", "Layers", "YAML", "nearest published variant", "family: mobilevit_v1", "width: 0.25"] {
+            assert!(panel.contains(word), "{word}: {panel}");
+        }
+        assert!(b.count("#trials .layers tbody tr") > 8);
+        assert!(!panel.contains("undefined") && !panel.contains("NaN") && !panel.contains("null"), "{panel}");
+        b.hover("#trials .words");
+        b.shot(&format!("{name}-inspect"));
+        clean(&b);
+    }
+}
+
+#[test]
+fn axes_scales_and_keys() {
+    let Some(mut b) = browser() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (frame, index) = page(dir.path(), &synthetic::real::rows("made", 6, 300));
+    for size in [DESK, PHONE] {
+        b.open(&index, size, false);
+        choose(&mut b, "trials", "Across", "parameters");
+        assert!(b.text("#trials .axis-name ~ .axis-name").starts_with("Learnable parameters"), "axis");
+        assert_eq!(front(&mut b, "trials"), front_of(&frame, metric::PARAMS, Goal::Minimise));
+        let before = b.eval("document.querySelector('#trials [data-front]').getAttribute('cx')");
+        b.click("#trials [data-tick=log]");
+        assert_ne!(b.eval("document.querySelector('#trials [data-front]').getAttribute('cx')"), before);
+        choose(&mut b, "trials", "Across", "MES");
+        assert_eq!(front(&mut b, "trials"), front_of(&frame, metric::MES, Goal::Maximise));
+        assert!(b.text("#trials .note").contains("MES = 100"));
+        choose(&mut b, "trials", "Up", "test top-1 (retrained)");
+        // One mark for each of the three retrained networks, with bars, and nothing else.
+        assert_eq!(b.count("#trials .mark[data-i]"), 3);
+        assert!(b.count("#trials .stage .bar") >= 3);
+        b.press("#trials .stage", "ArrowRight");
+        assert!(b.text("#trials .live").contains("test top-1"), "{}", b.text("#trials .live"));
+        b.press("#trials .stage", "Enter");
+        assert!(b.text("#trials .inspect").contains("Genome"));
+        b.press("#trials .stage", "Escape");
+        assert_eq!(b.text("#trials .live"), "");
+        clean(&b);
+    }
+}
+
+#[test]
+fn the_landscape_shows_one_source_at_a_time() {
+    let Some(mut b) = browser() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (_, index) = page(dir.path(), &synthetic::real::rows("made", 7, 30));
+    for (size, dark) in [(DESK, false), (PHONE, true)] {
+        b.open(&index, size, dark);
+        let all = b.count("#landscape .mark[data-i]");
+        assert!(all > 60, "{all}");
+        choose(
+            &mut b,
+            "landscape",
+            "Across",
+            "latency, iPhone 12, Core ML (Neural Engine); EfficientFormerV2, arXiv 2212.08059",
+        );
+        assert_eq!(b.count("#landscape .mark[data-i]"), 21);
+        assert!(b.count("#landscape .mark.soft[data-i]") >= 10, "figures read off a plot are marked");
+        b.hover("#landscape .mark.soft[data-i]");
+        assert!(b.text("#landscape .tip").contains("read off a figure"), "{}", b.text("#landscape .tip"));
+        assert!(!b.text("#landscape").contains("null") && !b.text("#landscape").contains("undefined"));
+        b.shot(&format!("landscape-{}", size.0));
+        b.eval("document.querySelector('#landscape .filters').open = true");
+        b.click("#landscape [data-family=efficientformer_v2]");
+        assert_eq!(b.count("#landscape .mark[data-i]"), 17);
+        b.click("#landscape [data-tick=apart]");
+        assert!(b.count("#landscape .stage .steps") > 3);
+        clean(&b);
+    }
+}
+
+#[test]
+fn runs_side_by_side() {
+    let Some(mut b) = browser() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let frames: Vec<Frame> = [("first", 8), ("second", 9)]
+        .map(|(name, seed)| run(&dir.path().join(name), &synthetic::real::rows(name, seed, 200)))
+        .into();
+    let index = compare(&frames, &dir.path().join("both")).unwrap().index;
+    for (size, dark) in [(DESK, false), (PHONE, true)] {
+        b.open(&index, size, dark);
+        fits(&mut b);
+        assert_eq!(b.count("#runs .stage .steps"), 2);
+        b.hover("#runs [data-front]");
+        b.shot(&format!("compare-{}", size.0));
+        b.click("#runs [data-family=second]");
+        let own = front_of(&frames[0], metric::LATENCY, Goal::Minimise);
+        assert_eq!(front(&mut b, "runs"), own);
+        b.click("#runs [data-front]");
+        assert!(b.text("#runs .inspect").contains("first"));
+        clean(&b);
+    }
+}
+
+#[test]
+fn names_with_markup_stay_names() {
+    let Some(mut b) = browser() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let evil = "</script><img src=x onerror=alert(1)><b onmouseover=alert(2)>=cmd(),'\"";
+    let mut rows = synthetic::real::rows(evil, 10, 40);
+    for row in &mut rows {
+        match row {
+            Row::Run(run) => run.host.cpu = evil.to_owned(),
+            Row::Trial(t) if t.id == 1 => t.origin = Origin::Variant(evil.to_owned()),
+            Row::Trial(t) => {
+                t.genome.insert(format!("k.{evil}"), 1);
+            }
+            _ => {}
+        }
+    }
+    let (_, index) = page(dir.path(), &rows);
+    b.open(&index, DESK, false);
+    b.hover("#trials [data-front]");
+    b.click("#trials [data-front]");
+    assert!(b.text("#trials .inspect").contains(evil), "{}", b.text("#trials .inspect"));
+    assert_eq!(b.count("img, #trials b[onmouseover]"), 0);
+    clean(&b);
+}
+
+/// Prints how long a page of 20,000 trials takes to open and to answer the mouse on this machine.
+#[test]
+fn twenty_thousand_trials_open_smoothly() {
+    let Some(mut b) = browser() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    synthetic::write(dir.path(), &synthetic::text(&synthetic::real::rows("made", 11, 20_000)));
+    let start = Instant::now();
+    let index = render(&read(dir.path()).unwrap(), dir.path()).unwrap().index;
+    if let Some(look) = std::env::var_os("REPORTS_LOOK") {
+        std::fs::create_dir_all(&look).unwrap();
+        std::fs::copy(dir.path().join("journal.jsonl"), Path::new(&look).join("many.jsonl")).unwrap();
+    }
+    println!("20,000 trials of a real space: read and rendered in {:.2?}", start.elapsed());
+    let bytes = std::fs::metadata(&index).unwrap().len();
+    println!("index.html: {bytes} bytes");
+    assert!(bytes <= 5_000_000, "{bytes}");
+    let start = Instant::now();
+    b.open(&index, DESK, false);
+    println!("opened in {:.2?}", start.elapsed());
+    b.hover("#trials [data-front]");
+    let took = b.eval(
+        "(() => { const s = document.querySelector('#trials .stage'), r = s.getBoundingClientRect(); \
+         const t = performance.now(); for (let k = 0; k < 100; k++) s.dispatchEvent(new PointerEvent('pointermove', \
+         { pointerType: 'mouse', clientX: r.x + 80 + k * 5, clientY: r.y + 200 })); return (performance.now() - t) / 100; })()",
+    );
+    println!("a move of the mouse: {:.2} ms", took.as_f64().unwrap());
+    let took = b.eval(
+        "(() => { const box = document.querySelector('#trials [data-tick=log]'); const t = performance.now(); box.click(); \
+         return performance.now() - t; })()",
+    );
+    println!("drawn anew in {:.0} ms", took.as_f64().unwrap());
+    b.shot("many");
+    clean(&b);
+}

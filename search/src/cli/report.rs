@@ -1,0 +1,52 @@
+//! `mobilenas report RUN...`
+
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow};
+use mobilenas_reports::{Frame, ReportError};
+
+use super::Input;
+
+/// Arguments of `report`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folders of runs, as `search` writes them; a run may still be going on
+    #[arg(required = true)]
+    runs: Vec<PathBuf>,
+    /// Folder to write into; needed for several runs [default: the folder of the run]
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+/// Writes the report of a run, or a comparison of several.
+///
+/// # Errors
+/// When a folder holds no run, or the disk refuses.
+pub fn run(args: &Args) -> Result<i32> {
+    let frames: Vec<Frame> =
+        args.runs.iter().map(|dir| mobilenas_reports::read(dir)).collect::<Result<_, _>>().map_err(told)?;
+    let written = match (frames.as_slice(), &args.out) {
+        ([one], out) => mobilenas_reports::render(one, out.as_ref().unwrap_or(&args.runs[0])),
+        (several, Some(out)) => mobilenas_reports::compare(several, out),
+        (several, None) => {
+            let found =
+                format!("--out: not given, expected the folder to write the page over {} runs into", several.len());
+            return Err(anyhow!(Input(found)));
+        }
+    }
+    .map_err(told)?;
+    println!("report: {}", written.index.display());
+    println!("{} files beside it", written.files.len() - 1);
+    Ok(0)
+}
+
+/// What was read wrongly is the user's to mend; what could not be written is a failed run.
+fn told(error: ReportError) -> anyhow::Error {
+    match error {
+        ReportError::Read { .. } | ReportError::NoHeader { .. } | ReportError::Format { .. } => {
+            anyhow!(Input(error.to_string()))
+        }
+        // Its text already has what the system said.
+        other => anyhow!(other.to_string()),
+    }
+}
