@@ -28,6 +28,7 @@ pub mod page;
 pub mod pareto;
 pub mod plot;
 pub mod published;
+pub mod rank;
 pub mod record;
 pub mod score;
 pub mod table;

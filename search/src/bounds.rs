@@ -78,7 +78,7 @@ impl Bounds {
         let mut cost = space.cost(&at, coster)?;
         loop {
             let mut next = None;
-            for other in space.neighbours(&at) {
+            for other in space.domain().neighbours(&at) {
                 let found = space.cost(&other, coster)?;
                 if self.excess(found) < next.as_ref().map_or(self.excess(cost), |(_, c)| self.excess(*c)) {
                     next = Some((other, found));
@@ -112,10 +112,10 @@ impl Bounds {
             genome = redraw(rng);
         }
         while self.excess(space.cost(&genome, coster)?) > 0.0 {
-            let differing = space.differing(&genome, anchor);
+            let differing = space.domain().differing(&genome, anchor);
             match differing.len() {
                 0 => break,
-                n => genome = space.with(&genome, differing[rng.random_range(0..n)], anchor),
+                n => genome = space.domain().with(&genome, differing[rng.random_range(0..n)], anchor),
             }
         }
         Ok(genome)

@@ -10,8 +10,10 @@ use mobilenas_space::ir::Graph;
 use mobilenas_torch::{Mode, Names, Net, Owned, Shared, Store};
 use tch::{Device, Kind, Tensor};
 
+use crate::config::Proxy;
 use crate::data::{SearchVal, Test};
 use crate::metric::Lab;
+use crate::proxy;
 use crate::train::batches::{Batch, View};
 use crate::train::{TrainError, resized};
 
@@ -64,6 +66,17 @@ impl List {
         let kept = 2 * 4 * c * h * w * indices.len() <= KEPT;
         let native = if kept { view.batches(indices, size).collect::<Result<_, _>>()? } else { Vec::new() };
         Ok(List { view: view.clone(), indices: indices.to_vec(), size, kept, native, resized: HashMap::new() })
+    }
+
+    /// The first images, at a side, and their labels.
+    fn first(&self, side: u32, n: usize) -> Result<(Tensor, Tensor), TrainError> {
+        let few = &self.indices[..self.indices.len().min(n)];
+        let batch = self
+            .view
+            .batches(few, n)
+            .next()
+            .ok_or_else(|| TrainError::Torch("no images to recalibrate with".into()))??;
+        Ok((resized(&batch.images, side)?, batch.labels))
     }
 
     /// Gives each batch's images, at a side, and its labels to a reader.
@@ -130,6 +143,7 @@ pub struct Scorer<'a> {
     constants: record::Mes,
     unit_ms: f64,
     last_latency: Option<Latency>,
+    seed: u64,
 }
 
 /// A subnet on slices of the supernet, its batch norms recalibrated.
@@ -167,6 +181,8 @@ pub struct Bench<'a> {
     pub constants: record::Mes,
     /// One unit of latency in ms.
     pub unit_ms: f64,
+    /// What the fresh weights of proxies derive from.
+    pub seed: u64,
 }
 
 impl<'a> Scorer<'a> {
@@ -186,6 +202,7 @@ impl<'a> Scorer<'a> {
             constants: b.constants,
             unit_ms: b.unit_ms,
             last_latency: None,
+            seed: b.seed,
         })
     }
 
@@ -212,6 +229,15 @@ impl Lab for Scorer<'_> {
 
     fn mes(&self, params: f64, latency_ms: f64) -> f64 {
         score::mes(&self.constants, params, latency_ms, self.unit_ms).unwrap_or(f64::NAN)
+    }
+
+    fn proxy(&mut self, proxy: Proxy, graph: &Arc<Graph>) -> Result<f64, TrainError> {
+        let (images, labels) = self.calibration.first(graph.input().dims[1], proxy::IMAGES)?;
+        match proxy {
+            Proxy::Synflow => proxy::synflow(graph, self.seed),
+            Proxy::Nwot => proxy::nwot(graph, &images, self.seed),
+            Proxy::GradNorm => proxy::grad_norm(graph, &images, &labels, self.seed),
+        }
     }
 
     fn top1(&mut self, graph: &Arc<Graph>) -> Result<f64, TrainError> {

@@ -10,6 +10,7 @@ pub mod journal;
 pub mod metric;
 pub mod prepare;
 pub mod progress;
+pub mod proxy;
 pub mod run;
 pub mod seed;
 pub mod stop;

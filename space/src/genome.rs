@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use rand::{Rng, RngExt};
+use rand::Rng;
 use smallvec::SmallVec;
 
 use crate::blocks::make_divisible;
 use crate::cost::{Cost, Coster};
+use crate::domain::{Domain, Genome};
 use crate::families::{self, FAMILIES, Family, Kind, Template};
 use crate::ir::{Graph, Plan, ShapeError};
 
@@ -70,15 +71,12 @@ pub struct SpaceKnob {
     pub choices: Vec<u32>,
 }
 
-/// One choice for each knob of a space, by position.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Genome(SmallVec<[u8; 40]>);
-
 /// A family and what may vary.
 pub struct Space {
     family: &'static dyn Family,
     template: Box<dyn Template>,
     knobs: Vec<SpaceKnob>,
+    domain: Domain,
     classes: u32,
     width: f64,
     divisor: u32,
@@ -146,8 +144,9 @@ impl Space {
                 k.choices.reverse();
             }
         }
-        let space =
-            Space { family, template, knobs, classes: design.classes, width: design.width, divisor: design.divisor };
+        let domain = Domain::new(knobs.iter().map(|k| k.choices.len() as u8));
+        let (classes, width, divisor) = (design.classes, design.width, design.divisor);
+        let space = Space { family, template, knobs, domain, classes, width, divisor };
         match space.plan(&space.smallest()).and_then(|p| p.lower()).and(space.plan(&space.largest())) {
             Ok(plan) => plan.lower().map(|_| space).map_err(|e| vec![unbuildable(&e)]),
             Err(e) => Err(vec![unbuildable(&e)]),
@@ -169,73 +168,29 @@ impl Space {
         self.classes
     }
 
+    /// How many choices each knob has.
+    pub fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
     /// Number of genomes; exact up to 2^53.
     pub fn size(&self) -> f64 {
-        self.knobs.iter().map(|k| k.choices.len() as f64).product()
+        self.domain.size()
     }
 
     /// Each knob at the choice of the smallest network.
     pub fn smallest(&self) -> Genome {
-        Genome(self.knobs.iter().map(|_| 0).collect())
+        self.domain.smallest()
     }
 
     /// Each knob at the choice of the largest network: it holds the weights of all.
     pub fn largest(&self) -> Genome {
-        Genome(self.knobs.iter().map(|k| (k.choices.len() - 1) as u8).collect())
+        self.domain.largest()
     }
 
     /// A genome drawn evenly.
     pub fn sample(&self, rng: &mut dyn Rng) -> Genome {
-        Genome(self.knobs.iter().map(|k| rng.random_range(0..k.choices.len()) as u8).collect())
-    }
-
-    /// A genome that differs in at least one knob, if any knob has two choices; each knob changes with `probability`.
-    pub fn mutate(&self, genome: &Genome, probability: f64, rng: &mut dyn Rng) -> Genome {
-        let mut g = genome.clone();
-        let free: Vec<usize> = (0..self.knobs.len()).filter(|&i| self.knobs[i].choices.len() > 1).collect();
-        if free.is_empty() {
-            return g;
-        }
-        let must = free[rng.random_range(0..free.len())];
-        for i in free {
-            if i == must || rng.random_bool(probability.clamp(0.0, 1.0)) {
-                let others = self.knobs[i].choices.len() - 1;
-                let pick = rng.random_range(0..others) as u8;
-                g.0[i] = if pick >= genome.0[i] { pick + 1 } else { pick };
-            }
-        }
-        g
-    }
-
-    /// A genome that takes each knob from one of two.
-    pub fn cross(&self, a: &Genome, b: &Genome, rng: &mut dyn Rng) -> Genome {
-        Genome(a.0.iter().zip(&b.0).map(|(x, y)| if rng.random_bool(0.5) { *x } else { *y }).collect())
-    }
-
-    /// Every genome that differs in one knob.
-    pub fn neighbours(&self, genome: &Genome) -> Vec<Genome> {
-        let with = |i: usize, choice: usize| {
-            let mut g = genome.clone();
-            g.0[i] = choice as u8;
-            g
-        };
-        let others = |i: usize| {
-            let choices = 0..self.knobs[i].choices.len();
-            choices.filter(move |c| *c != usize::from(genome.0[i])).map(move |c| with(i, c))
-        };
-        (0..self.knobs.len()).flat_map(others).collect()
-    }
-
-    /// Positions of the knobs in which two genomes differ.
-    pub fn differing(&self, a: &Genome, b: &Genome) -> Vec<usize> {
-        (0..self.knobs.len()).filter(|&i| a.0[i] != b.0[i]).collect()
-    }
-
-    /// A genome with one knob, by position, as in another.
-    pub fn with(&self, genome: &Genome, knob: usize, from: &Genome) -> Genome {
-        let mut g = genome.clone();
-        g.0[knob] = from.0[knob];
-        g
+        self.domain.sample(rng)
     }
 
     /// The value of each knob.

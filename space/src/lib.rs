@@ -8,9 +8,11 @@
 
 pub mod blocks;
 pub mod cost;
+pub mod domain;
 pub mod families;
 pub mod genome;
 pub mod ir;
 
 pub use cost::{Cost, Coster};
-pub use genome::{Design, DesignError, Genome, Space, SpaceKnob};
+pub use domain::{Domain, Genome};
+pub use genome::{Design, DesignError, Space, SpaceKnob};

@@ -1,7 +1,7 @@
 //! Defaults of config fields whose types have none.
 
 use super::recipe::Lessons;
-use super::types::{Goal, Objective};
+use super::search::{Goal, Objective};
 
 pub(in crate::config) fn seed() -> u64 {
     1
@@ -17,6 +17,14 @@ pub(in crate::config) fn checkpoint_seconds() -> f64 {
 
 pub(in crate::config) fn one() -> u64 {
     1
+}
+
+pub(in crate::config) fn once() -> u32 {
+    1
+}
+
+pub(in crate::config) fn failures() -> usize {
+    5
 }
 
 pub(in crate::config) fn objectives() -> Vec<Objective> {

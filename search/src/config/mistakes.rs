@@ -18,6 +18,9 @@ impl Config {
         let set = [
             ("random", self.search.strategy.random.is_some()),
             ("regularized_evolution", self.search.strategy.regularized_evolution.is_some()),
+            ("nsga2", self.search.strategy.nsga2.is_some()),
+            ("mes_slimming", self.search.strategy.mes_slimming.is_some()),
+            ("predictor", self.search.strategy.predictor.is_some()),
         ];
         let named = set.iter().filter(|(_, is)| *is).count();
         if named != 1 {
@@ -59,6 +62,17 @@ impl Config {
                 all.push((path, format!("found {:?}, expected one of {}{hint}", o.metric, names.join(", "))));
             } else if self.search.objectives[..i].iter().any(|p| p.metric == o.metric) {
                 all.push((path, format!("found {:?} twice, expected distinct metrics", o.metric)));
+            }
+        }
+        let guided: Vec<&str> = self.search.objectives.iter().map(|o| o.metric.as_str()).collect();
+        if self.search.strategy.mes_slimming.is_some() && guided.get(1) != Some(&"mes") {
+            let message = format!("found {}, expected top1 and mes for mes_slimming, in this order", guided.join(", "));
+            all.push((at("search.objectives"), message));
+        }
+        for (i, p) in self.search.proxies.iter().enumerate() {
+            if self.search.proxies[..i].contains(p) {
+                let message = "found a proxy twice, expected distinct ones".to_string();
+                all.push((at(&format!("search.proxies.{i}")), message));
             }
         }
         all

@@ -7,6 +7,7 @@ mod defaults;
 mod mistakes;
 mod problems;
 mod recipe;
+mod search;
 #[cfg(test)]
 mod tests;
 mod train;
@@ -23,6 +24,7 @@ use serde_json::Value as Json;
 pub use data::*;
 pub use problems::{Problem, Problems, nearest};
 pub use recipe::*;
+pub use search::*;
 pub use train::*;
 pub use types::*;
 pub use yaml::Node;

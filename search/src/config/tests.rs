@@ -154,10 +154,10 @@ fn choices() {
     c.yaml: 1 mistake
       line 2, search.objectives.0.goal: found "maximise", expected one of maximize, minimize; did you mean maximize?
     "#);
-    insta::assert_snapshot!(said(GOOD.replace("random", "regularised_evolution")), @r"
+    insta::assert_snapshot!(said(GOOD.replace("random", "regularised_evolution")), @r#"
     c.yaml: 1 mistake
-      line 2, search.strategy.regularised_evolution: unknown key, did you mean regularized_evolution? (keys here: random, regularized_evolution)
-    ");
+      line 2, search.strategy.regularised_evolution: unknown key, did you mean regularized_evolution? (keys here: mes_slimming, nsga2, predictor, random, regularized_evolution)
+    "#);
     insta::assert_snapshot!(said(GOOD.replace("{random: {}}", "random")), @r#"
     c.yaml: 1 mistake
       line 2, search.strategy: found "random", expected a map
@@ -166,17 +166,17 @@ fn choices() {
 
 #[test]
 fn values_that_contradict_each_other() {
-    insta::assert_snapshot!(said(GOOD.replace("{random: {}}", "{}")), @r"
+    insta::assert_snapshot!(said(GOOD.replace("{random: {}}", "{}")), @r#"
     c.yaml: 1 mistake
-      line 2, search.strategy: found 0 strategies, expected one of random, regularized_evolution
-    ");
+      line 2, search.strategy: found 0 strategies, expected one of random, regularized_evolution, nsga2, mes_slimming, predictor
+    "#);
     insta::assert_snapshot!(search("objectives: [{metric: mes, goal: maximize}, {metric: mes, goal: minimize}]"), @r#"
     c.yaml: 1 mistake
       line 2, search.objectives.1.metric: found "mes" twice, expected distinct metrics
     "#);
     insta::assert_snapshot!(search("objectives: [{metric: latency, goal: minimize}]"), @r#"
     c.yaml: 1 mistake
-      line 2, search.objectives.0.metric: found "latency", expected one of params, macs, latency_ms, mes, top1; did you mean latency_ms?
+      line 2, search.objectives.0.metric: found "latency", expected one of params, macs, latency_ms, mes, synflow, nwot, grad_norm, top1; did you mean latency_ms?
     "#);
     insta::assert_snapshot!(more("data: {search_val: 50}\nscoring: {images: 51}"), @r"
     c.yaml: 1 mistake

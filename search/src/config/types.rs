@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::data::Data;
 use super::defaults;
 use super::recipe::Recipe;
+use super::search::Search;
 
 /// A search: a space, data, and how to train, search, score and measure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -134,101 +135,6 @@ pub enum Taught {
     Labels,
     Kl,
     Alpha,
-}
-
-/// How candidates are found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Search {
-    /// One strategy with its settings.
-    pub strategy: Strategy,
-    /// Candidates to score.
-    #[schemars(range(min = 1, max = 1000000))]
-    pub trials: u64,
-    /// Candidates asked for at once.
-    #[serde(default = "defaults::one")]
-    #[schemars(range(min = 1, max = 10000))]
-    pub batch: u64,
-    /// Upper bounds that no candidate may pass.
-    #[serde(default)]
-    pub bounds: Bounds,
-    /// What is better. Measured latency differs from run to run, and so does a search that is guided by it.
-    #[serde(default = "defaults::objectives")]
-    #[schemars(length(min = 1))]
-    pub objectives: Vec<Objective>,
-}
-
-/// Exactly one of the strategies.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Strategy {
-    /// Every genome as likely as every other.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub random: Option<Random>,
-    /// Ageing evolution (Real et al., 2019).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub regularized_evolution: Option<RegularizedEvolution>,
-}
-
-/// Random search has no settings.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Random {}
-
-/// Settings of ageing evolution.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RegularizedEvolution {
-    /// Genomes alive.
-    #[schemars(range(min = 1, max = 1000000))]
-    pub population: usize,
-    /// Genomes a parent is chosen among.
-    #[schemars(range(min = 1, max = 1000000))]
-    pub sample: usize,
-    /// Probability that a further knob mutates.
-    #[schemars(range(min = 0, max = 1))]
-    pub mutation: f64,
-}
-
-impl Default for RegularizedEvolution {
-    fn default() -> RegularizedEvolution {
-        RegularizedEvolution { population: 16, sample: 4, mutation: 0.1 }
-    }
-}
-
-/// Upper bounds.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Bounds {
-    /// Learnable parameters.
-    #[schemars(range(min = 1))]
-    pub params: Option<u64>,
-    /// Multiply-accumulates for one image.
-    #[schemars(range(min = 1))]
-    pub macs: Option<u64>,
-    /// Median latency in ms on this host.
-    #[schemars(extend("exclusiveMinimum" = 0))]
-    pub latency_ms: Option<f64>,
-}
-
-/// Which way is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Goal {
-    #[allow(missing_docs)]
-    Maximize,
-    #[allow(missing_docs)]
-    Minimize,
-}
-
-/// A metric and which way it is better.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Objective {
-    /// Name of the metric.
-    pub metric: String,
-    /// Which way is better.
-    pub goal: Goal,
 }
 
 /// How candidates are scored.

@@ -3,6 +3,7 @@
 mod analytic;
 mod measured;
 mod trained;
+mod untrained;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,12 +12,30 @@ use mobilenas_reports::record::Latency;
 use mobilenas_space::ir::Graph;
 use mobilenas_space::{Cost, Genome};
 
+use crate::config::{Proxy, Search};
 use crate::strategy::Goal;
 use crate::train::TrainError;
 
 /// All metrics, in the order of their stage.
-pub static METRICS: &[&dyn Metric] =
-    &[&analytic::Params, &analytic::Macs, &measured::LatencyMs, &measured::Mes, &trained::Top1];
+pub static METRICS: &[&dyn Metric] = &[
+    &analytic::Params,
+    &analytic::Macs,
+    &measured::LatencyMs,
+    &measured::Mes,
+    &untrained::Untrained(Proxy::Synflow),
+    &untrained::Untrained(Proxy::Nwot),
+    &untrained::Untrained(Proxy::GradNorm),
+    &trained::Top1,
+];
+
+/// The metrics that a search computes: all but proxies that it does not name.
+pub fn wanted(search: &Search) -> Vec<&'static dyn Metric> {
+    let named = |m: &dyn Metric| {
+        search.objectives.iter().any(|o| o.metric == m.name())
+            || search.proxies.iter().any(|p| untrained::Untrained(*p).name() == m.name())
+    };
+    METRICS.iter().copied().filter(|m| m.stage() != Stage::Untrained || named(*m)).collect()
+}
 
 /// A metric by name.
 pub fn metric(name: &str) -> Option<&'static dyn Metric> {
@@ -30,6 +49,8 @@ pub enum Stage {
     Analytic,
     /// A run on an engine.
     Measured,
+    /// Fresh weights and a few images.
+    Untrained,
     /// Trained weights and images.
     Trained,
 }
@@ -57,6 +78,12 @@ pub trait Lab {
 
     /// Mobile efficiency score of a parameter count and a latency in ms.
     fn mes(&self, params: f64, latency_ms: f64) -> f64;
+
+    /// A number about the untrained network.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    fn proxy(&mut self, proxy: Proxy, graph: &Arc<Graph>) -> Result<f64, TrainError>;
 
     /// Top-1 on the search-validation split, in percent, with inherited weights and recalibrated batch norms.
     ///

@@ -153,7 +153,7 @@ fn extreme(space: &Space, coster: &mut Coster, sign: i64) -> Result<Cost, ShapeE
         let mut at = begin.clone();
         loop {
             let (mut next, mut value) = (None, of(&space.cost(&at, coster)?));
-            for g in space.neighbours(&at) {
+            for g in space.domain().neighbours(&at) {
                 let v = of(&space.cost(&g, coster)?);
                 if (v as i64 - value as i64) * sign > 0 {
                     (next, value) = (Some(g), v);
@@ -206,7 +206,8 @@ impl Prepared {
         let ms = std::time::Duration::from_millis;
         timing.protocol = Protocol { warmup: ms(5), min_samples: 3, max_samples: 10, max_time: ms(30) };
         let mut fastest: Option<(f64, Genome)> = None;
-        let near = [self.anchor.clone(), space.smallest()].into_iter().chain(space.neighbours(&space.smallest()));
+        let near =
+            [self.anchor.clone(), space.smallest()].into_iter().chain(space.domain().neighbours(&space.smallest()));
         for genome in near {
             if self.bounds.excess(space.cost(&genome, &mut coster)?) > 0.0 {
                 continue;

@@ -244,6 +244,7 @@ impl Run<'_> {
                 reference_units: c.mes.reference_units,
             },
             unit_ms,
+            seed: c.seed,
         }
     }
 

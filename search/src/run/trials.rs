@@ -1,6 +1,7 @@
 //! Trials: the published variants first, then what the strategy asks for.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use mobilenas_reports::record::{Origin, Outcome, Row, Trial, metric};
@@ -10,9 +11,9 @@ use mobilenas_torch::NetError;
 use rand::Rng;
 
 use super::{Run, RunError};
-use crate::config::{Goal, Objective};
+use crate::config::{self, Goal, Objective};
 use crate::evaluate::Scorer;
-use crate::metric::{Candidate, METRICS};
+use crate::metric::{self as metrics, Candidate};
 use crate::seed::{Purpose, rng};
 use crate::strategy::{self, Strategy, Told};
 use crate::train::TrainError;
@@ -20,16 +21,31 @@ use crate::train::TrainError;
 /// Draws that may repeat known networks before the space counts as exhausted.
 const REPEATS: usize = 500;
 
-/// Failed trials in a row that end the run.
-const FAILURES: usize = 5;
-
-/// The objectives' values with larger better; `None` if one is missing or no finite number.
+/// The objectives' values with larger better; `None` if the trial was not scored, or one is missing or no finite number.
 pub(super) fn scores(trial: &Trial, objectives: &[Objective]) -> Option<Vec<f64>> {
+    match &trial.outcome {
+        Outcome::Scored(metrics) => values(metrics, objectives),
+        _ => None,
+    }
+}
+
+fn values(metrics: &BTreeMap<String, f64>, objectives: &[Objective]) -> Option<Vec<f64>> {
     let one = |o: &Objective| {
-        let v = trial.score(&o.metric).filter(|v| v.is_finite())?;
+        let v = metrics.get(&o.metric).copied().filter(|v| v.is_finite())?;
         Some(if o.goal == Goal::Maximize { v } else { -v })
     };
     objectives.iter().map(one).collect()
+}
+
+/// By how much metrics pass the bounds, each as a share of its bound, summed.
+fn violation(metrics: &BTreeMap<String, f64>, bounds: &config::Bounds) -> f64 {
+    let over = |name: &str, bound: Option<f64>| match (metrics.get(name), bound) {
+        (Some(v), Some(b)) if *v > b => v / b - 1.0,
+        _ => 0.0,
+    };
+    over(metric::PARAMS, bounds.params.map(|b| b as f64))
+        + over(metric::MACS, bounds.macs.map(|b| b as f64))
+        + over(metric::LATENCY, bounds.latency_ms)
 }
 
 /// A genome that no trial has had.
@@ -44,7 +60,7 @@ impl Run<'_> {
     pub(super) fn trials(&mut self, scorer: &mut Scorer<'_>) -> Result<bool, RunError> {
         let p = self.prepared;
         let search = &p.config.search;
-        let mut seen: HashSet<String> = HashSet::new();
+        let mut seen = HashMap::new();
         if !self.variants(scorer, &mut seen)? {
             return Ok(false);
         }
@@ -53,35 +69,88 @@ impl Run<'_> {
         let mut coster = Coster::new();
         let bar = (self.progress)("search");
         bar.begin(search.trials, self.scored());
-        let (mut asked, mut exhausted) = (0usize, false);
-        while !exhausted && self.scored() < search.trials && asked < 20 * search.trials as usize {
-            let step = asked as u64 / batch;
+        let (mut asked, mut step, mut exhausted, mut late) = (0usize, 0, false, false);
+        while !exhausted && !late && self.scored() < search.trials && asked < 20 * search.trials as usize {
             let mut rng = rng(p.config.seed, Purpose::Ask, step, 0);
-            let mut told = Vec::new();
-            for _ in 0..batch {
-                let Some(fresh) = self.fresh(strategy.as_mut(), &mut coster, &mut seen, &mut rng)? else {
-                    exhausted = true;
+            step += 1;
+            let (asked_for, mut told) = self.ask(strategy.as_mut(), &mut coster, &mut seen, &mut rng)?;
+            exhausted =
+                asked_for.is_empty() && told.is_empty() || (!strategy.exact() && asked_for.len() < batch as usize);
+            for fresh in asked_for {
+                late = search.minutes.is_some_and(|m| self.seconds_before(asked) >= 60.0 * m);
+                if late {
                     break;
-                };
+                }
                 // On resuming, the strategy asks for the same again: what the journal knows is not scored twice.
                 let trial = match past.get(asked) {
                     Some(known) => known.clone(),
                     None if self.stop.asked() => return Ok(false),
-                    None => self.score(Origin::Search, &fresh, scorer)?,
+                    None => self.score(Origin::Search, &fresh, scorer, strategy.exact())?,
                 };
                 asked += 1;
-                told.push(Told { genome: fresh.genome, scores: scores(&trial, &search.objectives) });
+                let one = self.told(fresh.genome, &trial);
+                seen.insert(fresh.digest, Some(one.clone()));
+                told.push(one);
                 bar.at(self.scored(), &self.best_so_far());
             }
             strategy.tell(&told);
         }
         bar.done();
-        if exhausted {
+        if exhausted && !strategy.exact() {
             self.caveat(format!("The space holds no more than {} different networks within the bounds.", seen.len()))?;
-        } else if self.scored() < search.trials {
+        } else if !exhausted && !late && self.scored() < search.trials {
             self.caveat(format!("Only {} of {asked} candidates met the bound on latency.", self.scored()))?;
         }
+        for note in strategy.notes() {
+            self.caveat(note)?;
+        }
         Ok(true)
+    }
+
+    /// What a strategy wants to try next, and what is known already of what it wants.
+    fn ask(
+        &self,
+        strategy: &mut dyn Strategy,
+        coster: &mut Coster,
+        seen: &mut HashMap<String, Option<Told>>,
+        rng: &mut dyn Rng,
+    ) -> Result<(Vec<Fresh>, Vec<Told>), RunError> {
+        let p = self.prepared;
+        let batch = p.config.search.batch.max(1) as usize;
+        let (mut fresh, mut told) = (Vec::new(), Vec::new());
+        if !strategy.exact() {
+            while fresh.len() < batch
+                && let Some(one) = self.fresh(strategy, coster, seen, rng)?
+            {
+                fresh.push(one);
+            }
+            return Ok((fresh, told));
+        }
+        for genome in strategy.ask(p.space.domain(), batch, rng) {
+            let graph = Arc::new(p.space.lower(&genome)?);
+            let digest = graph.digest();
+            match seen.get(&digest) {
+                Some(Some(known)) => told.push(Told { genome, ..known.clone() }),
+                _ => fresh.push(Fresh { genome, graph, digest }),
+            }
+        }
+        Ok((fresh, told))
+    }
+
+    /// What a strategy is told of a trial.
+    fn told(&self, genome: Genome, trial: &Trial) -> Told {
+        let search = &self.prepared.config.search;
+        let nothing = BTreeMap::new();
+        let known = match &trial.outcome {
+            Outcome::Scored(metrics) | Outcome::Infeasible { metrics, .. } => metrics,
+            Outcome::Failed { .. } => &nothing,
+        };
+        Told { genome, scores: values(known, &search.objectives), violation: violation(known, &search.bounds) }
+    }
+
+    /// Seconds that scoring the first candidates took.
+    fn seconds_before(&self, asked: usize) -> f64 {
+        self.searched().take(asked).map(|t| t.seconds).sum()
     }
 
     /// Trials that the strategy asked for.
@@ -93,7 +162,12 @@ impl Run<'_> {
     }
 
     fn scored(&self) -> u64 {
-        self.searched().filter(|t| !matches!(t.outcome, Outcome::Infeasible { .. })).count() as u64
+        // What a bound ended before its accuracy was known cost next to nothing.
+        let whole = |t: &&Trial| match &t.outcome {
+            Outcome::Infeasible { metrics, .. } => metrics.contains_key(metric::TOP1),
+            _ => true,
+        };
+        self.searched().filter(whole).count() as u64
     }
 
     fn best_so_far(&self) -> String {
@@ -101,22 +175,31 @@ impl Run<'_> {
         if best.is_nan() { String::new() } else { format!("best top-1 {best:.2} %") }
     }
 
-    fn variants(&mut self, scorer: &mut Scorer<'_>, seen: &mut HashSet<String>) -> Result<bool, RunError> {
+    fn variants(
+        &mut self,
+        scorer: &mut Scorer<'_>,
+        seen: &mut HashMap<String, Option<Told>>,
+    ) -> Result<bool, RunError> {
         let p = self.prepared;
         for v in p.space.family().variants() {
             let Ok(genome) = p.space.variant(v.id) else { continue };
             let graph = Arc::new(p.space.lower(&genome)?);
             let digest = graph.digest();
-            seen.insert(digest.clone());
+            seen.insert(digest.clone(), None);
             let origin = Origin::Variant(v.id.to_string());
-            let known = self.folder.rows.iter().any(|r| matches!(r, Row::Trial(t) if t.origin == origin));
-            if known {
-                continue;
-            }
-            if self.stop.asked() {
-                return Ok(false);
-            }
-            self.score(origin, &Fresh { genome, graph, digest }, scorer)?;
+            let known = self.folder.rows.iter().find_map(|r| match r {
+                Row::Trial(t) if t.origin == origin => Some(t.clone()),
+                _ => None,
+            });
+            let trial = match known {
+                Some(trial) => trial,
+                None if self.stop.asked() => return Ok(false),
+                None => {
+                    let fresh = Fresh { genome: genome.clone(), graph, digest: digest.clone() };
+                    self.score(origin, &fresh, scorer, false)?
+                }
+            };
+            seen.insert(digest, Some(self.told(genome, &trial)));
         }
         Ok(true)
     }
@@ -126,7 +209,7 @@ impl Run<'_> {
         &self,
         strategy: &mut dyn Strategy,
         coster: &mut Coster,
-        seen: &mut HashSet<String>,
+        seen: &mut HashMap<String, Option<Told>>,
         rng: &mut dyn Rng,
     ) -> Result<Option<Fresh>, RunError> {
         let p = self.prepared;
@@ -134,21 +217,29 @@ impl Run<'_> {
         for repeat in 0..REPEATS {
             let draw = |rng: &mut dyn Rng| {
                 // A strategy that has settled keeps proposing the same: chance takes over.
-                let asked = if repeat < REPEATS / 2 { strategy.ask(space, 1, rng).pop() } else { None };
+                let asked = if repeat < REPEATS / 2 { strategy.ask(space.domain(), 1, rng).pop() } else { None };
                 asked.unwrap_or_else(|| space.sample(rng))
             };
             let genome = p.bounds.meet(space, coster, &p.anchor, rng, draw)?;
             let graph = Arc::new(space.lower(&genome)?);
             let digest = graph.digest();
-            if seen.insert(digest.clone()) {
+            if let Entry::Vacant(place) = seen.entry(digest.clone()) {
+                place.insert(None);
                 return Ok(Some(Fresh { genome, graph, digest }));
             }
         }
         Ok(None)
     }
 
-    /// Scores a network, metric by metric in the order of their stage, and writes the row.
-    fn score(&mut self, origin: Origin, fresh: &Fresh, scorer: &mut Scorer<'_>) -> Result<Trial, RunError> {
+    /// Scores a network, metric by metric in the order of their stage, and writes the row. If `whole`, a bound that it
+    /// misses ends nothing.
+    fn score(
+        &mut self,
+        origin: Origin,
+        fresh: &Fresh,
+        scorer: &mut Scorer<'_>,
+        whole: bool,
+    ) -> Result<Trial, RunError> {
         let begin = self.clock.now();
         let mut c = Candidate {
             genome: fresh.genome.clone(),
@@ -156,11 +247,20 @@ impl Run<'_> {
             cost: cost::graph(&fresh.graph),
             known: BTreeMap::new(),
         };
-        let bound = match origin {
-            Origin::Search => self.prepared.config.search.bounds.latency_ms,
-            Origin::Variant(_) => None,
+        let search = &self.prepared.config.search;
+        let bounds = match origin {
+            Origin::Search => search.bounds.clone(),
+            Origin::Variant(_) => config::Bounds::default(),
         };
-        let outcome = self.outcome(&mut c, bound, scorer);
+        let mut outcome = self.outcome(&mut c, &bounds, scorer, whole);
+        for again in 0..search.retries {
+            let Outcome::Failed { .. } = &outcome else { break };
+            c.known.clear();
+            outcome = self.outcome(&mut c, &bounds, scorer, whole);
+            if let Outcome::Failed { why } = &mut outcome {
+                *why = format!("{why} (tried {} times)", again + 2);
+            }
+        }
         let trial = Trial {
             id: self.folder.rows.iter().filter(|r| matches!(r, Row::Trial(_))).count() as u64,
             origin,
@@ -173,25 +273,34 @@ impl Run<'_> {
         self.folder.append(Row::Trial(trial.clone()))?;
         let last: Vec<&Trial> = self.searched().collect();
         let failed = |t: &&&Trial| matches!(t.outcome, Outcome::Failed { .. });
-        if let (Outcome::Failed { why }, count @ FAILURES..) =
-            (&trial.outcome, last.iter().rev().take_while(failed).count())
-        {
-            return Err(RunError::Failing { count, why: why.clone() });
+        let count = last.iter().rev().take_while(failed).count();
+        match &trial.outcome {
+            Outcome::Failed { why } if count >= self.prepared.config.search.failures => {
+                return Err(RunError::Failing { count, why: why.clone() });
+            }
+            _ => {}
         }
         Ok(trial)
     }
 
-    fn outcome(&self, c: &mut Candidate, latency_bound: Option<f64>, scorer: &mut Scorer<'_>) -> Outcome {
-        for m in METRICS {
+    fn outcome(&self, c: &mut Candidate, bounds: &config::Bounds, scorer: &mut Scorer<'_>, whole: bool) -> Outcome {
+        let mut missed = None;
+        for m in metrics::wanted(&self.prepared.config.search) {
             match m.eval(c, scorer) {
+                // A proxy that is no number says nothing, which is no failure of the network.
+                Ok(v) if m.stage() == metrics::Stage::Untrained && !v.is_finite() => continue,
                 Ok(v) => c.known.insert(m.name().to_string(), v),
                 Err(e) => return Outcome::Failed { why: e.to_string() },
             };
-            let latency = c.known.get(metric::LATENCY).copied().unwrap_or(0.0);
-            if let Some(bound) = latency_bound.filter(|b| m.name() == metric::LATENCY && latency > *b) {
-                let why = format!("latency_ms {latency:.3} above the bound {bound}");
-                return Outcome::Infeasible { why, metrics: c.known.clone() };
+            if missed.is_none() && violation(&c.known, bounds) > 0.0 {
+                missed = Some(missed_in_words(&c.known, bounds));
             }
+            if let Some(why) = missed.as_ref().filter(|_| !whole) {
+                return Outcome::Infeasible { why: why.clone(), metrics: c.known.clone() };
+            }
+        }
+        if let Some(why) = missed {
+            return Outcome::Infeasible { why, metrics: c.known.clone() };
         }
         match c.known.iter().find(|(_, v)| !v.is_finite()) {
             Some((name, v)) => {
@@ -201,4 +310,18 @@ impl Run<'_> {
             None => Outcome::Scored(c.known.clone()),
         }
     }
+}
+
+/// The bounds that metrics pass, in words.
+fn missed_in_words(metrics: &BTreeMap<String, f64>, bounds: &config::Bounds) -> String {
+    let all = [
+        (metric::PARAMS, bounds.params.map(|b| b as f64), 0),
+        (metric::MACS, bounds.macs.map(|b| b as f64), 0),
+        (metric::LATENCY, bounds.latency_ms, 3),
+    ];
+    let word = |(name, bound, digits): (&str, Option<f64>, usize)| {
+        let (v, b) = (metrics.get(name)?, bound?);
+        (*v > b).then(|| format!("{name} {v:.digits$} above the bound {b}"))
+    };
+    all.into_iter().filter_map(word).collect::<Vec<_>>().join(", ")
 }

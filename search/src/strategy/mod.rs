@@ -1,13 +1,25 @@
-//! Strategies: what to try next. A strategy asks for genomes and is told what came of them; it never sees a network.
+//! Strategies: what to try next. A strategy asks for genomes and is told what came of them. It sees how many choices each
+//! knob has, and never a network.
 
+mod mes_slimming;
+mod nsga2;
+mod predictor;
 mod random;
+mod regressor;
 mod regularized_evolution;
+#[cfg(test)]
+mod testing;
 
-use mobilenas_space::{Genome, Space};
+use mobilenas_space::{Domain, Genome};
 use rand::Rng;
 
+pub use mes_slimming::MesSlimming;
+pub use nsga2::Nsga2;
+pub use predictor::Predictor;
 pub use random::Random;
 pub use regularized_evolution::RegularizedEvolution;
+
+use crate::config;
 
 /// Which way a metric is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,19 +35,41 @@ pub enum Goal {
 pub struct Told {
     /// The genome.
     pub genome: Genome,
-    /// Each objective's value, larger is better; `None` if it was infeasible or failed.
+    /// Each objective's value, larger is better; `None` if it failed, or went no further at a bound.
     pub scores: Option<Vec<f64>>,
+    /// By how much it passes the hard bounds: each excess as a share of its bound, summed. 0 within them.
+    pub violation: f64,
+}
+
+impl Told {
+    /// The scores of a genome within the bounds.
+    pub fn feasible(&self) -> Option<&[f64]> {
+        self.scores.as_deref().filter(|_| self.violation <= 0.0)
+    }
 }
 
 /// A way to choose what to try next.
 pub trait Strategy {
     /// Its name in configs.
     fn name(&self) -> &'static str;
-    /// Genomes to try next.
-    fn ask(&mut self, space: &Space, n: usize, rng: &mut dyn Rng) -> Vec<Genome>;
+
+    /// Whether the genomes it asks for are wanted as they are: outside the bounds too, and if their network is known.
+    /// Else another is asked for in their place.
+    fn exact(&self) -> bool {
+        false
+    }
+
+    /// At most so many genomes to try next; none when it has nothing more to try.
+    fn ask(&mut self, domain: &Domain, n: usize, rng: &mut dyn Rng) -> Vec<Genome>;
+
     /// What came of genomes, in the order in which they were asked for. Telling a journal from its beginning brings a
     /// strategy to where it was.
     fn tell(&mut self, done: &[Told]);
+
+    /// What a reader of the results should know of how it went, in sentences.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Whether scores `a` are at least as good as `b` everywhere and better somewhere.
@@ -44,9 +78,17 @@ pub fn dominates(a: &[f64], b: &[f64]) -> bool {
 }
 
 /// The strategy that a config names.
-pub fn from_config(config: &crate::config::Strategy) -> Box<dyn Strategy> {
-    match &config.regularized_evolution {
-        Some(e) => Box::new(RegularizedEvolution::new(e.population, e.sample, e.mutation)),
-        None => Box::new(Random),
+pub fn from_config(config: &config::Strategy) -> Box<dyn Strategy> {
+    let config::Strategy { random: _, regularized_evolution, nsga2, mes_slimming, predictor } = config;
+    if let Some(e) = regularized_evolution {
+        Box::new(RegularizedEvolution::new(e.population, e.sample, e.mutation))
+    } else if let Some(n) = nsga2 {
+        Box::new(Nsga2::new(n.population, n.crossover, n.mutation))
+    } else if let Some(s) = mes_slimming {
+        Box::new(MesSlimming::new(s.beam, s.target))
+    } else if let Some(p) = predictor {
+        Box::new(Predictor::new(p.warm, p.explore))
+    } else {
+        Box::new(Random)
     }
 }

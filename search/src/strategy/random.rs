@@ -1,6 +1,6 @@
 //! Random search: every genome is as likely as every other.
 
-use mobilenas_space::{Genome, Space};
+use mobilenas_space::{Domain, Genome};
 use rand::Rng;
 
 use super::{Strategy, Told};
@@ -14,8 +14,8 @@ impl Strategy for Random {
         "random"
     }
 
-    fn ask(&mut self, space: &Space, n: usize, rng: &mut dyn Rng) -> Vec<Genome> {
-        (0..n).map(|_| space.sample(rng)).collect()
+    fn ask(&mut self, domain: &Domain, n: usize, rng: &mut dyn Rng) -> Vec<Genome> {
+        (0..n).map(|_| domain.sample(rng)).collect()
     }
 
     fn tell(&mut self, _done: &[Told]) {}

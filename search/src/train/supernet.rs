@@ -54,7 +54,7 @@ impl<'a> Supernet<'a> {
                 if shut.len() == self.space.knobs().len() {
                     return vec![largest];
                 }
-                let close = |g: Genome| shut.iter().fold(g, |g, knob| self.space.with(&g, *knob, &largest));
+                let close = |g: Genome| shut.iter().fold(g, |g, knob| self.space.domain().with(&g, *knob, &largest));
                 let rest: Vec<Genome> = [self.space.smallest()].into_iter().chain(random).map(close).collect();
                 [largest.clone()].into_iter().chain(rest).collect()
             }

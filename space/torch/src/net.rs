@@ -106,6 +106,19 @@ impl Net {
         Ok(found.into_inner())
     }
 
+    /// Runs a batch and shows the value of each node, by its position in the graph.
+    ///
+    /// # Errors
+    /// When libtorch refuses an operation, or what `look` gives back.
+    pub fn watch(
+        &self,
+        images: &Tensor,
+        mode: Mode,
+        look: impl Fn(usize, &Tensor) -> Result<(), NetError>,
+    ) -> Result<(), NetError> {
+        self.run(images, mode, &[self.graph.output], look).map(drop)
+    }
+
     /// The learnt tensors and statistics of each node, with their specifications.
     pub fn tensors(&self) -> Vec<Vec<(ParamSpec, Tensor)>> {
         let pair = |(i, own): (usize, &Vec<Tensor>)| {

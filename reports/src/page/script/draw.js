@@ -23,6 +23,7 @@ Plot.prototype.draw = function draw() {
     y: (v) => side.top + (1 - up.at(v)) * inner.height,
   };
   for (const p of this.points) [p.px, p.py] = [this.place.x(p.x), this.place.y(p.y)];
+  this.rules = [];
   this.svg.replaceChildren();
   this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   this.frame(across, up, side, inner);
@@ -87,6 +88,9 @@ Plot.prototype.specks = function specks(width, height) {
   }
 };
 
+// The box around a straight line.
+const boxOf = (a, b, c, d) => [Math.min(a, c) - 1, Math.min(b, d) - 1, Math.max(a, c) + 1, Math.max(b, d) + 1];
+
 // The steps between the points of each front, which show what no point beats.
 Plot.prototype.lines = function lines() {
   this.fronts.forEach((front, f) => {
@@ -98,6 +102,11 @@ Plot.prototype.lines = function lines() {
     const line = svg("path", { d: path, class: "steps" });
     if (this.apart) line.style.stroke = this.colour(f);
     this.svg.append(line);
+    front.slice(1).forEach((p, k) => {
+      const before = front[k];
+      const corner = larger ? [before.px, p.py] : [p.px, before.py];
+      this.rules.push(boxOf(before.px, before.py, ...corner), boxOf(...corner, p.px, p.py));
+    });
   });
 };
 
@@ -136,6 +145,7 @@ Plot.prototype.bars = function bars(p, x, y, own) {
     const drawn = svg("line", { x1, y1, x2, y2, class: "bar" });
     drawn.style.stroke = own;
     this.svg.append(drawn);
+    this.rules.push(boxOf(x1, y1, x2, y2));
   };
   const across = endsOf(x, p.i).filter((v) => !this.log || v > 0).map(this.place.x);
   const up = endsOf(y, p.i).map(this.place.y);
@@ -143,16 +153,20 @@ Plot.prototype.bars = function bars(p, x, y, own) {
   if (up.length === 2) line(p.px, up[0], p.px, up[1]);
 };
 
-// Each label takes the first free place around its point; the needed ones go first, the others may stay away.
+// Each label takes the first free place around its point, one that no line crosses if there is any; the needed ones go
+// first, the others may stay away.
 Plot.prototype.label = function label(labels, strong) {
   const taken = strong.map((p) => [p.px - 5, p.py - 5, p.px + 5, p.py + 5]);
-  const free = ([a, b, c, d]) => a >= 0 && b >= 22 && c <= this.width && d <= this.height - 44
-    && !taken.some(([e, f, g, h]) => a < g && e < c && b < h && f < d);
+  const apart = ([a, b, c, d]) => ([e, f, g, h]) => a >= g || e >= c || b >= h || f >= d;
+  const free = (box) => box[0] >= 0 && box[1] >= 22 && box[2] <= this.width && box[3] <= this.height - 44
+    && taken.every(apart(box));
+  const clear = (box) => free(box) && this.rules.every(apart(box));
   for (const { p, text, needed } of labels.sort((a, b) => b.needed - a.needed)) {
     const size = needed ? 6.7 : 6.1;
     const wide = text.length * size;
     const places = [[8, -6], [-wide - 8, -6], [-wide / 2, -20], [-wide / 2, 9], [8, -18], [-wide - 8, -18], [8, 7], [-wide - 8, 7]];
-    const place = places.map(([dx, dy]) => [p.px + dx, p.py + dy, p.px + dx + wide, p.py + dy + 13]).find(free);
+    const boxes = places.map(([dx, dy]) => [p.px + dx, p.py + dy, p.px + dx + wide, p.py + dy + 13]);
+    const place = boxes.find(clear) || boxes.find(free);
     if (!place) continue;
     taken.push(place);
     this.svg.append(svg("text", { x: place[0], y: place[1] + 10.5, class: needed ? "label needed" : "label" }, text));

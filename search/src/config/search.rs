@@ -1,0 +1,193 @@
+//! How candidates are found.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::defaults;
+
+/// How candidates are found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    /// One strategy with its settings.
+    pub strategy: Strategy,
+    /// Candidates to score, at most.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub trials: u64,
+    /// No further candidate after so many minutes of scoring; a resumed search counts what came before.
+    #[serde(default)]
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub minutes: Option<f64>,
+    /// Candidates asked for at once.
+    #[serde(default = "defaults::one")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub batch: u64,
+    /// Upper bounds that no candidate may pass.
+    #[serde(default)]
+    pub bounds: Bounds,
+    /// What is better. Measured latency differs from run to run, and so does a search that is guided by it.
+    #[serde(default = "defaults::objectives")]
+    #[schemars(length(min = 1))]
+    pub objectives: Vec<Objective>,
+    /// Zero-cost proxies to record beside the metrics.
+    #[serde(default)]
+    pub proxies: Vec<Proxy>,
+    /// How often a candidate whose scoring failed is tried again.
+    #[serde(default = "defaults::once")]
+    #[schemars(range(min = 0, max = 100))]
+    pub retries: u32,
+    /// Failed candidates in a row that end the search.
+    #[serde(default = "defaults::failures")]
+    #[schemars(range(min = 1, max = 1000000))]
+    pub failures: usize,
+}
+
+/// A number about an untrained network that is said to foretell its accuracy: flow through absolute weights (Tanaka et al.,
+/// 2020), how differently images switch the activations (Mellor et al., 2021), or the norm of one batch's gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Proxy {
+    Synflow,
+    Nwot,
+    GradNorm,
+}
+
+/// Exactly one of the strategies.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Strategy {
+    /// Every genome as likely as every other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub random: Option<Random>,
+    /// Ageing evolution (Real et al., 2019).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regularized_evolution: Option<RegularizedEvolution>,
+    /// NSGA-II with constrained domination (Deb et al., 2002).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nsga2: Option<Nsga2>,
+    /// Evaluation-based slimming from the largest subnet on (EfficientFormerV2; Li et al., 2022). The first objective is
+    /// what may be lost, the second what is to be gained: `top1` and `mes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mes_slimming: Option<MesSlimming>,
+    /// An accuracy predictor, fitted on the scored trials, proposes the next ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predictor: Option<Predictor>,
+}
+
+/// Settings of NSGA-II.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Nsga2 {
+    /// Genomes alive.
+    #[schemars(range(min = 2, max = 100000))]
+    pub population: usize,
+    /// Probability that a child has two parents.
+    #[schemars(range(min = 0, max = 1))]
+    pub crossover: f64,
+    /// Probability that a knob of a child mutates; one knob a child on average if left out.
+    #[schemars(range(min = 0, max = 1))]
+    pub mutation: Option<f64>,
+}
+
+impl Default for Nsga2 {
+    fn default() -> Nsga2 {
+        Nsga2 { population: 20, crossover: 0.9, mutation: None }
+    }
+}
+
+/// Settings of slimming.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MesSlimming {
+    /// Subnets followed side by side.
+    #[schemars(range(min = 1, max = 1000))]
+    pub beam: usize,
+    /// It ends at a subnet within the bounds whose second objective reaches this; at the smallest subnet if left out.
+    pub target: Option<f64>,
+}
+
+impl Default for MesSlimming {
+    fn default() -> MesSlimming {
+        MesSlimming { beam: 1, target: None }
+    }
+}
+
+/// Settings of the predictor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Predictor {
+    /// Random trials before the first fit.
+    #[schemars(range(min = 5, max = 1000000))]
+    pub warm: usize,
+    /// Share of random trials afterwards.
+    #[schemars(range(min = 0, max = 1))]
+    pub explore: f64,
+}
+
+impl Default for Predictor {
+    fn default() -> Predictor {
+        Predictor { warm: 16, explore: 0.1 }
+    }
+}
+
+/// Random search has no settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Random {}
+
+/// Settings of ageing evolution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegularizedEvolution {
+    /// Genomes alive.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub population: usize,
+    /// Genomes a parent is chosen among.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub sample: usize,
+    /// Probability that a further knob mutates.
+    #[schemars(range(min = 0, max = 1))]
+    pub mutation: f64,
+}
+
+impl Default for RegularizedEvolution {
+    fn default() -> RegularizedEvolution {
+        RegularizedEvolution { population: 16, sample: 4, mutation: 0.1 }
+    }
+}
+
+/// Upper bounds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bounds {
+    /// Learnable parameters.
+    #[schemars(range(min = 1))]
+    pub params: Option<u64>,
+    /// Multiply-accumulates for one image.
+    #[schemars(range(min = 1))]
+    pub macs: Option<u64>,
+    /// Median latency in ms on this host.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub latency_ms: Option<f64>,
+}
+
+/// Which way is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    #[allow(missing_docs)]
+    Maximize,
+    #[allow(missing_docs)]
+    Minimize,
+}
+
+/// A metric and which way it is better.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Objective {
+    /// Name of the metric.
+    pub metric: String,
+    /// Which way is better.
+    pub goal: Goal,
+}

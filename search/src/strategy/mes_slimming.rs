@@ -1,0 +1,155 @@
+//! Evaluation-based slimming, the joint search of EfficientFormerV2 (Li et al., 2022, section 3.2): from the largest
+//! subnet on, every knob is tried one choice smaller, and the change is made that loses the least accuracy per gain of the
+//! mobile efficiency score; then again.
+//!
+//! With a beam of `n`, the best `n` changes of a step are followed side by side. The first objective of the search is
+//! what is lost (accuracy), the second what is gained (the score). A change that loses nothing comes before any that
+//! does, the one with the larger gain first.
+
+use std::collections::HashMap;
+
+use mobilenas_space::{Domain, Genome};
+use rand::Rng;
+
+use super::{Strategy, Told};
+
+/// A subnet on the way, with its accuracy and its score.
+#[derive(Clone, Debug)]
+struct Stop {
+    genome: Genome,
+    accuracy: f64,
+    score: f64,
+    violation: f64,
+}
+
+/// Why it goes no further.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    Target,
+    Smallest,
+    NoGain,
+    Failed,
+}
+
+/// Slimming from the largest subnet on.
+#[derive(Clone, Debug)]
+pub struct MesSlimming {
+    beam: usize,
+    target: Option<f64>,
+    /// Subnets whose changes are on trial; empty before the largest one is scored.
+    at: Vec<Stop>,
+    /// What came of every genome: `None` for a failure.
+    known: HashMap<Genome, Option<Stop>>,
+    steps: usize,
+    end: Option<End>,
+}
+
+impl MesSlimming {
+    /// Follows so many subnets at once, until one reaches the target score within the bounds, if there is a target.
+    pub fn new(beam: usize, target: Option<f64>) -> MesSlimming {
+        MesSlimming { beam: beam.max(1), target, at: Vec::new(), known: HashMap::new(), steps: 0, end: None }
+    }
+
+    /// The genomes of this step, in a fixed order, each once.
+    fn frontier(&self, domain: &Domain) -> Vec<Genome> {
+        if self.at.is_empty() {
+            return vec![domain.largest()];
+        }
+        let mut all: Vec<Genome> = self.at.iter().flat_map(|s| domain.smaller(&s.genome)).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// Goes from step to step as far as the changes are known, and gives those that are not.
+    fn advance(&mut self, domain: &Domain) -> Vec<Genome> {
+        while self.end.is_none() {
+            let frontier = self.frontier(domain);
+            let unknown: Vec<Genome> = frontier.iter().filter(|g| !self.known.contains_key(g)).cloned().collect();
+            if !unknown.is_empty() {
+                return unknown;
+            }
+            self.end = self.choose(domain, &frontier).err();
+            let reached = |s: &Stop| s.violation <= 0.0 && self.target.is_some_and(|t| s.score >= t);
+            if self.end.is_none() && self.at.iter().any(reached) {
+                self.end = Some(End::Target);
+            }
+        }
+        Vec::new()
+    }
+
+    /// Follows the best of the changes.
+    fn choose(&mut self, domain: &Domain, frontier: &[Genome]) -> Result<(), End> {
+        let scored = |g: &Genome| self.known.get(g).and_then(Option::as_ref);
+        if self.at.is_empty() {
+            self.at = vec![scored(&domain.largest()).ok_or(End::Failed)?.clone()];
+            return Ok(());
+        }
+        let mut changes: Vec<((u8, f64), Stop)> = Vec::new();
+        for to in frontier.iter().filter_map(scored) {
+            let from = self.at.iter().filter(|s| domain.smaller(&s.genome).contains(&to.genome));
+            if let Some(price) = from.filter_map(|s| price(s, to)).min_by(cheaper) {
+                changes.push((price, to.clone()));
+            }
+        }
+        changes.sort_by(|(a, _), (b, _)| cheaper(a, b));
+        changes.truncate(self.beam);
+        if changes.is_empty() {
+            return Err(if frontier.is_empty() { End::Smallest } else { End::NoGain });
+        }
+        self.at = changes.into_iter().map(|(_, s)| s).collect();
+        self.steps += 1;
+        Ok(())
+    }
+}
+
+fn cheaper(a: &(u8, f64), b: &(u8, f64)) -> std::cmp::Ordering {
+    a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+}
+
+/// What a change costs: whether it loses accuracy at all, and how much per gain; `None` if it gains nothing.
+fn price(from: &Stop, to: &Stop) -> Option<(u8, f64)> {
+    let (loss, gain) = (from.accuracy - to.accuracy, to.score - from.score);
+    match (gain > 0.0, loss > 0.0) {
+        (false, _) => None,
+        (true, false) => Some((0, -gain)),
+        (true, true) => Some((1, loss / gain)),
+    }
+}
+
+impl Strategy for MesSlimming {
+    fn name(&self) -> &'static str {
+        "mes_slimming"
+    }
+
+    fn exact(&self) -> bool {
+        true
+    }
+
+    fn ask(&mut self, domain: &Domain, n: usize, _rng: &mut dyn Rng) -> Vec<Genome> {
+        let mut unknown = self.advance(domain);
+        unknown.truncate(n);
+        unknown
+    }
+
+    fn tell(&mut self, done: &[Told]) {
+        for t in done {
+            let stop = t.scores.as_ref().and_then(|s| {
+                let (&accuracy, &score) = (s.first()?, s.get(1)?);
+                Some(Stop { genome: t.genome.clone(), accuracy, score, violation: t.violation })
+            });
+            self.known.insert(t.genome.clone(), stop);
+        }
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let end = match self.end {
+            None => return Vec::new(),
+            Some(End::Target) => "when the target was reached",
+            Some(End::Smallest) => "at the smallest subnet",
+            Some(End::NoGain) => "when no change gained any score",
+            Some(End::Failed) => "because the largest subnet could not be scored",
+        };
+        vec![format!("Slimming ended after {} steps, {end}.", self.steps)]
+    }
+}

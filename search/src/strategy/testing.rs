@@ -1,0 +1,177 @@
+//! What holds for every strategy.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::HashMap;
+
+use mobilenas_reports::pareto::{self, Goal};
+use mobilenas_space::{Domain, Genome};
+
+use super::*;
+use crate::seed::{Purpose, rng};
+
+/// Every strategy, small.
+fn all() -> Vec<Box<dyn Strategy>> {
+    vec![
+        Box::new(Random),
+        Box::new(RegularizedEvolution::new(10, 4, 0.1)),
+        Box::new(Nsga2::new(10, 0.9, None)),
+        Box::new(MesSlimming::new(2, None)),
+        Box::new(Predictor::new(8, 0.1)),
+    ]
+}
+
+fn domain() -> Domain {
+    Domain::new([4, 3, 1, 5, 2, 4, 3, 4])
+}
+
+/// Two objectives in conflict, with some interaction: larger networks are better, with less and less to gain; smaller ones
+/// are cheaper.
+fn scores(domain: &Domain, genome: &Genome) -> Vec<f64> {
+    let share = |i: usize| f64::from(genome.choices()[i]) / f64::from(domain.counts()[i] - 1);
+    let (mut good, mut cost) = (0.0, 0.0);
+    for (k, &i) in domain.free().iter().enumerate() {
+        good += (1.0 + k as f64 % 3.0) * share(i).sqrt();
+        cost += (1.0 + (k as f64 + 1.0) % 3.0) * share(i);
+    }
+    vec![good - 0.5 * (share(0) - share(1)).abs(), 100.0 / (1.0 + cost)]
+}
+
+fn told(domain: &Domain, genome: Genome) -> Told {
+    Told { scores: Some(scores(domain, &genome)), genome, violation: 0.0 }
+}
+
+/// Hypervolume after so many different genomes, asked for `batch` at a time.
+fn volume(strategy: &mut dyn Strategy, seed: u64, trials: usize, batch: usize) -> f64 {
+    let (domain, mut known) = (domain(), HashMap::new());
+    for step in 0..10_000 {
+        let asked = strategy.ask(&domain, batch, &mut rng(seed, Purpose::Ask, step, 0));
+        if known.len() >= trials || asked.is_empty() {
+            break;
+        }
+        let came: Vec<Told> = asked.into_iter().map(|g| told(&domain, g)).collect();
+        strategy.tell(&came);
+        known.extend(came.into_iter().take(trials - known.len()).map(|t| (t.genome, t.scores.unwrap())));
+    }
+    let points: Vec<Vec<f64>> = known.into_values().collect();
+    pareto::hypervolume(&points, &[0.0, 0.0], &[Goal::Maximise, Goal::Maximise])
+}
+
+#[test]
+fn every_strategy_beats_chance_in_median() {
+    let median = |make: &dyn Fn() -> Box<dyn Strategy>| {
+        let mut v: Vec<f64> = (0..9).map(|seed| volume(make().as_mut(), seed, 120, 4)).collect();
+        v.sort_by(f64::total_cmp);
+        v[4]
+    };
+    let chance = median(&|| Box::new(Random));
+    for i in 1..all().len() {
+        let own = median(&|| all().swap_remove(i));
+        assert!(own > chance, "{}: {own} against {chance}", all()[i].name());
+    }
+}
+
+#[test]
+fn telling_the_journal_again_brings_each_to_where_it_was() {
+    let domain = domain();
+    for i in 0..all().len() {
+        for killed_at in [1, 7, 13, 29] {
+            let run = |strategy: &mut dyn Strategy, past: &[Told], steps: u64| {
+                let mut journal: Vec<Told> = Vec::new();
+                for step in 0..steps {
+                    // As the loop does it: a resumed run asks again, and is told what the journal knows.
+                    let asked = strategy.ask(&domain, 2, &mut rng(1, Purpose::Ask, step, 0));
+                    let came: Vec<Told> = asked
+                        .into_iter()
+                        .enumerate()
+                        .map(|(k, g)| match past.get(journal.len() + k) {
+                            Some(known) => known.clone(),
+                            None if step % 5 == 4 => Told { genome: g, scores: None, violation: 0.0 },
+                            None => told(&domain, g),
+                        })
+                        .collect();
+                    strategy.tell(&came);
+                    journal.extend(came);
+                }
+                journal
+            };
+            let whole = run(all().swap_remove(i).as_mut(), &[], 40);
+            let part = run(all().swap_remove(i).as_mut(), &[], killed_at);
+            let resumed = run(all().swap_remove(i).as_mut(), &part, 40);
+            assert_eq!(resumed, whole, "{} killed at {killed_at}", all()[i].name());
+        }
+    }
+}
+
+#[test]
+fn all_genomes_fit_whatever_is_told() {
+    for domain in [domain(), Domain::new([1, 1]), Domain::new([2]), Domain::new(vec![7; 30])] {
+        for mut strategy in all() {
+            for step in 0..60 {
+                let asked = strategy.ask(&domain, 3, &mut rng(2, Purpose::Ask, step, 0));
+                assert!(asked.len() <= 3);
+                let came: Vec<Told> = asked
+                    .into_iter()
+                    .enumerate()
+                    .map(|(k, genome)| {
+                        assert_eq!(domain.genome(genome.choices().iter().copied()).as_ref(), Some(&genome));
+                        let scores = (k != 1).then(|| vec![1.0, if step % 2 == 0 { 1.0 } else { -1e300 }]);
+                        Told { genome, scores, violation: if k == 2 { 0.5 } else { 0.0 } }
+                    })
+                    .collect();
+                strategy.tell(&came);
+            }
+        }
+    }
+}
+
+#[test]
+fn within_the_bounds_comes_first() {
+    // Feasible only where the first knob is 0; the scores pull the other way.
+    let domain = Domain::new(vec![8; 6]);
+    let mut strategy = Nsga2::new(20, 0.9, None);
+    for step in 0..60 {
+        let asked = strategy.ask(&domain, 20, &mut rng(3, Purpose::Ask, step, 0));
+        let came: Vec<Told> = asked
+            .into_iter()
+            .map(|genome| {
+                let first = f64::from(genome.choices()[0]);
+                let sum: f64 = genome.choices().iter().map(|c| f64::from(*c)).sum();
+                Told { genome, scores: Some(vec![first * 10.0 + sum, -sum]), violation: first / 7.0 }
+            })
+            .collect();
+        strategy.tell(&came);
+    }
+    let front: Vec<&Genome> = strategy.front().collect();
+    assert!(front.len() > 5 && front.iter().all(|g| g.choices()[0] == 0), "{front:?}");
+}
+
+#[test]
+fn slimming_takes_the_cheapest_change_and_keeps_to_the_beam() {
+    // One knob costs nothing to lower, one costs much, one gains nothing.
+    let domain = Domain::new([3, 3, 2]);
+    let score = |g: &Genome| {
+        let c = g.choices();
+        vec![f64::from(c[1]) * 10.0 + f64::from(c[2]), 6.0 - f64::from(c[0] + c[1])]
+    };
+    let mut strategy = MesSlimming::new(1, Some(4.0));
+    let mut steps = Vec::new();
+    loop {
+        let asked = strategy.ask(&domain, 100, &mut rng(0, Purpose::Ask, 0, 0));
+        if asked.is_empty() {
+            break;
+        }
+        steps.push(asked.iter().map(|g| g.choices().to_vec()).collect::<Vec<_>>());
+        let came: Vec<Told> =
+            asked.into_iter().map(|genome| Told { scores: Some(score(&genome)), genome, violation: 0.0 }).collect();
+        strategy.tell(&came);
+    }
+    assert_eq!(
+        steps,
+        [
+            vec![vec![2, 2, 1]],
+            vec![vec![1, 2, 1], vec![2, 1, 1], vec![2, 2, 0]],
+            vec![vec![0, 2, 1], vec![1, 1, 1], vec![1, 2, 0]],
+        ]
+    );
+    assert_eq!(strategy.notes(), ["Slimming ended after 2 steps, when the target was reached."]);
+}

@@ -1,0 +1,121 @@
+//! Genomes as a strategy sees them: so many choices for each knob, and nothing of what they mean.
+
+use rand::{Rng, RngExt};
+use smallvec::SmallVec;
+
+/// One choice for each knob of a space, by position.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Genome(pub(crate) SmallVec<[u8; 40]>);
+
+impl Genome {
+    /// The choice at each knob, by position; 0 is that of the smallest network.
+    pub fn choices(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// How many choices each knob has, by position, from the smallest network's to the largest's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Domain {
+    counts: Vec<u8>,
+    /// Positions of the knobs that have two choices or more.
+    free: Vec<usize>,
+}
+
+impl Domain {
+    /// A domain of so many choices a knob; a knob has one at least.
+    pub fn new(counts: impl IntoIterator<Item = u8>) -> Domain {
+        let counts: Vec<u8> = counts.into_iter().map(|c| c.max(1)).collect();
+        let free = (0..counts.len()).filter(|&i| counts[i] > 1).collect();
+        Domain { counts, free }
+    }
+
+    /// Choices a knob.
+    pub fn counts(&self) -> &[u8] {
+        &self.counts
+    }
+
+    /// Positions of the knobs that have two choices or more.
+    pub fn free(&self) -> &[usize] {
+        &self.free
+    }
+
+    /// Number of genomes; exact up to 2^53.
+    pub fn size(&self) -> f64 {
+        self.counts.iter().map(|c| f64::from(*c)).product()
+    }
+
+    /// The genome of given choices; `None` if there are too many or too few, or one is no choice of its knob.
+    pub fn genome(&self, choices: impl IntoIterator<Item = u8>) -> Option<Genome> {
+        let choices: SmallVec<[u8; 40]> = choices.into_iter().collect();
+        let fits = choices.len() == self.counts.len() && choices.iter().zip(&self.counts).all(|(c, n)| c < n);
+        fits.then_some(Genome(choices))
+    }
+
+    /// Each knob at the choice of the smallest network.
+    pub fn smallest(&self) -> Genome {
+        Genome(self.counts.iter().map(|_| 0).collect())
+    }
+
+    /// Each knob at the choice of the largest network: it holds the weights of all.
+    pub fn largest(&self) -> Genome {
+        Genome(self.counts.iter().map(|c| c - 1).collect())
+    }
+
+    /// A genome drawn evenly.
+    pub fn sample(&self, rng: &mut dyn Rng) -> Genome {
+        Genome(self.counts.iter().map(|c| rng.random_range(0..usize::from(*c)) as u8).collect())
+    }
+
+    /// A genome that differs in at least one knob, if any knob has two choices; each knob changes with `probability`.
+    pub fn mutate(&self, genome: &Genome, probability: f64, rng: &mut dyn Rng) -> Genome {
+        let mut g = genome.clone();
+        if self.free.is_empty() {
+            return g;
+        }
+        let must = self.free[rng.random_range(0..self.free.len())];
+        for &i in &self.free {
+            if i == must || rng.random_bool(probability.clamp(0.0, 1.0)) {
+                let pick = rng.random_range(0..usize::from(self.counts[i]) - 1) as u8;
+                g.0[i] = if pick >= genome.0[i] { pick + 1 } else { pick };
+            }
+        }
+        g
+    }
+
+    /// A genome that takes each knob from one of two.
+    pub fn cross(&self, a: &Genome, b: &Genome, rng: &mut dyn Rng) -> Genome {
+        Genome(a.0.iter().zip(&b.0).map(|(x, y)| if rng.random_bool(0.5) { *x } else { *y }).collect())
+    }
+
+    /// Every genome that differs in one knob.
+    pub fn neighbours(&self, genome: &Genome) -> Vec<Genome> {
+        let others = |&i: &usize| {
+            let choices = (0..self.counts[i]).filter(move |c| *c != genome.0[i]);
+            choices.map(move |c| with(genome, i, c))
+        };
+        self.free.iter().flat_map(others).collect()
+    }
+
+    /// Every genome with one knob one choice nearer to the smallest network's.
+    pub fn smaller(&self, genome: &Genome) -> Vec<Genome> {
+        let shrunk = |&i: &usize| genome.0[i].checked_sub(1).map(|c| with(genome, i, c));
+        self.free.iter().filter_map(shrunk).collect()
+    }
+
+    /// Positions of the knobs in which two genomes differ.
+    pub fn differing(&self, a: &Genome, b: &Genome) -> Vec<usize> {
+        (0..self.counts.len()).filter(|&i| a.0[i] != b.0[i]).collect()
+    }
+
+    /// A genome with one knob, by position, as in another.
+    pub fn with(&self, genome: &Genome, knob: usize, from: &Genome) -> Genome {
+        with(genome, knob, from.0[knob])
+    }
+}
+
+fn with(genome: &Genome, knob: usize, choice: u8) -> Genome {
+    let mut g = genome.clone();
+    g.0[knob] = choice;
+    g
+}
