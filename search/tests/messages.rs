@@ -96,7 +96,7 @@ fn values_that_contradict_each_other_are_named() {
     let text = text.replace("{random: {}}", "{random: {}, regularized_evolution: {}}");
     insta::assert_snapshot!(check(text), @r"
     error: c.yaml: 3 mistakes
-      line 2, search.strategy: found 2 strategies, expected one of random, regularized_evolution
+      line 2, search.strategy: found 2 strategies, expected one of random, regularized_evolution, nsga2, mes_slimming, predictor
       line 3, supernet.min_lr: found 0.2, expected at most lr, 0.1
       line 3, supernet.warmup: found 2, expected at most epochs, 1
     ");
