@@ -3,8 +3,8 @@
 //! Nothing here runs beside a timer: one thread of ours works while another is never started.
 
 pub mod clock;
+pub mod engine;
 pub mod host;
-pub mod libtorch;
 pub mod protocol;
 pub mod stats;
 

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mobilenas_bench::{Clock, Protocol, libtorch};
+use mobilenas_bench::engine::{self, Setting, libtorch::Libtorch};
+use mobilenas_bench::{Clock, Protocol};
 use mobilenas_reports::record::{self, Latency};
 use mobilenas_reports::score;
 use mobilenas_space::ir::Graph;
@@ -36,7 +37,8 @@ impl Timing {
     pub fn latency(&self, graph: &Arc<Graph>, clock: &dyn Clock) -> Result<Latency, TrainError> {
         let store = Store::init(graph, Names::Own, 0, Device::Cpu)?;
         let net = Net::bind(graph.clone(), &Owned(&store))?;
-        let samples = libtorch::latency(&net, self.batch, self.threads, clock, &self.protocol)?;
+        let setting = Setting { batch: self.batch, threads: self.threads };
+        let samples = engine::latency(&Libtorch, &net, setting, clock, &self.protocol)?;
         Ok(Latency {
             median_ms: samples.median(),
             p10_ms: samples.quantile(0.1),

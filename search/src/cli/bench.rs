@@ -1,5 +1,6 @@
 //! `mobilenas bench WHAT`: this program's own speed, for anyone to repeat.
 
+mod search;
 mod train;
 
 use std::path::PathBuf;
@@ -23,6 +24,8 @@ pub struct Args {
 enum What {
     /// Sampling genomes, lowering them and counting params and MACs: candidates per second
     Space(SpaceArgs),
+    /// Strategies: candidates per second and hypervolume on an analytic problem; with a config, a search step on its space
+    Search(search::Args),
     /// Training steps: images per second of networks, or a sandwich step against its networks alone
     Train(train::Args),
 }
@@ -49,6 +52,7 @@ struct SpaceArgs {
 pub fn run(args: &Args) -> Result<i32> {
     match &args.what {
         What::Space(args) => space(args),
+        What::Search(args) => search::run(args),
         What::Train(args) => train::run(args),
     }
 }

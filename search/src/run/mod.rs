@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mobilenas_bench::clock::unix_now;
-use mobilenas_bench::{Clock, Host, libtorch};
+use mobilenas_bench::engine::{Engine as _, libtorch::Libtorch};
+use mobilenas_bench::{Clock, Host};
 use mobilenas_reports::record::{self, Caveat, Done, Row};
 use mobilenas_reports::{Frame, score};
 use mobilenas_space::families;
@@ -123,8 +124,8 @@ impl Run<'_> {
             },
             host: record::Host { cpu: host.cpu, cores: host.cores, memory: host.memory, os: host.os },
             engine: record::Engine {
-                name: libtorch::NAME.to_string(),
-                version: libtorch::VERSION.to_string(),
+                name: Libtorch.name().to_string(),
+                version: Libtorch.version(),
                 precision: "float32".to_string(),
                 threads: timing.threads,
                 batch: timing.batch,

@@ -79,6 +79,9 @@ pub enum TrainError {
     /// The images.
     #[error(transparent)]
     Data(#[from] crate::data::DataError),
+    /// An engine.
+    #[error(transparent)]
+    Engine(#[from] mobilenas_bench::engine::EngineError),
     /// The architecture.
     #[error(transparent)]
     Shape(#[from] mobilenas_space::ir::ShapeError),

@@ -1,0 +1,232 @@
+//! `mobilenas bench search`: how many candidates a second a strategy proposes and learns from, and how good they are.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow};
+use mobilenas_bench::{Clock, Host, Wall};
+use mobilenas_reports::pareto::{self, Goal};
+use mobilenas_space::{Coster, Domain, Genome, Space};
+use rayon::prelude::*;
+use serde_json::json;
+
+use crate::config;
+use crate::seed::{Purpose, rng};
+use crate::strategy::{Nsga2, Random, RegularizedEvolution, Strategy, Told};
+
+/// Candidates asked for at a time, and alive in NSGA-II: the population of the programs it is compared with.
+const POPULATION: usize = 100;
+
+/// Arguments of `bench search`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A config whose space is searched too, by params and MACs [default: only the analytic problem]
+    config: Option<PathBuf>,
+    /// Candidates a search sees on the analytic problem
+    #[arg(long, default_value_t = 10_000)]
+    evaluations: usize,
+    /// Searches of each strategy; medians are printed
+    #[arg(long, default_value_t = 5)]
+    seeds: u64,
+    /// Candidates a search sees on the config's space
+    #[arg(long, default_value_t = 1_000_000)]
+    candidates: usize,
+    /// Threads that count params and MACs [default: all cores]
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// The analytic problem: 20 knobs of 8 choices, two sums in conflict to be minimised, both within about 0 to 1.
+mod analytic {
+    use super::{Domain, Genome, Goal, pareto};
+
+    /// Hypervolume is taken against this point.
+    const REFERENCE: [f64; 2] = [1.1, 1.1];
+
+    pub fn domain() -> Domain {
+        Domain::new([8; 20])
+    }
+
+    /// `sum(x) / 140` and `sum((7 - x_i)^2 (1 + i mod 3)) / 1960 + 0.1 |x_1 - x_2| / 7`, `i` from 0.
+    pub fn values(genome: &Genome) -> [f64; 2] {
+        let x = genome.choices();
+        let (mut sum, mut squares) = (0u32, 0u32);
+        for (i, &c) in x.iter().enumerate() {
+            let left = 7 - u32::from(c);
+            sum += u32::from(c);
+            squares += left * left * (1 + i as u32 % 3);
+        }
+        [f64::from(sum) / 140.0, f64::from(squares) / 1960.0 + 0.1 * f64::from(x[1].abs_diff(x[2])) / 7.0]
+    }
+
+    pub fn hypervolume(points: &[Vec<f64>]) -> f64 {
+        pareto::hypervolume(points, &REFERENCE, &[Goal::Minimise, Goal::Minimise])
+    }
+}
+
+fn strategies() -> Vec<Box<dyn Strategy>> {
+    vec![
+        Box::new(Random),
+        Box::new(RegularizedEvolution::new(POPULATION, POPULATION / 4, 0.1)),
+        Box::new(Nsga2::new(POPULATION, 0.9, None)),
+    ]
+}
+
+/// Asks, scores and tells until `n` candidates were seen; their scores (larger is better), and the seconds it took.
+fn search(
+    strategy: &mut dyn Strategy,
+    domain: &Domain,
+    n: usize,
+    seed: u64,
+    mut score: impl FnMut(Vec<Genome>) -> Result<Vec<Told>>,
+    mut see: impl FnMut(&[Told]),
+) -> Result<f64> {
+    let clock = Wall::new();
+    let begin = clock.now();
+    let mut rng = rng(seed, Purpose::Ask, 0, 1);
+    let mut seen = 0;
+    while seen < n {
+        let asked = strategy.ask(domain, POPULATION.min(n - seen), &mut rng);
+        if asked.is_empty() {
+            return Err(anyhow!("{} had nothing more to try after {seen} candidates", strategy.name()));
+        }
+        seen += asked.len();
+        let told = score(asked)?;
+        see(&told);
+        strategy.tell(&told);
+    }
+    Ok((clock.now() - begin).as_secs_f64())
+}
+
+/// One strategy's figures: medians over the seeds.
+struct Figures {
+    strategy: &'static str,
+    rate: f64,
+    hypervolume: f64,
+}
+
+fn on_the_analytic_problem(args: &Args) -> Result<Vec<Figures>> {
+    let domain = analytic::domain();
+    (0..strategies().len())
+        .map(|i| {
+            let (mut rates, mut volumes, mut name) = (Vec::new(), Vec::new(), "");
+            for seed in 0..args.seeds.max(1) {
+                let mut strategy = strategies().swap_remove(i);
+                let mut points = Vec::with_capacity(args.evaluations);
+                let score = |asked: Vec<Genome>| {
+                    let scored = asked.into_iter().map(|genome| {
+                        let scores = analytic::values(&genome).map(|v| -v).to_vec();
+                        Told { genome, scores: Some(scores), violation: 0.0 }
+                    });
+                    Ok(scored.collect())
+                };
+                let see = |told: &[Told]| {
+                    points.extend(told.iter().filter_map(|t| t.scores.as_ref()).map(|s| vec![-s[0], -s[1]]));
+                };
+                let seconds = search(strategy.as_mut(), &domain, args.evaluations, seed, score, see)?;
+                name = strategy.name();
+                rates.push(args.evaluations as f64 / seconds);
+                volumes.push(analytic::hypervolume(&points));
+            }
+            Ok(Figures { strategy: name, rate: median(rates), hypervolume: median(volumes) })
+        })
+        .collect()
+}
+
+/// Candidates per second of NSGA-II on a space, each lowered to its blocks and counted.
+fn on_a_space(space: &Space, args: &Args, seed: u64) -> Result<(f64, usize)> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).build()?;
+    let domain = space.domain();
+    let mut strategy = Nsga2::new(POPULATION, 0.9, None);
+    let mut costers: Vec<Coster> = (0..pool.current_num_threads()).map(|_| Coster::new()).collect();
+    let score = |asked: Vec<Genome>| {
+        let share = asked.len().div_ceil(costers.len());
+        let told: Result<Vec<Vec<Told>>> = pool.install(|| {
+            asked
+                .par_chunks(share)
+                .zip(costers.par_iter_mut())
+                .map(|(genomes, coster)| {
+                    genomes
+                        .iter()
+                        .map(|g| {
+                            let cost = space.cost(g, coster).map_err(|e| anyhow!(e))?;
+                            // Against each other, so that there is a front and not one best: large networks, few MACs.
+                            let scores = vec![cost.params as f64, -(cost.macs as f64)];
+                            Ok(Told { genome: g.clone(), scores: Some(scores), violation: 0.0 })
+                        })
+                        .collect()
+                })
+                .collect()
+        });
+        Ok(told?.into_iter().flatten().collect())
+    };
+    let seconds = search(&mut strategy, &domain, args.candidates, seed, score, |_| {})?;
+    Ok((args.candidates as f64 / seconds, pool.current_num_threads()))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Runs the benchmark.
+///
+/// # Errors
+/// When the config is wrong.
+pub fn run(args: &Args) -> Result<i32> {
+    let space = match &args.config {
+        Some(path) => {
+            let loaded = config::load(path)?;
+            Some((loaded.space(10)?, loaded.config.seed))
+        }
+        None => None,
+    };
+    let figures = on_the_analytic_problem(args)?;
+    let step = space.as_ref().map(|(space, seed)| on_a_space(space, args, *seed)).transpose()?;
+    if args.json {
+        let strategies: serde_json::Map<String, serde_json::Value> = figures
+            .iter()
+            .map(|f| (f.strategy.into(), json!({"candidates_per_second": f.rate, "hypervolume": f.hypervolume})))
+            .collect();
+        let step = step.map(|(rate, threads)| {
+            json!({"config": args.config, "candidates": args.candidates, "threads": threads, "candidates_per_second": rate})
+        });
+        println!(
+            "{}",
+            json!({
+                "bench": "search", "evaluations": args.evaluations, "seeds": args.seeds, "analytic": strategies,
+                "space": step, "host": Host::read(),
+            })
+        );
+        return Ok(0);
+    }
+    println!("analytic problem, {} evaluations, median of {} seeds", args.evaluations, args.seeds);
+    println!("{:<24}{:>16}{:>14}", "strategy", "candidates/s", "hypervolume");
+    for f in &figures {
+        println!("{:<24}{:>16.0}{:>14.5}", f.strategy, f.rate, f.hypervolume);
+    }
+    if let (Some((rate, threads)), Some(path)) = (step, &args.config) {
+        println!("nsga2 on {}, params and MACs: {rate:.0} candidates/s on {threads} threads", path.display());
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::unwrap_used)]
+    fn the_analytic_problem_by_hand() {
+        let domain = analytic::domain();
+        let of = |choices: Vec<u8>| analytic::values(&domain.genome(choices).unwrap());
+        assert_eq!(of(vec![7; 20]), [1.0, 0.0]);
+        // 49 times seven ones, seven twos and six threes.
+        assert_eq!(of(vec![0; 20]), [0.0, 49.0 * 39.0 / 1960.0]);
+        let mut one = vec![7; 20];
+        one[1] = 4;
+        assert_eq!(of(one), [137.0 / 140.0, 18.0 / 1960.0 + 0.3 / 7.0]);
+    }
+}
