@@ -317,6 +317,29 @@ fn a_recipe_lies_below_a_sections_own_keys() {
 }
 
 #[test]
+fn what_the_data_says_of_augmentation_goes_before_a_recipe_and_a_sections_own_words_before_both() {
+    let c = |lines: &str| read(format!("{GOOD}{lines}\n")).unwrap();
+    let base = c("retrain: {recipe: mobilevit}");
+    assert!(base.retrain.recipe.augment.as_ref().unwrap().crop.is_some());
+    assert!(base.retrain.recipe.sampler.as_ref().unwrap().multi_scale.is_some());
+    assert_eq!((&base.supernet.recipe.augment, &base.supernet.recipe.sampler), (&None, &None));
+    let said = c("data: {augment: {erase: 0.5}}\nretrain: {recipe: mobilevit}");
+    assert_eq!(said.retrain.recipe.augment, None, "data.augment is used");
+    assert!(said.retrain.recipe.sampler.is_some(), "the data says nothing of it");
+    let own = c("data: {augment: {erase: 0.5}}\nretrain: {recipe: mobilevit, augment: {mixup: 1}, sampler: {}}");
+    assert_eq!(own.retrain.recipe.augment.as_ref().map(|a| (a.mixup, a.erase)), Some((1.0, 0.0)));
+    assert_eq!(own.retrain.recipe.sampler.as_ref().map(|s| s.multi_scale.is_some()), Some(false));
+    for config in [base, said, own] {
+        assert_eq!(read(to_yaml(&config).unwrap()).unwrap(), config);
+    }
+}
+
+#[test]
+fn rand_augments_words_are_checked() {
+    insta::assert_snapshot!(more("data: {augment: {rand_augment: rand-m9-std1}}\nretrain: {augment: {rand_augment: m9}}"), @"");
+}
+
+#[test]
 fn teachers_and_clips_are_single() {
     insta::assert_snapshot!(more("retrain:\n  distill: {model: deit_tiny_patch16_224}\n  clip: {norm: 1, value: 1}\n  optimizer: {adamw: {}, sgd: {}}"), @r"
     c.yaml: 3 mistakes
