@@ -108,9 +108,8 @@ pub fn check_sides<'a>(
                 let at = space.lower_at(genome, side).map_err(|e| e.to_string())?;
                 let own = space.lower(genome).map_err(|e| e.to_string())?;
                 let pairs = own.params().into_iter().zip(at.params());
-                let fixed = |p: &ParamSpec| {
-                    p.role.trainable() && !p.axes.iter().any(|a| matches!(a, SliceRule::Table { .. }))
-                };
+                let fixed =
+                    |p: &ParamSpec| p.role.trainable() && !p.axes.iter().any(|a| matches!(a, SliceRule::Table { .. }));
                 match pairs.into_iter().find(|(a, b)| fixed(a) && a.shape() != b.shape()) {
                     Some((a, _)) => Err(format!("{} is learnt for one resolution", a.name)),
                     None => Ok(()),

@@ -160,7 +160,8 @@ mod tests {
         for family in ["mobilevit_v1", "efficientformer_v2"] {
             let space = space(family, &[("resolution", 64)]);
             let graph = Arc::new(space.lower(&space.smallest()).unwrap());
-            let (one, two) = (Store::init(&graph, Names::Own, 1, Device::Cpu), Store::init(&graph, Names::Own, 1, Device::Cpu));
+            let (one, two) =
+                (Store::init(&graph, Names::Own, 1, Device::Cpu), Store::init(&graph, Names::Own, 1, Device::Cpu));
             let (one, mut two) = (one.unwrap(), two.unwrap());
             let net = Net::bind(graph.clone(), &Owned(&one)).unwrap();
             let mut single = Single { net: &net, label_smoothing: 0.1, teacher: None };

@@ -46,7 +46,9 @@ pub fn run(args: &Args) -> Result<i32> {
     let (files, labels): (Vec<PathBuf>, Vec<u32>) = folder.images.into_iter().map(|(f, c)| (f, c as u32)).unzip();
     let (n, classes) = (files.len(), folder.classes.len());
     if n < args.batch as usize {
-        return Err(Input(format!("{}: {n} images, expected at least --batch {}", args.dir.display(), args.batch)).into());
+        return Err(
+            Input(format!("{}: {n} images, expected at least --batch {}", args.dir.display(), args.batch)).into()
+        );
     }
     let data = Labelled { images: Source::Files(files), labels, classes: folder.classes };
     let how = Preprocessing::imagenet(0.875);

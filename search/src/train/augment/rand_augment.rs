@@ -211,11 +211,23 @@ mod tests {
         assert_eq!((how.magnitude, how.noise, how.most, how.changes), (10.0, f64::INFINITY, 12.0, 3));
         assert_eq!((how.probability, how.increasing), (1.0, false));
         assert_eq!(RandAugment::parse(&how.to_string()).unwrap(), how);
-        for words in
-            ["", "rand-", "augmix-m3", "rand-m9.5", "rand-m11", "rand-m", "rand-m-1", "rand-n0", "rand-x3", "rand-m9-m9"]
-        {
+        for words in [
+            "",
+            "rand-",
+            "augmix-m3",
+            "rand-m9.5",
+            "rand-m11",
+            "rand-m",
+            "rand-m-1",
+            "rand-n0",
+            "rand-x3",
+            "rand-m9-m9",
+        ] {
             let said = RandAugment::parse(words).unwrap_err();
-            assert!(said.starts_with(&format!("found {words:?} (")) && said.contains("expected rand and any"), "{said}");
+            assert!(
+                said.starts_with(&format!("found {words:?} (")) && said.contains("expected rand and any"),
+                "{said}"
+            );
         }
     }
 
@@ -279,7 +291,12 @@ mod tests {
     fn the_noise_stays_within_bounds() {
         let mut draws: Vec<f64> = (0..4000).map(|s| usual().draw(&mut rng(2, Purpose::Augment, 0, s))).collect();
         draws.sort_by(f64::total_cmp);
-        assert!((draws[2000] - 9.0).abs() < 0.05 && draws[0] > 6.0 && draws[3999] == 10.0, "{} {}", draws[0], draws[3999]);
+        assert!(
+            (draws[2000] - 9.0).abs() < 0.05 && draws[0] > 6.0 && draws[3999] == 10.0,
+            "{} {}",
+            draws[0],
+            draws[3999]
+        );
         let even = RandAugment::parse("rand-m8-mstd101").unwrap();
         let mean = (0..4000).map(|s| even.draw(&mut rng(2, Purpose::Augment, 0, s))).sum::<f64>() / 4000.0;
         assert!((mean - 4.0).abs() < 0.15, "{mean}");

@@ -57,9 +57,8 @@ impl Stream {
                 }
             }
         };
-        let run = |name: &str, work: Box<dyn FnOnce() + Send>| {
-            std::thread::Builder::new().name(name.into()).spawn(work).ok()
-        };
+        let run =
+            |name: &str, work: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name(name.into()).spawn(work).ok();
         let threads = [run("batches", Box::new(make)), run("tensors", Box::new(copy))];
         Stream { batches: Some(batches), threads: threads.into_iter().flatten().collect(), stop, made }
     }
