@@ -291,7 +291,8 @@ impl Prepared {
         let store = Store::init(&self.space.lower(&self.space.largest())?, Names::Shared, 0, Device::Cpu)?;
         let (wide, narrow) = (&c.supernet.recipe, &c.retrain.recipe);
         let feed = self.supernet_feed()?;
-        let (batch, mut supernet, mut step) = (noise(wide.batch)?, self.supernet(&feed), 0);
+        let (batch, mut step) = (noise(wide.batch)?, 0);
+        let mut supernet = self.supernet(&feed).at_any_side(false);
         let one = seconds(&mut || {
             step += 1;
             supernet.step(&store, &batch, step, 1.0).map(drop)
