@@ -19,8 +19,10 @@ pub(super) struct Frame {
     pub(super) size: (u32, u32),
     /// Rows that are coded together.
     unit: u32,
-    /// Whether one scan after the other refines the whole image.
-    progressive: bool,
+    /// Colour components.
+    components: u8,
+    /// Whether one scan holds the whole image, row after row.
+    by_rows: bool,
     /// Where the first scan begins.
     pub(super) scan: usize,
 }
@@ -38,7 +40,10 @@ impl Frame {
                     at += 1;
                     continue;
                 }
-                START_OF_SCAN => return frame.map(|f| Frame { scan: at, ..f }),
+                START_OF_SCAN => {
+                    let all = |f: &Frame| data.get(at + 4) == Some(&f.components);
+                    return frame.map(|f| Frame { scan: at, by_rows: f.by_rows && all(&f), ..f });
+                }
                 // Frames of all kinds; the three between are tables.
                 0xc0..=0xcf if ![0xc4, 0xc8, 0xcc].contains(&marker) => {
                     frame = Some(Frame::of(data.get(at + 4..at + 2 + long)?, at + 5, marker)?);
@@ -53,9 +58,16 @@ impl Frame {
     fn of(segment: &[u8], at: usize, marker: u8) -> Option<Frame> {
         let [_, h0, h1, w0, w1, ref components @ ..] = *segment else { return None };
         let of = |a, b| u32::from(u16::from_be_bytes([a, b]));
-        let rows = components.get(1..)?.chunks(3).map(|c| u32::from(c[1] & 15)).max()?;
+        let rows = components.get(1..)?.chunks_exact(3).map(|c| u32::from(c[1] & 15)).max().filter(|r| *r > 0)?;
         let size = (of(w0, w1), of(h0, h1));
-        Some(Frame { at, size, unit: 8 * rows, progressive: !matches!(marker, 0xc0 | 0xc1), scan: 0 })
+        Some(Frame {
+            at,
+            size,
+            unit: 8 * rows,
+            components: *components.first()?,
+            by_rows: matches!(marker, 0xc0 | 0xc1),
+            scan: 0,
+        })
     }
 }
 
@@ -70,7 +82,7 @@ fn decoder(data: &[u8]) -> JpegDecoder<ZCursor<&[u8]>> {
 /// # Errors
 /// What is wrong with the file.
 pub(super) fn upper<F: FnOnce((u32, u32)) -> Area>(data: &[u8], area: F) -> Result<Upper<F>, String> {
-    let Some(frame) = Frame::read(data).filter(|f| !f.progressive && f.size.1 > 0) else { return Ok(Upper::No(area)) };
+    let Some(frame) = Frame::read(data).filter(|f| f.by_rows && f.size.1 > 0) else { return Ok(Upper::No(area)) };
     let mut first = decoder(data);
     let damaged = |e: zune_jpeg::errors::DecodeErrors| format!("damaged ({e})");
     first.decode_headers().map_err(damaged)?;
