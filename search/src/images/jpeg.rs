@@ -42,7 +42,7 @@ impl Frame {
                 }
                 START_OF_SCAN => {
                     let all = |f: &Frame| data.get(at + 4) == Some(&f.components);
-                    return frame.map(|f| Frame { scan: at, by_rows: f.by_rows && all(&f), ..f });
+                    return frame.map(|f: Frame| Frame { scan: at, by_rows: f.by_rows && all(&f), ..f });
                 }
                 // Frames of all kinds; the three between are tables.
                 0xc0..=0xcf if ![0xc4, 0xc8, 0xcc].contains(&marker) => {
