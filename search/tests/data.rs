@@ -14,7 +14,7 @@ use mobilenas::config::DataName;
 use mobilenas::data::{self, Images, Labelled, Picture, Source};
 use mobilenas::images::{Area, cut_file, decode};
 use mobilenas::train::augment::{Augment, crop::Crop};
-use mobilenas::train::batches::{Feed, Norm, Recipe, Sampler, View};
+use mobilenas::train::batches::{Budget, Feed, Norm, Recipe, Sampler, View};
 use mobilenas_space::families::Interpolation;
 use mobilenas_torch::weights;
 use tempfile::TempDir;
@@ -176,9 +176,12 @@ fn memory_stays_under_the_bound_whatever_the_speed_of_either_end() {
     let file = dir.path().join("a.jpg");
     let photo = RgbImage::from_fn(1200, 900, |x, y| Rgb([(x / 4) as u8, (y / 4) as u8, (x ^ y) as u8]));
     write(file.clone(), photo, ImageFormat::Jpeg);
-    let feed = feed(files(vec![file; 64]), 256, 16, 0.0, cropped());
-    let own = feed.bound() - feed.view().budget.limit();
-    assert_eq!(own, (feed.ahead() + 3) * feed.batch_bytes());
+    let mut view = View::new(Arc::new(files(vec![file; 64])), Norm::rgb([0.5; 3], [0.25; 3]), 0.0);
+    (view.side, view.frame.side, view.budget) = (Some(256), 256, Arc::new(Budget::new(40 << 20)));
+    let sampler = Sampler { batch: 64, repeats: 1, scale: None };
+    let how = Recipe { augment: cropped(), sampler, label_smoothing: 0.0, threads: 2 };
+    let feed = Feed::new(view, &(0..64).collect::<Vec<_>>(), how, 1).unwrap();
+    assert_eq!(feed.bound(), (40 << 20) + (feed.ahead() + 3) * feed.batch_bytes());
     drop(feed.at(0).unwrap());
     // A slow end: what is made waits, and no more is made.
     let grown = growth(|| {
@@ -189,12 +192,12 @@ fn memory_stays_under_the_bound_whatever_the_speed_of_either_end() {
             assert!(stream.made() <= taken + feed.ahead() as u64 + 1, "{} made, {taken} taken", stream.made());
         }
     });
-    let room = own + feed.view().budget.peak() + (16 << 20);
+    let room = feed.bound();
     assert!(grown <= room, "grew by {} MiB, {} MiB are stated", grown >> 20, room >> 20);
     // A fast end: nothing piles up.
     let grown = growth(|| {
-        let mut stream = feed.stream(0, 20);
-        (0..20).for_each(|_| drop(stream.take().unwrap()));
+        let mut stream = feed.stream(0, 8);
+        (0..8).for_each(|_| drop(stream.take().unwrap()));
     });
     assert!(grown <= room, "grew by {} MiB, {} MiB are stated", grown >> 20, room >> 20);
     assert!(feed.view().budget.peak() <= feed.view().budget.limit());

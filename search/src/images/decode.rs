@@ -35,14 +35,9 @@ pub fn decode(path: &Path) -> Result<RgbImage, Damaged> {
 /// # Errors
 /// What is wrong with them.
 pub(crate) fn decode_bytes(data: &[u8]) -> Result<RgbImage, String> {
-    if data.is_empty() {
-        return Err("an empty file".into());
-    }
-    let reader = ImageReader::new(Cursor::new(data)).with_guessed_format().map_err(|e| e.to_string())?;
-    match reader.format() {
-        Some(ImageFormat::Jpeg) if !jpeg_ends(data) => return Err(CUT_SHORT.into()),
-        Some(ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP) => {}
-        _ => return Err("another format".into()),
+    let reader = reader(data)?;
+    if is_jpeg(data) && !jpeg_ends(data) {
+        return Err(CUT_SHORT.into());
     }
     let damaged = |e: image::ImageError| format!("damaged ({e})");
     let mut decoder = reader.into_decoder().map_err(damaged)?;
@@ -50,6 +45,18 @@ pub(crate) fn decode_bytes(data: &[u8]) -> Result<RgbImage, String> {
     let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     image.apply_orientation(orientation);
     Ok(image.into_rgb8())
+}
+
+/// A reader of one of the three formats.
+fn reader(data: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, String> {
+    if data.is_empty() {
+        return Err("an empty file".into());
+    }
+    let reader = ImageReader::new(Cursor::new(data)).with_guessed_format().map_err(|e| e.to_string())?;
+    match reader.format() {
+        Some(ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP) => Ok(reader),
+        _ => Err("another format".into()),
+    }
 }
 
 /// Columns and rows of an image file, as its header says.
@@ -60,8 +67,7 @@ pub(crate) fn dimensions(data: &[u8]) -> Result<(u32, u32), String> {
     if let Some(frame) = is_jpeg(data).then(|| Frame::read(data)).flatten() {
         return Ok(frame.size);
     }
-    let reader = ImageReader::new(Cursor::new(data)).with_guessed_format().map_err(|e| e.to_string())?;
-    reader.into_dimensions().map_err(|e| format!("damaged ({e})"))
+    reader(data)?.into_dimensions().map_err(|e| format!("damaged ({e})"))
 }
 
 /// What is said of a JPEG that breaks off.
