@@ -13,6 +13,7 @@ pub mod progress;
 pub mod proxy;
 pub mod run;
 pub mod seed;
+pub mod sheet;
 pub mod stop;
 pub mod strategy;
 pub mod train;

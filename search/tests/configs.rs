@@ -169,6 +169,30 @@ fn the_recipes_are_the_published_ones() {
             "{name}"
         );
     }
+    // Augmentation and sampling: RandAugment, colour jitter, erasing, MixUp, CutMix and when they are switched; repeats.
+    type Words = (Option<&'static str>, f64, f64, f64, f64, Option<f64>, usize);
+    use config::CropInterpolation::{Bicubic, Bilinear};
+    let expected: [(&str, config::CropInterpolation, Words); 4] = [
+        ("mobilevit", Bilinear, (None, 0.0, 0.0, 0.0, 0.0, None, 1)),
+        ("mobilevitv2", Bicubic, (Some("rand-m3-n2-p1-inc1"), 0.0, 0.25, 0.2, 1.0, Some(0.5), 1)),
+        ("mobilevitv3", Bilinear, (None, 0.0, 0.0, 0.0, 0.0, None, 1)),
+        ("efficientformerv2", Bicubic, (Some("rand-m9-mstd0.5-inc1"), 0.4, 0.25, 0.8, 1.0, Some(0.5), 3)),
+    ];
+    for (name, interpolation, words) in expected {
+        let (r, data) = (read(name), config::Data::default());
+        let (a, repeats) = (r.augment.clone().unwrap(), r.sampler.clone().unwrap_or_default().repeats);
+        let crop = config::Crop { min_area: 0.08, max_ratio: 4.0 / 3.0, interpolation };
+        assert_eq!((a.crop, data.flip), (Some(crop), true), "{name}");
+        let found = (a.rand_augment.as_deref(), a.color_jitter, a.erase, a.mixup, a.cutmix, a.mix_switch, repeats);
+        assert_eq!(found, words, "{name}");
+        // Only the first kind of MobileViT and MobileViTv3 have steps of several sides, by the formula that trained them.
+        let scale = ["mobilevit", "mobilevitv3"].contains(&name).then(|| config::MultiScale {
+            formula: config::ScaleFormula::CvnetsV01,
+            base: 256,
+            sides: vec![160, 192, 256, 288, 320],
+        });
+        assert_eq!(r.sampler.and_then(|s| s.multi_scale), scale, "{name}");
+    }
     // The project's own has no source but itself; it reads.
     assert!(read("small").epochs > 0.0);
 }

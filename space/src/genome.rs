@@ -262,6 +262,16 @@ impl Space {
         self.plan(genome)?.lower()
     }
 
+    /// The network of a genome at another resolution than its own: the same tensors, but for tables of places.
+    ///
+    /// # Errors
+    /// When the choices do not fit each other.
+    pub fn lower_at(&self, genome: &Genome, resolution: u32) -> Result<Graph, ShapeError> {
+        let values = genome.0.iter().zip(&self.knobs).map(|(&c, k)| k.choices[usize::from(c)]);
+        let rest: SmallVec<[u32; 40]> = values.skip(1).collect();
+        self.template.plan(&rest, resolution, self.classes)?.lower()
+    }
+
     /// Cost of a genome, with what the coster remembers.
     ///
     /// # Errors

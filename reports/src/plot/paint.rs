@@ -141,6 +141,11 @@ pub fn bitmap(picture: &Picture) -> Result<Bitmap, String> {
 }
 
 impl Bitmap {
+    /// Red, green and blue of the picture, row by row, at `scale` (1, 2 or 4) dots a px.
+    pub fn levels(&self, scale: u32) -> Vec<u8> {
+        averaged(&self.dots, self.size.0 as usize, (FINE / scale.clamp(1, FINE)) as usize)
+    }
+
     /// Saves the picture as a PNG file of `scale` (1, 2 or 4) dots a px.
     ///
     /// # Errors
@@ -149,8 +154,7 @@ impl Bitmap {
         let every = FINE / scale.clamp(1, FINE);
         let size = (self.size.0 / every, self.size.1 / every);
         let mut backend = BitMapBackend::new(path, size);
-        let dots = averaged(&self.dots, self.size.0 as usize, every as usize);
-        backend.blit_bitmap((0, 0), size, &dots).map_err(|e| e.to_string())?;
+        backend.blit_bitmap((0, 0), size, &self.levels(scale)).map_err(|e| e.to_string())?;
         backend.present().map_err(|e| e.to_string())
     }
 }

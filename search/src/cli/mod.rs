@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod completions;
+mod data;
 mod evaluate;
 mod loaded;
 pub mod models;
@@ -34,6 +35,8 @@ enum Verb {
     Report(report::Args),
     /// Check a config: its mistakes, or the size of its space and an estimate of the time
     Check(check::Args),
+    /// Look at the training images of a config
+    Data(data::Args),
     /// Repeat a measurement of this program's own speed
     Bench(bench::Args),
     /// List the published networks, or one network's layers
@@ -60,6 +63,7 @@ pub fn run(args: Args) -> Result<i32> {
         Verb::Train(a) => train::run(&a),
         Verb::Report(a) => report::run(&a),
         Verb::Check(a) => check::run(&a),
+        Verb::Data(a) => data::run(&a),
         Verb::Bench(a) => bench::run(&a),
         Verb::Models(a) => models::run(&a),
         Verb::Evaluate(a) => evaluate::run(&a),

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::train::augment::rand_augment::RandAugment;
+
 /// A data set that can be named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -59,12 +61,12 @@ pub struct Data {
     pub damaged_limit: f64,
     /// Mirror half of the training images.
     pub flip: bool,
-    /// Move training images by up to so many pixels; if left out, 0 for `folder`, else 2.
+    /// Move training images by up to so many pixels; if left out, 0 for `folder` and where a crop is named, else 2.
     #[schemars(range(min = 0, max = 64))]
     pub shift: Option<u32>,
-    /// What else happens to training images.
+    /// What else happens to training images, whatever a section's recipe says; a section may have an `augment` of its own.
     pub augment: Augment,
-    /// Which images a step takes.
+    /// Which images a step takes, whatever a section's recipe says; a section may have a `sampler` of its own.
     pub sampler: Sampler,
 }
 
@@ -93,10 +95,11 @@ pub struct Augment {
     /// Random resized crop; if left out, on for `folder` and off for the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<Crop>,
-    /// Colour jitter: how far brightness, contrast and saturation may move, as a share; without RandAugment alone.
+    /// Colour jitter: how far brightness, contrast and saturation may move, as a share; not done beside RandAugment.
     #[schemars(range(min = 0, max = 1))]
     pub color_jitter: f64,
-    /// RandAugment, in timm's words: `rand-m9-mstd0.5-inc1`.
+    /// RandAugment, in timm's words: `rand-m9-mstd0.5-inc1`. Magnitude m (0 to 10, 10), changes n (2), probability p of each
+    /// (0.5), noise mstd (0), largest magnitude mmax (10), inc1 for changes that all get stronger with it.
     pub rand_augment: Option<String>,
     /// Probability of random erasing, each erased pixel normal noise.
     #[schemars(range(min = 0, max = 1))]
@@ -110,6 +113,14 @@ pub struct Augment {
     /// Where both are on: the probability of CutMix.
     #[schemars(range(min = 0, max = 1))]
     pub mix_switch: Option<f64>,
+}
+
+impl Augment {
+    /// Mistakes that the types cannot say, as key and message.
+    pub(super) fn mistakes(&self) -> Vec<(&'static str, String)> {
+        let words = self.rand_augment.as_deref().map(RandAugment::parse);
+        words.and_then(Result::err).map(|m| ("rand_augment", m)).into_iter().collect()
+    }
 }
 
 /// Random resized crop.

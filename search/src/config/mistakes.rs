@@ -42,6 +42,7 @@ impl Config {
             );
             all.push((at("latency.min_samples"), message));
         }
+        all.extend(self.data.augment.mistakes().into_iter().map(|(key, m)| (at(&format!("data.augment.{key}")), m)));
         for (section, recipe) in [("supernet", &self.supernet.recipe), ("retrain", &self.retrain.recipe)] {
             all.extend(recipe.mistakes().into_iter().map(|(key, m)| (at(&format!("{section}.{key}")), m)));
         }

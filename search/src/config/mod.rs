@@ -140,9 +140,11 @@ fn read<T: schemars::JsonSchema + serde::de::DeserializeOwned>(
     }
     let schema = schema_of::<T>();
     let mut json = check::Checker { schema: &schema, root: &tree, problems: &mut problems }.run();
+    // What the images' own section says of augmentation goes before a recipe, which knows nothing of the images.
+    let said = json["data"].as_object().map(|data| data.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
     for section in ["supernet", "retrain", "train"] {
         if let Some(own) = json.get_mut(section) {
-            recipe::layer(own, &shipped);
+            recipe::layer(own, &shipped, &said);
         }
     }
     if let (Err(e), true) = (T::deserialize(&json), problems.all.is_empty()) {

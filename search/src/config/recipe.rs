@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::defaults;
+use super::{Augment, Sampler, defaults};
 
 /// How weights are trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -78,6 +78,12 @@ pub struct Recipe {
     /// A teacher to learn from, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distill: Option<Distill>,
+    /// Augmentation of this training; if left out, that of `data`, or the recipe's where `data` says none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Augment>,
+    /// Which images a step takes; if left out, as `data` says, or as the recipe does where `data` says nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampler: Option<Sampler>,
     /// Steps in a row whose loss or gradient is not finite before the training goes back to its last checkpoint.
     #[schemars(range(min = 1, max = 1000000))]
     pub skip: u32,
@@ -259,6 +265,8 @@ impl Default for Recipe {
             drop_path: None,
             precision: Precision::Float32,
             distill: None,
+            augment: None,
+            sampler: None,
             skip: 10,
         }
     }
@@ -272,7 +280,8 @@ impl Recipe {
 
     /// Mistakes that no single key shows, as key and message.
     pub(super) fn mistakes(&self) -> Vec<(&'static str, String)> {
-        let mut all = Vec::new();
+        let augment = self.augment.iter().flat_map(Augment::mistakes);
+        let mut all: Vec<_> = augment.map(|(_, m)| ("augment.rand_augment", m)).collect();
         if self.min_lr > self.lr {
             all.push(("min_lr", format!("found {}, expected at most lr, {}", self.min_lr, self.lr)));
         }
@@ -300,12 +309,12 @@ impl Recipe {
     }
 }
 
-/// Puts the recipe that a section names below the section's own keys.
-pub(super) fn layer(section: &mut Json, bases: &dyn Fn(RecipeName) -> Json) {
+/// Puts the recipe that a section names below the section's own keys, but for those that `said` names.
+pub(super) fn layer(section: &mut Json, bases: &dyn Fn(RecipeName) -> Json, said: &[String]) {
     let Some(own) = section.as_object_mut() else { return };
     let Some(name) = own.get("recipe").and_then(|n| RecipeName::deserialize(n).ok()) else { return };
     if let Json::Object(base) = bases(name) {
-        for (key, value) in base {
+        for (key, value) in base.into_iter().filter(|(key, _)| !said.contains(key)) {
             own.entry(key).or_insert(value);
         }
     }

@@ -38,7 +38,7 @@ fn keys() {
     ");
     insta::assert_snapshot!(more("supernet: {epoch: 3}"), @r"
     c.yaml: 1 mistake
-      line 3, supernet.epoch: unknown key, did you mean epochs? (keys here: accumulate, batch, clip, cooldown, decay_all, distill, distill_subnets, drop_path, dropout, ema, epochs, head_dropout, label_smoothing, lr, lr_batch, min_lr, open, optimizer, precision, random_subnets, recipe, rule, schedule, skip, warmup, warmup_lr, warmup_steps, weight_decay)
+      line 3, supernet.epoch: unknown key, did you mean epochs? (keys here: accumulate, augment, batch, clip, cooldown, decay_all, distill, distill_subnets, drop_path, dropout, ema, epochs, head_dropout, label_smoothing, lr, lr_batch, min_lr, open, optimizer, precision, random_subnets, recipe, rule, sampler, schedule, skip, warmup, warmup_lr, warmup_steps, weight_decay)
     ");
     insta::assert_snapshot!(more("1.5: 3\n~: 3\n[1, 2]: 3"), @r"
     c.yaml: 3 mistakes
@@ -314,6 +314,33 @@ fn a_recipe_lies_below_a_sections_own_keys() {
     // What is written back says all of it, and reads as the same.
     let again = read(to_yaml(&c).unwrap()).unwrap();
     assert_eq!(again.retrain, c.retrain);
+}
+
+#[test]
+fn what_the_data_says_of_augmentation_goes_before_a_recipe_and_a_sections_own_words_before_both() {
+    let c = |lines: &str| read(format!("{GOOD}{lines}\n")).unwrap();
+    let base = c("retrain: {recipe: mobilevit}");
+    assert!(base.retrain.recipe.augment.as_ref().unwrap().crop.is_some());
+    assert!(base.retrain.recipe.sampler.as_ref().unwrap().multi_scale.is_some());
+    assert_eq!((&base.supernet.recipe.augment, &base.supernet.recipe.sampler), (&None, &None));
+    let said = c("data: {augment: {erase: 0.5}}\nretrain: {recipe: mobilevit}");
+    assert_eq!(said.retrain.recipe.augment, None, "data.augment is used");
+    assert!(said.retrain.recipe.sampler.is_some(), "the data says nothing of it");
+    let own = c("data: {augment: {erase: 0.5}}\nretrain: {recipe: mobilevit, augment: {mixup: 1}, sampler: {}}");
+    assert_eq!(own.retrain.recipe.augment.as_ref().map(|a| (a.mixup, a.erase)), Some((1.0, 0.0)));
+    assert_eq!(own.retrain.recipe.sampler.as_ref().map(|s| s.multi_scale.is_some()), Some(false));
+    for config in [base, said, own] {
+        assert_eq!(read(to_yaml(&config).unwrap()).unwrap(), config);
+    }
+}
+
+#[test]
+fn rand_augments_words_are_checked() {
+    insta::assert_snapshot!(more("data: {augment: {rand_augment: rand-m9-std1}}\nretrain: {augment: {rand_augment: m9}}"), @r#"
+    c.yaml: 2 mistakes
+      line 3, data.augment.rand_augment: found "rand-m9-std1" ("std1"), expected rand and any of -m0..10 (magnitude), -n1..16 (changes), -p0..1 (probability of each), -mstd0.. (noise), -mmax0..100 (largest magnitude), -inc0 or 1 (increasing), such as rand-m9-mstd0.5-inc1
+      line 4, retrain.augment.rand_augment: found "m9" ("m9"), expected rand and any of -m0..10 (magnitude), -n1..16 (changes), -p0..1 (probability of each), -mstd0.. (noise), -mmax0..100 (largest magnitude), -inc0 or 1 (increasing), such as rand-m9-mstd0.5-inc1
+    "#);
 }
 
 #[test]

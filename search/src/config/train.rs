@@ -114,8 +114,9 @@ impl TrainConfig {
             }
             _ => {}
         }
-        let of_recipe = self.train.mistakes().into_iter();
-        all.extend(of_recipe.map(|(key, m)| (vec!["train".to_string(), key.to_string()], m)));
+        let at = |path: String| path.split('.').map(str::to_string).collect();
+        all.extend(self.data.augment.mistakes().into_iter().map(|(key, m)| (at(format!("data.augment.{key}")), m)));
+        all.extend(self.train.mistakes().into_iter().map(|(key, m)| (at(format!("train.{key}")), m)));
         all
     }
 }

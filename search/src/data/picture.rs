@@ -28,13 +28,11 @@ impl Picture {
     /// The part from a corner on.
     pub fn part(&self, (x, y): (usize, usize), (width, height): (usize, usize)) -> Picture {
         let (row, from, len) = (self.width * self.channels, x * self.channels, width * self.channels);
-        let lines = self.levels.chunks_exact(row.max(1)).skip(y).take(height);
-        Picture {
-            width,
-            height,
-            channels: self.channels,
-            levels: lines.flat_map(|l| &l[from..from + len]).copied().collect(),
+        let mut levels = Vec::with_capacity(height * len);
+        for line in self.levels.chunks_exact(row.max(1)).skip(y).take(height) {
+            levels.extend_from_slice(&line[from..from + len]);
         }
+        Picture { width, height, channels: self.channels, levels }
     }
 }
 

@@ -7,7 +7,8 @@ use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use mobilenas_space::families::Interpolation;
 
-use super::decode::decode_bytes;
+use super::decode::{CUT_SHORT, decode_bytes, is_jpeg, jpeg_ends};
+use super::jpeg::{Upper, upper};
 use crate::data::Picture;
 
 /// A part of an image, in pixels.
@@ -57,7 +58,8 @@ pub fn cut_picture(
     Ok(Picture { width, height, channels: part.channels, levels: into.into_vec() })
 }
 
-/// A part of an image file's upright picture, resized to `width` x `height`; the part is chosen by the picture's size.
+/// A part of an image file's upright picture, resized to `width` x `height`; the part is chosen by the picture's size. What
+/// is damaged below the part may go unnoticed: it is not read.
 ///
 /// # Errors
 /// What is wrong with the file.
@@ -67,7 +69,15 @@ pub fn cut_file(
     size: (u32, u32),
     how: Interpolation,
 ) -> Result<Picture, String> {
-    let whole = decode_bytes(data)?;
-    let area = area(whole.dimensions());
-    cut_picture(&whole.into(), area, size, how)
+    if is_jpeg(data) && !jpeg_ends(data) {
+        return Err(CUT_SHORT.into());
+    }
+    match upper(data, area)? {
+        Upper::Yes(rows, area) => cut_picture(&rows, area, size, how),
+        Upper::No(area) => {
+            let whole = decode_bytes(data)?;
+            let area = area(whole.dimensions());
+            cut_picture(&whole.into(), area, size, how)
+        }
+    }
 }

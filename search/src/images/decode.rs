@@ -7,6 +7,8 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, RgbImage};
 
+use super::jpeg::Frame;
+
 /// An image file that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {found}, expected a JPEG, PNG or WebP image")]
@@ -33,14 +35,9 @@ pub fn decode(path: &Path) -> Result<RgbImage, Damaged> {
 /// # Errors
 /// What is wrong with them.
 pub(crate) fn decode_bytes(data: &[u8]) -> Result<RgbImage, String> {
-    if data.is_empty() {
-        return Err("an empty file".into());
-    }
-    let reader = ImageReader::new(Cursor::new(data)).with_guessed_format().map_err(|e| e.to_string())?;
-    match reader.format() {
-        Some(ImageFormat::Jpeg) if !jpeg_ends(data) => return Err("cut short".into()),
-        Some(ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP) => {}
-        _ => return Err("another format".into()),
+    let reader = reader(data)?;
+    if is_jpeg(data) && !jpeg_ends(data) {
+        return Err(CUT_SHORT.into());
     }
     let damaged = |e: image::ImageError| format!("damaged ({e})");
     let mut decoder = reader.into_decoder().map_err(damaged)?;
@@ -50,31 +47,39 @@ pub(crate) fn decode_bytes(data: &[u8]) -> Result<RgbImage, String> {
     Ok(image.into_rgb8())
 }
 
+/// A reader of one of the three formats.
+fn reader(data: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, String> {
+    if data.is_empty() {
+        return Err("an empty file".into());
+    }
+    let reader = ImageReader::new(Cursor::new(data)).with_guessed_format().map_err(|e| e.to_string())?;
+    match reader.format() {
+        Some(ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP) => Ok(reader),
+        _ => Err("another format".into()),
+    }
+}
+
 /// Columns and rows of an image file, as its header says.
 ///
 /// # Errors
 /// What is wrong with the header.
 pub(crate) fn dimensions(data: &[u8]) -> Result<(u32, u32), String> {
-    let reader = ImageReader::new(Cursor::new(data)).with_guessed_format().map_err(|e| e.to_string())?;
-    reader.into_dimensions().map_err(|e| format!("damaged ({e})"))
+    if let Some(frame) = is_jpeg(data).then(|| Frame::read(data)).flatten() {
+        return Ok(frame.size);
+    }
+    reader(data)?.into_dimensions().map_err(|e| format!("damaged ({e})"))
 }
 
-/// Whether a JPEG's last scan ends: the decoder fills what is missing with grey and does not say so. Markers before the
-/// first scan are stepped over by their lengths, since previews inside them end too.
-fn jpeg_ends(data: &[u8]) -> bool {
-    const START_OF_SCAN: u8 = 0xda;
-    const END: u8 = 0xd9;
-    let mut at = 2;
-    while let Some(&[a, marker, high, low]) = data.get(at..at + 4) {
-        if a != 0xff {
-            return true;
-        }
-        match marker {
-            START_OF_SCAN => return data[at..].windows(2).any(|w| w == [0xff, END]),
-            // Fill bytes.
-            0xff => at += 1,
-            _ => at += 2 + usize::from(u16::from_be_bytes([high, low])),
-        }
-    }
-    false
+/// What is said of a JPEG that breaks off.
+pub(super) const CUT_SHORT: &str = "cut short";
+
+pub(super) fn is_jpeg(data: &[u8]) -> bool {
+    data.starts_with(&[0xff, 0xd8, 0xff])
+}
+
+/// Whether a JPEG's last scan ends: the decoder fills what is missing with grey and does not say so. The first scan is
+/// looked for by the lengths of what is before it, since previews in there end too.
+pub(super) fn jpeg_ends(data: &[u8]) -> bool {
+    const END: [u8; 2] = [0xff, 0xd9];
+    Frame::read(data).is_some_and(|f| data[f.scan..].windows(2).rev().any(|w| w == END))
 }

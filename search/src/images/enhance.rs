@@ -43,6 +43,23 @@ pub fn saturation(picture: &mut Picture, factor: f32) {
     }
 }
 
+/// From a smoothed picture; the outermost pixels stay as they are.
+pub fn sharpness(picture: &mut Picture, factor: f32) {
+    let (w, h, c) = (picture.width, picture.height, picture.channels);
+    if w < 3 || h < 3 {
+        return;
+    }
+    let (before, row) = (picture.levels.clone(), w * c);
+    for y in 1..h - 1 {
+        for at in y * row + c..(y + 1) * row - c {
+            let around = |from: usize| [from - c, from, from + c].iter().map(|i| u32::from(before[*i])).sum::<u32>();
+            // Each neighbour once and the pixel itself five times, rounded.
+            let sum = around(at - row) + around(at) + around(at + row) + 4 * u32::from(before[at]);
+            picture.levels[at] = blend(((2 * sum + 13) / 26) as u8, before[at], factor);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,7 +72,7 @@ mod tests {
 
     #[test]
     fn factor_one_changes_nothing() {
-        for change in [brightness, contrast, saturation] {
+        for change in [brightness, contrast, saturation, sharpness] {
             assert_eq!(after(change, 1.0), [10, 100, 200, 250, 40, 0]);
         }
     }
@@ -68,5 +85,17 @@ mod tests {
         assert_eq!(after(contrast, 0.0), [91; 6]);
         assert_eq!(after(contrast, 2.0), [0, 109, 255, 255, 0, 0]);
         assert_eq!(after(saturation, 0.0), [84, 84, 84, 98, 98, 98]);
+    }
+    #[test]
+    fn sharpness_moves_the_inner_pixels_away_from_their_neighbours() {
+        let grey = |factor| {
+            let mut p = Picture { width: 3, height: 3, channels: 1, levels: vec![10, 10, 10, 10, 101, 10, 10, 10, 10] };
+            sharpness(&mut p, factor);
+            p.levels
+        };
+        // (8 * 10 + 5 * 101) / 13 = 45
+        assert_eq!(grey(0.0), [10, 10, 10, 10, 45, 10, 10, 10, 10]);
+        assert_eq!(grey(0.5)[4], 73);
+        assert_eq!(grey(1.5)[4], 129);
     }
 }

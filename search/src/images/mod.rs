@@ -1,9 +1,12 @@
 //! Photos: read, turned upright, resized, cut and normalised as the published networks want them.
 
+pub mod affine;
 pub mod cut;
 pub mod decode;
 pub mod enhance;
 pub mod folder;
+mod jpeg;
+pub mod levels;
 pub mod preprocess;
 mod resize;
 pub mod tally;

@@ -15,7 +15,7 @@ use crate::config::{self, Config, ConfigError, Recipe};
 use crate::data::{self, DataError, Split, Test};
 use crate::evaluate::Timing;
 use crate::seed::{Purpose, number, rng};
-use crate::train::batches::{Batch, View};
+use crate::train::batches::{Batch, Feed, View};
 use crate::train::single::Single;
 use crate::train::supernet::Supernet;
 use crate::train::{Lesson as _, Plan, TrainError};
@@ -78,6 +78,18 @@ pub enum PrepareError {
         /// What is wrong with it.
         found: Option<String>,
     },
+    /// A side of the multi-scale sampler that the network has no form for.
+    #[error("{}: {section}.sampler.multi_scale: found the side {side} ({why}), expected sides that every network has a form for", file.display())]
+    Side {
+        /// The config.
+        file: PathBuf,
+        /// The training it is said for.
+        section: &'static str,
+        /// The side.
+        side: u32,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Too few images.
     #[error("{}: data.search_val: {found} images are left to train on, expected at least {expected}", file.display())]
     TooFew {
@@ -118,6 +130,8 @@ pub fn prepare(file: &Path) -> Result<Prepared, PrepareError> {
         Some(sets) => sets,
         None => data::load(c.data.name, &data_folder(&c.data))?,
     };
+    let sections = [("supernet", &c.supernet.recipe), ("retrain", &c.retrain.recipe)];
+    views::check_sides(file, &c.data, sections, &space)?;
     let split = data::split(&train, c.data.search_val, c.data.train_limit, c.seed);
     let needed =
         c.supernet.recipe.batch.max(c.retrain.recipe.batch).min(c.data.train_limit.unwrap_or(usize::MAX)).max(2);
@@ -245,12 +259,12 @@ impl Prepared {
         Plan { recipe: recipe.clone(), seed, checkpoint_every }
     }
 
-    /// The supernet under training.
-    pub fn supernet(&self) -> Supernet<'_> {
+    /// The supernet under training with the batches of a feed.
+    pub fn supernet(&self, feed: &Feed) -> Supernet<'_> {
         let recipe = &self.config.supernet.recipe;
-        let epoch = (self.split.train.len() / recipe.batch).max(1) as f64;
-        let steps = (recipe.epochs + recipe.cooldown) * epoch;
-        Supernet::new(&self.space, &self.config.supernet, self.config.seed, steps.round() as u64)
+        let steps = (recipe.epochs + recipe.cooldown) * feed.steps(1.0).max(1) as f64;
+        let supernet = Supernet::new(&self.space, &self.config.supernet, self.config.seed, steps.round() as u64);
+        supernet.at_any_side(feed.recipe().sampler.scale.is_some())
     }
 
     /// Estimated seconds of supernet training, search, retraining: a few steps are timed on noise.
@@ -276,7 +290,9 @@ impl Prepared {
         };
         let store = Store::init(&self.space.lower(&self.space.largest())?, Names::Shared, 0, Device::Cpu)?;
         let (wide, narrow) = (&c.supernet.recipe, &c.retrain.recipe);
-        let (batch, mut supernet, mut step) = (noise(wide.batch)?, self.supernet(), 0);
+        let feed = self.supernet_feed()?;
+        let (batch, mut step) = (noise(wide.batch)?, 0);
+        let mut supernet = self.supernet(&feed).at_any_side(false);
         let one = seconds(&mut || {
             step += 1;
             supernet.step(&store, &batch, step, 1.0).map(drop)

@@ -1,11 +1,13 @@
 //! From what a config says about images to views of them, and to the feeds of trainings.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use mobilenas_space::Space;
 use mobilenas_space::families::Interpolation;
+use mobilenas_space::ir::{ParamSpec, SliceRule};
+use mobilenas_space::{Genome, Space};
 
-use super::Prepared;
+use super::{PrepareError, Prepared};
 use crate::config::{self, CropInterpolation, DataName, ScaleFormula};
 use crate::data::Labelled;
 use crate::images::Pipeline;
@@ -14,6 +16,7 @@ use crate::train::TrainError;
 use crate::train::augment::Augment;
 use crate::train::augment::crop::Crop;
 use crate::train::augment::mix::Mix;
+use crate::train::augment::rand_augment::RandAugment;
 use crate::train::batches::{Damage, Feed, Formula, MultiScale, Norm, Recipe, Sampler, View};
 
 /// The side of images when neither the config nor the space says one.
@@ -40,9 +43,9 @@ pub fn views(c: &config::Data, space: &Space, sets: (Labelled, Labelled), train:
     (view(sets.0), view(sets.1))
 }
 
-/// Augmentation as a config says it.
-fn augment(data: &config::Data) -> Augment {
-    let a = &data.augment;
+/// Augmentation as a config says it for a training of images that are normalised by `norm`.
+fn augment(data: &config::Data, recipe: &config::Recipe, norm: &Norm) -> Augment {
+    let a = recipe.augment.as_ref().unwrap_or(&data.augment);
     let photos = data.name == DataName::Folder;
     let crop = a.crop.as_ref().map(|c| Crop {
         min_area: c.min_area,
@@ -52,19 +55,31 @@ fn augment(data: &config::Data) -> Augment {
             CropInterpolation::Bicubic => Interpolation::Bicubic,
         },
     });
+    let shift = if photos || crop.is_some() { 0 } else { 2 };
+    let crop = crop.or(photos.then_some(Crop::USUAL));
+    // What was checked when the config was read parses.
+    let rand = a.rand_augment.as_deref().and_then(|words| RandAugment::parse(words).ok());
+    let rand = rand.map(|how| RandAugment {
+        fill: norm.mean_levels(),
+        interpolation: crop.map_or(how.interpolation, |c| c.interpolation),
+        ..how
+    });
     let mix = Mix { mixup: a.mixup, cutmix: a.cutmix, switch: a.mix_switch.unwrap_or(0.5) };
     Augment {
-        crop: crop.or(photos.then_some(Crop::USUAL)),
+        crop,
         flip: data.flip,
-        shift: data.shift.unwrap_or(if photos { 0 } else { 2 }),
+        shift: data.shift.unwrap_or(shift),
+        rand,
         color_jitter: a.color_jitter,
         erase: a.erase,
         mix: (mix.mixup > 0.0 || mix.cutmix > 0.0).then_some(mix),
     }
 }
 
-fn sampler(data: &config::Data, batch: usize) -> Sampler {
-    let scale = data.sampler.multi_scale.as_ref().map(|m| MultiScale {
+/// Which images a training's steps take.
+fn sampler(data: &config::Data, recipe: &config::Recipe) -> Sampler {
+    let said = recipe.sampler.as_ref().unwrap_or(&data.sampler);
+    let scale = said.multi_scale.as_ref().map(|m| MultiScale {
         formula: match m.formula {
             ScaleFormula::Paper => Formula::Paper,
             ScaleFormula::CvnetsV01 => Formula::CvnetsV01,
@@ -73,7 +88,39 @@ fn sampler(data: &config::Data, batch: usize) -> Sampler {
         base: m.base,
         sides: m.sides.clone(),
     });
-    Sampler { batch, repeats: data.sampler.repeats, scale }
+    Sampler { batch: recipe.batch, repeats: said.repeats, scale }
+}
+
+/// Checks that the smallest and the largest network of a space have a form at each side of the trainings' steps.
+///
+/// # Errors
+/// The first side at which one has none.
+pub fn check_sides<'a>(
+    file: &Path,
+    data: &config::Data,
+    sections: impl IntoIterator<Item = (&'static str, &'a config::Recipe)>,
+    space: &Space,
+) -> Result<(), PrepareError> {
+    for (section, recipe) in sections {
+        let sides = sampler(data, recipe).scale.map(|s| s.sides).unwrap_or_default();
+        for side in sides {
+            let fits = |genome: &Genome| -> Result<(), String> {
+                let at = space.lower_at(genome, side).map_err(|e| e.to_string())?;
+                let own = space.lower(genome).map_err(|e| e.to_string())?;
+                let pairs = own.params().into_iter().zip(at.params());
+                let fixed =
+                    |p: &ParamSpec| p.role.trainable() && !p.axes.iter().any(|a| matches!(a, SliceRule::Table { .. }));
+                match pairs.into_iter().find(|(a, b)| fixed(a) && a.shape() != b.shape()) {
+                    Some((a, _)) => Err(format!("{} is learnt for one resolution", a.name)),
+                    None => Ok(()),
+                }
+            };
+            if let Err(why) = fits(&space.smallest()).and_then(|()| fits(&space.largest())) {
+                return Err(PrepareError::Side { file: file.to_path_buf(), section, side, why });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The batches of a training.
@@ -87,8 +134,9 @@ pub fn feed(
     recipe: &config::Recipe,
     (threads, seed): (u32, u64),
 ) -> Result<Feed, TrainError> {
-    let (sampler, label_smoothing) = (sampler(data, recipe.batch), recipe.label_smoothing);
-    let how = Recipe { augment: augment(data), sampler, label_smoothing, threads: threads as usize };
+    let (sampler, label_smoothing) = (sampler(data, recipe), recipe.label_smoothing);
+    let augment = augment(data, recipe, &view.norm);
+    let how = Recipe { augment, sampler, label_smoothing, threads: threads as usize };
     Ok(Feed::new(view.clone(), indices, how, seed)?)
 }
 

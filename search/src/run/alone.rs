@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use mobilenas_bench::{Clock, Host};
 use mobilenas_space::ir::Graph;
-use mobilenas_space::{Cost, cost};
+use mobilenas_space::{Cost, Space, cost};
 use mobilenas_torch::weights::{About, write_whole};
 use mobilenas_torch::{Names, Net, Owned, Store, weights};
 use serde::{Deserialize, Serialize};
@@ -17,20 +17,22 @@ use super::{RunError, folder};
 use crate::config::{self, TrainConfig};
 use crate::data::{self, Split, Test};
 use crate::evaluate::test_top1;
-use crate::prepare::views::{feed, views};
+use crate::prepare::views::{check_sides, feed, views};
 use crate::prepare::{PrepareError, data_folder};
 use crate::progress::Progress;
 use crate::seed::{Purpose, number};
 use crate::stop::Stop;
-use crate::train::batches::View;
+use crate::train::batches::{Feed, View};
 use crate::train::teacher::teacher;
-use crate::train::{Ended, Plan, Trainer, single};
+use crate::train::{Ended, Plan, TrainError, Trainer, single};
 
 /// A training of one network, checked through.
 #[derive(Debug)]
 pub struct Alone {
     /// The config.
     pub config: TrainConfig,
+    /// The network, as a space of one.
+    space: Space,
     graph: Arc<Graph>,
     train: View,
     test: View,
@@ -126,6 +128,7 @@ impl Alone {
         lower(data::known_classes(c.name).unwrap_or(2))?;
         let (train, test) = data::load(c.name, &data_folder(c)).map_err(PrepareError::from)?;
         let (space, graph) = lower(train.classes.len() as u32)?;
+        check_sides(file, c, [("train", &config.train)], &space)?;
         let split = data::split(&train, c.search_val, c.train_limit, config.seed);
         if split.train.len() < config.train.batch {
             let (found, expected) = (split.train.len(), config.train.batch);
@@ -133,7 +136,16 @@ impl Alone {
         }
         let test_split = data::test_split(&test, c.test_limit);
         let (train, test) = views(c, &space, (train, test), &split.train);
-        Ok(Alone { config, graph, train, test, split, test_split })
+        Ok(Alone { config, space, graph, train, test, split, test_split })
+    }
+
+    /// The batches of its training.
+    ///
+    /// # Errors
+    /// When there are no threads to be had.
+    pub fn feed(&self) -> Result<Feed, TrainError> {
+        let c = &self.config;
+        feed(&self.train, &self.split.train, &c.data, &c.train, (c.threads, c.seed))
     }
 
     fn classes(&self) -> u32 {
@@ -180,7 +192,7 @@ impl Alone {
         }
         tch::set_num_threads(c.threads as i32);
         let plan = Plan { recipe: c.train.clone(), seed: c.seed, checkpoint_every: c.checkpoint_seconds };
-        let feed = feed(&self.train, &self.split.train, &c.data, &c.train, (c.threads, c.seed))?;
+        let feed = self.feed()?;
         let mut store = Store::init(&self.graph, Names::Own, number(c.seed, Purpose::Weights, 0), Device::Cpu)?;
         if let Some(file) = &c.network.weights {
             store.fill(&weights::load(file)?.0)?;
@@ -195,7 +207,8 @@ impl Alone {
             diary: Some(root.join("training.jsonl")),
         };
         let teacher = teacher(&plan.recipe, self.classes())?;
-        let ended = single::train(&trainer, &mut store, bar, &self.graph, teacher.as_ref());
+        let lower = |side| self.space.lower_at(&self.space.smallest(), side);
+        let ended = single::train(&trainer, &mut store, bar, &self.graph, teacher.as_ref(), &lower);
         bar.done();
         let Ended::Done { steps, seconds, skipped, .. } = ended? else { return Ok(Finish::Stopped) };
         let net = Net::bind(self.graph.clone(), &Owned(&store))?;

@@ -202,7 +202,7 @@ impl Run<'_> {
             diary: Some(self.folder.path("training/supernet.jsonl")),
         };
         let bar = (self.progress)("supernet");
-        let ended = trainer.run(&mut store, &bar, &mut p.supernet());
+        let ended = trainer.run(&mut store, &bar, &mut p.supernet(&feed));
         bar.done();
         let Ended::Done { steps, loss, seconds, skipped } = ended? else { return Ok(None) };
         weights::save(&path, &store.named(), &p.about()?)?;

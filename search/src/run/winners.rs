@@ -55,7 +55,8 @@ impl Run<'_> {
         };
         let bar = (self.progress)("retrain");
         let teacher = teacher(&plan.recipe, p.train.data.classes.len() as u32)?;
-        let ended = single::train(&trainer, &mut store, &bar, &graph, teacher.as_ref());
+        let ended =
+            single::train(&trainer, &mut store, &bar, &graph, teacher.as_ref(), &|s| p.space.lower_at(&genome, s));
         bar.done();
         let Ended::Done { seconds, skipped, steps, .. } = ended? else { return Ok(false) };
         self.left_out(&format!("trial {}", trial.id), skipped, steps)?;

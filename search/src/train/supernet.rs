@@ -29,7 +29,9 @@ pub struct Supernet<'a> {
     seed: u64,
     /// Steps in all, which the phases of a progressive training share.
     steps: u64,
-    graphs: HashMap<Genome, Arc<Graph>>,
+    /// Whether a step's networks run at the side of its images, whatever their own resolution.
+    any_side: bool,
+    graphs: HashMap<(Genome, Option<u32>), Arc<Graph>>,
 }
 
 /// The most graphs remembered: a space may have more genomes than memory has room.
@@ -38,7 +40,18 @@ const REMEMBERED: usize = 4096;
 impl<'a> Supernet<'a> {
     /// A supernet over a space, trained as its config says for so many steps.
     pub fn new(space: &'a Space, config: &'a config::Supernet, seed: u64, steps: u64) -> Supernet<'a> {
-        Supernet { space, config, seed, steps: steps.max(1), graphs: HashMap::new() }
+        Supernet { space, config, seed, steps: steps.max(1), any_side: false, graphs: HashMap::new() }
+    }
+
+    /// Runs the networks of a step at the side of its images, for samplers whose steps have several.
+    pub fn at_any_side(mut self, any_side: bool) -> Supernet<'a> {
+        self.any_side = any_side;
+        self
+    }
+
+    /// The side that all networks of a batch run at, if it is not their own.
+    fn side(&self, batch: &Batch) -> Option<u32> {
+        self.any_side.then(|| batch.side())
     }
 
     /// The networks of a step, the teacher first.
@@ -75,24 +88,35 @@ impl<'a> Supernet<'a> {
     }
 
     /// The graph that a genome is trained as: the largest one drops what the recipe says, the others nothing.
-    fn graph(&mut self, genome: &Genome) -> Result<Arc<Graph>, TrainError> {
-        if let Some(g) = self.graphs.get(genome) {
+    fn graph(&mut self, genome: &Genome, side: Option<u32>) -> Result<Arc<Graph>, TrainError> {
+        let key = (genome.clone(), side);
+        if let Some(g) = self.graphs.get(&key) {
             return Ok(g.clone());
         }
         if self.graphs.len() >= REMEMBERED {
             self.graphs.clear();
         }
-        let graph = self.dropping(genome)?;
-        self.graphs.insert(genome.clone(), graph.clone());
+        let graph = self.dropping(genome, side)?;
+        self.graphs.insert(key, graph.clone());
         Ok(graph)
     }
 
-    fn dropping(&self, genome: &Genome) -> Result<Arc<Graph>, TrainError> {
+    fn dropping(&self, genome: &Genome, side: Option<u32>) -> Result<Arc<Graph>, TrainError> {
         let how = match *genome == self.space.largest() {
             true => self.config.recipe.regularize(),
             false => Regularize::NONE,
         };
-        Ok(Arc::new(regularize(&self.space.lower(genome)?, &how)))
+        let graph = match side {
+            Some(side) => self.space.lower_at(genome, side)?,
+            None => self.space.lower(genome)?,
+        };
+        Ok(Arc::new(regularize(&graph, &how)))
+    }
+
+    /// For each network trained so far: the side asked for, and its own.
+    #[cfg(test)]
+    pub(super) fn sides(&self) -> impl Iterator<Item = (Option<u32>, u32)> {
+        self.graphs.iter().map(|((_, side), graph)| (*side, graph.input().dims[1]))
     }
 
     fn net(&self, graph: Arc<Graph>, store: &Store) -> Result<Net, TrainError> {
@@ -104,7 +128,7 @@ impl<'a> Supernet<'a> {
     }
 
     fn logits(&mut self, genome: &Genome, store: &Store, batch: &Batch) -> Result<Tensor, TrainError> {
-        let graph = self.graph(genome)?;
+        let graph = self.graph(genome, self.side(batch))?;
         let images = resized(&batch.images, graph.input().dims[1])?;
         let logits = self.net(graph, store)?.forward(&images, Mode::Train)?;
         logits.f_to_kind(Kind::Float).map_err(TrainError::torch)
@@ -135,7 +159,7 @@ impl Lesson for Supernet<'_> {
     }
 
     fn trouble(&self, store: &Store, batch: &Batch) -> Result<Option<String>, TrainError> {
-        let graph = self.dropping(&self.space.largest())?;
+        let graph = self.dropping(&self.space.largest(), self.side(batch))?;
         let images = resized(&batch.images, graph.input().dims[1])?;
         Ok(self.net(graph, store)?.first_not_finite(&images, Mode::Train)?)
     }

@@ -35,6 +35,22 @@ impl Params for Owned<'_> {
     }
 }
 
+/// The tensors of a stand-alone network, for the same network at another resolution: the very tensors, statistics too;
+/// tables of places are resized from what is learnt, and so have to be bound anew after each step.
+#[derive(Clone, Copy, Debug)]
+pub struct Resized<'a>(pub &'a Store);
+
+impl Params for Resized<'_> {
+    fn get(&self, p: &ParamSpec) -> Result<Tensor, NetError> {
+        let missing = |_| NetError::Missing { name: p.name.clone(), expected: p.shape() };
+        let entry = self.0.entry(Names::Own.of(p)).map_err(missing)?;
+        match p.role {
+            Role::Index => crate::net::index_of(p),
+            _ => cut_all(entry.tensor.shallow_clone(), &entry.axes, p),
+        }
+    }
+}
+
 /// Slices of a supernet's tensors. What is learnt stays connected to the shared tensors; running statistics are copies
 /// that begin afresh, so that no subnet moves another's.
 #[derive(Clone, Copy, Debug)]

@@ -11,15 +11,10 @@ pub fn draw(rng: &mut dyn Rng) -> bool {
 
 /// Mirrors a picture left to right.
 pub fn mirror(picture: &mut Picture) {
-    let c = picture.channels;
-    for row in picture.levels.chunks_exact_mut((picture.width * c).max(1)) {
-        let (mut left, mut right) = (0, picture.width);
-        while left + 1 < right {
-            right -= 1;
-            for k in 0..c {
-                row.swap(left * c + k, right * c + k);
-            }
-            left += 1;
+    for row in picture.levels.chunks_exact_mut((picture.width * picture.channels).max(1)) {
+        match picture.channels {
+            3 => row.as_chunks_mut::<3>().0.reverse(),
+            _ => row.reverse(),
         }
     }
 }

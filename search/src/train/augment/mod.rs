@@ -5,7 +5,10 @@ pub mod erase;
 pub mod flip;
 pub mod jitter;
 pub mod mix;
+pub mod rand_augment;
 pub mod shift;
+
+use std::fmt;
 
 use rand::Rng;
 
@@ -22,7 +25,9 @@ pub struct Augment {
     pub flip: bool,
     /// Move by up to so many pixels along each axis; what comes in is black.
     pub shift: u32,
-    /// Colour jitter's strength; 0 is off.
+    /// RandAugment.
+    pub rand: Option<rand_augment::RandAugment>,
+    /// Colour jitter's strength; 0 is off. RandAugment changes colours itself: beside it there is none.
     pub color_jitter: f64,
     /// Probability of random erasing.
     pub erase: f64,
@@ -51,7 +56,9 @@ impl Augment {
         if moves.mirror {
             flip::mirror(&mut picture);
         }
-        if self.color_jitter > 0.0 {
+        if let Some(how) = &self.rand {
+            how.apply(&mut picture, rng);
+        } else if self.color_jitter > 0.0 {
             jitter::jitter(&mut picture, self.color_jitter, rng);
         }
         picture
@@ -63,6 +70,33 @@ impl Augment {
         if self.erase > 0.0 {
             erase::erase(out, (picture.channels, picture.height, picture.width), self.erase, rng);
         }
+    }
+}
+
+impl fmt::Display for Augment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut all = Vec::new();
+        if let Some(c) = &self.crop {
+            all.push(format!("crop of {} to 1 of the area ({})", c.min_area, c.interpolation.word()));
+        }
+        if self.shift > 0 {
+            all.push(format!("shift by up to {}", self.shift));
+        }
+        if self.flip {
+            all.push("flip".to_string());
+        }
+        match &self.rand {
+            Some(how) => all.push(how.to_string()),
+            None if self.color_jitter > 0.0 => all.push(format!("colour jitter {}", self.color_jitter)),
+            None => {}
+        }
+        if self.erase > 0.0 {
+            all.push(format!("erase {}", self.erase));
+        }
+        if let Some(m) = &self.mix {
+            all.push(format!("MixUp {}, CutMix {}, switched at {}", m.mixup, m.cutmix, m.switch));
+        }
+        f.write_str(&if all.is_empty() { "no augmentation".to_string() } else { all.join("; ") })
     }
 }
 

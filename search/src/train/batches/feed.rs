@@ -78,6 +78,21 @@ impl Feed {
         &self.0.recipe
     }
 
+    /// The images.
+    pub fn view(&self) -> &View {
+        &self.0.view
+    }
+
+    /// Positions, in the set, of the images of a step.
+    pub fn positions(&self, step: u64) -> Vec<usize> {
+        self.0.order.at(step).indices
+    }
+
+    /// Side of a step's images in pixels.
+    pub fn side(&self, step: u64) -> usize {
+        self.0.view.shape(self.0.order.at(step).side).2
+    }
+
     /// Bytes of the largest batch.
     pub fn batch_bytes(&self) -> usize {
         let (n, side) = self.0.order.largest();
@@ -91,10 +106,10 @@ impl Feed {
         (ROOM / self.batch_bytes().max(1)).clamp(1, 4)
     }
 
-    /// The most bytes that a stream of batches takes: images being decoded, batches that wait, one in the hand of the thread
-    /// that makes them, and one being copied into a tensor.
+    /// The most bytes that a stream of batches takes: images being decoded, batches that wait, one that is made, one that is
+    /// copied into a tensor, and that tensor.
     pub fn bound(&self) -> usize {
-        self.0.view.budget.limit() + (self.ahead() + 2) * self.batch_bytes()
+        self.0.view.budget.limit() + (self.ahead() + 3) * self.batch_bytes()
     }
 
     /// The batch of a step, counted from 0 over all epochs, made here and now.
@@ -102,7 +117,12 @@ impl Feed {
     /// # Errors
     /// When there are too many damaged images, or libtorch refuses.
     pub fn at(&self, step: u64) -> Result<Batch, TrainError> {
-        self.0.batch(step)
+        self.0.made(step, Vec::new())?.batch()
+    }
+
+    /// The batch of a step, not yet a tensor; its values go into `values`, whatever is in there.
+    pub(super) fn made(&self, step: u64, values: Vec<f32>) -> Result<Made, TrainError> {
+        self.0.made(step, values)
     }
 
     /// The batches of the steps from `first` up to `end`, made ahead by threads of their own until the stream is dropped.
@@ -111,25 +131,43 @@ impl Feed {
     }
 }
 
+/// A batch's values, before they are a tensor.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// `[B, C, H, W]`
+    pub(super) values: Vec<f32>,
+    labels: Vec<i64>,
+    targets: Option<Tensor>,
+    shape: (usize, usize, usize),
+}
+
+impl Made {
+    pub(super) fn batch(&self) -> Result<Batch, TrainError> {
+        let targets = self.targets.as_ref().map(Tensor::shallow_clone);
+        Ok(Batch { targets, ..Batch::new(&self.values, &self.labels, self.shape)? })
+    }
+}
+
 impl Inner {
-    fn batch(&self, step: u64) -> Result<Batch, TrainError> {
+    fn made(&self, step: u64, mut values: Vec<f32>) -> Result<Made, TrainError> {
         let Draw { indices, side } = self.order.at(step);
         let shape = self.view.shape(side);
         let size = shape.0 * shape.1 * shape.2;
-        let mut values = vec![0f32; indices.len() * size];
+        // Every value is written: what is left of another batch does no harm.
+        values.resize(indices.len() * size, 0.0);
         let labels = self.pool.install(|| {
             let slots = values.par_chunks_mut(size).zip(indices.par_iter()).enumerate();
             let one = |(slot, (out, i)): (usize, (&mut [f32], &usize))| self.slot(step, slot as u64, *i, side, out);
             slots.map(one).collect::<Result<Vec<i64>, DataError>>()
         })?;
-        let Some(mix) = self.recipe.augment.mix else { return Batch::new(&values, &labels, shape) };
+        let Some(mix) = self.recipe.augment.mix else { return Ok(Made { values, labels, targets: None, shape }) };
         let (size, classes) = ((shape.1, shape.2), self.view.data.classes.len());
         let mixed = mix.draw(size, &mut rng(self.seed, Purpose::Mix, step, 0));
         mixed.images(&mut values, labels.len(), size);
         let targets = mixed.targets(&labels, classes, self.recipe.label_smoothing, size);
         let shape_of = [labels.len() as i64, classes as i64];
         let targets = Tensor::f_from_slice(&targets).and_then(|t| t.f_view(shape_of)).map_err(TrainError::torch)?;
-        Ok(Batch { targets: Some(targets), ..Batch::new(&values, &labels, shape)? })
+        Ok(Made { values, labels, targets: Some(targets), shape })
     }
 
     /// Writes the image of a slot, and gives its label. For a damaged image another of the split stands in, always the same.

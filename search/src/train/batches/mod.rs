@@ -34,6 +34,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Side of the images in pixels, where they are square.
+    pub fn side(&self) -> u32 {
+        self.images.size().last().copied().unwrap_or_default() as u32
+    }
+
     /// A batch of `[B, C, H, W]` levels, with the labels of its images.
     ///
     /// # Errors

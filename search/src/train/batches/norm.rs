@@ -22,6 +22,12 @@ impl Norm {
         Norm { mean: mean.map(|v| v as f32).to_vec(), std: std.map(|v| v as f32).to_vec() }
     }
 
+    /// The means as levels of red, green and blue.
+    pub fn mean_levels(&self) -> [u8; 3] {
+        let level = |k: usize| self.mean.get(k).or(self.mean.first()).copied().unwrap_or(0.5);
+        std::array::from_fn(|k| (255.0 * level(k)).round().clamp(0.0, 255.0) as u8)
+    }
+
     /// Of the images at the given positions; `None` where images are not in memory.
     pub fn of(data: &Labelled, indices: &[usize]) -> Option<Norm> {
         let all = data.images.memory()?;
@@ -41,12 +47,17 @@ impl Norm {
         Some(Norm { mean: of(&mean), std: of(&std) })
     }
 
+    /// Mean and standard deviation of a channel; the last one's beyond it.
+    pub fn channel(&self, k: usize) -> (f32, f32) {
+        let k = k.min(self.mean.len().saturating_sub(1));
+        (self.mean.get(k).copied().unwrap_or(0.0), self.std.get(k).copied().unwrap_or(1.0))
+    }
+
     /// Writes a picture as `[C, H, W]` values, each `(level / 255 - mean) / std`.
     pub fn planes(&self, picture: &Picture, out: &mut [f32]) {
         let size = picture.width * picture.height;
         let table = |k: usize| -> [f32; 256] {
-            let k = k.min(self.mean.len().saturating_sub(1));
-            let (mean, std) = (self.mean.get(k).copied().unwrap_or(0.0), self.std.get(k).copied().unwrap_or(1.0));
+            let (mean, std) = self.channel(k);
             std::array::from_fn(|l| (l as f32 / 255.0 - mean) / std)
         };
         match picture.channels {

@@ -5,41 +5,62 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
+use super::feed::Made;
 use super::{Batch, Feed};
 use crate::data::DataError;
 use crate::train::TrainError;
 
-/// The batches of successive steps, made by a thread of its own and the feed's, a few ahead. Dropping it stops and joins
-/// them: nothing runs on.
+/// The batches of successive steps, a few ahead: one thread and the feed's make them, another copies them into tensors
+/// meanwhile. Dropping it stops and joins them: nothing runs on.
 #[derive(Debug)]
 pub struct Stream {
     batches: Option<Receiver<Result<Batch, TrainError>>>,
-    maker: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
     made: Arc<AtomicU64>,
 }
 
 impl Stream {
     pub(super) fn new(feed: Feed, first: u64, end: u64, ahead: usize) -> Stream {
-        let (send, batches) = sync_channel(ahead);
+        // Nothing waits between the two, and the values go back to be written again: there are never more than two.
+        let (send, values) = sync_channel(0);
+        let (back, spare) = sync_channel(2);
+        let (ready, batches) = sync_channel(ahead);
         let (stop, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (asked, count) = (stop.clone(), made.clone());
-        let work = move || {
+        let asked = stop.clone();
+        let make = move || {
             for step in first..end {
                 if asked.load(Ordering::Relaxed) {
                     return;
                 }
-                let batch = feed.at(step);
-                let failed = batch.is_err();
-                count.fetch_add(1, Ordering::Relaxed);
+                let one = feed.made(step, spare.try_recv().unwrap_or_default());
+                let failed = one.is_err();
                 // Nobody takes it any more, or it is the last.
-                if send.send(batch).is_err() || failed {
+                if send.send(one).is_err() || failed {
                     return;
                 }
             }
         };
-        let maker = std::thread::Builder::new().name("batches".into()).spawn(work).ok();
-        Stream { batches: Some(batches), maker, stop, made }
+        let count = made.clone();
+        let copy = move || {
+            for one in values {
+                let one: Result<Made, TrainError> = one;
+                let batch = one.and_then(|one| {
+                    let batch = one.batch();
+                    // Where it is not taken back, the next is made anew.
+                    let _ = back.try_send(one.values);
+                    batch
+                });
+                count.fetch_add(1, Ordering::Relaxed);
+                if ready.send(batch).is_err() {
+                    return;
+                }
+            }
+        };
+        let run =
+            |name: &str, work: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name(name.into()).spawn(work).ok();
+        let threads = [run("batches", Box::new(make)), run("tensors", Box::new(copy))];
+        Stream { batches: Some(batches), threads: threads.into_iter().flatten().collect(), stop, made }
     }
 
     /// The next step's batch; waits for it.
@@ -60,11 +81,11 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        // A maker that waits to hand over finds nobody there.
+        // Who waits to hand over finds nobody there.
         drop(self.batches.take());
-        if let Some(maker) = self.maker.take() {
+        for thread in self.threads.drain(..) {
             // It has nothing to say but what it has said in the batches.
-            let _ = maker.join();
+            let _ = thread.join();
         }
     }
 }

@@ -97,6 +97,20 @@ impl View {
         Ok(())
     }
 
+    /// An image as it is in the set.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn whole(&self, i: usize) -> Result<Picture, String> {
+        match self.data.images.read(i)? {
+            Raw::File(data) => {
+                let _loan = self.lend(&data)?;
+                Ok(decode_bytes(&data)?.into())
+            }
+            Raw::Levels(picture) => Ok(picture),
+        }
+    }
+
     /// Writes an image's values as they are scored.
     ///
     /// # Errors

@@ -1,0 +1,92 @@
+//! `mobilenas data preview`: what a config makes of its training images.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow};
+use clap::{Subcommand, ValueEnum};
+use image::{ImageFormat, RgbImage};
+use mobilenas_torch::weights::write_whole;
+
+use super::Input;
+use crate::config::yaml;
+use crate::prepare::prepare;
+use crate::run::RunError;
+use crate::run::alone::Alone;
+use crate::sheet::{pairs, sheet};
+use crate::train::batches::Feed;
+
+/// Arguments of `data`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Write a contact sheet: training images after augmentation beside the originals
+    Preview(Preview),
+}
+
+#[derive(Debug, clap::Args)]
+struct Preview {
+    /// A config of `search` or `train`
+    config: PathBuf,
+    /// Where the sheet goes, a PNG file
+    #[arg(long, default_value = "preview.png")]
+    out: PathBuf,
+    /// Images on it
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    images: u32,
+    /// The step whose images are shown, from 0
+    #[arg(long, default_value_t = 0)]
+    step: u64,
+    /// Which training of a search
+    #[arg(long, value_enum, default_value_t = Of::Supernet)]
+    of: Of,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Of {
+    /// The supernet's
+    Supernet,
+    /// The winners'
+    Retrain,
+}
+
+/// Shows images.
+///
+/// # Errors
+/// When the config or the images are wrong, or the disk refuses.
+pub fn run(args: &Args) -> Result<i32> {
+    let What::Preview(args) = &args.what;
+    let (name, feed) = feed(&args.config, args.of)?;
+    let shown = pairs(&feed, args.step, args.images as usize).map_err(RunError::from)?;
+    let side = feed.side(args.step);
+    let title = format!("{name}, step {}: {} images of {side} px in it", args.step, feed.positions(args.step).len());
+    let sheet = sheet(&shown, [&title, &feed.recipe().augment.to_string()]).map_err(|e| anyhow!(e))?;
+    let image = RgbImage::from_raw(sheet.width as u32, sheet.height as u32, sheet.levels).context("an empty sheet")?;
+    let mut png = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut png, ImageFormat::Png)?;
+    let fail = |e: std::io::Error| Input(format!("{}: {e}, expected a place for the sheet", args.out.display()));
+    write_whole(&args.out, &png.into_inner()).map_err(fail)?;
+    println!("{} images, originals on the left: {}", shown.len(), args.out.display());
+    Ok(0)
+}
+
+/// The batches of a config's training, with its name.
+fn feed(config: &Path, of: Of) -> Result<(String, Feed)> {
+    let text = fs::read_to_string(config).unwrap_or_default();
+    // A file that is no YAML is told as such by whoever reads it next.
+    if yaml::parse(&text).is_ok_and(|tree| tree.get("network").is_some()) {
+        let alone = Alone::prepare(config)?;
+        return Ok((alone.config.name().to_string(), alone.feed().map_err(RunError::from)?));
+    }
+    let prepared = prepare(config).map_err(RunError::from)?;
+    let feed = match of {
+        Of::Supernet => prepared.supernet_feed(),
+        Of::Retrain => prepared.retrain_feed(),
+    };
+    Ok((prepared.config.name().to_string(), feed.map_err(RunError::from)?))
+}

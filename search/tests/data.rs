@@ -1,0 +1,304 @@
+//! From image files to batches: what is cut out, what is damaged, how much memory it takes; and the program's verbs for it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba};
+use mobilenas::config::DataName;
+use mobilenas::data::{self, Images, Labelled, Picture, Source};
+use mobilenas::images::{Area, cut_file, decode};
+use mobilenas::train::augment::{Augment, crop::Crop};
+use mobilenas::train::batches::{Budget, Feed, Norm, Recipe, Sampler, View};
+use mobilenas_space::families::Interpolation;
+use mobilenas_torch::weights;
+use tempfile::TempDir;
+
+fn jpegs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/jpegs")
+}
+
+/// Sub-sampled colours, restart markers, scans that refine, grey, turned by the camera: whatever is left out when only a part
+/// is wanted, the part has the levels that the whole image has there.
+#[test]
+fn a_part_of_a_file_is_that_part_of_the_whole() {
+    for name in
+        ["420.jpg", "422.jpg", "444.jpg", "restarts.jpg", "progressive.jpg", "grey.jpg", "turned.jpg", "cmyk.jpg"]
+    {
+        let file = jpegs().join(name);
+        let (bytes, whole) = (fs::read(&file).unwrap(), Picture::from(decode(&file).unwrap()));
+        let (w, h) = (whole.width as u32, whole.height as u32);
+        for y in 0..h - 8 {
+            for height in [1, 7, 8].into_iter().chain([h - y]) {
+                let area = Area { x: y % 5, y, width: w - 2 * (y % 5), height };
+                let seen = |size: (u32, u32)| {
+                    assert_eq!(size, (w, h), "{name}");
+                    area
+                };
+                let part = cut_file(&bytes, seen, (area.width, height), Interpolation::Bilinear).unwrap();
+                let expected = whole.part((area.x as usize, y as usize), (area.width as usize, height as usize));
+                assert!(part == expected, "{name}: {area:?}");
+            }
+        }
+    }
+}
+
+/// A JPEG of four inks, as Pillow has it within the rounding of the transform.
+#[test]
+fn cmyk_becomes_red_green_and_blue() {
+    let image = decode(&jpegs().join("cmyk.jpg")).unwrap();
+    for (at, expected) in CMYK {
+        let found = image.get_pixel(at.0, at.1).0;
+        assert!(found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 3), "{at:?}: {found:?}, Pillow {expected:?}");
+    }
+}
+
+/// Pillow's `convert("RGB")` of the file, at four places.
+const CMYK: [((u32, u32), [u8; 3]); 4] =
+    [((2, 2), [219, 216, 0]), ((12, 12), [231, 222, 25]), ((20, 20), [212, 228, 40]), ((10, 8), [240, 51, 20])];
+
+fn write(path: PathBuf, image: impl Into<DynamicImage>, format: ImageFormat) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut out = Cursor::new(Vec::new());
+    image.into().write_to(&mut out, format).unwrap();
+    fs::write(path, out.into_inner()).unwrap();
+}
+
+fn picture(seed: u32) -> RgbImage {
+    RgbImage::from_fn(60, 45, |x, y| Rgb([(x * 4 + seed * 40) as u8, (y * 5) as u8, (x * y + seed) as u8]))
+}
+
+fn feed(data: Labelled, side: u32, batch: usize, damaged: f64, augment: Augment) -> Feed {
+    let n = data.labels.len();
+    let mut view = View::new(Arc::new(data), Norm::rgb([0.5; 3], [0.25; 3]), damaged);
+    (view.side, view.frame.side) = (Some(side), side);
+    let sampler = Sampler { batch, repeats: 1, scale: None };
+    let how = Recipe { augment, sampler, label_smoothing: 0.0, threads: 2 };
+    Feed::new(view, &(0..n).collect::<Vec<_>>(), how, 1).unwrap()
+}
+
+fn cropped() -> Augment {
+    Augment { crop: Some(Crop::USUAL), flip: true, ..Augment::default() }
+}
+
+fn files(files: Vec<PathBuf>) -> Labelled {
+    Labelled { labels: vec![0; files.len()], images: Source::Files(files), classes: vec!["a".into()] }
+}
+
+/// Grey, 16 bits, alpha, four inks, turned: all of them through the feed, three channels each.
+#[test]
+fn every_kind_of_file_goes_through_the_feed() {
+    let dir = TempDir::new().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let grey: ImageBuffer<Luma<u16>, Vec<u16>> = ImageBuffer::from_fn(40, 30, |x, y| Luma([(x * 900 + y) as u16]));
+    let alpha: ImageBuffer<LumaA<u8>, Vec<u8>> = ImageBuffer::from_fn(40, 30, |x, y| LumaA([(x * 6) as u8, y as u8]));
+    let deep: ImageBuffer<Rgba<u16>, Vec<u16>> =
+        ImageBuffer::from_fn(40, 30, |x, y| Rgba([x as u16 * 999, 7, y as u16, 9]));
+    write(at("a.png"), grey, ImageFormat::Png);
+    write(at("b.png"), alpha, ImageFormat::Png);
+    write(at("c.png"), deep, ImageFormat::Png);
+    let rgba = ImageBuffer::<Rgba<u8>, Vec<u8>>::from_fn(40, 30, |x, y| Rgba([x as u8, y as u8, 3, 0]));
+    write(at("d.webp"), rgba, ImageFormat::WebP);
+    let mut all: Vec<PathBuf> = ["a.png", "b.png", "c.png", "d.webp"].map(at).to_vec();
+    all.extend(["cmyk.jpg", "grey.jpg", "turned.jpg", "progressive.jpg"].map(|n| jpegs().join(n)));
+    for augment in [cropped(), Augment::default()] {
+        let feed = feed(files(all.clone()), 24, 8, 0.0, augment);
+        let batch = feed.at(0).unwrap();
+        assert_eq!(batch.images.size(), [8, 3, 24, 24]);
+        assert!(bool::try_from(batch.images.isfinite().all()).unwrap());
+        assert!(batch.images.equal(&feed.at(0).unwrap().images), "the step alone decides");
+        assert!(feed.view().damage.list().is_empty());
+    }
+}
+
+#[test]
+fn damaged_images_are_replaced_up_to_the_limit_and_then_listed() {
+    let dir = TempDir::new().unwrap();
+    let mut all = Vec::new();
+    for i in 0..20 {
+        all.push(dir.path().join(format!("{i:02}.jpg")));
+        write(all[i as usize].clone(), picture(i), ImageFormat::Jpeg);
+    }
+    let whole = fs::read(&all[0]).unwrap();
+    fs::write(&all[3], &whole[..whole.len() / 2]).unwrap();
+    fs::write(&all[11], b"").unwrap();
+    // Two of twenty are let pass.
+    let sound = feed(files(all.clone()), 16, 5, 0.1, cropped());
+    let batches: Vec<_> = (0..4).map(|s| sound.at(s).unwrap()).collect();
+    assert!(batches.iter().all(|b| b.labels.size() == [5]), "others stand in");
+    let list = sound.view().damage.list();
+    assert_eq!(list.len(), 2);
+    assert!(list[0].ends_with("03.jpg: cut short") && list[1].ends_with("11.jpg: an empty file"), "{list:?}");
+    let again = feed(files(all.clone()), 16, 5, 0.1, cropped());
+    assert!((0..4).all(|s| again.at(s).unwrap().images.equal(&batches[s as usize].images)), "always the same ones");
+    // One more stops it, with the list; a stream hands the error on and ends.
+    fs::write(&all[7], b"GIF89a").unwrap();
+    let broken = feed(files(all), 16, 5, 0.1, cropped());
+    let mut stream = broken.stream(0, 1000);
+    let said = (0..1000).find_map(|_| stream.take().err()).unwrap().to_string();
+    assert!(said.starts_with("3 damaged images among 20, expected at most 2 (data.damaged_limit):\n"), "{said}");
+    assert!(
+        ["03.jpg: cut short", "07.jpg: another format", "11.jpg: an empty file"].iter().all(|l| said.contains(l)),
+        "{said}"
+    );
+}
+
+/// Bytes of memory of this process.
+fn resident() -> usize {
+    let text = fs::read_to_string("/proc/self/statm").unwrap();
+    text.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+/// The most that memory grows while `work` runs.
+fn growth(work: impl FnOnce()) -> usize {
+    let (stop, most) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (asked, seen, before) = (stop.clone(), most.clone(), resident());
+    let watch = std::thread::spawn(move || {
+        while !asked.load(Ordering::Relaxed) {
+            seen.fetch_max(resident().saturating_sub(before), Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    work();
+    stop.store(true, Ordering::Relaxed);
+    watch.join().unwrap();
+    most.load(Ordering::Relaxed)
+}
+
+#[test]
+fn memory_stays_under_the_bound_whatever_the_speed_of_either_end() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("a.jpg");
+    let photo = RgbImage::from_fn(1200, 900, |x, y| Rgb([(x / 4) as u8, (y / 4) as u8, (x ^ y) as u8]));
+    write(file.clone(), photo, ImageFormat::Jpeg);
+    let mut view = View::new(Arc::new(files(vec![file; 64])), Norm::rgb([0.5; 3], [0.25; 3]), 0.0);
+    (view.side, view.frame.side, view.budget) = (Some(256), 256, Arc::new(Budget::new(40 << 20)));
+    let sampler = Sampler { batch: 64, repeats: 1, scale: None };
+    let how = Recipe { augment: cropped(), sampler, label_smoothing: 0.0, threads: 2 };
+    let feed = Feed::new(view, &(0..64).collect::<Vec<_>>(), how, 1).unwrap();
+    assert_eq!(feed.bound(), (40 << 20) + (feed.ahead() + 3) * feed.batch_bytes());
+    drop(feed.at(0).unwrap());
+    // A slow end: what is made waits, and no more is made.
+    let grown = growth(|| {
+        let mut stream = feed.stream(0, 1000);
+        for taken in 1..4 {
+            drop(stream.take().unwrap());
+            std::thread::sleep(Duration::from_millis(700));
+            assert!(stream.made() <= taken + feed.ahead() as u64 + 1, "{} made, {taken} taken", stream.made());
+        }
+    });
+    let room = feed.bound();
+    assert!(grown <= room, "grew by {} MiB, {} MiB are stated", grown >> 20, room >> 20);
+    // A fast end: nothing piles up.
+    let grown = growth(|| {
+        let mut stream = feed.stream(0, 8);
+        (0..8).for_each(|_| drop(stream.take().unwrap()));
+    });
+    assert!(grown <= room, "grew by {} MiB, {} MiB are stated", grown >> 20, room >> 20);
+    assert!(feed.view().budget.peak() <= feed.view().budget.limit());
+}
+
+#[test]
+fn images_in_memory_go_through_the_feed_at_any_side() {
+    let images = Images { n: 6, height: 8, width: 8, channels: 1, pixels: (0..6 * 64).map(|i| i as u8).collect() };
+    let data = Labelled { images: Source::Memory(images), labels: vec![0; 6], classes: vec!["a".into()] };
+    assert_eq!(feed(data, 12, 3, 0.0, Augment::default()).at(0).unwrap().images.size(), [3, 1, 12, 12]);
+}
+
+/// Three classes of ten images each, made in no order of their names.
+fn folder() -> TempDir {
+    let dir = TempDir::new().unwrap();
+    for (k, class) in ["owl", "ant", "elk"].into_iter().enumerate() {
+        for split in ["train", "val"] {
+            for i in 0..10 {
+                let path = dir.path().join(format!("{split}/{class}/{i}.jpg"));
+                write(path, picture(i + 10 * k as u32), ImageFormat::Jpeg);
+            }
+        }
+    }
+    dir
+}
+
+fn run(dir: &Path, args: &[&str]) -> Output {
+    let mut c = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
+    c.args(args).current_dir(dir).env("OMP_WAIT_POLICY", "passive").output().unwrap()
+}
+
+fn said(out: &Output) -> String {
+    String::from_utf8_lossy(&[out.stdout.clone(), out.stderr.clone()].concat()).into_owned()
+}
+
+const CONFIG: &str = "network: {model: mobilenetv2_100, knobs: {resolution: 32}}
+threads: 2
+train: {epochs: 2, batch: 4, warmup: 0, SECTION}
+data:
+  name: folder
+  dir: .
+  search_val: 3
+  damaged_limit: LIMIT
+  augment: {rand_augment: rand-m9-mstd0.5-inc1, erase: 0.5, mixup: 0.8, cutmix: 1.0}
+";
+
+fn config(dir: &Path, section: &str, limit: &str) {
+    fs::write(dir.join("c.yaml"), CONFIG.replace("SECTION", section).replace("LIMIT", limit)).unwrap();
+}
+
+#[test]
+fn a_training_in_steps_of_several_sides_on_a_folder_stores_its_classes_in_order() {
+    let dir = folder();
+    assert_eq!(data::load(DataName::Folder, dir.path()).unwrap().0.classes, ["ant", "elk", "owl"]);
+    fs::write(dir.path().join("train/elk/4.jpg"), b"nothing").unwrap();
+    config(dir.path(), "sampler: {multi_scale: {formula: cvnets, base: 32, sides: [32, 48, 64]}}", "0.04");
+    let out = run(dir.path(), &["train", "c.yaml", "--out", "run"]);
+    assert!(out.status.success(), "{}", said(&out));
+    let text = said(&out);
+    assert!(
+        text.contains("warning: damaged image 1 of at most 1: ./train/elk/4.jpg: another format; left out"),
+        "{text}"
+    );
+    let (_, about) = weights::load(&dir.path().join("run/weights.safetensors")).unwrap();
+    assert_eq!(about["classes"], r#"["ant","elk","owl"]"#);
+    // One image more, and it stops with the list.
+    fs::write(dir.path().join("train/owl/2.jpg"), b"").unwrap();
+    let out = run(dir.path(), &["train", "c.yaml", "--out", "other"]);
+    assert!(!out.status.success());
+    let text = said(&out);
+    assert!(text.contains("2 damaged images among 30, expected at most 1 (data.damaged_limit):"), "{text}");
+    assert!(text.contains("./train/elk/4.jpg: another format\n  ./train/owl/2.jpg: an empty file"), "{text}");
+}
+
+#[test]
+fn sides_that_a_network_has_no_form_for_are_told_before_the_training() {
+    let dir = folder();
+    config(dir.path(), "sampler: {multi_scale: {sides: [32, 64]}}", "0");
+    let text = fs::read_to_string(dir.path().join("c.yaml")).unwrap();
+    fs::write(dir.path().join("c.yaml"), text.replace("mobilenetv2_100", "deit_tiny_patch16_224")).unwrap();
+    let out = run(dir.path(), &["train", "c.yaml", "--out", "run"]);
+    assert_eq!(out.status.code(), Some(2), "{}", said(&out));
+    let expected = "error: c.yaml: train.sampler.multi_scale: found the side 64 (pos_embed is learnt for one resolution), \
+                    expected sides that every network has a form for";
+    assert!(said(&out).contains(expected), "{}", said(&out));
+}
+
+#[test]
+fn preview_and_bench_show_what_comes_out() {
+    let dir = folder();
+    config(dir.path(), "label_smoothing: 0", "0");
+    let out = run(dir.path(), &["data", "preview", "c.yaml", "--images", "4", "--out", "sheet.png"]);
+    assert!(out.status.success(), "{}", said(&out));
+    let sheet = image::open(dir.path().join("sheet.png")).unwrap().into_rgb8();
+    let many: std::collections::BTreeSet<_> = sheet.pixels().map(|p| p.0).collect();
+    assert!(sheet.width() > 1000 && many.len() > 1000, "{} colours on {:?}", many.len(), sheet.dimensions());
+    let out =
+        run(dir.path(), &["bench", "data", "train", "--size", "32", "--batch", "8", "--seconds", "0.2", "--json"]);
+    assert!(out.status.success(), "{}", said(&out));
+    let figures: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert!(figures["images_per_second"].as_f64().unwrap() > 0.0 && figures["files"] == 30);
+    let out = run(dir.path(), &["bench", "data", "nowhere"]);
+    assert!(out.status.code() == Some(2) && said(&out).contains("nowhere: No such file"), "{}", said(&out));
+}
