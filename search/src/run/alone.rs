@@ -16,6 +16,7 @@ use tch::Device;
 use super::{RunError, folder};
 use crate::config::{self, TrainConfig};
 use crate::data::{self, Split, Test};
+use crate::device;
 use crate::evaluate::test_top1;
 use crate::prepare::views::{feed, views};
 use crate::prepare::{PrepareError, data_folder};
@@ -36,6 +37,7 @@ pub struct Alone {
     test: View,
     split: Split,
     test_split: Test,
+    device: Device,
 }
 
 /// What came out of a training.
@@ -73,6 +75,9 @@ pub struct Outcome {
     pub skipped: u64,
     /// Seconds of training, resumed parts together.
     pub seconds: f64,
+    /// Where it was trained, in the end.
+    #[serde(default)]
+    pub device: config::Device,
     /// Threads.
     pub threads: u32,
     /// The machine.
@@ -116,6 +121,7 @@ impl Alone {
     /// What the user has to mend.
     pub fn prepare(file: &Path) -> Result<Alone, RunError> {
         let config = config::load_train(file).map_err(PrepareError::from)?;
+        let device = device::open(config.device).map_err(PrepareError::from)?;
         let c = &config.data;
         let lower = |classes: u32| -> Result<_, RunError> {
             let space = config.network.space(classes).map_err(RunError::from)?;
@@ -133,7 +139,7 @@ impl Alone {
         }
         let test_split = data::test_split(&test, c.test_limit);
         let (train, test) = views(c, &space, (train, test), &split.train);
-        Ok(Alone { config, graph, train, test, split, test_split })
+        Ok(Alone { config, graph, train, test, split, test_split, device })
     }
 
     fn classes(&self) -> u32 {
@@ -181,7 +187,7 @@ impl Alone {
         tch::set_num_threads(c.threads as i32);
         let plan = Plan { recipe: c.train.clone(), seed: c.seed, checkpoint_every: c.checkpoint_seconds };
         let feed = feed(&self.train, &self.split.train, &c.data, &c.train, (c.threads, c.seed))?;
-        let mut store = Store::init(&self.graph, Names::Own, number(c.seed, Purpose::Weights, 0), Device::Cpu)?;
+        let mut store = Store::init(&self.graph, Names::Own, number(c.seed, Purpose::Weights, 0), self.device)?;
         if let Some(file) = &c.network.weights {
             store.fill(&weights::load(file)?.0)?;
         }
@@ -194,7 +200,7 @@ impl Alone {
             stop,
             diary: Some(root.join("training.jsonl")),
         };
-        let teacher = teacher(&plan.recipe, self.classes())?;
+        let teacher = teacher(&plan.recipe, self.classes(), self.device)?;
         let ended = single::train(&trainer, &mut store, bar, &self.graph, teacher.as_ref());
         bar.done();
         let Ended::Done { steps, seconds, skipped, .. } = ended? else { return Ok(Finish::Stopped) };
@@ -219,6 +225,7 @@ impl Alone {
             steps,
             skipped,
             seconds,
+            device: c.device,
             threads: c.threads,
             host: Host::read(),
         };

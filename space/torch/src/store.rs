@@ -176,12 +176,14 @@ impl Store {
     /// # Errors
     /// When there is none.
     pub fn shared(&self, spec: &ParamSpec) -> Result<&Entry, NetError> {
-        let whole = self.entry(&spec.shared)?;
+        self.entry(&self.shared_name(spec))
+    }
+
+    /// Name of that tensor.
+    pub fn shared_name(&self, spec: &ParamSpec) -> String {
         let width = spec.elements() as i64;
-        match self.keeps_apart(spec) && whole.tensor.numel() as i64 != width {
-            true => self.entry(&at_width(&spec.shared, width)),
-            false => Ok(whole),
-        }
+        let whole = self.entries.get(&spec.shared).map_or(0, |e| e.tensor.numel() as i64);
+        if self.keeps_apart(spec) && whole != width { at_width(&spec.shared, width) } else { spec.shared.clone() }
     }
 
     /// Whether a specification's tensor belongs to a batch norm that is kept apart by width.
