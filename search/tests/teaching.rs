@@ -17,7 +17,8 @@ const CLASSES: u32 = 5;
 
 fn network(family: &str, seed: u64) -> (Store, Net) {
     let knobs = [("resolution".to_string(), vec![32])].into();
-    let space = Space::new(&Design { family: family.into(), width: 0.25, divisor: 8, knobs, classes: CLASSES }).unwrap();
+    let space =
+        Space::new(&Design { family: family.into(), width: 0.25, divisor: 8, knobs, classes: CLASSES }).unwrap();
     let graph = Arc::new(space.lower(&space.smallest()).unwrap());
     let store = Store::init(&graph, Names::Own, seed, Device::Cpu).unwrap();
     let net = Net::bind(graph, &Owned(&store)).unwrap();

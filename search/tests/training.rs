@@ -182,7 +182,8 @@ fn a_full_disk_stops_it_with_the_last_checkpoint_whole() {
     assert_eq!(out.status.code(), Some(1), "{}", said(&out));
     let text = said(&out);
     let last = text.lines().last().unwrap();
-    let words = "checkpoint.next.safetensors: No space left on device (os error 28), expected a disk that takes the file";
+    let words =
+        "checkpoint.next.safetensors: No space left on device (os error 28), expected a disk that takes the file";
     assert!(last.starts_with("error: ") && last.ends_with(words), "{text}");
     assert!(fs::read(&newest).unwrap() == before, "the last checkpoint has changed");
     done(train(&run, &["--resume"]));
@@ -238,7 +239,9 @@ fn without_a_gpu_a_training_on_one_is_refused() {
         assert_eq!(out.status.code(), Some(2), "{}", said(&out));
         let text = said(&out);
         assert!(text.starts_with("error: device: cuda: ") && text.lines().count() == 1, "{text}");
-        assert!(text.contains(", expected libtorch with its part for CUDA; MOBILENAS_LIBTORCH names the folder of one"));
+        assert!(
+            text.contains(", expected libtorch with its part for CUDA; MOBILENAS_LIBTORCH names the folder of one")
+        );
     }
 }
 

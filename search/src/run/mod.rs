@@ -155,7 +155,9 @@ impl Run<'_> {
             format!("The search was guided by {}; other metrics were recorded beside it.", objectives.join(" and ")),
         ];
         if p.device != Device::Cpu {
-            all.push("Trained and scored on a GPU: a repeat need not give the same numbers to the last bit.".to_string());
+            all.push(
+                "Trained and scored on a GPU: a repeat need not give the same numbers to the last bit.".to_string(),
+            );
         }
         for v in p.space.family().variants() {
             if let Err(e) = p.space.variant(v.id) {

@@ -203,7 +203,8 @@ fn supernet(args: &Args, file: &Path, on: Device) -> Result<Json> {
         let [sandwich, largest] = [Part::Sandwich, Part::Largest].map(|part| apart_process(args, file, part));
         let (sandwich, largest) = (sandwich?, largest?);
         let ratio = |key: &str| Some(sandwich[key].as_f64()? / largest[key].as_f64()?);
-        let ratios = json!({ "memory_ratio": ratio("peak_bytes"), "memory_ratio_beyond_start": ratio("beyond_start_bytes") });
+        let ratios =
+            json!({ "memory_ratio": ratio("peak_bytes"), "memory_ratio_beyond_start": ratio("beyond_start_bytes") });
         merge(&mut out, json!({ "sandwich_memory": sandwich, "largest_memory": largest }));
         merge(&mut out, ratios);
     }
@@ -225,7 +226,8 @@ fn memory(args: &Args, work: impl FnOnce() -> Result<()>) -> Result<Json> {
 fn apart_process(args: &Args, file: &Path, part: Part) -> Result<Json> {
     let mut c = Command::new(std::env::current_exe()?);
     c.args(["bench", "train", "--json", "--supernet"]).arg(file);
-    let numbers = [("--batch", args.batch), ("--classes", args.classes), ("--threads", args.threads), ("--steps", args.steps)];
+    let numbers =
+        [("--batch", args.batch), ("--classes", args.classes), ("--threads", args.threads), ("--steps", args.steps)];
     for (name, value) in numbers.into_iter().chain(args.size.map(|s| ("--size", s))) {
         c.arg(name).arg(value.to_string());
     }
