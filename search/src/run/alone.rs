@@ -167,6 +167,16 @@ impl Alone {
         )
     }
 
+    /// The network's tensors before the first step.
+    fn store(&self) -> Result<Store, RunError> {
+        let seed = number(self.config.seed, Purpose::Weights, 0);
+        let mut store = Store::init(&self.graph, Names::Own, seed, self.device)?;
+        if let Some(file) = &self.config.network.weights {
+            store.fill(&weights::load(file)?.0)?;
+        }
+        Ok(store)
+    }
+
     /// Trains, scores and writes.
     ///
     /// # Errors
@@ -187,10 +197,7 @@ impl Alone {
         tch::set_num_threads(c.threads as i32);
         let plan = Plan { recipe: c.train.clone(), seed: c.seed, checkpoint_every: c.checkpoint_seconds };
         let feed = feed(&self.train, &self.split.train, &c.data, &c.train, (c.threads, c.seed))?;
-        let mut store = Store::init(&self.graph, Names::Own, number(c.seed, Purpose::Weights, 0), self.device)?;
-        if let Some(file) = &c.network.weights {
-            store.fill(&weights::load(file)?.0)?;
-        }
+        let mut store = self.store()?;
         let trainer = Trainer {
             plan: &plan,
             feed: &feed,
