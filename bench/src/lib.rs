@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod engine;
 pub mod host;
+pub mod memory;
 pub mod protocol;
 pub mod stats;
 

@@ -8,10 +8,10 @@ use mobilenas_bench::{Clock, Protocol};
 use mobilenas_reports::record::{self, Latency};
 use mobilenas_reports::score;
 use mobilenas_space::ir::Graph;
-use mobilenas_torch::{Mode, Names, Net, Owned, Shared, Store};
+use mobilenas_torch::{Apart, Mode, Names, Net, Owned, Shared, Store};
 use tch::{Device, Kind, Tensor};
 
-use crate::config::Proxy;
+use crate::config::{Proxy, Statistics};
 use crate::data::{SearchVal, Test};
 use crate::metric::Lab;
 use crate::proxy;
@@ -51,23 +51,26 @@ impl Timing {
 /// Bytes of images that are kept as tensors; more are read again each time they are needed.
 const KEPT: usize = 1 << 30;
 
-/// A list of images: kept as tensors, once for each resolution, or read again each time.
+/// A list of images on a device: kept as tensors, once for each resolution, or read again each time.
 struct List {
     view: View,
     indices: Vec<usize>,
     size: usize,
+    device: Device,
     kept: bool,
     native: Vec<Batch>,
     resized: HashMap<u32, Vec<Tensor>>,
 }
 
 impl List {
-    fn new(view: &View, indices: &[usize], size: usize) -> Result<List, TrainError> {
+    fn new(view: &View, indices: &[usize], size: usize, device: Device) -> Result<List, TrainError> {
         let (c, h, w) = view.shape(None);
         // Those of one resolution beside the native ones; others are rare, and smaller.
         let kept = 2 * 4 * c * h * w * indices.len() <= KEPT;
-        let native = if kept { view.batches(indices, size).collect::<Result<_, _>>()? } else { Vec::new() };
-        Ok(List { view: view.clone(), indices: indices.to_vec(), size, kept, native, resized: HashMap::new() })
+        let moved = |batch: Result<Batch, TrainError>| batch?.to(device);
+        let native = if kept { view.batches(indices, size).map(moved).collect::<Result<_, _>>()? } else { Vec::new() };
+        let (view, indices) = (view.clone(), indices.to_vec());
+        Ok(List { view, indices, size, device, kept, native, resized: HashMap::new() })
     }
 
     /// The first images, at a side, and their labels.
@@ -89,7 +92,7 @@ impl List {
     ) -> Result<(), TrainError> {
         if !self.kept {
             for batch in self.view.batches(&self.indices, self.size) {
-                let batch = batch?;
+                let batch = batch?.to(self.device)?;
                 read(&resized(&batch.images, side)?, &batch.labels)?;
             }
             return Ok(());
@@ -132,7 +135,7 @@ impl List {
 /// # Errors
 /// When libtorch refuses, or too many images are damaged.
 pub fn test_top1(net: &Net, view: &View, split: &Test, size: usize) -> Result<f64, TrainError> {
-    List::new(view, split.indices(), size)?.top1(net)
+    List::new(view, split.indices(), size, net.device())?.top1(net)
 }
 
 /// Everything that candidates are scored with.
@@ -140,6 +143,7 @@ pub struct Scorer<'a> {
     supernet: Store,
     validation: List,
     calibration: List,
+    statistics: Statistics,
     timing: Timing,
     clock: &'a dyn Clock,
     constants: record::Mes,
@@ -148,19 +152,31 @@ pub struct Scorer<'a> {
     seed: u64,
 }
 
-/// A subnet on slices of the supernet, its batch norms recalibrated.
+/// A subnet on slices of the supernet, with batch-norm statistics of its own as scoring takes them.
 ///
 /// # Errors
 /// When libtorch refuses, or too many images are damaged.
-pub fn subnet(supernet: &Store, graph: Arc<Graph>, view: &View, calibration: &[usize]) -> Result<Net, TrainError> {
+pub fn subnet(
+    supernet: &Store,
+    graph: Arc<Graph>,
+    view: &View,
+    (statistics, calibration): (Statistics, &[usize]),
+) -> Result<Net, TrainError> {
+    bind(supernet, graph, statistics, &mut calibrating(view, calibration, supernet.device())?)
+}
+
+fn bind(supernet: &Store, graph: Arc<Graph>, statistics: Statistics, images: &mut List) -> Result<Net, TrainError> {
+    if statistics == Statistics::Trained {
+        return Ok(Net::bind(graph, &Apart(supernet))?);
+    }
     let net = Net::bind(graph, &Shared(supernet))?;
-    calibrating(view, calibration)?.recalibrate(&net)?;
+    images.recalibrate(&net)?;
     Ok(net)
 }
 
 /// The images of recalibration, in batches of one size, so that each weighs the same in the statistics.
-fn calibrating(view: &View, indices: &[usize]) -> Result<List, TrainError> {
-    List::new(view, whole(indices, CALIBRATION_BATCH), CALIBRATION_BATCH)
+fn calibrating(view: &View, indices: &[usize], device: Device) -> Result<List, TrainError> {
+    List::new(view, whole(indices, CALIBRATION_BATCH), CALIBRATION_BATCH, device)
 }
 
 /// What a [`Scorer`] is made of, beside the supernet.
@@ -173,6 +189,8 @@ pub struct Bench<'a> {
     pub validation_images: usize,
     /// Images that recalibrate batch norms, a fixed list.
     pub calibration: &'a [usize],
+    /// Where a candidate's batch-norm statistics come from.
+    pub statistics: Statistics,
     /// Images in a batch of scoring.
     pub batch: usize,
     /// How networks are timed.
@@ -195,10 +213,12 @@ impl<'a> Scorer<'a> {
     pub fn new(supernet: Store, b: Bench<'a>) -> Result<Scorer<'a>, TrainError> {
         let indices = b.validation.indices();
         let indices = &indices[..indices.len().min(b.validation_images)];
+        let device = supernet.device();
         Ok(Scorer {
             supernet,
-            validation: List::new(b.view, indices, b.batch)?,
-            calibration: calibrating(b.view, b.calibration)?,
+            validation: List::new(b.view, indices, b.batch, device)?,
+            calibration: calibrating(b.view, b.calibration, device)?,
+            statistics: b.statistics,
             timing: b.timing,
             clock: b.clock,
             constants: b.constants,
@@ -243,8 +263,7 @@ impl Lab for Scorer<'_> {
     }
 
     fn top1(&mut self, graph: &Arc<Graph>) -> Result<f64, TrainError> {
-        let net = Net::bind(graph.clone(), &Shared(&self.supernet))?;
-        self.calibration.recalibrate(&net)?;
+        let net = bind(&self.supernet, graph.clone(), self.statistics, &mut self.calibration)?;
         self.validation.top1(&net)
     }
 }

@@ -4,6 +4,7 @@ pub mod bounds;
 pub mod cli;
 pub mod config;
 pub mod data;
+pub mod device;
 pub mod evaluate;
 pub mod images;
 pub mod journal;

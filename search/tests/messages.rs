@@ -54,11 +54,11 @@ serch: {}
       line 3, space.family: found mobilevit_v9, expected one of mobilevit_v1, mobilevit_v2, mobilevit_v3, mobilevit_v3_separable, efficientformer, efficientformer_v2, mobilenet_v2, mobilenet_v3, deit; did you mean mobilevit_v1?
       line 4, space.scale.width: found 0, expected a number of 0.01 to 16
       line 6, supernet.epochs: found -1, expected a number above 0, at most 100000
-      line 7, supernet.learning_rate: unknown key (keys here: accumulate, augment, batch, clip, cooldown, decay_all, distill, distill_subnets, drop_path, dropout, ema, epochs, head_dropout, label_smoothing, lr, lr_batch, min_lr, open, optimizer, precision, random_subnets, recipe, rule, sampler, schedule, skip, warmup, warmup_lr, warmup_steps, weight_decay)
+      line 7, supernet.learning_rate: unknown key (keys here: accumulate, augment, batch, batch_norms, clip, cooldown, decay_all, distill, distill_subnets, drop_path, dropout, ema, epochs, head_dropout, label_smoothing, lr, lr_batch, min_lr, open, optimizer, precision, random_subnets, recipe, rule, sampler, schedule, skip, warmup, warmup_lr, warmup_steps, weight_decay)
       line 9, search: missing key trials, expected a whole number of 1 to 1000000
       line 10, search.objectives.0.goal: found "larger", expected one of maximize, minimize
       line 11, data.name: found "fashion-mist", expected one of fashion-mnist, cifar-10, cifar-100, folder; did you mean fashion-mnist?
-      line 12, serch: unknown key, did you mean search? (keys here: checkpoint_seconds, data, latency, mes, name, retrain, scoring, search, seed, space, supernet, threads)
+      line 12, serch: unknown key, did you mean search? (keys here: checkpoint_seconds, data, device, latency, mes, name, retrain, scoring, search, seed, space, supernet, threads)
     "#);
 }
 

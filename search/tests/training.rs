@@ -137,6 +137,114 @@ fn a_damaged_checkpoint_is_told_and_the_one_before_is_taken() {
     assert!(text.contains("; going on from the checkpoint before it"), "{text}");
 }
 
+/// A training whose one step takes minutes.
+fn slow(dir: &Path) -> Command {
+    let text = fs::read_to_string(TINY).unwrap();
+    fs::write(dir.join("slow.yaml"), text.replace("accumulate: 2", "accumulate: 4000")).unwrap();
+    let mut c = program(&["train", "slow.yaml", "--out", "run"]);
+    c.current_dir(dir);
+    c
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = slow(dir.path()).spawn().unwrap();
+        begun(&dir.path().join("run"));
+        kill(&mut child, signal);
+        sleep(Duration::from_millis(500));
+        assert!(child.try_wait().unwrap().is_none(), "one signal waits for the step");
+        kill(&mut child, signal);
+        let asked = Instant::now();
+        let out = child.wait_with_output().unwrap();
+        assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+        assert_eq!(out.status.code(), Some(code), "{}", said(&out));
+        assert!(said(&out).contains("once more to stop at once"), "{}", said(&out));
+        assert!(!said(&out).contains("--resume goes on"), "{}", said(&out));
+    }
+}
+
+#[test]
+fn a_full_disk_stops_it_with_the_last_checkpoint_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, run) = (dir.path().join("whole"), dir.path().join("run"));
+    done(train(&whole, &[]));
+    let mut child = train(&run, &[]).spawn().unwrap();
+    begun(&run);
+    kill(&mut child, "-TERM");
+    child.wait().unwrap();
+    let newest = run.join("checkpoint.safetensors");
+    let before = fs::read(&newest).unwrap();
+    // A device that is always full, in the place where the next checkpoint is written.
+    std::os::unix::fs::symlink("/dev/full", run.join("checkpoint.next.safetensors.partial")).unwrap();
+    let out = train(&run, &["--resume"]).output().unwrap();
+    assert_eq!(out.status.code(), Some(1), "{}", said(&out));
+    let text = said(&out);
+    let last = text.lines().last().unwrap();
+    let words =
+        "checkpoint.next.safetensors: No space left on device (os error 28), expected a disk that takes the file";
+    assert!(last.starts_with("error: ") && last.ends_with(words), "{text}");
+    assert!(fs::read(&newest).unwrap() == before, "the last checkpoint has changed");
+    done(train(&run, &["--resume"]));
+    let weights = |run: &Path| fs::read(run.join("weights.safetensors")).unwrap();
+    assert!(weights(&whole) == weights(&run));
+}
+
+/// What a progress line says: step, epoch, loss, accuracy, speed and time left.
+fn has_numbers(line: &str) -> bool {
+    let parts = ["epoch ", "/2.00, loss ", ", top-1 ", " %, ", " images/s (", " left)"];
+    let mut rest = line;
+    parts.iter().all(|part| rest.find(part).map(|at| rest = &rest[at + part.len()..]).is_some())
+}
+
+#[test]
+fn progress_goes_by_lines_where_there_is_no_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = done(train(&dir.path().join("run"), &[]));
+    assert!(text.lines().any(|l| l.trim() == "train: 46 steps"), "{text}");
+    let last = text.lines().find(|l| l.trim().starts_with("train: 46/46 epoch 2.00/2.00"));
+    assert!(has_numbers(last.unwrap_or_else(|| panic!("{text}"))), "{text}");
+    assert!(!text.contains('\r') && !text.contains('\u{1b}'), "{text}");
+    // Quiet: the steps of some seconds are one line.
+    assert!(text.lines().filter(|l| l.contains("images/s")).count() < 20, "{text}");
+}
+
+#[test]
+fn progress_is_one_line_on_a_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = train(&dir.path().join("run"), &[]);
+    let words = std::iter::once(run.get_program()).chain(run.get_args()).map(|w| w.to_str().unwrap().to_string());
+    let mut c = Command::new("python3");
+    c.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/terminal.py")).args(words);
+    c.env("OMP_WAIT_POLICY", "passive").env("TERM", "xterm").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let text = done(c);
+    let lines: Vec<&str> = text.split(['\r', '\n']).filter(|l| l.contains("images/s")).collect();
+    assert!(lines.len() > 1 && lines.iter().any(|l| has_numbers(l) && l.contains("46/46")), "{text}");
+    // Each is written over the one before.
+    assert!(text.contains("\u{1b}[2K") || text.contains('\r'), "{text}");
+    assert!(!text.contains("train: 46 steps"), "{text}");
+}
+
+#[test]
+fn without_a_gpu_a_training_on_one_is_refused() {
+    if Path::new("/dev/nvidia0").exists() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(TINY).unwrap();
+    fs::write(dir.path().join("gpu.yaml"), format!("{text}device: cuda\n")).unwrap();
+    for args in [&["train", "gpu.yaml"][..], &["bench", "train", "--models", "mobilevit_xxs", "--device", "cuda"]] {
+        let out = program(args).current_dir(dir.path()).output().unwrap();
+        assert_eq!(out.status.code(), Some(2), "{}", said(&out));
+        let text = said(&out);
+        assert!(text.starts_with("error: device: cuda: ") && text.lines().count() == 1, "{text}");
+        assert!(
+            text.contains(", expected libtorch with its part for CUDA; MOBILENAS_LIBTORCH names the folder of one")
+        );
+    }
+}
+
 #[test]
 fn a_training_is_not_mixed_with_another() {
     let dir = tempfile::tempdir().unwrap();

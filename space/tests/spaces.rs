@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mobilenas_space::families::{FAMILIES, Family, Kind};
-use mobilenas_space::ir::{Graph, ParamSpec, Role, SliceRule};
+use mobilenas_space::ir::{Graph, Op, ParamSpec, Role, SliceRule};
 use mobilenas_space::{Coster, Design, Genome, Space, SpaceKnob, cost};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -148,5 +148,23 @@ fn names_are_unique_among_families_and_variants() {
     let variants: Vec<&str> = FAMILIES.iter().flat_map(|f| f.variants()).map(|v| v.id).collect();
     for names in [families, variants] {
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+    }
+}
+
+/// Every number of channels that a batch norm has in some genome is foreseen.
+#[test]
+fn widths_hold_those_of_every_genome() {
+    for family in FAMILIES {
+        let space = space(*family, 0.25, &[]);
+        let widths = mobilenas_space::widths(&space, &mut ChaCha8Rng::seed_from_u64(3)).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        for _ in 0..GENOMES {
+            let graph = space.lower(&space.sample(&mut rng)).unwrap();
+            for node in graph.nodes.iter().filter(|n| n.op == Op::BatchNorm) {
+                let known = &widths[&node.shared.to_string()];
+                let (at, n) = (&node.shared, node.value.channels());
+                assert!(known.contains(&n), "{}: {at} has {n} channels, foreseen were {known:?}", family.name());
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Mistakes between values: what the types of a config alone cannot say.
 
-use super::types::Config;
+use super::types::{BatchNorms, Config, Statistics};
 
 fn at(path: &str) -> Vec<String> {
     path.split('.').map(str::to_string).collect()
@@ -34,6 +34,10 @@ impl Config {
         if let Some(images) = self.scoring.images.filter(|n| *n > self.data.search_val) {
             let message = format!("found {images}, expected at most data.search_val, {}", self.data.search_val);
             all.push((at("scoring.images"), message));
+        }
+        if self.scoring.statistics == Statistics::Trained && self.supernet.batch_norms == BatchNorms::Shared {
+            let message = "found trained, expected recalibrated unless supernet.batch_norms is per_width".to_string();
+            all.push((at("scoring.statistics"), message));
         }
         if self.latency.min_samples > self.latency.max_samples {
             let message = format!(

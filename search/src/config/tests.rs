@@ -34,17 +34,17 @@ fn search(settings: &str) -> String {
 fn keys() {
     insta::assert_snapshot!(more("suprnet: {}"), @r"
     c.yaml: 1 mistake
-      line 3, suprnet: unknown key, did you mean supernet? (keys here: checkpoint_seconds, data, latency, mes, name, retrain, scoring, search, seed, space, supernet, threads)
+      line 3, suprnet: unknown key, did you mean supernet? (keys here: checkpoint_seconds, data, device, latency, mes, name, retrain, scoring, search, seed, space, supernet, threads)
     ");
     insta::assert_snapshot!(more("supernet: {epoch: 3}"), @r"
     c.yaml: 1 mistake
-      line 3, supernet.epoch: unknown key, did you mean epochs? (keys here: accumulate, augment, batch, clip, cooldown, decay_all, distill, distill_subnets, drop_path, dropout, ema, epochs, head_dropout, label_smoothing, lr, lr_batch, min_lr, open, optimizer, precision, random_subnets, recipe, rule, sampler, schedule, skip, warmup, warmup_lr, warmup_steps, weight_decay)
+    line 3, supernet.epoch: unknown key, did you mean epochs? (keys here: accumulate, augment, batch, batch_norms, clip, cooldown, decay_all, distill, distill_subnets, drop_path, dropout, ema, epochs, head_dropout, label_smoothing, lr, lr_batch, min_lr, open, optimizer, precision, random_subnets, recipe, rule, sampler, schedule, skip, warmup, warmup_lr, warmup_steps, weight_decay)
     ");
     insta::assert_snapshot!(more("1.5: 3\n~: 3\n[1, 2]: 3"), @r"
     c.yaml: 3 mistakes
-      line 3, 1.5: unknown key (keys here: checkpoint_seconds, data, latency, mes, name, retrain, scoring, search, seed, space, supernet, threads)
-      line 4, null: unknown key (keys here: checkpoint_seconds, data, latency, mes, name, retrain, scoring, search, seed, space, supernet, threads)
-      line 5, a list of 2: unknown key (keys here: checkpoint_seconds, data, latency, mes, name, retrain, scoring, search, seed, space, supernet, threads)
+      line 3, 1.5: unknown key (keys here: checkpoint_seconds, data, device, latency, mes, name, retrain, scoring, search, seed, space, supernet, threads)
+      line 4, null: unknown key (keys here: checkpoint_seconds, data, device, latency, mes, name, retrain, scoring, search, seed, space, supernet, threads)
+      line 5, a list of 2: unknown key (keys here: checkpoint_seconds, data, device, latency, mes, name, retrain, scoring, search, seed, space, supernet, threads)
     ");
     insta::assert_snapshot!(more("supernet:\n  lr: 1\n  lr: 2\n  lr: 99"), @r"
     c.yaml: 3 mistakes
@@ -197,7 +197,7 @@ fn values_that_contradict_each_other() {
 fn all_at_once_in_the_order_of_lines() {
     insta::assert_snapshot!(more("serch: {}\nseed: .inf\nthreads: 99999999999\nseed: 2\ndata: {name: mnist}"), @r#"
     c.yaml: 5 mistakes
-      line 3, serch: unknown key, did you mean search? (keys here: checkpoint_seconds, data, latency, mes, name, retrain, scoring, search, seed, space, supernet, threads)
+      line 3, serch: unknown key, did you mean search? (keys here: checkpoint_seconds, data, device, latency, mes, name, retrain, scoring, search, seed, space, supernet, threads)
       line 4, seed: found inf, expected a whole number of at least 0
       line 5, threads: found 99999999999, expected a whole number of 1 to 256
       line 6, seed: occurs twice, first on line 4

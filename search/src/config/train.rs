@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::data::Data;
 use super::recipe::Recipe;
+use super::types::Device;
 use super::{defaults, nearest};
 use crate::prepare::PrepareError;
 
@@ -27,6 +28,9 @@ pub struct TrainConfig {
     #[serde(default = "defaults::threads")]
     #[schemars(range(min = 1, max = 256))]
     pub threads: u32,
+    /// Where it runs. Not part of what a training is: another device may go on with it.
+    #[serde(default, skip_serializing)]
+    pub device: Device,
     /// Which network.
     pub network: Network,
     /// Which images.

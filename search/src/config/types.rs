@@ -24,6 +24,9 @@ pub struct Config {
     #[serde(default = "defaults::threads")]
     #[schemars(range(min = 1, max = 256))]
     pub threads: u32,
+    /// Where training and scoring run. Not part of what a run is: another device may go on with it.
+    #[serde(default, skip_serializing)]
+    pub device: Device,
     /// Which networks.
     pub space: Space,
     /// Which images.
@@ -50,6 +53,16 @@ pub struct Config {
     #[serde(default = "defaults::checkpoint_seconds")]
     #[schemars(range(min = 0, max = 86400))]
     pub checkpoint_seconds: f64,
+}
+
+/// Where training and scoring run: the processor, or an NVIDIA GPU. Latency is always that of the processor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Device {
+    #[default]
+    Cpu,
+    Cuda,
 }
 
 /// A family of networks and what may vary.
@@ -102,6 +115,8 @@ pub struct Supernet {
     /// Kinds of knobs (the last part of their names) in the order in which progressive training opens them; the others open
     /// in the end.
     pub open: Vec<String>,
+    /// Whether subnets share batch norms, or each number of channels of a batch norm has weights and statistics of its own.
+    pub batch_norms: BatchNorms,
 }
 
 impl Default for Supernet {
@@ -112,6 +127,7 @@ impl Default for Supernet {
             random_subnets: 2,
             distill_subnets: Taught::Kl,
             open: ["resolution", "kernel", "depth", "expand", "width"].map(String::from).to_vec(),
+            batch_norms: BatchNorms::Shared,
         }
     }
 }
@@ -124,6 +140,25 @@ pub enum Rule {
     Sandwich,
     Uniform,
     Progressive,
+}
+
+/// Batch norms of a supernet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum BatchNorms {
+    Shared,
+    PerWidth,
+}
+
+/// Statistics of a subnet's batch norms in scoring: estimated for it from training images, or those that training left for
+/// its widths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Statistics {
+    Recalibrated,
+    Trained,
 }
 
 /// What subnets learn: the labels, or the largest one's predictions by the Kullback-Leibler or the clipped adaptive
@@ -147,6 +182,8 @@ pub struct Scoring {
     /// Training images that recalibrate a subnet's batch norms: a fixed list.
     #[schemars(range(min = 2, max = 10000000))]
     pub recalibrate: usize,
+    /// Where a subnet's batch-norm statistics come from; `trained` needs `supernet.batch_norms: per_width`.
+    pub statistics: Statistics,
     /// Images in a batch.
     #[schemars(range(min = 1, max = 65536))]
     pub batch: usize,
@@ -154,7 +191,7 @@ pub struct Scoring {
 
 impl Default for Scoring {
     fn default() -> Scoring {
-        Scoring { images: None, recalibrate: 2048, batch: 500 }
+        Scoring { images: None, recalibrate: 2048, statistics: Statistics::Recalibrated, batch: 500 }
     }
 }
 

@@ -13,6 +13,7 @@ use tch::{Device, Kind, Tensor};
 use crate::bounds::Bounds;
 use crate::config::{self, Config, ConfigError, Recipe};
 use crate::data::{self, DataError, Split, Test};
+use crate::device::{self, DeviceError};
 use crate::evaluate::Timing;
 use crate::seed::{Purpose, number, rng};
 use crate::train::batches::{Batch, Feed, View};
@@ -43,6 +44,8 @@ pub struct Prepared {
     pub split: Split,
     /// What retrained winners are scored on.
     pub test_split: Test,
+    /// Where it is trained and scored.
+    pub device: Device,
 }
 
 /// What keeps a search from beginning: the user's to mend.
@@ -51,6 +54,9 @@ pub enum PrepareError {
     /// The config.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// The data.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -109,6 +115,7 @@ pub enum PrepareError {
 pub fn prepare(file: &Path) -> Result<Prepared, PrepareError> {
     let loaded = config::load(file)?;
     let c = &loaded.config;
+    let device = device::open(c.device)?;
     // The space is checked before the images are read, unless they alone say how many classes there are.
     let (classes, mut early) = (data::known_classes(c.data.name), None);
     let classes = match classes {
@@ -142,7 +149,7 @@ pub fn prepare(file: &Path) -> Result<Prepared, PrepareError> {
     let test_split = data::test_split(&test, c.data.test_limit);
     let (train, test) = views::views(&c.data, &space, (train, test), &split.train);
     let file = file.to_path_buf();
-    Ok(Prepared { file, config: loaded.config, space, bounds, anchor, range, train, test, split, test_split })
+    Ok(Prepared { file, config: loaded.config, space, bounds, anchor, range, train, test, split, test_split, device })
 }
 
 /// Knobs that have a choice, with a genome's values.
@@ -279,16 +286,18 @@ impl Prepared {
             let images =
                 Tensor::f_rand([n as i64, channels as i64, h as i64, w as i64], options).map_err(TrainError::torch)?;
             let labels = Tensor::f_zeros([n as i64], (Kind::Int64, Device::Cpu)).map_err(TrainError::torch)?;
-            Ok(Batch { images, labels, targets: None })
+            Batch { images, labels, targets: None }.to(self.device)
         };
         let seconds = |work: &mut dyn FnMut() -> Result<(), TrainError>| -> Result<f64, TrainError> {
             work()?;
+            device::wait(self.device);
             let begin = clock.now();
             work()?;
             work()?;
+            device::wait(self.device);
             Ok((clock.now() - begin).as_secs_f64() / 2.0)
         };
-        let store = Store::init(&self.space.lower(&self.space.largest())?, Names::Shared, 0, Device::Cpu)?;
+        let store = self.supernet().store(0, self.device)?;
         let (wide, narrow) = (&c.supernet.recipe, &c.retrain.recipe);
         let feed = self.supernet_feed()?;
         let (batch, mut step) = (noise(wide.batch)?, 0);
@@ -299,7 +308,7 @@ impl Prepared {
         })?;
         let typical = self.space.sample(&mut rng(c.seed, Purpose::Subnets, 0, 0));
         let graph = std::sync::Arc::new(self.space.lower(&typical)?);
-        let own = Store::init(&graph, Names::Own, 0, Device::Cpu)?;
+        let own = Store::init(&graph, Names::Own, 0, self.device)?;
         let (net, batch) = (Net::bind(graph, &Owned(&own))?, noise(narrow.batch)?);
         let mut single = Single { net: &net, label_smoothing: 0.0, teacher: None };
         let retrain = seconds(&mut || single.step(&own, &batch, 0, 1.0).map(drop))?;

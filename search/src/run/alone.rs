@@ -16,6 +16,7 @@ use tch::Device;
 use super::{RunError, folder};
 use crate::config::{self, TrainConfig};
 use crate::data::{self, Split, Test};
+use crate::device;
 use crate::evaluate::test_top1;
 use crate::prepare::views::{check_sides, feed, views};
 use crate::prepare::{PrepareError, data_folder};
@@ -38,6 +39,7 @@ pub struct Alone {
     test: View,
     split: Split,
     test_split: Test,
+    device: Device,
 }
 
 /// What came out of a training.
@@ -75,6 +77,9 @@ pub struct Outcome {
     pub skipped: u64,
     /// Seconds of training, resumed parts together.
     pub seconds: f64,
+    /// Where it was trained, in the end.
+    #[serde(default)]
+    pub device: config::Device,
     /// Threads.
     pub threads: u32,
     /// The machine.
@@ -118,6 +123,7 @@ impl Alone {
     /// What the user has to mend.
     pub fn prepare(file: &Path) -> Result<Alone, RunError> {
         let config = config::load_train(file).map_err(PrepareError::from)?;
+        let device = device::open(config.device).map_err(PrepareError::from)?;
         let c = &config.data;
         let lower = |classes: u32| -> Result<_, RunError> {
             let space = config.network.space(classes).map_err(RunError::from)?;
@@ -136,7 +142,7 @@ impl Alone {
         }
         let test_split = data::test_split(&test, c.test_limit);
         let (train, test) = views(c, &space, (train, test), &split.train);
-        Ok(Alone { config, space, graph, train, test, split, test_split })
+        Ok(Alone { config, space, graph, train, test, split, test_split, device })
     }
 
     /// The batches of its training.
@@ -173,6 +179,16 @@ impl Alone {
         )
     }
 
+    /// The network's tensors before the first step.
+    fn store(&self) -> Result<Store, RunError> {
+        let seed = number(self.config.seed, Purpose::Weights, 0);
+        let mut store = Store::init(&self.graph, Names::Own, seed, self.device)?;
+        if let Some(file) = &self.config.network.weights {
+            store.fill(&weights::load(file)?.0)?;
+        }
+        Ok(store)
+    }
+
     /// Trains, scores and writes.
     ///
     /// # Errors
@@ -193,10 +209,7 @@ impl Alone {
         tch::set_num_threads(c.threads as i32);
         let plan = Plan { recipe: c.train.clone(), seed: c.seed, checkpoint_every: c.checkpoint_seconds };
         let feed = self.feed()?;
-        let mut store = Store::init(&self.graph, Names::Own, number(c.seed, Purpose::Weights, 0), Device::Cpu)?;
-        if let Some(file) = &c.network.weights {
-            store.fill(&weights::load(file)?.0)?;
-        }
+        let mut store = self.store()?;
         let trainer = Trainer {
             plan: &plan,
             feed: &feed,
@@ -206,7 +219,7 @@ impl Alone {
             stop,
             diary: Some(root.join("training.jsonl")),
         };
-        let teacher = teacher(&plan.recipe, self.classes())?;
+        let teacher = teacher(&plan.recipe, self.classes(), self.device)?;
         let lower = |side| self.space.lower_at(&self.space.smallest(), side);
         let ended = single::train(&trainer, &mut store, bar, &self.graph, teacher.as_ref(), &lower);
         bar.done();
@@ -232,6 +245,7 @@ impl Alone {
             steps,
             skipped,
             seconds,
+            device: c.device,
             threads: c.threads,
             host: Host::read(),
         };

@@ -17,7 +17,7 @@ use mobilenas_bench::{Clock, Host};
 use mobilenas_reports::record::{self, Caveat, Done, Row};
 use mobilenas_reports::{Frame, score};
 use mobilenas_space::families;
-use mobilenas_torch::{Names, Store, weights};
+use mobilenas_torch::{Store, weights};
 use tch::Device;
 
 pub use error::RunError;
@@ -154,6 +154,11 @@ impl Run<'_> {
                 .to_string(),
             format!("The search was guided by {}; other metrics were recorded beside it.", objectives.join(" and ")),
         ];
+        if p.device != Device::Cpu {
+            all.push(
+                "Trained and scored on a GPU: a repeat need not give the same numbers to the last bit.".to_string(),
+            );
+        }
         for v in p.space.family().variants() {
             if let Err(e) = p.space.variant(v.id) {
                 let knob = e.at.join(".");
@@ -185,8 +190,7 @@ impl Run<'_> {
     /// The trained supernet; `None` if the run was asked to stop.
     fn supernet(&mut self) -> Result<Option<Store>, RunError> {
         let (p, path) = (self.prepared, self.folder.path(SUPERNET));
-        let largest = p.space.lower(&p.space.largest())?;
-        let mut store = Store::init(&largest, Names::Shared, number(p.config.seed, Purpose::Weights, 0), Device::Cpu)?;
+        let mut store = p.supernet().store(number(p.config.seed, Purpose::Weights, 0), p.device)?;
         if self.folder.rows.iter().any(|r| matches!(r, Row::Supernet(_))) {
             store.fill(&weights::load(&path)?.0)?;
             return Ok(Some(store));
@@ -234,6 +238,7 @@ impl Run<'_> {
             validation: &p.split.search_val,
             validation_images: c.scoring.images.unwrap_or(usize::MAX),
             calibration,
+            statistics: c.scoring.statistics,
             batch: c.scoring.batch,
             timing: p.timing(),
             clock: self.clock,

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use mobilenas_space::ir::Graph;
 use mobilenas_torch::weights::About;
-use mobilenas_torch::{Names, Net, Store, weights};
-use tch::Device;
+use mobilenas_torch::{Net, weights};
 
 use super::{RunError, SUPERNET, folder};
 use crate::evaluate;
@@ -34,8 +33,7 @@ impl Prepared {
 /// # Errors
 /// When the supernet is not there yet or not the config's, or the graph is none of its subnets.
 pub fn subnet(prepared: &Prepared, root: &Path, graph: Arc<Graph>) -> Result<Net, RunError> {
-    let largest = prepared.space.lower(&prepared.space.largest())?;
-    let mut store = Store::init(&largest, Names::Shared, 0, Device::Cpu)?;
+    let mut store = prepared.supernet().store(0, prepared.device)?;
     store.fill(&weights::load(&root.join(SUPERNET))?.0)?;
-    Ok(evaluate::subnet(&store, graph, &prepared.train, &prepared.calibration())?)
+    Ok(evaluate::subnet(&store, graph, &prepared.train, (prepared.config.scoring.statistics, &prepared.calibration()))?)
 }

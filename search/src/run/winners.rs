@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use mobilenas_reports::record::{Retrained, Row, Trial, metric};
 use mobilenas_torch::{Names, Net, Owned, Store, weights};
-use tch::Device;
 
 use super::{Run, RunError, folder, trials};
 use crate::evaluate::test_top1;
@@ -42,7 +41,7 @@ impl Run<'_> {
         let feed = p.retrain_feed()?;
         let genome = p.space.genome(&trial.genome).map_err(|e| RunError::Config(e.to_string()))?;
         let graph = Arc::new(p.space.lower(&genome)?);
-        let mut store = Store::init(&graph, Names::Own, plan.seed, Device::Cpu)?;
+        let mut store = Store::init(&graph, Names::Own, plan.seed, p.device)?;
         let net = Net::bind(graph.clone(), &Owned(&store))?;
         let trainer = Trainer {
             plan: &plan,
@@ -54,7 +53,7 @@ impl Run<'_> {
             diary: Some(self.folder.path(&format!("training/winner-{}.jsonl", trial.id))),
         };
         let bar = (self.progress)("retrain");
-        let teacher = teacher(&plan.recipe, p.train.data.classes.len() as u32)?;
+        let teacher = teacher(&plan.recipe, p.train.data.classes.len() as u32, p.device)?;
         let ended =
             single::train(&trainer, &mut store, &bar, &graph, teacher.as_ref(), &|s| p.space.lower_at(&genome, s));
         bar.done();

@@ -10,15 +10,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mobilenas_space::ir::{Graph, Regularize, regularize};
-use mobilenas_space::{Genome, Space};
-use mobilenas_torch::{Mode, Net, Shared, Store};
-use tch::{Kind, Tensor};
+use mobilenas_space::{Genome, Space, widths};
+use mobilenas_torch::{Apart, Mode, Names, Net, Params, Shared, Store};
+use tch::{Device, Kind, Tensor};
 
 use super::batches::Batch;
 use super::distill::{alpha_divergence, soft_cross_entropy};
 use super::trainer::{Lesson, Shown};
 use super::{TrainError, batch_loss, resized, right};
-use crate::config::{self, Precision, Rule, Taught};
+use crate::config::{self, BatchNorms, Precision, Rule, Taught};
 use crate::seed::{Purpose, rng};
 
 /// A supernet under training.
@@ -52,6 +52,21 @@ impl<'a> Supernet<'a> {
     /// The side that all networks of a batch run at, if it is not their own.
     fn side(&self, batch: &Batch) -> Option<u32> {
         self.any_side.then(|| batch.side())
+    }
+
+    /// The shared tensors, made and initialised.
+    ///
+    /// # Errors
+    /// When a genome makes no network, or memory is short.
+    pub fn store(&self, seed: u64, device: Device) -> Result<Store, TrainError> {
+        let largest = self.space.lower(&self.space.largest())?;
+        Ok(match self.config.batch_norms {
+            BatchNorms::Shared => Store::init(&largest, Names::Shared, seed, device)?,
+            BatchNorms::PerWidth => {
+                let widths = widths(self.space, &mut rng(self.seed, Purpose::Subnets, u64::MAX, 0))?;
+                Store::init_apart(&largest, &widths, seed, device)?
+            }
+        })
     }
 
     /// The networks of a step, the teacher first.
@@ -120,17 +135,29 @@ impl<'a> Supernet<'a> {
     }
 
     fn net(&self, graph: Arc<Graph>, store: &Store) -> Result<Net, TrainError> {
-        let net = Net::bind(graph, &Shared(store))?;
+        let params: &dyn Params = match self.config.batch_norms {
+            BatchNorms::Shared => &Shared(store),
+            BatchNorms::PerWidth => &Apart(store),
+        };
+        let net = Net::bind(graph, params)?;
         Ok(match self.config.recipe.precision {
             Precision::Float32 => net,
             Precision::Bfloat16 => net.with_heavy(Kind::BFloat16),
         })
     }
 
+    /// Shared batch norms have no statistics worth keeping; those of a width have.
+    fn mode(&self) -> Mode {
+        match self.config.batch_norms {
+            BatchNorms::Shared => Mode::Train,
+            BatchNorms::PerWidth => Mode::TrainTracking,
+        }
+    }
+
     fn logits(&mut self, genome: &Genome, store: &Store, batch: &Batch) -> Result<Tensor, TrainError> {
         let graph = self.graph(genome, self.side(batch))?;
         let images = resized(&batch.images, graph.input().dims[1])?;
-        let logits = self.net(graph, store)?.forward(&images, Mode::Train)?;
+        let logits = self.net(graph, store)?.forward(&images, self.mode())?;
         logits.f_to_kind(Kind::Float).map_err(TrainError::torch)
     }
 }

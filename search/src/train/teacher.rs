@@ -35,9 +35,14 @@ impl Teacher {
     ///
     /// # Errors
     /// When there is none that libtorch can load.
-    pub fn script(how: &config::Distill, file: &std::path::Path, classes: u32) -> Result<Teacher, TrainError> {
+    pub fn script(
+        how: &config::Distill,
+        file: &std::path::Path,
+        classes: u32,
+        device: Device,
+    ) -> Result<Teacher, TrainError> {
         let name = file.display().to_string();
-        let mut module = CModule::load_on_device(file, Device::Cpu).map_err(|e| TrainError::Teacher {
+        let mut module = CModule::load_on_device(file, device).map_err(|e| TrainError::Teacher {
             teacher: name.clone(),
             found: e.to_string().lines().next().unwrap_or_default().to_string(),
             expected: "a TorchScript file".to_string(),
@@ -112,10 +117,10 @@ impl Teacher {
 ///
 /// # Errors
 /// When its file cannot be used.
-pub fn teacher(recipe: &config::Recipe, classes: u32) -> Result<Option<Teacher>, TrainError> {
+pub fn teacher(recipe: &config::Recipe, classes: u32, device: Device) -> Result<Option<Teacher>, TrainError> {
     let Some(how) = &recipe.distill else { return Ok(None) };
     if let Some(file) = &how.torchscript {
-        return Teacher::script(how, file, classes).map(Some);
+        return Teacher::script(how, file, classes, device).map(Some);
     }
     let (name, file) = (how.model.clone().unwrap_or_default(), how.weights.clone().unwrap_or_default());
     let wrong = |found: String, expected: &str| TrainError::Teacher {
@@ -129,7 +134,7 @@ pub fn teacher(recipe: &config::Recipe, classes: u32) -> Result<Option<Teacher>,
         family.template(&name).ok_or_else(|| wrong("no configuration".to_string(), "a published network"))?;
     let side = how.resolution.unwrap_or(info.resolution);
     let graph = Arc::new(template.plan(&template.values(), side, classes)?.lower()?);
-    let mut store = Store::init(&graph, Names::Own, 0, Device::Cpu)?;
+    let mut store = Store::init(&graph, Names::Own, 0, device)?;
     store.fill(&weights::load(&file)?.0).map_err(|e| wrong(format!("{}: {e}", file.display()), "its own weights"))?;
     let net = Net::bind(graph, &Owned(&store))?;
     Ok(Some(Teacher::net(how, &name, net, classes)))

@@ -233,6 +233,7 @@ impl Trainer<'_> {
             let mut begin = finite::first(work.store)?;
             if begin.is_none() {
                 let batch = self.feed.at(work.stand.step * u64::from(self.plan.recipe.accumulate))?;
+                let batch = batch.to(work.store.device())?;
                 begin = lesson.trouble(work.store, &batch)?;
             }
             let begin = begin.unwrap_or_else(|| "no tensor of the forward pass".to_string());
@@ -266,7 +267,7 @@ impl Trainer<'_> {
         let (mut loss, mut right, mut images) = (0.0, 0.0, 0);
         for part in 0..parts {
             let at = step * parts + part;
-            let batch = stream.take()?;
+            let batch = stream.take()?.to(work.store.device())?;
             // Dropout draws from libtorch's own generator: it begins each step anew, so that resuming changes nothing.
             tch::manual_seed(number(self.plan.seed, Purpose::Dropout, at) as i64);
             let shown = lesson.step(work.store, &batch, at, 1.0 / parts as f64)?;

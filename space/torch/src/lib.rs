@@ -11,5 +11,5 @@ pub mod weights;
 
 pub use error::NetError;
 pub use net::{Mode, Net};
-pub use params::{Frozen, Owned, Params, Resized, Shared};
+pub use params::{Apart, Frozen, Owned, Params, Resized, Shared};
 pub use store::{Names, Store};

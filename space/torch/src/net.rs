@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mobilenas_space::ir::{Graph, Init, Op, ParamSpec, distances, fold_batch_norms};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::error::{NetError, torch};
 use crate::exec;
@@ -78,6 +78,11 @@ impl Net {
     /// The graph.
     pub fn graph(&self) -> &Arc<Graph> {
         &self.graph
+    }
+
+    /// Where its tensors lie.
+    pub fn device(&self) -> Device {
+        self.nodes.iter().flatten().next().map_or(Device::Cpu, Tensor::device)
     }
 
     /// Runs convolutions, linear layers and products in another precision; weights, norms and logits stay in theirs.

@@ -9,7 +9,7 @@ use tch::Tensor;
 
 use crate::error::{NetError, torch};
 use crate::net::BN_EPS;
-use crate::store::{Names, Store};
+use crate::store::{Entry, Names, Store};
 
 /// A source of tensors.
 pub trait Params {
@@ -58,20 +58,46 @@ pub struct Shared<'a>(pub &'a Store);
 
 impl Params for Shared<'_> {
     fn get(&self, p: &ParamSpec) -> Result<Tensor, NetError> {
-        let missing = |_| NetError::Missing { name: p.shared.clone(), expected: p.shape() };
-        let entry = self.0.entry(Names::Shared.of(p)).map_err(missing)?;
+        let entry = shared_entry(self.0, p)?;
+        // A tensor of just this width is cut nowhere, however the width is made up.
+        let axes = if self.0.keeps_apart(p) { &p.axes } else { &entry.axes };
         if p.role == Role::Index {
-            return crate::net::index_of(p);
+            return crate::net::index_of(p)?.f_to_device(entry.tensor.device()).map_err(torch(&p.shared));
         }
         if !p.role.trainable() {
             let fresh = entry.tensor.f_zeros_like().map_err(torch(&p.shared))?;
-            let fresh = cut_all(fresh, &entry.axes, p)?;
+            let fresh = cut_all(fresh, axes, p)?;
             // In place: adding a fraction to an integer's tensor would make another type of it.
             let mut fresh = fresh.f_contiguous().map_err(torch(&p.shared))?;
             let begin = if p.name.ends_with("running_var") { 1 } else { 0 };
             return fresh.f_fill_(begin).map_err(torch(&p.shared));
         }
-        cut_all(entry.tensor.shallow_clone(), &entry.axes, p)
+        cut_all(entry.tensor.shallow_clone(), axes, p)
+    }
+}
+
+fn shared_entry<'a>(store: &'a Store, p: &ParamSpec) -> Result<&'a Entry, NetError> {
+    store.shared(p).map_err(|e| match e {
+        NetError::Missing { name, .. } => NetError::Missing { name, expected: p.shape() },
+        other => other,
+    })
+}
+
+/// Slices of a supernet's tensors with the running statistics that training left for each width: only of a supernet that
+/// keeps batch norms apart. Moving them moves the supernet's.
+#[derive(Clone, Copy, Debug)]
+pub struct Apart<'a>(pub &'a Store);
+
+impl Params for Apart<'_> {
+    fn get(&self, p: &ParamSpec) -> Result<Tensor, NetError> {
+        if p.role != Role::Statistic {
+            return Shared(self.0).get(p);
+        }
+        let tensor = &shared_entry(self.0, p)?.tensor;
+        match tensor.size() == p.shape() {
+            true => Ok(tensor.shallow_clone()),
+            false => Err(NetError::Shape { name: p.shared.clone(), found: tensor.size(), expected: p.shape() }),
+        }
     }
 }
 

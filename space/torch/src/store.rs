@@ -3,9 +3,10 @@
 //! Everything learnt lies in one flat tensor, weights before the rest, so that the optimizer, the norm of the gradient
 //! and a checkpoint touch one tensor instead of hundreds. The named tensors are views of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use mobilenas_space::ir::{Graph, Init, ParamSpec, Role, SliceRule, distances};
+use mobilenas_space::Widths;
+use mobilenas_space::ir::{Graph, Init, Op, ParamSpec, Role, Sections, SliceRule, distances};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng};
 use tch::{Device, Kind, Tensor};
@@ -50,6 +51,8 @@ pub struct Store {
     decayed: i64,
     /// Learnt tensors in the order of the flat tensor: name and padded length.
     layout: Vec<(String, i64)>,
+    /// Tensors of batch norms that are kept apart by width.
+    apart: BTreeSet<String>,
 }
 
 /// Every tensor begins at a multiple of it, so that kernels see the alignment of a tensor of its own.
@@ -63,8 +66,35 @@ impl Store {
     /// # Errors
     /// When libtorch refuses (out of memory).
     pub fn init(graph: &Graph, names: Names, seed: u64, device: Device) -> Result<Store, NetError> {
-        let specs: BTreeMap<String, ParamSpec> =
-            graph.params().into_iter().map(|p| (names.of(&p).to_string(), p)).collect();
+        let specs = graph.params().into_iter().map(|p| (names.of(&p).to_string(), p)).collect();
+        Store::of(&specs, seed, device)
+    }
+
+    /// Makes and initialises the tensors of a supernet that keeps batch norms apart by width: beside those of the graph,
+    /// each batch norm has weight, bias and statistics of its own for each other number of its channels.
+    ///
+    /// # Errors
+    /// When libtorch refuses (out of memory).
+    pub fn init_apart(graph: &Graph, widths: &Widths, seed: u64, device: Device) -> Result<Store, NetError> {
+        let mut specs: BTreeMap<String, ParamSpec> =
+            graph.params().into_iter().map(|p| (p.shared.clone(), p)).collect();
+        let mut apart = BTreeSet::new();
+        for (i, node) in graph.nodes.iter().enumerate().filter(|(_, n)| n.op == Op::BatchNorm) {
+            let others = widths.get(&node.shared.to_string()).into_iter().flatten();
+            let others: Vec<u32> = others.copied().filter(|n| *n != node.value.channels()).collect();
+            for p in graph.node_params(i).into_iter().filter(|p| !p.axes.is_empty()) {
+                apart.insert(p.shared.clone());
+                for &n in &others {
+                    let shared = at_width(&p.shared, n.into());
+                    let axes = vec![SliceRule::Leading(Sections::plain(n))];
+                    specs.insert(shared.clone(), ParamSpec { shared, axes, ..p.clone() });
+                }
+            }
+        }
+        Ok(Store { apart, ..Store::of(&specs, seed, device)? })
+    }
+
+    fn of(specs: &BTreeMap<String, ParamSpec>, seed: u64, device: Device) -> Result<Store, NetError> {
         let padded = |p: &ParamSpec| (p.elements() as i64 + ALIGN - 1) / ALIGN * ALIGN;
         let mut layout = Vec::new();
         let mut decayed = 0;
@@ -78,9 +108,9 @@ impl Store {
         }
         let total: i64 = layout.iter().map(|(_, n)| n).sum();
         let flat = Tensor::f_zeros([total.max(1)], (Kind::Float, device)).map_err(torch("making the weights"))?;
-        let mut store = Store { entries: BTreeMap::new(), flat, decayed, layout };
-        store.view_entries(&specs)?;
-        for (name, p) in &specs {
+        let mut store = Store { entries: BTreeMap::new(), flat, decayed, layout, apart: BTreeSet::new() };
+        store.view_entries(specs)?;
+        for (name, p) in specs {
             if !p.role.trainable() {
                 let kind = if matches!(p.role, Role::Statistic) { Kind::Float } else { Kind::Int64 };
                 let tensor = Tensor::f_zeros(p.shape(), (kind, device)).map_err(torch(name))?;
@@ -138,6 +168,32 @@ impl Store {
         }
         let mut target = entry.tensor.shallow_clone();
         tch::no_grad(|| target.f_copy_(values)).map_err(torch(name))
+    }
+
+    /// The tensor that a subnet's specification is served by: that of its own width where batch norms are kept apart, else
+    /// the shared one.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn shared(&self, spec: &ParamSpec) -> Result<&Entry, NetError> {
+        self.entry(&self.shared_name(spec))
+    }
+
+    /// Name of that tensor.
+    pub fn shared_name(&self, spec: &ParamSpec) -> String {
+        let width = spec.elements() as i64;
+        let whole = self.entries.get(&spec.shared).map_or(0, |e| e.tensor.numel() as i64);
+        if self.keeps_apart(spec) && whole != width { at_width(&spec.shared, width) } else { spec.shared.clone() }
+    }
+
+    /// Whether a specification's tensor belongs to a batch norm that is kept apart by width.
+    pub fn keeps_apart(&self, spec: &ParamSpec) -> bool {
+        self.apart.contains(&spec.shared)
+    }
+
+    /// Where everything lies.
+    pub fn device(&self) -> Device {
+        self.flat.device()
     }
 
     /// A tensor by name.
@@ -214,6 +270,11 @@ impl Store {
             e.tensor.zero_grad();
         }
     }
+}
+
+/// Name of a batch norm's tensor for a number of channels that is not the largest.
+fn at_width(name: &str, channels: i64) -> String {
+    format!("{name}@{channels}")
 }
 
 /// A seed of 32 bytes from the run's seed and a name.

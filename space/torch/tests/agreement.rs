@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mobilenas_space::families::FAMILIES;
-use mobilenas_space::ir::Graph;
+use mobilenas_space::ir::{Graph, Role};
 use mobilenas_space::{Design, Genome, Space};
-use mobilenas_torch::{Mode, Names, Net, Owned, Params, Shared, Store};
+use mobilenas_torch::{Apart, Mode, Names, Net, Owned, Params, Shared, Store};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
@@ -151,4 +151,61 @@ fn a_missing_tensor_is_named() {
     let spec = largest.params().into_iter().find(|p| p.shared.starts_with("blocks.1.1")).unwrap();
     let error = Shared(&store).get(&spec).unwrap_err().to_string();
     assert!(error.starts_with("blocks.1.1.conv_pw.weight: no such tensor"), "{error}");
+}
+
+/// Kept apart by width, a batch norm's weights and statistics belong to one number of channels.
+#[test]
+fn batch_norms_kept_apart_are_those_of_a_width() {
+    for family in FAMILIES {
+        let space = small(family.name());
+        let widths = mobilenas_space::widths(&space, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+        let whole = space.lower(&space.largest()).unwrap();
+        let mut supernet = Store::init_apart(&whole, &widths, 1, Device::Cpu).unwrap();
+        let shared = Store::init(&whole, Names::Shared, 1, Device::Cpu).unwrap();
+        for genome in genomes(&space) {
+            let graph = Arc::new(space.lower(&genome).unwrap());
+            let x = images(resolution(&graph));
+            let apart = Net::bind(graph.clone(), &Apart(&supernet)).unwrap();
+            let cut = Net::bind(graph.clone(), &Shared(&shared)).unwrap();
+            // Untrained weights are those of the shared ones, so batch statistics give the same values.
+            let run = |net: &Net| tch::no_grad(|| net.forward(&x, Mode::Train).unwrap());
+            assert!(run(&apart).equal(&run(&cut)), "{}: {:?}", family.name(), space.values(&genome));
+        }
+        let before: BTreeMap<String, Tensor> = supernet.named().into_iter().map(|(n, t)| (n, t.copy())).collect();
+        let graph = Arc::new(space.lower(&space.smallest()).unwrap());
+        let net = Net::bind(graph.clone(), &Apart(&supernet)).unwrap();
+        supernet.zero_grad();
+        let out = net.forward(&images(resolution(&graph)), Mode::TrainTracking).unwrap();
+        (&out * Tensor::rand_like(&out)).square().sum(Kind::Float).backward();
+        let statistics = graph.params().into_iter().filter(|p| p.role == Role::Statistic);
+        let own: BTreeSet<String> = statistics.map(|p| supernet.shared_name(&p)).collect();
+        let several = widths.values().any(|w| w.len() > 1);
+        assert_eq!(own.iter().any(|n| n.contains('@')), several, "{}", family.name());
+        for (name, now) in supernet.statistics() {
+            let moved = !now.equal(&before[name]);
+            assert_eq!(moved, own.contains(name), "{}: {name}", family.name());
+        }
+        for p in graph.params().iter().filter(|p| supernet.keeps_apart(p) && p.role == Role::Norm) {
+            let name = supernet.shared_name(p);
+            assert!(supernet.entry(&name).unwrap().tensor.grad().defined(), "{}: {name}", family.name());
+            if name.contains('@') {
+                assert!(!supernet.entry(&p.shared).unwrap().tensor.grad().defined(), "{}: {name}", family.name());
+            }
+        }
+        // Recalibrating is a subnet's own affair: it moves nothing of the supernet.
+        let kept: BTreeMap<String, Tensor> = supernet.named().into_iter().map(|(n, t)| (n, t.copy())).collect();
+        let recalibrated = Net::bind(graph.clone(), &Shared(&supernet)).unwrap();
+        recalibrated.recalibrate([&images(resolution(&graph))].into_iter()).unwrap();
+        assert!(supernet.named().iter().all(|(n, t)| t.equal(&kept[n])), "{}", family.name());
+    }
+}
+
+#[test]
+fn a_width_that_was_not_foreseen_is_named() {
+    let space = small("mobilenet_v2");
+    let whole = space.lower(&space.largest()).unwrap();
+    let store = Store::init_apart(&whole, &mobilenas_space::Widths::new(), 1, Device::Cpu).unwrap();
+    let smallest = Arc::new(space.lower(&space.smallest()).unwrap());
+    let error = Net::bind(smallest, &Apart(&store)).unwrap_err().to_string();
+    assert!(error.contains('@') && error.contains("no such tensor"), "{error}");
 }

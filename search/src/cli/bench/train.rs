@@ -1,6 +1,7 @@
 //! `mobilenas bench train`: training steps per second, of networks alone and of a supernet.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
@@ -11,8 +12,9 @@ use mobilenas_torch::{Names, Net, Owned, Store};
 use serde_json::{Map, Value as Json, json};
 use tch::{Device, Kind, Tensor};
 
-use super::super::models;
-use crate::config;
+use super::super::{Input, models};
+use crate::config::{self, Precision};
+use crate::device;
 use crate::train::Lesson;
 use crate::train::batches::Batch;
 use crate::train::optimizer::Optimizer;
@@ -43,9 +45,25 @@ pub struct Args {
     /// Steps that count, after three that do not
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     steps: u32,
+    /// Where the steps run
+    #[arg(long, value_enum, default_value_t)]
+    device: config::Device,
+    /// Convolutions, linear layers and products in bfloat16
+    #[arg(long)]
+    amp: bool,
+    /// Train and print the memory of one part of a supernet's measurement, in a process of its own
+    #[arg(long, value_enum, hide = true, requires = "supernet")]
+    memory: Option<Part>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// What memory is measured of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    Sandwich,
+    Largest,
 }
 
 /// Label smoothing of the steps.
@@ -59,13 +77,14 @@ const WARM_UP: u32 = 3;
 /// When there is no such network, or the config is wrong.
 pub fn run(args: &Args) -> Result<i32> {
     tch::set_num_threads(args.threads as i32);
+    let on = device::open(args.device).map_err(|e| Input(e.to_string()))?;
     let figures = match &args.supernet {
-        Some(config) => supernet(args, config)?,
+        Some(config) => supernet(args, config, on)?,
         None => {
             let mut all = Map::new();
             for name in &args.models {
                 let graph = models::variant(name, Some(args.size.unwrap_or(64)), args.classes)?;
-                let seconds = alone(args, graph)?;
+                let seconds = alone(args, graph, on)?;
                 all.insert(name.clone(), json!(f64::from(args.batch) / seconds));
             }
             json!({ "images_per_second": all })
@@ -74,7 +93,7 @@ pub fn run(args: &Args) -> Result<i32> {
     if args.json {
         let mut out = json!({
             "bench": "train", "size": args.size, "batch": args.batch, "classes": args.classes, "threads": args.threads,
-            "steps": args.steps, "host": Host::read(),
+            "steps": args.steps, "device": args.device, "amp": args.amp, "host": Host::read(),
         });
         merge(&mut out, figures);
         println!("{out}");
@@ -93,11 +112,12 @@ fn merge(out: &mut Json, more: Json) {
 }
 
 /// Median seconds of a step.
-fn seconds(args: &Args, mut step: impl FnMut() -> Result<()>) -> Result<f64> {
+fn seconds(args: &Args, on: Device, mut step: impl FnMut() -> Result<()>) -> Result<f64> {
     let (clock, mut seen) = (Wall::new(), Vec::new());
     for i in 0..args.steps + WARM_UP {
         let begin = clock.now();
         step()?;
+        device::wait(on);
         if i >= WARM_UP {
             seen.push((clock.now() - begin).as_secs_f64());
         }
@@ -106,52 +126,117 @@ fn seconds(args: &Args, mut step: impl FnMut() -> Result<()>) -> Result<f64> {
 }
 
 /// Noise as images: times do not depend on what is in them.
-fn noise(args: &Args, side: u32) -> Result<Batch> {
+fn noise(args: &Args, side: u32, on: Device) -> Result<Batch> {
     let (n, side) = (i64::from(args.batch), i64::from(side));
     let images = Tensor::f_randn([n, 3, side, side], (Kind::Float, Device::Cpu))?;
     let labels = Tensor::f_randint(i64::from(args.classes), [n], (Kind::Int64, Device::Cpu))?;
-    Ok(Batch { images, labels, targets: None })
+    Ok(Batch { images, labels, targets: None }.to(on)?)
 }
 
 /// AdamW without clipping, as the peers' programs step.
-fn recipe() -> config::Recipe {
-    config::Recipe { clip: config::Clip::default(), ..config::Recipe::default() }
+fn recipe(args: &Args) -> config::Recipe {
+    let precision = if args.amp { Precision::Bfloat16 } else { Precision::Float32 };
+    config::Recipe { clip: config::Clip::default(), precision, ..config::Recipe::default() }
 }
 
-fn step(lesson: &mut dyn Lesson, store: &mut Store, optimizer: &mut Optimizer, batch: &Batch) -> Result<()> {
-    store.zero_grad();
-    let _ = lesson.step(store, batch, 0, 1.0)?;
-    optimizer.step(store, 1e-3)?;
-    Ok(())
+/// What steps change.
+struct Trained {
+    store: Store,
+    optimizer: Optimizer,
+    batch: Batch,
+}
+
+impl Trained {
+    fn new(args: &Args, store: Store, side: u32) -> Result<Trained> {
+        let (optimizer, batch) = (Optimizer::new(&store, &recipe(args))?, noise(args, side, store.device())?);
+        Ok(Trained { store, optimizer, batch })
+    }
+
+    fn step(&mut self, lesson: &mut dyn Lesson, at: u64) -> Result<()> {
+        self.store.zero_grad();
+        let _ = lesson.step(&self.store, &self.batch, at, 1.0)?;
+        self.optimizer.step(&mut self.store, 1e-3)?;
+        Ok(())
+    }
 }
 
 /// Seconds of a step of one network alone, its optimizer's part included.
-fn alone(args: &Args, graph: Graph) -> Result<f64> {
+fn alone(args: &Args, graph: Graph, on: Device) -> Result<f64> {
     let side = graph.input().dims[1];
     let graph = Arc::new(graph);
-    let mut store = Store::init(&graph, Names::Own, 0, Device::Cpu)?;
+    let store = Store::init(&graph, Names::Own, 0, on)?;
     let net = Net::bind(graph, &Owned(&store))?;
-    let (mut optimizer, batch) = (Optimizer::new(&store, &recipe())?, noise(args, side)?);
+    let net = if args.amp { net.with_heavy(Kind::BFloat16) } else { net };
+    let mut trained = Trained::new(args, store, side)?;
     let mut lesson = Single { net: &net, label_smoothing: SMOOTHING, teacher: None };
-    seconds(args, || step(&mut lesson, &mut store, &mut optimizer, &batch))
+    seconds(args, on, || trained.step(&mut lesson, 0))
 }
 
-/// A sandwich step against steps of its four networks, each trained alone.
-fn supernet(args: &Args, file: &std::path::Path) -> Result<Json> {
-    let loaded = config::load(file)?;
+/// A sandwich step against steps of its networks, each trained alone; memory of both, each in a process of its own.
+fn supernet(args: &Args, file: &Path, on: Device) -> Result<Json> {
+    let mut loaded = config::load(file)?;
+    loaded.config.supernet.recipe.precision = recipe(args).precision;
     let space = loaded.space(args.classes)?;
     let largest = space.lower(&space.largest())?;
     let side = args.size.unwrap_or(largest.input().dims[1]);
-    let mut store = Store::init(&largest, Names::Shared, 0, Device::Cpu)?;
     let mut lesson = Supernet::new(&space, &loaded.config.supernet, loaded.config.seed, 1);
-    let (mut optimizer, batch) = (Optimizer::new(&store, &recipe())?, noise(args, side)?);
+    if let Some(part) = args.memory {
+        return match part {
+            Part::Largest => memory(args, || Ok(alone(args, largest, on).map(drop)?)),
+            Part::Sandwich => memory(args, || {
+                let mut trained = Trained::new(args, lesson.store(0, on)?, side)?;
+                (0..u64::from(args.steps + WARM_UP)).try_for_each(|at| trained.step(&mut lesson, at))
+            }),
+        };
+    }
+    let mut trained = Trained::new(args, lesson.store(0, on)?, side)?;
     // The same networks in every step, so that they can be trained alone for comparison.
-    let together = seconds(args, || step(&mut lesson, &mut store, &mut optimizer, &batch))?;
-    drop((store, optimizer));
+    let together = seconds(args, on, || trained.step(&mut lesson, 0))?;
+    drop(trained);
     let four: Vec<Genome> = lesson.genomes(0);
-    let apart = four.iter().map(|g| alone(args, space.lower(g)?)).collect::<Result<Vec<f64>>>()?;
+    let apart = four.iter().map(|g| alone(args, space.lower(g)?, on)).collect::<Result<Vec<f64>>>()?;
     let sum: f64 = apart.iter().sum();
-    Ok(json!({
+    let mut out = json!({
         "sandwich_seconds": together, "alone_seconds": apart, "sum_of_alone_seconds": sum, "ratio": together / sum,
-    }))
+    });
+    if on == Device::Cpu {
+        let [sandwich, largest] = [Part::Sandwich, Part::Largest].map(|part| apart_process(args, file, part));
+        let (sandwich, largest) = (sandwich?, largest?);
+        let ratio = |key: &str| Some(sandwich[key].as_f64()? / largest[key].as_f64()?);
+        let ratios =
+            json!({ "memory_ratio": ratio("peak_bytes"), "memory_ratio_beyond_start": ratio("beyond_start_bytes") });
+        merge(&mut out, json!({ "sandwich_memory": sandwich, "largest_memory": largest }));
+        merge(&mut out, ratios);
+    }
+    Ok(out)
+}
+
+/// Resident memory at the peak of some work, and how much of it is more than before.
+fn memory(args: &Args, work: impl FnOnce() -> Result<()>) -> Result<Json> {
+    let unknown = || anyhow!("the system does not say how much memory a process has");
+    // What the first product of matrices brings with it is not the training's.
+    let _ = noise(args, 8, Device::Cpu)?;
+    let [_, before] = mobilenas_bench::memory::resident().ok_or_else(unknown)?;
+    work()?;
+    let [peak, _] = mobilenas_bench::memory::resident().ok_or_else(unknown)?;
+    Ok(json!({ "peak_bytes": peak, "beyond_start_bytes": peak - before.min(peak) }))
+}
+
+/// Measures memory in a process of its own: what a process has once had, it keeps.
+fn apart_process(args: &Args, file: &Path, part: Part) -> Result<Json> {
+    let mut c = Command::new(std::env::current_exe()?);
+    c.args(["bench", "train", "--json", "--supernet"]).arg(file);
+    let numbers =
+        [("--batch", args.batch), ("--classes", args.classes), ("--threads", args.threads), ("--steps", args.steps)];
+    for (name, value) in numbers.into_iter().chain(args.size.map(|s| ("--size", s))) {
+        c.arg(name).arg(value.to_string());
+    }
+    c.args(args.amp.then_some("--amp"));
+    c.args(["--memory", if part == Part::Sandwich { "sandwich" } else { "largest" }]);
+    let out = c.stderr(Stdio::inherit()).output()?;
+    if !out.status.success() {
+        return Err(anyhow!("measuring memory: the process ended with {}", out.status));
+    }
+    let all: Json = serde_json::from_slice(&out.stdout)?;
+    Ok(json!({ "peak_bytes": all["peak_bytes"], "beyond_start_bytes": all["beyond_start_bytes"] }))
 }

@@ -9,7 +9,7 @@ mod sampler;
 mod stream;
 mod view;
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 pub use budget::Budget;
 pub use damage::Damage;
@@ -47,5 +47,15 @@ impl Batch {
         let shape = [labels.len() as i64, c as i64, h as i64, w as i64];
         let images = Tensor::f_from_slice(levels).and_then(|t| t.f_view(shape)).map_err(TrainError::torch)?;
         Ok(Batch { images, labels: Tensor::f_from_slice(labels).map_err(TrainError::torch)?, targets: None })
+    }
+
+    /// The batch on a device; nothing is copied if it is there. The one way by which images reach a GPU.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn to(&self, device: Device) -> Result<Batch, TrainError> {
+        let moved = |t: &Tensor| t.f_to_device(device).map_err(TrainError::torch);
+        let targets = self.targets.as_ref().map(moved).transpose()?;
+        Ok(Batch { images: moved(&self.images)?, labels: moved(&self.labels)?, targets })
     }
 }

@@ -1,0 +1,27 @@
+//! Memory of this process.
+
+/// The most bytes that were ever resident, and those that are now; none where the system does not say.
+pub fn resident() -> Option<[u64; 2]> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    Some([field(&status, "VmHWM:")?, field(&status, "VmRSS:")?])
+}
+
+/// A field of kibibytes, in bytes.
+fn field(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|l| l.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_touched_counts() {
+        assert_eq!(field("VmPeak:\t 9 kB\nVmHWM:\t  12 kB\n", "VmHWM:"), Some(12 << 10));
+        let Some([peak, now]) = resident() else { return };
+        let more = std::hint::black_box(vec![1u8; 64 << 20]);
+        let [after, _] = resident().unwrap();
+        assert!(after >= now + (60 << 20) && after >= peak, "{peak}, {now}, {after} with {} more", more.len());
+    }
+}

@@ -1,0 +1,167 @@
+//! A step of a supernet: which networks it trains, what each learns, and in which precision.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use mobilenas::config::{BatchNorms, Precision, Recipe, Rule, Supernet as Config, Taught};
+use mobilenas::train::Lesson as _;
+use mobilenas::train::batches::Batch;
+use mobilenas::train::supernet::Supernet;
+use mobilenas_space::{Design, Genome, Space};
+use mobilenas_torch::{Apart, Mode, Net, Shared, Store};
+use tch::{Device, Kind, Reduction, Tensor};
+
+const STEPS: u64 = 70;
+
+fn space() -> Space {
+    let knobs = [("resolution".to_string(), vec![24, 32])].into();
+    Space::new(&Design { family: "mobilenet_v2".into(), width: 0.25, divisor: 8, knobs, classes: 4 }).unwrap()
+}
+
+fn config(change: impl FnOnce(&mut Config)) -> Config {
+    let recipe = Recipe { label_smoothing: 0.0, ..Recipe::default() };
+    let mut c = Config { recipe, ..Config::default() };
+    change(&mut c);
+    c
+}
+
+fn batch() -> Batch {
+    let images = Tensor::arange(6 * 32 * 32, (Kind::Float, Device::Cpu)).sin().view([6, 1, 32, 32]);
+    Batch { images, labels: Tensor::from_slice(&[0i64, 1, 2, 3, 0, 1]), targets: None }
+}
+
+#[test]
+fn the_sandwich_is_the_largest_the_smallest_and_random_ones() {
+    let (space, c) = (space(), config(|c| c.random_subnets = 3));
+    let of = |step: u64, seed: u64| Supernet::new(&space, &c, seed, STEPS).genomes(step);
+    let first = of(0, 1);
+    assert_eq!((first.len(), &first[0], &first[1]), (5, &space.largest(), &space.smallest()));
+    assert_eq!(first, of(0, 1), "a step's networks depend on seed and step alone");
+    assert_ne!(first[2..], of(1, 1)[2..]);
+    assert_ne!(first[2..], of(0, 2)[2..]);
+    let drawn: BTreeSet<Genome> = (0..20).flat_map(|s| of(s, 1)[2..].to_vec()).collect();
+    assert!(drawn.len() > 50, "only {} different ones", drawn.len());
+}
+
+#[test]
+fn uniform_is_one_random_network() {
+    let (space, c) = (space(), config(|c| c.rule = Rule::Uniform));
+    let supernet = Supernet::new(&space, &c, 1, STEPS);
+    let drawn: BTreeSet<Genome> = (0..20).flat_map(|s| supernet.genomes(s)).collect();
+    assert!(drawn.len() > 15 && (0..20).all(|s| supernet.genomes(s).len() == 1));
+}
+
+#[test]
+fn progressive_opens_one_kind_of_knob_after_another() {
+    let (space, c) = (space(), config(|c| c.rule = Rule::Progressive));
+    assert_eq!(c.open, ["resolution", "kernel", "depth", "expand", "width"]);
+    let supernet = Supernet::new(&space, &c, 1, STEPS);
+    // The kinds of knobs that are not at their largest anywhere in a phase of ten steps.
+    let moved = |phase: u64| -> BTreeSet<String> {
+        let genomes = (phase * 10..(phase + 1) * 10).flat_map(|s| supernet.genomes(s));
+        let differ = genomes.flat_map(|g| space.domain().differing(&g, &space.largest()));
+        differ.map(|i| space.knobs()[i].name.rsplit('.').next().unwrap().to_string()).collect()
+    };
+    assert!((0..10).all(|s| supernet.genomes(s) == [space.largest()]));
+    let mut before = moved(0);
+    assert!(before.is_empty());
+    for (phase, kind) in (1..).zip(&c.open) {
+        let now = moved(phase);
+        let free = space.domain().free().iter().any(|i| space.knobs()[*i].name.ends_with(kind.as_str()));
+        assert!(now.is_superset(&before) && now.contains(kind.as_str()) == free, "{kind}: {now:?} after {before:?}");
+        assert_eq!(now.len(), before.len() + usize::from(free));
+        before = now;
+    }
+    let all = space.domain().free().iter().map(|i| space.knobs()[*i].name.rsplit('.').next().unwrap().to_string());
+    assert_eq!(moved(6), all.collect());
+}
+
+#[test]
+fn the_smaller_learn_what_the_largest_says() {
+    let (space, c) = (space(), config(|c| c.random_subnets = 0));
+    let mut supernet = Supernet::new(&space, &c, 1, STEPS);
+    let mut store = supernet.store(1, Device::Cpu).unwrap();
+    drop(supernet.step(&store, &batch(), 0, 1.0).unwrap());
+    let ours = store.flat_grad().unwrap().copy();
+    store.zero_grad();
+    let logits = |store: &Store, genome: &Genome| {
+        let graph = Arc::new(space.lower(genome).unwrap());
+        let side = i64::from(graph.input().dims[1]);
+        let images = batch().images;
+        let images = if side == 32 { images } else { images.upsample_bilinear2d([side, side], false, None, None) };
+        Net::bind(graph, &Shared(store)).unwrap().forward(&images, Mode::Train).unwrap()
+    };
+    let largest = logits(&store, &space.largest());
+    largest.cross_entropy_loss::<Tensor>(&batch().labels, None, Reduction::Mean, -100, 0.0).backward();
+    let taught = largest.detach().softmax(-1, None);
+    // Cross-entropy against probabilities.
+    logits(&store, &space.smallest())
+        .cross_entropy_loss::<Tensor>(&taught, None, Reduction::Mean, -100, 0.0)
+        .backward();
+    let by_hand = store.flat_grad().unwrap();
+    let off = (&ours - &by_hand).norm().double_value(&[]) / by_hand.norm().double_value(&[]);
+    assert!(off < 1e-5, "{off}");
+    for other in [Taught::Labels, Taught::Alpha] {
+        let c = config(|c| (c.random_subnets, c.distill_subnets) = (0, other));
+        store.zero_grad();
+        drop(Supernet::new(&space, &c, 1, STEPS).step(&store, &batch(), 0, 1.0).unwrap());
+        let theirs = store.flat_grad().unwrap();
+        let apart = (&ours - &theirs).norm().double_value(&[]) / ours.norm().double_value(&[]);
+        assert!(apart > 1e-2 && bool::try_from(theirs.isfinite().all()).unwrap(), "{other:?}: {apart}");
+    }
+}
+
+#[test]
+fn only_the_largest_drops_anything() {
+    let space = space();
+    let loss = |rule: Rule, seed: i64| {
+        let c = config(|c| (c.rule, c.random_subnets, c.recipe.head_dropout) = (rule, 0, 0.5));
+        let mut supernet = Supernet::new(&space, &c, 1, STEPS);
+        let store = supernet.store(1, Device::Cpu).unwrap();
+        tch::manual_seed(seed);
+        f64::try_from(supernet.step(&store, &batch(), 3, 1.0).unwrap().loss).unwrap()
+    };
+    // The loss that a step shows is that of its first network.
+    assert_ne!(loss(Rule::Sandwich, 1), loss(Rule::Sandwich, 2));
+    assert_eq!(loss(Rule::Uniform, 1), loss(Rule::Uniform, 2));
+}
+
+#[test]
+fn batch_norms_per_width_keep_statistics_that_score_without_recalibration() {
+    let (space, c) = (space(), config(|c| c.batch_norms = BatchNorms::PerWidth));
+    let mut supernet = Supernet::new(&space, &c, 1, STEPS);
+    let store = supernet.store(1, Device::Cpu).unwrap();
+    for step in 0..60 {
+        drop(supernet.step(&store, &batch(), step, 1.0).unwrap());
+    }
+    let graph = Arc::new(space.lower(&space.smallest()).unwrap());
+    let side = i64::from(graph.input().dims[1]);
+    let images = batch().images.upsample_bilinear2d([side, side], false, None, None);
+    let logits = |net: &Net| tch::no_grad(|| net.forward(&images, Mode::Eval).unwrap());
+    let kept = logits(&Net::bind(graph.clone(), &Apart(&store)).unwrap());
+    let net = Net::bind(graph, &Shared(&store)).unwrap();
+    let untouched = logits(&net);
+    net.recalibrate([&images].into_iter()).unwrap();
+    let recalibrated = logits(&net);
+    // The smallest has been seen in every step, always with these images: what it kept is what recalibrating finds.
+    let off = |a: &Tensor| (a - &recalibrated).norm().double_value(&[]) / recalibrated.norm().double_value(&[]);
+    assert!(off(&kept) < 0.5 * off(&untouched), "{} and {}", off(&kept), off(&untouched));
+}
+
+#[test]
+fn bfloat16_is_near_single_precision_and_keeps_weights_and_gradients_single() {
+    let space = space();
+    let run = |precision: Precision| {
+        let c = config(|c| (c.recipe.precision, c.random_subnets) = (precision, 0));
+        let mut supernet = Supernet::new(&space, &c, 1, STEPS);
+        let store = supernet.store(1, Device::Cpu).unwrap();
+        let loss = f64::try_from(supernet.step(&store, &batch(), 0, 1.0).unwrap().loss).unwrap();
+        (loss, store.flat_grad().unwrap())
+    };
+    let (single, half) = (run(Precision::Float32), run(Precision::Bfloat16));
+    assert_eq!(half.1.kind(), Kind::Float);
+    assert!(single.0 != half.0 && (single.0 - half.0).abs() < 0.05 * single.0, "{} and {}", single.0, half.0);
+    let angle = (&single.1 * &half.1).sum(Kind::Double) / (single.1.norm() * half.1.norm());
+    assert!(angle.double_value(&[]) > 0.95, "{angle:?}");
+}

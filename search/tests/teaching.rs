@@ -1,0 +1,139 @@
+//! Teachers: a TorchScript file or a network of ours, hard and soft lessons, one head or two.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mobilenas::config::{Distill, Lessons, Recipe};
+use mobilenas::train::Lesson as _;
+use mobilenas::train::batches::Batch;
+use mobilenas::train::single::Single;
+use mobilenas::train::teacher::{Teacher, teacher};
+use mobilenas_space::{Design, Space};
+use mobilenas_torch::{Mode, Names, Net, Owned, Store};
+use tch::{CModule, Device, Kind, Tensor};
+
+const CLASSES: u32 = 5;
+
+fn network(family: &str, seed: u64) -> (Store, Net) {
+    let knobs = [("resolution".to_string(), vec![32])].into();
+    let space =
+        Space::new(&Design { family: family.into(), width: 0.25, divisor: 8, knobs, classes: CLASSES }).unwrap();
+    let graph = Arc::new(space.lower(&space.smallest()).unwrap());
+    let store = Store::init(&graph, Names::Own, seed, Device::Cpu).unwrap();
+    let net = Net::bind(graph, &Owned(&store)).unwrap();
+    (store, net)
+}
+
+fn batch() -> Batch {
+    let images = Tensor::arange(4 * 32 * 32, (Kind::Float, Device::Cpu)).sin().view([4, 1, 32, 32]);
+    Batch { images, labels: Tensor::from_slice(&[0i64, 1, 2, 4]), targets: None }
+}
+
+/// Saves a network as a TorchScript program.
+fn script(net: &Net, file: &Path) {
+    let example = Tensor::zeros([2, 3, 32, 32], (Kind::Float, Device::Cpu));
+    let mut run = |ins: &[Tensor]| vec![net.forward(&ins[0], Mode::Eval).unwrap()];
+    let traced = tch::no_grad(|| CModule::create_by_tracing("teacher", "forward", &[example], &mut run).unwrap());
+    traced.save(file).unwrap();
+}
+
+fn distill(file: Option<&Path>, lessons: Lessons, share: f64) -> Distill {
+    let torchscript = file.map(Path::to_path_buf);
+    Distill { torchscript, model: None, weights: None, resolution: None, lessons, share, temperature: 2.0 }
+}
+
+fn close(a: &Tensor, b: &Tensor) -> bool {
+    a.to_kind(Kind::Double).allclose(&b.to_kind(Kind::Double), 1e-4, 1e-5, false)
+}
+
+#[test]
+fn a_script_teaches_what_its_network_teaches() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("teacher.pt");
+    let (_, ours) = network("mobilevit_v1", 7);
+    script(&ours, &file);
+    let batch = batch();
+    let expected = tch::no_grad(|| ours.forward(&batch.images, Mode::Eval).unwrap());
+    let (_, student) = network("mobilenet_v2", 1);
+    let logits = tch::no_grad(|| student.forward(&batch.images, Mode::Train).unwrap());
+    for lessons in [Lessons::Hard, Lessons::Soft] {
+        let how = distill(Some(&file), lessons, 0.5);
+        let recipe = Recipe { distill: Some(how.clone()), ..Recipe::default() };
+        let script = teacher(&recipe, CLASSES, Device::Cpu).unwrap().unwrap();
+        assert!(close(&script.logits(&batch.images).unwrap(), &expected));
+        let loss = script.loss(&batch.images, &logits).unwrap();
+        // By hand: the likeliest class, or all probabilities at temperature 2, times 4.
+        let by_hand = match lessons {
+            Lessons::Hard => logits.cross_entropy_for_logits(&expected.argmax(-1, false)),
+            Lessons::Soft => {
+                let (p, q) = ((&expected / 2.0).softmax(-1, None), (&logits / 2.0).log_softmax(-1, None));
+                -(p * q).sum_dim_intlist([-1i64].as_slice(), false, None).mean(None) * 4.0
+            }
+        };
+        assert!(close(&loss, &by_hand), "{lessons:?}: {loss:?}, by hand {by_hand:?}");
+        let (_, own) = network("mobilevit_v1", 7);
+        let own = Teacher::net(&how, "ours", own, CLASSES);
+        assert!(close(&own.loss(&batch.images, &logits).unwrap(), &loss));
+    }
+}
+
+/// The heads whose own weights get a gradient.
+fn taught(share: f64) -> Vec<bool> {
+    let (mut store, net) = network("efficientformer", 1);
+    let (_, ours) = network("mobilenet_v2", 7);
+    let teacher = Teacher::net(&distill(None, Lessons::Hard, share), "ours", ours, CLASSES);
+    store.zero_grad();
+    let mut lesson = Single { net: &net, label_smoothing: 0.0, teacher: Some(&teacher) };
+    drop(lesson.step(&store, &batch(), 0, 1.0).unwrap());
+    let sum = |name: &str| store.entry(name).unwrap().tensor.grad().abs().sum(Kind::Double).double_value(&[]);
+    ["head.weight", "head_dist.weight"].map(|n| sum(n) > 1e-9).to_vec()
+}
+
+#[test]
+fn of_two_heads_the_first_learns_labels_and_the_second_the_teacher() {
+    assert_eq!(taught(0.0), [true, false], "labels alone");
+    assert_eq!(taught(1.0), [false, true], "the teacher alone");
+    assert_eq!(taught(0.5), [true, true]);
+    // Half of the loss of each, as published: hard lessons, alpha 0.5.
+    let (store, net) = network("efficientformer", 1);
+    let (_, ours) = network("mobilenet_v2", 7);
+    let batch = batch();
+    let heads = tch::no_grad(|| net.heads(&batch.images, Mode::Train).unwrap());
+    assert_eq!(heads.len(), 2);
+    let classes = ours.forward(&batch.images, Mode::Eval).unwrap().argmax(-1, false);
+    let parts = [heads[0].cross_entropy_for_logits(&batch.labels), heads[1].cross_entropy_for_logits(&classes)];
+    let teacher = Teacher::net(&distill(None, Lessons::Hard, 0.5), "ours", ours, CLASSES);
+    let mut lesson = Single { net: &net, label_smoothing: 0.0, teacher: Some(&teacher) };
+    let loss = lesson.step(&store, &batch, 0, 1.0).unwrap().loss;
+    assert!(close(&loss, &((&parts[0] + &parts[1]) / 2.0)), "{loss:?}");
+}
+
+#[test]
+fn without_a_teacher_both_heads_learn_the_labels() {
+    let (mut store, net) = network("efficientformer", 1);
+    store.zero_grad();
+    let mut lesson = Single { net: &net, label_smoothing: 0.0, teacher: None };
+    drop(lesson.step(&store, &batch(), 0, 1.0).unwrap());
+    for name in ["head.weight", "head_dist.weight"] {
+        let grad = store.entry(name).unwrap().tensor.grad();
+        assert!(grad.abs().sum(Kind::Double).double_value(&[]) > 1e-9, "{name}");
+    }
+}
+
+#[test]
+fn a_teacher_that_cannot_teach_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("teacher.pt");
+    let load = |classes| {
+        let recipe = Recipe { distill: Some(distill(Some(&file), Lessons::Hard, 0.5)), ..Recipe::default() };
+        teacher(&recipe, classes, Device::Cpu)
+    };
+    std::fs::write(&file, "no program").unwrap();
+    let error = load(CLASSES).unwrap_err().to_string();
+    assert!(error.starts_with("teacher ") && error.ends_with("expected a TorchScript file"), "{error}");
+    script(&network("mobilenet_v2", 1).1, &file);
+    let error = load(CLASSES + 1).unwrap().unwrap().logits(&batch().images).unwrap_err().to_string();
+    let words = "gives [4, 5], expected logits [images, 6] of images [images, 3, side, side]";
+    assert!(error.ends_with(words), "{error}");
+}
