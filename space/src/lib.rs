@@ -12,7 +12,9 @@ pub mod domain;
 pub mod families;
 pub mod genome;
 pub mod ir;
+pub mod memory;
 
 pub use cost::{Cost, Coster};
 pub use domain::{Domain, Genome};
 pub use genome::{Design, DesignError, Space, SpaceKnob};
+pub use memory::{Memory, memory};
