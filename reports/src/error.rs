@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use crate::record::FORMAT;
-
 /// An error of this crate: which file, what happened, what was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// The journal could not be read.
-    #[error("{}: could not be read: {source}; expected the journal of a run", path.display())]
+    #[error("{}: could not be read: {source}; expected the journal of a {kind}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
+        /// `run` or `study`.
+        kind: &'static str,
         /// What the system said.
         source: std::io::Error,
     },
@@ -23,21 +23,25 @@ pub enum ReportError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The journal does not begin with a `run` row.
-    #[error("{}:1: {why}; expected the first line to be the row {{\"run\": {{...}}}}", path.display())]
+    /// The journal does not begin with its header: a row `run`, or `study`.
+    #[error("{}:1: {why}; expected the first line to be the row {{\"{kind}\": {{...}}}}", path.display())]
     NoHeader {
         /// The file.
         path: PathBuf,
+        /// `run` or `study`.
+        kind: &'static str,
         /// What stands there instead.
         why: String,
     },
     /// The journal was written in another format.
-    #[error("{}: the journal has format {found}; expected format {FORMAT}", path.display())]
+    #[error("{}: the journal has format {found}; expected format {format}", path.display())]
     Format {
         /// The file.
         path: PathBuf,
         /// The format it says it has.
         found: String,
+        /// The format that this program reads.
+        format: u32,
     },
     /// The table of trials could not be built or encoded.
     #[error("{name}: the table could not be made: {source}; expected one row a trial")]

@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use crate::latency_table::Source;
 use crate::pareto::{self, Goal};
-use crate::record::{Caveat, Done, Origin, Outcome, Retrained, Row, Run, Supernet, Trial, Unit, metric};
+use crate::record::{Caveat, Done, LatencyTable, Origin, Outcome, Retrained, Row, Run, Supernet, Trial, Unit, metric};
+use crate::study::{self, Study};
 use crate::{ReportError, journal, score};
 
 /// A run, read and sorted. A run that is still going, or that has no scored trial, is a frame like any other.
@@ -24,6 +26,10 @@ pub struct Frame {
     pub caveats: Vec<Caveat>,
     /// The end, if the run reached it.
     pub done: Option<Done>,
+    /// How well a table's latencies agree with measured ones (the last row, should there be several).
+    pub latency_table: Option<LatencyTable>,
+    /// The study in the run's folder, if there is one that can be read.
+    pub study: Option<Study>,
     /// The resolved config as it stands in the run's folder, if it is there.
     pub config: Option<String>,
 }
@@ -92,16 +98,24 @@ impl Frame {
     pub fn read(run_dir: &Path) -> Result<Frame, ReportError> {
         let read = journal::read(run_dir)?;
         let mut frame = Frame {
-            run: read.run,
+            run: read.header,
             unit: None,
             supernet: None,
             trials: Vec::new(),
             retrained: Vec::new(),
             caveats: Vec::new(),
             done: None,
+            latency_table: None,
+            study: None,
             config: journal::config(run_dir),
         };
         let mut damage = read.damage;
+        if Study::is_in(run_dir) {
+            match Study::read(run_dir) {
+                Ok(study) => frame.study = Some(study),
+                Err(_) => damage.push(format!("{} has no header that this program can read: left out", study::FILE)),
+            }
+        }
         let mut ids = HashSet::new();
         for (line, row) in read.rows {
             match row {
@@ -125,6 +139,7 @@ impl Frame {
             Row::Unit(unit) => {
                 self.unit.get_or_insert(unit);
             }
+            Row::LatencyTable(table) => self.latency_table = Some(table),
             Row::Supernet(supernet) => self.supernet = Some(supernet),
             Row::Trial(trial) => self.trials.push(Entry { trial, mes: None, on_front: false }),
             Row::Retrained(retrained) => self.retrained.push(retrained),
@@ -153,6 +168,16 @@ impl Frame {
     /// The score's unit of latency in ms, once the reference model was measured.
     pub fn unit_latency_ms(&self) -> Option<f64> {
         self.unit.as_ref().map(|u| score::unit_latency_ms(&self.run.mes, u.latency.median_ms))
+    }
+
+    /// Whether the trials' latencies are sums over a table, and not each measured.
+    pub fn predicted_latency(&self) -> bool {
+        self.latency_table.as_ref().is_some_and(|t| t.source != Source::Measured)
+    }
+
+    /// What a trial's latency is, for axes and heads.
+    pub fn latency_word(&self) -> &'static str {
+        if self.predicted_latency() { "Latency predicted by a table" } else { "Median latency" }
     }
 
     /// How many trials ended how.

@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
+
 use crate::ReportError;
 use crate::record::{FORMAT, Row, Run};
 
@@ -20,12 +22,12 @@ const LARGEST_CONFIG: u64 = 1 << 20;
 /// Damaged lines that are told one by one; the others are told as a number.
 const TOLD: usize = 20;
 
-/// The rows of a journal, as they stand.
-pub(crate) struct Journal {
+/// The rows of a file, as they stand.
+pub(crate) struct Rows<H, R> {
     /// The header.
-    pub run: Run,
+    pub header: H,
     /// Every later row that could be read, with its line number (from 1).
-    pub rows: Vec<(usize, Row)>,
+    pub rows: Vec<(usize, R)>,
     /// One sentence for each line that could not be read.
     pub damage: Vec<String>,
 }
@@ -38,9 +40,21 @@ pub(crate) fn config(run_dir: &Path) -> Option<String> {
 }
 
 /// Reads the journal of a run's folder.
-pub(crate) fn read(run_dir: &Path) -> Result<Journal, ReportError> {
-    let path = run_dir.join(FILE);
-    let bytes = std::fs::read(&path).map_err(|source| ReportError::Read { path: path.clone(), source })?;
+pub(crate) fn read(run_dir: &Path) -> Result<Rows<Run, Row>, ReportError> {
+    rows(run_dir, FILE, "run", FORMAT, |row| matches!(row, Row::Run(_)))
+}
+
+/// Reads a file of rows in `dir` whose first line is a row of the kind `header`, of the given format.
+pub(crate) fn rows<H: DeserializeOwned, R: DeserializeOwned>(
+    dir: &Path,
+    file: &'static str,
+    header: &'static str,
+    format: u32,
+    is_header: fn(&R) -> bool,
+) -> Result<Rows<H, R>, ReportError> {
+    let path = dir.join(file);
+    let bytes =
+        std::fs::read(&path).map_err(|source| ReportError::Read { path: path.clone(), kind: header, source })?;
     let ends_whole = bytes.last().is_none_or(|b| *b == b'\n');
     let mut lines = bytes
         .split(|b| *b == b'\n')
@@ -49,43 +63,43 @@ pub(crate) fn read(run_dir: &Path) -> Result<Journal, ReportError> {
         .filter(|(_, line)| !line.iter().all(u8::is_ascii_whitespace))
         .peekable();
 
-    let run = match lines.next() {
-        Some((_, first)) => header(&path, first)?,
-        None => return Err(ReportError::NoHeader { path, why: "the journal is empty".to_owned() }),
+    let Some((_, first)) = lines.next() else {
+        return Err(ReportError::NoHeader { path, kind: header, why: "the journal is empty".to_owned() });
     };
+    let first = head(&path, first, header, format)?;
     let (mut rows, mut damage) = (Vec::new(), Vec::new());
     while let Some((number, line)) = lines.next() {
         let last = lines.peek().is_none();
-        match serde_json::from_slice::<Row>(line) {
-            Ok(Row::Run(_)) => damage.push(format!("{FILE} line {number} is a second header: left out")),
+        match serde_json::from_slice::<R>(line) {
+            Ok(row) if is_header(&row) => damage.push(format!("{file} line {number} is a second header: left out")),
             Ok(row) => rows.push((number, row)),
             Err(_) if last && !ends_whole => damage.push(format!(
-                "{FILE} line {number}, the last, is cut off, as when a run is stopped while it writes: left out"
+                "{file} line {number}, the last, is cut off, as when a run is stopped while it writes: left out"
             )),
-            Err(error) => damage.push(format!("{FILE} line {number} could not be read ({}): left out", reason(&error))),
+            Err(error) => damage.push(format!("{file} line {number} could not be read ({}): left out", reason(&error))),
         }
     }
     if damage.len() > TOLD {
         let more = damage.len() - TOLD;
         damage.truncate(TOLD);
-        damage.push(format!("{FILE}: {more} more damaged lines, left out"));
+        damage.push(format!("{file}: {more} more damaged lines, left out"));
     }
-    Ok(Journal { run, rows, damage })
+    Ok(Rows { header: first, rows, damage })
 }
 
 /// The header, once its format is known to be ours.
-fn header(path: &Path, line: &[u8]) -> Result<Run, ReportError> {
-    let no_header = |why: String| ReportError::NoHeader { path: path.to_owned(), why };
+fn head<H: DeserializeOwned>(path: &Path, line: &[u8], kind: &'static str, format: u32) -> Result<H, ReportError> {
+    let no_header = |why: String| ReportError::NoHeader { path: path.to_owned(), kind, why };
     let value: serde_json::Value =
         serde_json::from_slice(line).map_err(|e| no_header(format!("the line is not whole JSON ({})", reason(&e))))?;
-    let run = value.get("run").ok_or_else(|| no_header("the line is another row".to_owned()))?;
+    let row = value.get(kind).ok_or_else(|| no_header("the line is another row".to_owned()))?;
     // The format is looked at before anything else: another one may have other fields.
-    match run.get("format") {
-        Some(found) if found.as_u64() == Some(u64::from(FORMAT)) => {}
-        Some(found) => return Err(ReportError::Format { path: path.to_owned(), found: found.to_string() }),
+    match row.get("format") {
+        Some(found) if found.as_u64() == Some(u64::from(format)) => {}
+        Some(found) => return Err(ReportError::Format { path: path.to_owned(), found: found.to_string(), format }),
         None => return Err(no_header("the row has no `format`".to_owned())),
     }
-    serde_json::from_value(run.clone()).map_err(|e| no_header(format!("the row is damaged ({})", reason(&e))))
+    serde_json::from_value(row.clone()).map_err(|e| no_header(format!("the row is damaged ({})", reason(&e))))
 }
 
 /// The error without serde_json's "at line 1 column 7": its line is always 1 here, and would mislead.

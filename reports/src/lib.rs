@@ -23,6 +23,7 @@ pub mod genome;
 pub mod history;
 mod journal;
 pub mod knobs;
+pub mod latency_table;
 pub mod layers;
 pub mod page;
 pub mod pareto;
@@ -31,6 +32,7 @@ pub mod published;
 pub mod rank;
 pub mod record;
 pub mod score;
+pub mod study;
 pub mod table;
 mod text;
 pub mod winners;
@@ -43,7 +45,7 @@ pub use best::{Best, five_best};
 pub use error::ReportError;
 pub use frame::{Counts, Entry, Frame};
 pub use journal::FILE as JOURNAL;
-pub use page::compare;
+pub use page::{compare, render_study};
 
 /// What [`render`] wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]

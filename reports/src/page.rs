@@ -7,10 +7,12 @@ mod knobs;
 mod landscape;
 mod papers;
 mod pareto;
+mod predicted;
 mod progress;
 mod retrained;
 mod script;
 mod site;
+mod study;
 mod tables;
 mod trials;
 mod trust;
@@ -21,6 +23,7 @@ pub use html::escape;
 pub use index::FILE as INDEX;
 pub(crate) use index::page;
 pub use site::Site;
+pub use study::render as render_study;
 
 use crate::{Frame, ReportError};
 
@@ -42,6 +45,7 @@ pub static REPORTS: &[&dyn Report] = &[
     &papers::Papers,
     &pareto::Pareto,
     &retrained::Winners,
+    &predicted::Predicted,
     &progress::Progress,
     &landscape::Landscape,
 ];

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::latency_table::LatencyTable;
+
 /// The version of the journal's format; a reader refuses another one.
 pub const FORMAT: u32 = 1;
 
@@ -15,6 +17,8 @@ pub mod metric {
     pub const PARAMS: &str = "params";
     /// Multiply-accumulates of one image: convolutions, linear layers, attention products.
     pub const MACS: &str = "macs";
+    /// Peak memory of one image, in bytes: weights and the largest set of live activations, counted on the graph.
+    pub const MEMORY: &str = "memory";
     /// Median latency of one image, in milliseconds, on the run's host and engine.
     pub const LATENCY: &str = "latency_ms";
     /// Top-1 on the search-validation split, in percent, with weights inherited from the supernet.
@@ -33,6 +37,8 @@ pub enum Row {
     Run(Box<Run>),
     /// MobileNetV2's latency on this host: the unit of the score.
     Unit(Unit),
+    /// How well a table's latencies agree with measured ones.
+    LatencyTable(LatencyTable),
     /// The supernet was trained.
     Supernet(Supernet),
     /// One genome with what was found out about it.

@@ -10,6 +10,7 @@
 //! | `why` | text or null | the bound missed, or the error |
 //! | `knob.<name>` | i64 or null | the genome, one column a knob, by name |
 //! | `params`, `macs` | f64 or null | learnable parameters; multiply-accumulates of one image |
+//! | `memory` | f64 or null | peak memory of one image, bytes |
 //! | `latency_ms`, `latency_p10_ms`, `latency_p90_ms` | f64 or null | median and percentiles, one image, ms |
 //! | `top1` | f64 or null | search-validation split, inherited weights, percent |
 //! | `mes` | f64 or null | mobile efficiency score with the run's constants |
@@ -24,6 +25,7 @@ use std::borrow::Cow;
 use polars::prelude::{Column, CsvWriter, DataFrame, ParquetCompression, ParquetWriter, PolarsResult, SerWriter};
 
 use crate::record::{Latency, Outcome, metric};
+use crate::study::{Network, Origin, Study};
 use crate::{Entry, Frame, ReportError, genome};
 
 /// Name of the table as CSV.
@@ -67,6 +69,45 @@ pub fn parquet(frame: &Frame) -> Result<Vec<u8>, ReportError> {
     Ok(bytes)
 }
 
+/// The networks of a study as CSV: `id`, `name`, `origin`, `digest`, `knob.<name>`, `params`, `macs`, `memory` (bytes),
+/// `latency_ms`, and `test_top1.<seed>` (percent) for each seed of a training from scratch.
+///
+/// # Errors
+/// If polars refuses the columns or cannot encode them.
+pub(crate) fn networks(study: &Study, word: impl Fn(Origin) -> &'static str) -> Result<Vec<u8>, ReportError> {
+    let rows = &study.networks;
+    let text =
+        |get: &dyn Fn(&Network) -> &str| -> Vec<String> { rows.iter().map(|n| defused(get(n)).into_owned()).collect() };
+    let mut columns = vec![
+        column("id", rows.iter().map(|n| n.id).collect::<Vec<u64>>()),
+        column("name", text(&|n| &n.name)),
+        column("origin", text(&|n| word(n.origin))),
+        column("digest", text(&|n| &n.digest)),
+    ];
+    for (knob, values) in genome::columns(rows.iter().map(|n| &n.genome)) {
+        columns.push(column(&format!("knob.{knob}"), values));
+    }
+    columns.push(column(metric::PARAMS, rows.iter().map(|n| n.params).collect::<Vec<u64>>()));
+    columns.push(column(metric::MACS, rows.iter().map(|n| n.macs).collect::<Vec<u64>>()));
+    columns.push(column(metric::MEMORY, rows.iter().map(|n| n.memory).collect::<Vec<Option<u64>>>()));
+    let latency = |n: &Network| n.latency.as_ref().map(|l| l.median_ms).filter(|v| v.is_finite());
+    columns.push(column(metric::LATENCY, rows.iter().map(latency).collect::<Vec<Option<f64>>>()));
+    let mut seeds: Vec<u64> = study.retrained.iter().map(|r| r.seed).collect();
+    seeds.sort_unstable();
+    seeds.dedup();
+    for seed in seeds {
+        let top1 = |n: &Network| study.retrained.iter().find(|r| r.network == n.id && r.seed == seed);
+        let values = rows.iter().map(|n| top1(n).map(|r| r.test_top1).filter(|v| v.is_finite()));
+        columns.push(column(&format!("{}.{seed}", metric::TEST_TOP1), values.collect::<Vec<Option<f64>>>()));
+    }
+    let encode = || {
+        let mut bytes = Vec::new();
+        CsvWriter::new(&mut bytes).n_threads(1).finish(&mut DataFrame::new(rows.len(), columns)?)?;
+        Ok(bytes)
+    };
+    encode().map_err(|source| ReportError::Table { name: "networks.csv", source })
+}
+
 /// Text that no spreadsheet takes for a formula: an apostrophe goes before a leading `=`, `+`, `-`, `@`, tab or return.
 fn defused(text: &str) -> Cow<'_, str> {
     match text.chars().next() {
@@ -100,6 +141,7 @@ fn build(frame: &Frame, safe: &dyn Fn(&str) -> Cow<'_, str>) -> PolarsResult<Dat
     columns.extend([
         column(metric::PARAMS, number(&|e| e.metric(metric::PARAMS))),
         column(metric::MACS, number(&|e| e.metric(metric::MACS))),
+        column(metric::MEMORY, number(&|e| e.metric(metric::MEMORY))),
         column(metric::LATENCY, number(&|e| e.metric(metric::LATENCY))),
         column("latency_p10_ms", latency(|l| l.p10_ms)),
         column("latency_p90_ms", latency(|l| l.p90_ms)),

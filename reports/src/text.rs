@@ -24,6 +24,12 @@ pub fn count(value: f64) -> String {
     }
 }
 
+/// Bytes with their SI prefix: `6.02 MB`, `950 B`.
+pub fn bytes(value: f64) -> String {
+    let (divisor, prefix) = si(value);
+    format!("{} {prefix}B", significant(value / divisor, 3))
+}
+
 /// The divisor and the prefix that `value` reads best with: (1e9, "G"), (1e6, "M"), (1e3, "k") or (1, "").
 pub fn si(value: f64) -> (f64, &'static str) {
     match value.abs() {
@@ -129,6 +135,8 @@ mod tests {
         assert_eq!(count(999_600.0), "1.00 M");
         assert_eq!(count(1.2e9), "1.20 G");
         assert_eq!(count(12.0), "12.0");
+        assert_eq!(bytes(6_021_120.0), "6.02 MB");
+        assert_eq!(bytes(950.0), "950 B");
         assert_eq!(thousands(5_578_632), "5,578,632");
         assert_eq!(thousands(12), "12");
         assert_eq!(huge(48_384.0), "48,384");

@@ -55,7 +55,8 @@ pub fn top1(r: &Retrained) -> Option<f64> {
     r.metrics.get(metric::TEST_TOP1).copied().filter(|v| v.is_finite())
 }
 
-fn interval(tops: &[f64], images: usize) -> Option<Interval> {
+/// Mean and error bar of test top-1s, percent, one a training, over so many images; see [`BARS`].
+pub fn interval(tops: &[f64], images: usize) -> Option<Interval> {
     match tops {
         [] => None,
         [one] => Some(wilson(*one, images)),

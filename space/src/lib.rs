@@ -13,8 +13,10 @@ pub mod families;
 pub mod genome;
 pub mod ir;
 pub mod widths;
+pub mod memory;
 
 pub use cost::{Cost, Coster};
 pub use domain::{Domain, Genome};
 pub use genome::{Design, DesignError, Space, SpaceKnob};
 pub use widths::{Widths, widths};
+pub use memory::{Memory, memory};

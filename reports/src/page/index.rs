@@ -35,7 +35,7 @@ pub(crate) fn page(f: &Frame) -> Result<String, ReportError> {
         progress::of_run(f)?,
         knobs::section_of(f),
         tables::left_out(f),
-        trust::section_of(f),
+        trust::section_of(f)?,
         notes::how_made(f),
         notes::run(f),
         landscape::section_of(f)?,

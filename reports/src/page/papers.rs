@@ -8,8 +8,10 @@ use crate::{Entry, Frame, ReportError, score, text};
 /// The table for papers in both formats.
 pub struct Papers;
 
-const HEADS: [&str; 8] =
-    ["Network", "Kind", "Top-1, inherited (%)", "Test top-1 (%)", "Latency (ms)", "Params", "MACs", "MES"];
+const HEADS: [&str; 9] =
+    ["Network", "Kind", "Top-1, inherited (%)", "Test top-1 (%)", "Latency (ms)", "Params", "MACs", "Memory", "MES"];
+/// What stands where a number is not known.
+const NONE: &str = "–";
 
 impl Report for Papers {
     fn name(&self) -> &str {
@@ -22,8 +24,9 @@ impl Report for Papers {
     }
 }
 
-/// The rows: winners, then the front, then the other published variants; each trial once.
-fn rows(f: &Frame) -> Vec<[String; 8]> {
+/// The heads and the rows: winners, then the front, then the other published variants; each trial once. Memory is left
+/// out where no row has it.
+fn rows(f: &Frame) -> Vec<Vec<String>> {
     let retrained = winners::winners(f);
     let mut listed: Vec<&Entry> = retrained.iter().filter_map(|w| f.trial(w.trial)).collect();
     let more = f.front().into_iter().chain(f.trials.iter().filter(|e| e.variant().is_some() && e.is_scored()));
@@ -33,11 +36,14 @@ fn rows(f: &Frame) -> Vec<[String; 8]> {
         }
     }
     let test = |e: &Entry| retrained.iter().find(|w| w.trial == e.trial.id).and_then(|w| w.top1);
-    listed.into_iter().map(|e| row(e, test(e))).collect()
+    let rows: Vec<[String; 9]> = listed.into_iter().map(|e| row(e, test(e))).collect();
+    let known = |column: usize| HEADS[column] != "Memory" || rows.iter().any(|r| r[column] != NONE);
+    let kept = |row: &[String; 9]| (0..HEADS.len()).filter(|c| known(*c)).map(|c| row[c].clone()).collect();
+    std::iter::once(&HEADS.map(str::to_owned)).chain(&rows).map(kept).collect()
 }
 
-fn row(e: &Entry, test: Option<Interval>) -> [String; 8] {
-    let number = |metric: &str, show: &dyn Fn(f64) -> String| e.metric(metric).map_or_else(|| "–".to_owned(), show);
+fn row(e: &Entry, test: Option<Interval>) -> [String; 9] {
+    let number = |metric: &str, show: &dyn Fn(f64) -> String| e.metric(metric).map_or_else(|| NONE.to_owned(), show);
     let kind = match (e.variant().is_some(), e.on_front) {
         (true, true) => "published, front",
         (true, false) => "published",
@@ -49,10 +55,11 @@ fn row(e: &Entry, test: Option<Interval>) -> [String; 8] {
         e.label(),
         kind.to_owned(),
         number(metric::TOP1, &|v| format!("{v:.2}")),
-        test.map_or_else(|| "–".to_owned(), bar),
+        test.map_or_else(|| NONE.to_owned(), bar),
         number(metric::LATENCY, &|v| text::significant(v, 3)),
         number(metric::PARAMS, &text::count),
         number(metric::MACS, &text::count),
+        number(metric::MEMORY, &text::bytes),
         number(metric::MES, &|v| format!("{v:.1}")),
     ]
 }
@@ -75,26 +82,34 @@ fn notes(f: &Frame) -> Vec<String> {
 /// The table as Markdown.
 pub fn markdown(f: &Frame) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let rule: Vec<String> = (0..HEADS.len()).map(|i| if i < 2 { "---" } else { "---:" }.to_owned()).collect();
     let mut out = format!("# {}\n\n", in_markdown(&f.run.name));
-    out += &line(&HEADS.map(str::to_owned));
-    out += &line(&rule);
-    rows(f).iter().for_each(|r| out += &line(&r.clone().map(|c| in_markdown(&c))));
+    for (i, row) in rows(f).iter().enumerate() {
+        let cells: Vec<String> = row.iter().map(|c| in_markdown(c)).collect();
+        out += &line(&cells);
+        if i == 0 {
+            let rule = |i| if i < 2 { "---" } else { "---:" }.to_owned();
+            out += &line(&(0..cells.len()).map(rule).collect::<Vec<_>>());
+        }
+    }
     notes(f).iter().for_each(|n| out += &format!("\n{}\n", in_markdown(n)));
     out
 }
 
 /// The table as LaTeX, for the package booktabs.
 pub fn latex(f: &Frame) -> String {
-    let line = |cells: &[String]| format!("{} \\\\\n", cells.join(" & "));
+    let line = |cells: &[String]| {
+        let cells: Vec<String> = cells.iter().map(|c| in_latex(c)).collect();
+        format!("{} \\\\\n", cells.join(" & "))
+    };
+    let rows = rows(f);
     let mut out = format!(
-        "% {}; needs \\usepackage{{booktabs}} and an engine that reads UTF-8\n\\begin{{tabular}}{{ll{}}}\n\\toprule\n",
+        "% {}; needs \\usepackage{{booktabs}}\n\\begin{{tabular}}{{ll{}}}\n\\toprule\n",
         in_latex(&f.run.name),
-        "r".repeat(HEADS.len() - 2)
+        "r".repeat(rows[0].len() - 2)
     );
-    out += &line(&HEADS.map(in_latex));
+    out += &line(&rows[0]);
     out += "\\midrule\n";
-    rows(f).iter().for_each(|r| out += &line(&r.clone().map(|c| in_latex(&c))));
+    rows[1..].iter().for_each(|r| out += &line(r));
     out += "\\bottomrule\n\\end{tabular}\n";
     notes(f).iter().for_each(|n| out += &format!("% {}\n", in_latex(n)));
     out
@@ -116,21 +131,37 @@ fn in_markdown(text: &str) -> String {
     out
 }
 
-/// Text that LaTeX prints as it is, on one line.
+/// Text that LaTeX prints as it is, on one line, whatever its engine and font: a character that not every engine has is
+/// written by its number.
 fn in_latex(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    let mut before = ' ';
     for c in text.chars() {
         match c {
             '\\' => out.push_str("\\textbackslash{}"),
             '{' | '}' | '$' | '&' | '#' | '_' | '%' => out.extend(['\\', c]),
             '~' => out.push_str("\\textasciitilde{}"),
             '^' => out.push_str("\\textasciicircum{}"),
+            '<' => out.push_str("\\textless{}"),
+            '>' => out.push_str("\\textgreater{}"),
+            '|' => out.push_str("\\textbar{}"),
+            '"' => out.push_str("\\symbol{34}"),
+            '`' => out.push_str("\\textasciigrave{}"),
+            '\'' => out.push_str("\\textquotesingle{}"),
+            // After the end of a row these would be its arguments.
+            '[' | ']' | '*' => out.extend(['{', c, '}']),
+            // Two of them would become one.
+            '-' | ',' if before == c => out.extend(['{', '}', c]),
             '–' => out.push_str("--"),
+            '…' => out.push_str("\\ldots{}"),
             '×' => out.push_str("$\\times$"),
             '±' => out.push_str("$\\pm$"),
+            '·' => out.push_str("$\\cdot$"),
             c if c.is_control() => out.push(' '),
-            c => out.push(c),
+            c if c.is_ascii() || ('À'..='ÿ').contains(&c) => out.push(c),
+            c => out.push_str(&format!("U+{:04X}", u32::from(c))),
         }
+        before = c;
     }
     out
 }
@@ -144,9 +175,10 @@ mod tests {
         let evil = "\\input{/etc/passwd} $x$ 50% a_b #1 & ~^ |\n**b** <script> `c`";
         assert_eq!(
             in_latex(evil),
-            "\\textbackslash{}input\\{/etc/passwd\\} \\$x\\$ 50\\% a\\_b \\#1 \\& \\textasciitilde{}\\textasciicircum{} | \
-             **b** <script> `c`"
+            "\\textbackslash{}input\\{/etc/passwd\\} \\$x\\$ 50\\% a\\_b \\#1 \\& \\textasciitilde{}\\textasciicircum{} \
+             \\textbar{} {*}{*}b{*}{*} \\textless{}script\\textgreater{} \\textasciigrave{}c\\textasciigrave{}"
         );
+        assert_eq!(in_latex("[5pt]é -- τ"), "{[}5pt{]}é -{}- U+03C4");
         assert_eq!(
             in_markdown(evil),
             "\\\\input{/etc/passwd} \\$x\\$ 50% a\\_b #1 &amp; \\~^ \\| \\*\\*b\\*\\* &lt;script&gt; \\`c\\`"

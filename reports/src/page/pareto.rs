@@ -54,6 +54,14 @@ const AXES: &[Axis] = &[
         goal: Goal::Minimise,
     },
     Axis {
+        metric: metric::MEMORY,
+        file: "pareto_memory",
+        title: "peak memory",
+        what: "Peak memory of one image: weights and live activations",
+        unit: "",
+        goal: Goal::Minimise,
+    },
+    Axis {
         metric: metric::MES,
         file: "pareto_mes",
         title: "mobile efficiency score",
@@ -81,8 +89,15 @@ pub(super) fn charts(f: &Frame) -> Vec<(&'static str, Chart)> {
 /// What every plot of a run says below itself: where its numbers come from.
 pub(super) fn provenance(f: &Frame) -> String {
     let run = &f.run;
+    let table = f.latency_table.as_ref().filter(|_| f.predicted_latency());
+    let predicted = table.map_or_else(String::new, |t| {
+        format!(
+            " Latencies are sums over a table measured on {} with {} {}.",
+            t.device, t.engine.name, t.engine.version
+        )
+    });
     format!(
-        "Host {}; engine {} {}, {}, {}, batch {}. Data set {} ({} classes). Family {}, strategy {}, seed {}.",
+        "Host {}; engine {} {}, {}, {}, batch {}.{predicted} Data set {} ({} classes). Family {}, strategy {}, seed {}.",
         run.host.caption(),
         run.engine.name,
         run.engine.version,
@@ -109,6 +124,12 @@ fn chart(f: &Frame, axis: &Axis) -> Chart {
     };
     let largest = f.trials.iter().filter_map(at).map(|(x, _)| x).fold(0.0, f64::max);
     let (divisor, unit) = match axis.metric {
+        metric::MEMORY => match text::si(largest) {
+            (divisor, "G") => (divisor, "GB"),
+            (divisor, "M") => (divisor, "MB"),
+            (divisor, "k") => (divisor, "kB"),
+            (divisor, _) => (divisor, "bytes"),
+        },
         metric::PARAMS | metric::MACS => match text::si(largest) {
             (divisor, "G") => (divisor, "billions"),
             (divisor, "M") => (divisor, "millions"),
@@ -117,6 +138,7 @@ fn chart(f: &Frame, axis: &Axis) -> Chart {
         },
         _ => (1.0, axis.unit),
     };
+    let what = if axis.metric == metric::LATENCY { f.latency_word() } else { axis.what };
     let point = |e: &Entry, label: Option<String>| at(e).map(|(x, y)| Point { label, ..Point::at(x / divisor, y) });
     let rest = f.trials.iter().filter(|e| e.variant().is_none());
     let variants = f.trials.iter().filter(|e| e.variant().is_some());
@@ -128,7 +150,7 @@ fn chart(f: &Frame, axis: &Axis) -> Chart {
     let series = |name: &str, mark, color, steps, points| Series { name: name.to_owned(), mark, color, points, steps };
     Chart {
         title: format!("{}: top-1 against {}", f.run.name, axis.title),
-        x_label: if unit.is_empty() { axis.what.to_owned() } else { format!("{} ({unit})", axis.what) },
+        x_label: if unit.is_empty() { what.to_owned() } else { format!("{what} ({unit})") },
         y_label: "Top-1 on the search-validation split, inherited weights (%)".to_owned(),
         caption: caption(f, axis),
         series: vec![

@@ -50,7 +50,7 @@ pub(super) fn chart(f: &Frame) -> Option<Chart> {
     };
     let chart = Chart {
         title: format!("{}: test top-1 against latency, retrained from scratch", f.run.name),
-        x_label: "Median latency (ms)".to_owned(),
+        x_label: format!("{} (ms)", f.latency_word()),
         y_label: "Top-1 on the test split, retrained from scratch (%)".to_owned(),
         caption: caption(f),
         series: vec![

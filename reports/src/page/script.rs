@@ -4,10 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
-const PARTS: [&str; 5] = [
+const PARTS: [&str; 6] = [
     include_str!("script/base.js"),
     include_str!("script/plot.js"),
     include_str!("script/draw.js"),
+    include_str!("script/label.js"),
     include_str!("script/inspect.js"),
     include_str!("script/start.js"),
 ];

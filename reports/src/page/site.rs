@@ -81,10 +81,10 @@ impl Site {
     ///
     /// # Errors
     /// If a chart cannot be drawn or a file cannot be written.
-    pub fn plots(&mut self, charts: &[(&'static str, Chart)]) -> Result<(), ReportError> {
-        let one = |(name, chart): &(&'static str, Chart)| {
+    pub fn plots<N: AsRef<str> + Sync>(&mut self, charts: &[(N, Chart)]) -> Result<(), ReportError> {
+        let one = |(name, chart): &(N, Chart)| {
             let mut beside = Site { root: self.root.clone(), plots: self.plots, written: Vec::new() };
-            beside.plot(name, chart).map(|()| beside)
+            beside.plot(name.as_ref(), chart).map(|()| beside)
         };
         let sites: Vec<Site> = charts.par_iter().map(one).collect::<Result<_, _>>()?;
         sites.into_iter().for_each(|site| self.adopt(site));

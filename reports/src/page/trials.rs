@@ -16,6 +16,11 @@ const GROUPS: [(&str, &str, &str); 3] = [
     ("retrained winners", "square", "winner"),
 ];
 
+/// What the memory of a trial is.
+pub(super) const MEMORY: &str = "Memory: single-precision weights, batch norms folded, and the most activations that are \
+    alive at one time when the graph runs in its order on one image. Counted on the graph, not measured: an engine may \
+    need less or more.";
+
 /// A point: the run and its trial.
 struct Point<'a> {
     run: usize,
@@ -100,7 +105,9 @@ fn axes(frames: &[&Frame], points: &[Point], activations: Vec<Option<f64>>, may:
     };
     let mut all = Vec::new();
     if may(metric::LATENCY) {
-        let mut latency = axis("latency", "Median latency (ms)", "ms", Show::Plain, metric::LATENCY);
+        let predicted = frames.iter().any(|f| f.predicted_latency());
+        let word = if predicted { "Latency predicted by a table (ms)" } else { "Median latency (ms)" };
+        let mut latency = axis("latency", word, "ms", Show::Plain, metric::LATENCY);
         for (i, p) in points.iter().enumerate() {
             // Of the many, the page shows the median alone.
             if let Some(l) = p.entry.trial.latency.as_ref().filter(|_| kind(p) > 0 || p.entry.on_front) {
@@ -113,13 +120,16 @@ fn axes(frames: &[&Frame], points: &[Point], activations: Vec<Option<f64>>, may:
     }
     all.push(axis("parameters", "Learnable parameters", "", Show::Count, metric::PARAMS));
     all.push(axis("MACs", "Multiply-accumulates of one image", "", Show::Count, metric::MACS));
+    let mut memory = axis("memory", "Peak memory of one image (bytes)", "", Show::Bytes, metric::MEMORY);
+    memory.note = MEMORY.to_owned();
+    all.push(memory);
     all.push(Axis {
         name: "activations".to_owned(),
         label: "Elements written for one image".to_owned(),
         show: Show::Count,
         values: activations,
         note: "Elements that convolutions, linear layers and products write for one image, counted on the graph: what \
-               a network asks of memory traffic, not its peak memory, which is not measured."
+               a network asks of memory traffic."
             .to_owned(),
         ..Axis::default()
     });
@@ -139,7 +149,8 @@ fn axes(frames: &[&Frame], points: &[Point], activations: Vec<Option<f64>>, may:
 /// Metrics of the journal that this page has no words for.
 fn others(points: &[Point]) -> Vec<String> {
     use crate::record::Outcome;
-    let known = [metric::LATENCY, metric::PARAMS, metric::MACS, metric::MES, metric::TOP1, metric::TEST_TOP1];
+    let known =
+        [metric::LATENCY, metric::PARAMS, metric::MACS, metric::MEMORY, metric::MES, metric::TOP1, metric::TEST_TOP1];
     let mut names: Vec<String> = Vec::new();
     for p in points {
         if let Outcome::Scored(metrics) = &p.entry.trial.outcome {

@@ -1,22 +1,33 @@
 //! How far to trust a run's numbers: what its own rows say of their noise.
 //!
-//! Each part reads the rows it needs and says nothing where the journal has none. What another kind of row brings, such
-//! as a study of rank fidelity, is one more function in [`PARTS`].
+//! Each part reads the rows it needs and says nothing where there are none. What another kind of row brings is one more
+//! function in [`PARTS`].
 
 use super::html::{facts, section};
+use super::index::figure;
+use super::predicted;
 use crate::record::metric;
 use crate::winners::{self, kendall};
-use crate::{Frame, text};
+use crate::{Frame, ReportError, study, text};
 
 /// A name and what there is to say, if there is anything.
 type Part = fn(&Frame) -> Option<(&'static str, String)>;
 
-const PARTS: &[Part] = &[latency_spread, latency_samples, accuracy_step, rank_agreement, seeds];
+const PARTS: &[Part] =
+    &[latency_spread, latency_samples, accuracy_step, predicted::trust, rank_fidelity, rank_agreement, seeds];
 
 /// The section; empty if no part has anything to say.
-pub(super) fn section_of(f: &Frame) -> String {
+pub(super) fn section_of(f: &Frame) -> Result<String, ReportError> {
     let rows: Vec<(&str, String)> = PARTS.iter().filter_map(|part| part(f)).collect();
-    if rows.is_empty() { String::new() } else { section("trust", "How far to trust it", &facts(&rows)) }
+    if rows.is_empty() {
+        return Ok(String::new());
+    }
+    let plot = predicted::chart(f).map(|chart| figure(predicted::FILE, &chart)).transpose()?.unwrap_or_default();
+    let link = match &f.study {
+        Some(_) => format!("<p><a href=\"../{}\">The study in this run's folder</a></p>\n", study::INDEX),
+        None => String::new(),
+    };
+    Ok(section("trust", "How far to trust it", &(facts(&rows) + &link + &plot)))
 }
 
 /// The value below which a share of the sorted values lies.
@@ -68,6 +79,25 @@ fn accuracy_step(f: &Frame) -> Option<(&'static str, String)> {
             bar.high
         ),
     ))
+}
+
+/// What the study in the run's folder says of inherited weights.
+fn rank_fidelity(f: &Frame) -> Option<(&'static str, String)> {
+    let study = f.study.as_ref()?;
+    let one = |r: &study::Fidelity| {
+        let tau = r.tau?;
+        let nets = text::plural(r.pairs.len(), "network");
+        Some(format!("{}: {:.2} ({:.2} to {:.2}, {nets})", r.condition, tau.value, tau.low, tau.high))
+    };
+    let all: Vec<String> = study::fidelities(study).iter().filter_map(one).collect();
+    (!all.is_empty()).then(|| {
+        let words = format!(
+            "Kendall's τ-b between inherited top-1 and the top-1 of training each network alone, with 95 % of bootstrap \
+             samples over networks: {}.",
+            all.join("; ")
+        );
+        ("Rank fidelity", words)
+    })
 }
 
 /// Whether the inherited top-1 put the winners in the order that retraining gave them.

@@ -90,6 +90,8 @@ pub(super) enum Show {
     Plain,
     /// Three significant digits with k, M or G.
     Count,
+    /// The same, of bytes: `6.02 MB`.
+    Bytes,
     /// Two decimals.
     Percent,
     /// One decimal.

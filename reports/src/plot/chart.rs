@@ -78,7 +78,7 @@ impl Point {
 /// The shape of a mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// Small dot, for many; its labels are never drawn.
+    /// Small dot, for many; the few labels that it has are always drawn.
     Speck,
     /// Large dot; labelled where there is room.
     Dot,
@@ -95,6 +95,10 @@ pub enum Steps {
     AcrossFirst,
     /// First along y, then along x: larger x is better.
     DownFirst,
+    /// As [`Steps::AcrossFirst`], and the points' vertical bars are the band around the line.
+    Band,
+    /// Straight lines, with a band likewise.
+    Straight,
 }
 
 /// Width and height in px.
@@ -237,6 +241,16 @@ impl Plane {
         ends.into_iter().map(|(a, b)| segment(a, b)).collect()
     }
 
+    /// The area between the lower and the upper ends of a series' bars.
+    fn band(&self, s: &Series, steps: Steps) -> Shape {
+        let ends = |of: fn((f64, f64)) -> f64| -> Vec<(f64, f64)> {
+            let at: Vec<_> = s.points.iter().map(|p| self.place(p.x, of(p.bars.y.unwrap_or((p.y, p.y))))).collect();
+            corners(&at, steps)
+        };
+        let (low, high) = (ends(|(low, _)| low), ends(|(_, high)| high));
+        Shape::Veil { points: low.into_iter().chain(high.into_iter().rev()).collect(), color: s.color }
+    }
+
     fn grid(&self, shapes: &mut Vec<Shape>) {
         let [left, top, right, bottom] = self.sides;
         let text = |at, anchor, label: &String| {
@@ -261,12 +275,16 @@ impl Plane {
         let (mut specks, mut taken, mut wishes) = (Vec::new(), Vec::new(), Vec::new());
         for s in series {
             let at: Vec<(f64, f64)> = s.points.iter().map(|p| self.at(p)).collect();
+            let banded = s.steps.filter(|s| matches!(s, Steps::Band | Steps::Straight));
+            shapes.extend(banded.map(|steps| self.band(s, steps)));
             if let Some(steps) = s.steps {
                 let corners = corners(&at, steps);
-                taken.extend(corners.windows(2).map(|w| segment(w[0], w[1])));
+                if steps != Steps::Straight {
+                    taken.extend(corners.windows(2).map(|w| segment(w[0], w[1])));
+                }
                 shapes.push(Shape::Line { points: corners, width: 1.75, color: s.color });
             }
-            for point in &s.points {
+            for point in s.points.iter().filter(|_| banded.is_none()) {
                 taken.extend(self.bars(point, s.color, shapes));
             }
             // Marks that would cover each other to the pixel are drawn once.
@@ -276,11 +294,10 @@ impl Plane {
                     s.mark.draw(shapes, *p, s.color, point.soft);
                 }
             }
-            if s.mark == Mark::Speck {
-                specks.extend(at);
-                continue;
+            match s.mark {
+                Mark::Speck => specks.extend(&at),
+                _ => taken.extend(at.iter().map(|p| Rect::around(*p, s.mark.reach() + 1.0))),
             }
-            taken.extend(at.iter().map(|p| Rect::around(*p, s.mark.reach() + 1.0)));
             // The series on top get their labels first.
             let own = s.points.iter().zip(at).filter_map(|(p, at)| wish(s, p, at));
             wishes.splice(0..0, own.collect::<Vec<_>>());
@@ -325,10 +342,11 @@ fn font_size(needed: bool) -> f64 {
 fn corners(at: &[(f64, f64)], steps: Steps) -> Vec<(f64, f64)> {
     let mut out: Vec<(f64, f64)> = at.first().copied().into_iter().collect();
     for pair in at.windows(2) {
-        out.push(match steps {
-            Steps::AcrossFirst => (pair[1].0, pair[0].1),
-            Steps::DownFirst => (pair[0].0, pair[1].1),
-        });
+        match steps {
+            Steps::AcrossFirst | Steps::Band => out.push((pair[1].0, pair[0].1)),
+            Steps::DownFirst => out.push((pair[0].0, pair[1].1)),
+            Steps::Straight => {}
+        }
         out.push(pair[1]);
     }
     out

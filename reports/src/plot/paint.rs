@@ -11,6 +11,9 @@ use super::theme::{self, Color};
 /// Device units a px, in both formats: plotters counts in whole units, so a px has to be several.
 const FINE: u32 = 4;
 
+/// How much of a [`Shape::Veil`]'s colour is seen.
+const VEIL: f64 = 0.2;
+
 /// One shape; all lengths in px from the top left corner.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shape {
@@ -25,6 +28,13 @@ pub enum Shape {
     },
     /// A filled polygon.
     Area {
+        /// Its corners.
+        points: Vec<(f64, f64)>,
+        /// Its colour.
+        color: Color,
+    },
+    /// A filled polygon that what is below shines through.
+    Veil {
         /// Its corners.
         points: Vec<(f64, f64)>,
         /// Its colour.
@@ -195,6 +205,10 @@ fn paint_one<B: DrawingBackend>(shape: &Shape, backend: &mut B, format: Format) 
             backend.draw_path(units(points), &style)
         }
         Shape::Area { points, color } => backend.fill_polygon(units(points), &filled(color)),
+        Shape::Veil { points, color } => {
+            let style = ShapeStyle { color: color.mix(VEIL), filled: true, stroke_width: 1 };
+            backend.fill_polygon(units(points), &style)
+        }
         Shape::Dot { at, radius, color } => {
             backend.draw_circle((unit(at.0), unit(at.1)), unit(*radius) as u32, &filled(color), true)
         }

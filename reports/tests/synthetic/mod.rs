@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
 
 pub mod real;
+pub mod study;
 
 use std::collections::BTreeMap;
 use std::path::Path;

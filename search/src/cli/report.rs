@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
+use mobilenas_reports::study::Study;
 use mobilenas_reports::{Frame, ReportError};
 
 use super::Input;
@@ -10,7 +11,7 @@ use super::Input;
 /// Arguments of `report`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folders of runs, as `search` writes them; a run may still be going on
+    /// Folders of runs, as `search` writes them, or one of a study; a run may still be going on
     #[arg(required = true)]
     runs: Vec<PathBuf>,
     /// Folder to write into; needed for several runs [default: the folder of the run]
@@ -23,6 +24,16 @@ pub struct Args {
 /// # Errors
 /// When a folder holds no run, or the disk refuses.
 pub fn run(args: &Args) -> Result<i32> {
+    if let [one] = args.runs.as_slice()
+        && Study::is_in(one)
+    {
+        let study = Study::read(one).map_err(told)?;
+        let written = mobilenas_reports::render_study(&study, args.out.as_ref().unwrap_or(one)).map_err(told)?;
+        println!("study: {}", written.index.display());
+        if !one.join(mobilenas_reports::JOURNAL).exists() {
+            return Ok(0);
+        }
+    }
     let frames: Vec<Frame> =
         args.runs.iter().map(|dir| mobilenas_reports::read(dir)).collect::<Result<_, _>>().map_err(told)?;
     let written = match (frames.as_slice(), &args.out) {

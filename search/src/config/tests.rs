@@ -176,7 +176,7 @@ fn values_that_contradict_each_other() {
     "#);
     insta::assert_snapshot!(search("objectives: [{metric: latency, goal: minimize}]"), @r#"
     c.yaml: 1 mistake
-      line 2, search.objectives.0.metric: found "latency", expected one of params, macs, latency_ms, mes, synflow, nwot, grad_norm, top1; did you mean latency_ms?
+      line 2, search.objectives.0.metric: found "latency", expected one of params, macs, memory, latency_ms, mes, synflow, nwot, grad_norm, top1; did you mean latency_ms?
     "#);
     insta::assert_snapshot!(more("data: {search_val: 50}\nscoring: {images: 51}"), @r"
     c.yaml: 1 mistake

@@ -20,6 +20,7 @@ use crate::train::TrainError;
 pub static METRICS: &[&dyn Metric] = &[
     &analytic::Params,
     &analytic::Macs,
+    &analytic::PeakMemory,
     &measured::LatencyMs,
     &measured::Mes,
     &untrained::Untrained(Proxy::Synflow),

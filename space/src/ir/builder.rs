@@ -71,7 +71,7 @@ impl Builder {
     }
 
     /// The finished graph.
-    pub(super) fn finish(self, output: Val) -> Graph {
+    pub(crate) fn finish(self, output: Val) -> Graph {
         let output = output.0 as usize;
         let heads = if self.heads.is_empty() { vec![output] } else { self.heads };
         Graph { nodes: self.nodes, blocks: self.blocks, output, heads, style: self.style }

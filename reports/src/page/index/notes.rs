@@ -57,6 +57,7 @@ pub(super) fn how_made(f: &Frame) -> String {
             "Learnable parameters, counted on the network's graph. k, M, G: thousand, million, billion.".to_owned(),
         ),
         ("MACs", "Multiply-accumulates of one image: convolutions, linear layers and attention products.".to_owned()),
+        ("Memory", super::super::trials::MEMORY.trim_start_matches("Memory: ").to_owned()),
         ("MES", format!("{}. {unit}", score::formula(&run.mes, f.unit_latency_ms()))),
         (
             "Front",

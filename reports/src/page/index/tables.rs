@@ -13,7 +13,11 @@ const REASONS: usize = 12;
 /// A table of trials with all their numbers.
 pub(super) fn table(f: &Frame, entries: &[&Entry]) -> String {
     let retrained = entries.iter().any(|e| f.retrained_test_top1(e.trial.id).is_some());
+    let memory = entries.iter().any(|e| e.metric(metric::MEMORY).is_some());
     let mut heads = vec!["Trial", "Top-1 (%)", "Latency (ms)", "p10–p90 (ms)", "Params", "MACs", "MES"];
+    if memory {
+        heads.push("Memory");
+    }
     if retrained {
         heads.push("Retrained: test top-1 (%)");
     }
@@ -30,6 +34,9 @@ pub(super) fn table(f: &Frame, entries: &[&Entry]) -> String {
                 Cell::number(e.metric(metric::MACS), text::count),
                 Cell::number(e.mes, |v| format!("{v:.1}")),
             ];
+            if memory {
+                row.push(Cell::number(e.metric(metric::MEMORY), text::bytes));
+            }
             if retrained {
                 row.push(Cell::number(f.retrained_test_top1(e.trial.id), |v| format!("{v:.2}")));
             }

@@ -31,6 +31,7 @@ const shown = (axis, value) => {
   const unit = axis.unit ? `\u00a0${axis.unit}` : "";
   switch (axis.show) {
     case "count": return count(value) + unit;
+    case "bytes": return `${count(value)}${Math.abs(value) >= 999.5 ? "" : "\u00a0"}B`;
     case "percent": return value.toFixed(2) + unit;
     case "score": return value.toFixed(1) + unit;
     default: return significant(value, 3) + unit;

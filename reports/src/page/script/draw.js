@@ -7,6 +7,9 @@ const SHAPES = {
   square: (x, y, r) => svg("rect", { x: x - r * 0.85, y: y - r * 0.85, width: r * 1.7, height: r * 1.7 }),
 };
 
+// Half the width of a mark, px.
+const REACH = { dot: 4.5, diamond: 6.5, square: 5.5 };
+
 Plot.prototype.draw = function draw() {
   const { stage, data } = this;
   const [width, height] = [stage.clientWidth, stage.clientHeight];
@@ -118,7 +121,8 @@ Plot.prototype.marks = function marks() {
   for (const p of strong) {
     const group = data.groups[p.group];
     const mark = group.mark === "speck" ? "dot" : group.mark;
-    const shape = SHAPES[mark](p.px, p.py, { dot: 4.5, diamond: 6.5, square: 5.5 }[mark]);
+    const shape = SHAPES[mark](p.px, p.py, REACH[mark]);
+    p.reach = REACH[mark];
     const soft = (x.soft && x.soft[p.i]) || (y.soft && y.soft[p.i]);
     shape.setAttribute("class", `mark${soft ? " soft" : ""}`);
     shape.setAttribute("data-i", p.i);
@@ -151,26 +155,6 @@ Plot.prototype.bars = function bars(p, x, y, own) {
   const up = endsOf(y, p.i).map(this.place.y);
   if (across.length === 2) line(across[0], p.py, across[1], p.py);
   if (up.length === 2) line(p.px, up[0], p.px, up[1]);
-};
-
-// Each label takes the first free place around its point, one that no line crosses if there is any; the needed ones go
-// first, the others may stay away.
-Plot.prototype.label = function label(labels, strong) {
-  const taken = strong.map((p) => [p.px - 5, p.py - 5, p.px + 5, p.py + 5]);
-  const apart = ([a, b, c, d]) => ([e, f, g, h]) => a >= g || e >= c || b >= h || f >= d;
-  const free = (box) => box[0] >= 0 && box[1] >= 22 && box[2] <= this.width && box[3] <= this.height - 44
-    && taken.every(apart(box));
-  const clear = (box) => free(box) && this.rules.every(apart(box));
-  for (const { p, text, needed } of labels.sort((a, b) => b.needed - a.needed)) {
-    const size = needed ? 6.7 : 6.1;
-    const wide = text.length * size;
-    const places = [[8, -6], [-wide - 8, -6], [-wide / 2, -20], [-wide / 2, 9], [8, -18], [-wide - 8, -18], [8, 7], [-wide - 8, 7]];
-    const boxes = places.map(([dx, dy]) => [p.px + dx, p.py + dy, p.px + dx + wide, p.py + dy + 13]);
-    const place = boxes.find(clear) || boxes.find(free);
-    if (!place) continue;
-    taken.push(place);
-    this.svg.append(svg("text", { x: place[0], y: place[1] + 10.5, class: needed ? "label needed" : "label" }, text));
-  }
 };
 
 Plot.prototype.keys = function keys() {

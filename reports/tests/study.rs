@@ -1,0 +1,230 @@
+//! Studies and tables of latencies, from their rows to the pages.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod synthetic;
+
+use std::path::Path;
+
+use mobilenas_reports::latency_table::{LatencyTable, Pair, Source};
+use mobilenas_reports::record::Row as RunRow;
+use mobilenas_reports::study::{self, Row, Study, bands, fidelities, pairs_won, standings};
+use mobilenas_reports::{read, render, render_study};
+
+fn of(rows: &[Row]) -> (tempfile::TempDir, Study) {
+    let dir = tempfile::tempdir().unwrap();
+    synthetic::study::write(dir.path(), rows);
+    let study = Study::read(dir.path()).unwrap();
+    (dir, study)
+}
+
+fn rendered(rows: &[Row]) -> (tempfile::TempDir, String) {
+    let (dir, study) = of(rows);
+    let page = std::fs::read_to_string(render_study(&study, dir.path()).unwrap().index).unwrap();
+    (dir, page)
+}
+
+/// Keeps files below the folder that `REPORTS_LOOK` names, if it names one, to look at.
+fn keep(dir: &Path, name: &str) {
+    let Some(look) = std::env::var_os("REPORTS_LOOK") else { return };
+    let to = Path::new(&look).join(name);
+    std::fs::create_dir_all(&to).unwrap();
+    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap).filter(|e| e.path().is_file()) {
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn a_whole_study_has_its_page() {
+    let (dir, page) = rendered(&synthetic::study::rows("made", "find A"));
+    keep(&dir.path().join("study"), "study");
+    for word in ["Rank fidelity", "Search against chance", "papers&#39; variants", "sandwich", "A small study."] {
+        assert!(page.contains(word), "{word}");
+    }
+    for file in [
+        "rank_fidelity",
+        "rank_fidelity_4",
+        "hypervolume",
+        "papers_latency",
+        "papers_params",
+        "papers_macs",
+        "papers_memory",
+    ] {
+        for end in [".svg", ".png", "@2x.png"] {
+            assert!(dir.path().join("study").join(format!("{file}{end}")).exists(), "{file}{end}");
+        }
+    }
+    let csv = std::fs::read_to_string(dir.path().join("study/networks.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 1 + 24 + 6);
+    assert!(csv.lines().next().unwrap().ends_with("latency_ms,test_top1.1,test_top1.2,test_top1.3"), "{csv}");
+    assert!(!page.contains("NaN") && !page.contains("inf"));
+}
+
+#[test]
+fn the_same_study_gives_the_same_bytes() {
+    let rows = synthetic::study::rows("made", "find A");
+    let (a, b) = (rendered(&rows), rendered(&rows));
+    assert_eq!(a.1, b.1);
+    let png = |dir: &tempfile::TempDir| std::fs::read(dir.path().join("study/hypervolume.png")).unwrap();
+    assert!(png(&a.0) == png(&b.0));
+}
+
+#[test]
+fn fidelity_joins_both_top1s_of_a_network() {
+    let mut rows = synthetic::study::rows("made", "find A");
+    let all = fidelities(&of(&rows).1);
+    let names: Vec<String> = all.iter().map(|f| f.condition.to_string()).collect();
+    assert_eq!(
+        names,
+        ["sandwich, not recalibrated", "sandwich, recalibrated", "uniform, not recalibrated", "uniform, recalibrated"]
+    );
+    for f in &all {
+        let (tau, rho) = (f.tau.unwrap(), f.rho.unwrap());
+        assert_eq!(f.pairs.len(), 24);
+        assert!(tau.low <= tau.value && tau.value <= tau.high && rho.low <= rho.value && rho.value <= rho.high);
+    }
+    assert!(all[1].tau.unwrap().value > all[0].tau.unwrap().value + 0.2);
+    // A network that was never trained alone takes no part.
+    rows.retain(|r| !matches!(r, Row::Retrained(r) if r.network == 5));
+    let fewer = fidelities(&of(&rows).1);
+    assert!(fewer.iter().all(|f| f.pairs.len() == 23 && f.pairs.iter().all(|p| p.0 != 5)));
+}
+
+#[test]
+fn bands_are_numpys_quartiles() {
+    let search = |strategy: &str, seed, volume: &[(u64, f64)]| {
+        Row::Search(study::Search { strategy: strategy.to_owned(), seed, volume: volume.to_vec(), seconds: 1.0 })
+    };
+    let mut rows = synthetic::study::rows("made", "a");
+    rows.truncate(1);
+    rows.extend([
+        search("random", 1, &[(1, 1.0), (10, 1.0)]),
+        search("random", 2, &[(1, 2.0), (4, 6.0), (12, 9.0)]),
+        search("nsga2", 1, &[(1, 4.0), (10, 4.0)]),
+        search("nsga2", 2, &[(2, 10.0), (10, 10.0)]),
+        search("nsga2", 3, &[(1, 1.0), (10, 1.0)]),
+    ]);
+    let all = bands(&of(&rows).1);
+    assert_eq!((all[0].strategy.as_str(), all[1].strategy.as_str()), ("nsga2", "random"));
+    // Up to trial 10, where the shortest ends. numpy.percentile([0, 1, 4], [25, 50, 75]), then of [1, 4, 10].
+    assert_eq!(all[0].points, [(1, 0.5, 1.0, 2.5), (2, 2.5, 4.0, 7.0), (10, 2.5, 4.0, 7.0)]);
+    assert_eq!(all[1].points, [(1, 1.25, 1.5, 1.75), (4, 2.25, 3.5, 4.75), (10, 2.25, 3.5, 4.75)]);
+    // (4, 10, 1) against (1, 6): 4 > 1, 10 > 1, 10 > 6, and 1 = 1 for half.
+    assert_eq!(pairs_won(&all[0], &all[1]), (3.5, 6));
+}
+
+#[test]
+fn standings_are_the_finds_and_the_papers() {
+    let (_dir, study) = of(&synthetic::study::rows("made", "find A"));
+    let all = standings(&study);
+    assert_eq!(all.len(), 6);
+    assert!(all.is_sorted_by(|a, b| a.top1.value >= b.top1.value));
+    for s in &all {
+        let mean = s.tops.iter().sum::<f64>() / 3.0;
+        assert!((s.top1.value - mean).abs() < 1e-9 && s.tops.len() == 3);
+    }
+}
+
+#[test]
+fn hostile_names_do_no_harm() {
+    let evil = "=cmd()<script>alert(1)</script>\"'|,{x}\n\u{1}";
+    let mut rows = synthetic::study::rows(evil, evil);
+    for row in &mut rows {
+        match row {
+            Row::Study(h) => {
+                for text in [&mut h.family, &mut h.host.cpu, &mut h.dataset.name, &mut h.engine.protocol] {
+                    *text = evil.to_owned();
+                }
+                h.volume =
+                    Some(study::Volume { of: evil.to_owned(), unit: evil.to_owned(), reference: evil.to_owned() });
+            }
+            Row::Inherited(i) => i.condition.rule = format!("{evil}{}", i.condition.rule),
+            Row::Search(s) => s.strategy = format!("{evil}{}", s.strategy),
+            Row::Network(n) => {
+                n.genome.insert(format!("k.{evil}"), 1);
+            }
+            _ => {}
+        }
+    }
+    let (dir, page) = rendered(&rows);
+    keep(&dir.path().join("study"), "study-evil");
+    assert!(!page.contains("<script>alert") && page.matches("<script").count() == 1);
+    for file in std::fs::read_dir(dir.path().join("study")).unwrap().map(|e| e.unwrap().path()) {
+        if file.extension().is_some_and(|e| e == "svg") {
+            assert!(!std::fs::read_to_string(&file).unwrap().contains("<script"), "{}", file.display());
+        }
+    }
+    let csv = std::fs::read_to_string(dir.path().join("study/networks.csv")).unwrap();
+    assert!(csv.contains("'=cmd()") && !csv.contains(",=cmd") && !csv.contains(",\"=cmd"), "{csv}");
+}
+
+#[test]
+fn a_study_that_stopped_anywhere_has_a_page_that_says_so() {
+    let text: String =
+        synthetic::study::rows("made", "a").iter().map(|r| serde_json::to_string(r).unwrap() + "\n").collect();
+    let first = text.find('\n').unwrap() + 1;
+    for cut in [first, first + 30, text.len() / 3, text.len() / 2, text.len() - 70] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(study::FILE), &text[..cut]).unwrap();
+        let study = Study::read(dir.path()).unwrap();
+        assert_eq!(study.caveats.iter().any(|c| c.text.contains("cut off")), !text[..cut].ends_with('\n'));
+        let page = std::fs::read_to_string(render_study(&study, dir.path()).unwrap().index).unwrap();
+        assert!(page.contains("not finished"), "cut at {cut}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(study::FILE), text.replacen("\"format\":1", "\"format\":7", 1)).unwrap();
+    let error = Study::read(dir.path()).unwrap_err().to_string();
+    assert!(error.ends_with("study.jsonl: the journal has format 7; expected format 1"), "{error}");
+    std::fs::write(dir.path().join(study::FILE), "").unwrap();
+    let error = Study::read(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("expected the first line to be the row {\"study\": {...}}"), "{error}");
+}
+
+fn table(source: Source, pairs: usize) -> RunRow {
+    let mut r = synthetic::Random(9);
+    let pair = |i| {
+        let measured_ms = 1.0 + 0.4 * i as f64;
+        Pair { name: format!("n{i}"), predicted_ms: measured_ms * (0.93 + 0.16 * r.unit()), measured_ms }
+    };
+    RunRow::LatencyTable(LatencyTable {
+        source,
+        device: "Example CPU <b>".to_owned(),
+        engine: synthetic::header().engine,
+        entries: 812,
+        pairs: (0..pairs).map(pair).collect(),
+    })
+}
+
+#[test]
+fn a_run_says_what_its_latency_table_is_worth() {
+    let page = |row: RunRow| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rows = synthetic::rows(&synthetic::Plan::default());
+        rows.insert(2, row);
+        synthetic::write(dir.path(), &synthetic::text(&rows));
+        let written = render(&read(dir.path()).unwrap(), dir.path()).unwrap();
+        (std::fs::read_to_string(written.index).unwrap(), dir)
+    };
+    let (predicted, dir) = page(table(Source::Table, 30));
+    keep(&dir.path().join("report"), "table");
+    assert!(predicted.contains("Latency predicted by a table (ms)") && !predicted.contains("\"Median latency (ms)\""));
+    assert!(predicted.contains("30 measured networks") && predicted.contains("within 5 %"));
+    assert!(dir.path().join("report/latency_table.png").exists());
+    let (measured, _) = page(table(Source::Measured, 30));
+    assert!(measured.contains("Median latency (ms)") && measured.contains("Each trial was measured"));
+    let (unknown, dir) = page(table(Source::Imported, 0));
+    assert!(unknown.contains("its error is not known") && !dir.path().join("report/latency_table.png").exists());
+}
+
+#[test]
+fn a_study_in_a_runs_folder_is_told_in_its_page() {
+    let dir = tempfile::tempdir().unwrap();
+    synthetic::write(dir.path(), &synthetic::text(&synthetic::rows(&synthetic::Plan::default())));
+    synthetic::study::write(dir.path(), &synthetic::study::rows("made", "find A"));
+    let written = render(&read(dir.path()).unwrap(), dir.path()).unwrap();
+    let page = std::fs::read_to_string(written.index).unwrap();
+    assert!(page.contains("sandwich, recalibrated: 0.") && page.contains("href=\"../study/index.html\""));
+    // One that no reader understands is told, and no reason to refuse the run.
+    std::fs::write(dir.path().join(study::FILE), "nonsense").unwrap();
+    let frame = read(dir.path()).unwrap();
+    assert!(frame.study.is_none() && frame.caveats.iter().any(|c| c.text.starts_with("study.jsonl has no header")));
+}
