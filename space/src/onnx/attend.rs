@@ -65,7 +65,13 @@ impl Lower<'_> {
         let [reader] = self.readers[index][..] else { return 1.0 };
         match &self.graph.nodes[reader] {
             n if n.inputs.first() != Some(&(index as u32)) => 1.0,
-            n => if let Op::Attention { key_dim, .. } = n.op { scale(key_dim) } else { 1.0 },
+            n => {
+                if let Op::Attention { key_dim, .. } = n.op {
+                    scale(key_dim)
+                } else {
+                    1.0
+                }
+            }
         }
     }
 
@@ -122,9 +128,8 @@ impl Lower<'_> {
         let Op::SliceHeads { heads, start, len } = at.node.op else { return Err(self.lost(at)) };
         let whole = at.node.inputs.first().map_or(0, |i| self.graph.nodes[*i as usize].value.channels());
         let leading = &at.node.value.dims[..at.node.value.axis];
-        let shape = |last: &[u32]| -> Vec<i64> {
-            std::iter::once(0).chain(sizes(leading)).chain(sizes(last)).collect()
-        };
+        let shape =
+            |last: &[u32]| -> Vec<i64> { std::iter::once(0).chain(sizes(leading)).chain(sizes(last)).collect() };
         let runs = self.reshape(at.input(0)?, &shape(&[heads, whole / heads]));
         let cut = self.slice(&runs, -1, start, len);
         Ok(self.reshape(&cut, &shape(&[heads * len])))

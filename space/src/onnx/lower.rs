@@ -216,33 +216,35 @@ impl<'a> Lower<'a> {
     }
 
     fn norm(&mut self, at: &At) -> Out {
-        let (weights, value) = (self.all_weights(at.index)?, &at.node.value);
+        if at.node.op == Op::GroupNorm {
+            return self.group_norm(at);
+        }
+        let weights = self.all_weights(at.index)?;
         let mut ins = vec![at.input(0)?];
         ins.extend(weights.iter().map(String::as_str));
         match &at.node.op {
-            Op::BatchNorm => {
-                Ok(self.w.node("BatchNormalization", &ins, vec![Attribute::float("epsilon", BN_EPS as f32)]))
-            }
             Op::LayerNorm { eps_e7 } => {
                 let eps = (f64::from(*eps_e7) * 1e-7) as f32;
                 let attributes = vec![Attribute::int("axis", -1), Attribute::float("epsilon", eps)];
                 Ok(self.w.node("LayerNormalization", &ins, attributes))
             }
-            _ => {
-                // One group over everything: an instance of one long channel, then the learnt scale and shift.
-                let x = self.reshape(at.input(0)?, &[0, 1, -1]);
-                let (one, zero) = (self.w.vector(1.0), self.w.vector(0.0));
-                let eps = Attribute::float("epsilon", GROUP_NORM_EPS as f32);
-                let x = self.w.node("InstanceNormalization", &[&x, &one, &zero], vec![eps]);
-                let shape: Vec<i64> = std::iter::once(0).chain(sizes(&value.dims)).collect();
-                let x = self.reshape(&x, &shape);
-                let specs = self.graph.node_params(at.index);
-                let [gamma, beta] = &specs[..] else { return Err(self.lost(at)) };
-                let (gamma, beta) = (self.channelwise(gamma, at)?, self.channelwise(beta, at)?);
-                let x = self.w.node("Mul", &[&x, &gamma], vec![]);
-                Ok(self.w.node("Add", &[&x, &beta], vec![]))
-            }
+            _ => Ok(self.w.node("BatchNormalization", &ins, vec![Attribute::float("epsilon", BN_EPS as f32)])),
         }
+    }
+
+    /// One group over everything: an instance of one long channel, then the learnt scale and shift.
+    fn group_norm(&mut self, at: &At) -> Out {
+        let x = self.reshape(at.input(0)?, &[0, 1, -1]);
+        let (one, zero) = (self.w.vector(1.0), self.w.vector(0.0));
+        let eps = Attribute::float("epsilon", GROUP_NORM_EPS as f32);
+        let x = self.w.node("InstanceNormalization", &[&x, &one, &zero], vec![eps]);
+        let shape: Vec<i64> = std::iter::once(0).chain(sizes(&at.node.value.dims)).collect();
+        let x = self.reshape(&x, &shape);
+        let specs = self.graph.node_params(at.index);
+        let [gamma, beta] = &specs[..] else { return Err(self.lost(at)) };
+        let (gamma, beta) = (self.channelwise(gamma, at)?, self.channelwise(beta, at)?);
+        let x = self.w.node("Mul", &[&x, &gamma], vec![]);
+        Ok(self.w.node("Add", &[&x, &beta], vec![]))
     }
 
     /// One number for each channel, shaped to meet the value of a node.
