@@ -12,8 +12,9 @@ pub mod domain;
 pub mod families;
 pub mod genome;
 pub mod ir;
-pub mod widths;
 pub mod memory;
+pub mod onnx;
+pub mod widths;
 
 pub use cost::{Cost, Coster};
 pub use domain::{Domain, Genome};

@@ -15,7 +15,7 @@ Tasks:
                       e.g. cargo xtask run search configs/quickstart.yaml
   test [-- FILTER]    all tests, in stages; ends with a line `N passed, N failed`
   test --pure         only the tests that need neither libtorch nor the data set
-  setup               fetch libtorch and the data set, build nothing
+  setup               fetch libtorch, ONNX Runtime and the data set, build nothing
   env                 print the variables for a shell: eval \"$(cargo xtask env)\"
                       makes plain `cargo build` and `cargo test` work
   clippy              clippy on everything, warnings denied
@@ -28,6 +28,9 @@ Tasks:
   env                 the one that LIBTORCH points to
   python              the one of the Python package torch, as installed for python3
 Each must be the version that the program is built for. It is 2.11.0.
+
+ONNX Runtime is fetched with pip and kept under target/; the library that
+ORT_DYLIB_PATH names is taken instead where that is set.
 
 The data set Fashion-MNIST is taken from $MOBILENAS_DATA/fashion-mnist, from
 target/data/fashion-mnist or from /usr/share/datasets/fashion-mnist, or else

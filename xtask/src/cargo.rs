@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
+use crate::onnx::{LIBRARY, Onnx, PYTHON};
 use crate::places::Places;
 
 /// Variables that would change how libtorch's bindings are built.
@@ -25,12 +26,23 @@ const FOREIGN: [&str; 6] = [
 pub struct Setting {
     libtorch: PathBuf,
     data: Option<PathBuf>,
+    onnx: Option<Onnx>,
 }
 
 impl Setting {
     /// From the libtorch folder and the folder that holds the data sets.
     pub fn new(libtorch: PathBuf, data: Option<PathBuf>) -> Self {
-        Self { libtorch, data }
+        Self { libtorch, data, onnx: None }
+    }
+
+    /// The same with ONNX Runtime.
+    pub fn with_onnx(self, onnx: Onnx) -> Self {
+        Self { onnx: Some(onnx), ..self }
+    }
+
+    /// ONNX Runtime, where it is there.
+    pub fn onnx(&self) -> Option<&Onnx> {
+        self.onnx.as_ref()
     }
 
     /// The libtorch folder.
@@ -52,6 +64,9 @@ impl Setting {
         command.env("LD_LIBRARY_PATH", self.library_path(std::env::var_os("LD_LIBRARY_PATH"))?);
         if let Some(data) = &self.data {
             command.env("MOBILENAS_DATA", data);
+        }
+        if let Some(onnx) = &self.onnx {
+            command.env(LIBRARY, &onnx.library).env(PYTHON, &onnx.python);
         }
         Ok(())
     }
@@ -75,6 +90,10 @@ impl Setting {
         lines += &format!("export LD_LIBRARY_PATH={libraries}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\n");
         if let Some(data) = &self.data {
             lines += &format!("export MOBILENAS_DATA={}\n", quoted(data));
+        }
+        if let Some(onnx) = &self.onnx {
+            lines += &format!("export {LIBRARY}={}\n", quoted(&onnx.library));
+            lines += &format!("export {PYTHON}={}\n", quoted(&onnx.python));
         }
         lines
     }
@@ -154,7 +173,9 @@ mod tests {
 
     #[test]
     fn shell_lines_are_quoted() {
-        let lines = Setting::new("/a b/it's".into(), Some("/data".into())).shell_lines();
+        let onnx = Onnx { library: "/o n/lib.so".into(), python: "/python".into() };
+        let lines = Setting::new("/a b/it's".into(), Some("/data".into())).with_onnx(onnx).shell_lines();
+        assert!(lines.contains("export ORT_DYLIB_PATH='/o n/lib.so'\nexport MOBILENAS_ONNX_PYTHON='/python'\n"));
         assert!(lines.contains(r"export LIBTORCH='/a b/it'\''s'"), "{lines}");
         assert!(lines.contains(r"'/a b/it'\''s/lib'${LD_LIBRARY_PATH:+:"), "{lines}");
         assert!(lines.contains("export MOBILENAS_DATA='/data'\n"), "{lines}");

@@ -5,12 +5,14 @@
 //! - [`places`]: folders, and how a folder appears finished or not at all
 //! - [`torch`]: libtorch, fetched ([`torch::fetch`]) or one that is already there ([`torch::existing`])
 //! - [`data`]: the Fashion-MNIST data set
+//! - [`onnx`]: ONNX Runtime, and the checker of ONNX files
 //! - [`cargo`]: the environment every cargo command gets, and build, clippy, format
 //! - [`stages`]: the tests in stages, and their sum
 
 mod args;
 mod cargo;
 mod data;
+mod onnx;
 mod places;
 mod stages;
 mod torch;
@@ -45,15 +47,18 @@ fn perform(args: Args) -> Result<ExitCode> {
         Task::Setup => {
             let setting = full_setting(&places, args.torch)?;
             eprintln!("libtorch: {}", setting.libtorch().display());
+            if let Some(onnx) = setting.onnx() {
+                eprintln!("ONNX Runtime: {}", onnx.library.display());
+            }
             eprintln!("data set: {}", setting.data_set().display());
             Ok(ExitCode::SUCCESS)
         }
         Task::Env => {
-            print!("{}", full_setting(&places, args.torch)?.shell_lines());
+            print!("{}", running_setting(&places, args.torch)?.shell_lines());
             Ok(ExitCode::SUCCESS)
         }
         Task::Run(rest) => {
-            let setting = full_setting(&places, args.torch)?;
+            let setting = running_setting(&places, args.torch)?;
             cargo::build(&places, &setting)?;
             cargo::run_program(&places, &setting, &rest)
         }
@@ -74,7 +79,20 @@ fn torch_setting(places: &Places, choice: torch::Choice) -> Result<Setting> {
     Ok(Setting::new(torch::locate(places, choice)?, None))
 }
 
-/// libtorch and the data set: what running needs.
+/// libtorch, the data set and ONNX Runtime: what setting up fetches and testing needs.
 fn full_setting(places: &Places, choice: torch::Choice) -> Result<Setting> {
-    Ok(Setting::new(torch::locate(places, choice)?, Some(data::locate(places)?)))
+    let setting = Setting::new(torch::locate(places, choice)?, Some(data::locate(places)?));
+    Ok(setting.with_onnx(onnx::locate(places)?))
+}
+
+/// The same for running, which does without ONNX Runtime where that cannot be had.
+fn running_setting(places: &Places, choice: torch::Choice) -> Result<Setting> {
+    let setting = Setting::new(torch::locate(places, choice)?, Some(data::locate(places)?));
+    match onnx::locate(places) {
+        Ok(onnx) => Ok(setting.with_onnx(onnx)),
+        Err(error) => {
+            eprintln!("warning: the engine onnxruntime will not be there: {error:#}");
+            Ok(setting)
+        }
+    }
 }

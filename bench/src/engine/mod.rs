@@ -1,6 +1,7 @@
 //! Engines: what runs a network on this machine. One file each, one line in [`ENGINES`].
 
 pub mod libtorch;
+pub mod onnxruntime;
 
 use mobilenas_torch::{Net, NetError};
 use tch::{Device, Kind, Tensor};
@@ -9,7 +10,7 @@ use crate::clock::Clock;
 use crate::protocol::{Protocol, Samples, measure};
 
 /// All engines.
-pub static ENGINES: &[&dyn Engine] = &[&libtorch::Libtorch];
+pub static ENGINES: &[&dyn Engine] = &[&libtorch::Libtorch, &onnxruntime::OnnxRuntime];
 
 /// An engine by name.
 pub fn engine(name: &str) -> Option<&'static dyn Engine> {

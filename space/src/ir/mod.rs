@@ -15,7 +15,7 @@ pub use block::{Block, Key, Placed, Plan};
 pub use builder::{Builder, Val};
 pub use fuse::{Folded, fold_batch_norms};
 pub use graph::{Graph, Node, Range};
-pub use op::{ActFn, Groups, InitStyle, Layout, Op};
+pub use op::{ActFn, BN_EPS, GROUP_NORM_EPS, Groups, InitStyle, Layout, Op};
 pub use param::{Init, ParamSpec, Role, SliceRule, distances};
 pub use path::{Path, Step};
 pub use regularize::{Regularize, regularize};

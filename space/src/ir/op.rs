@@ -4,6 +4,12 @@ use smallvec::smallvec;
 
 use super::{Sections, ShapeError, Value};
 
+/// Epsilon of every batch norm here.
+pub const BN_EPS: f64 = 1e-5;
+
+/// Epsilon of every group norm here.
+pub const GROUP_NORM_EPS: f64 = 1e-5;
+
 /// Pointwise functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ActFn {

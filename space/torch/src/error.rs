@@ -56,6 +56,9 @@ pub enum NetError {
         /// The size in the graph, with the batch.
         expected: Vec<i64>,
     },
+    /// The graph cannot be written as ONNX.
+    #[error(transparent)]
+    Onnx(#[from] mobilenas_space::onnx::OnnxError),
     /// A weights file could not be read or written.
     #[error("{path}: {found}, expected {expected}")]
     File {

@@ -5,6 +5,7 @@
 pub mod error;
 mod exec;
 pub mod net;
+pub mod onnx;
 pub mod params;
 pub mod store;
 pub mod weights;

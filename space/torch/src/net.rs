@@ -10,8 +10,7 @@ use crate::exec;
 use crate::params::{Frozen, Params};
 use crate::weights::Named;
 
-/// Epsilon of every batch norm here.
-pub const BN_EPS: f64 = 1e-5;
+pub use mobilenas_space::ir::BN_EPS;
 
 /// What batch norms and dropout do.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -67,7 +67,7 @@ fn fetch(place: &Path) -> Result<()> {
 }
 
 /// The first interpreter that has pip.
-fn python_with_pip() -> Result<&'static str> {
+pub fn python_with_pip() -> Result<&'static str> {
     let mut tried = Vec::new();
     for python in interpreters() {
         let result = Command::new(python).args(["-m", "pip", "--version"]).stdin(Stdio::null()).output();
@@ -81,7 +81,7 @@ fn python_with_pip() -> Result<&'static str> {
         }
     }
     bail!(
-        "no Python with pip is found, which downloads libtorch:\n  {}\nInstall both (on Debian: apt-get install \
+        "no Python with pip is found, which downloads packages:\n  {}\nInstall both (on Debian: apt-get install \
          python3-pip), or bring a libtorch:\n{}",
         tried.join("\n  "),
         by_hand()

@@ -1,13 +1,15 @@
-//! `mobilenas weights export --out X.safetensors`
+//! `mobilenas weights export --out X.safetensors`, or `X.onnx`
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use mobilenas_space::ir::Graph;
-use mobilenas_torch::Net;
-use mobilenas_torch::weights::About;
-use tch::Kind;
+use mobilenas_space::onnx::{Batch, OPSET, Options};
+use mobilenas_torch::onnx::to_onnx;
+use mobilenas_torch::weights::{About, write_whole};
+use mobilenas_torch::{Names, Net, Owned, Store};
+use tch::{Device, Kind};
 
 use super::super::loaded::bound;
 use super::super::{Input, models};
@@ -17,8 +19,8 @@ use crate::run::{RunError, subnet};
 /// Arguments of `weights export`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A published network (`mobilenas models` lists them), with --weights
-    #[arg(long, value_name = "NAME", requires = "weights", required_unless_present = "run")]
+    /// A published network (`mobilenas models` lists them), with --weights; an ONNX file may do without
+    #[arg(long, value_name = "NAME", required_unless_present = "run")]
     model: Option<String>,
     /// Its weights: safetensors, or a state dict that torch.save wrote
     #[arg(long, value_name = "FILE", requires = "model")]
@@ -26,6 +28,9 @@ pub struct Args {
     /// Side of a published network's images in pixels [default: the published one]
     #[arg(long, value_name = "PX", requires = "model", value_parser = clap::value_parser!(u32).range(1..=4096))]
     resolution: Option<u32>,
+    /// Classes of a published network without --weights [default: 1000]
+    #[arg(long, value_name = "N", requires = "model", conflicts_with = "weights", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    classes: Option<u32>,
     /// Folder of a run, for one of its networks instead of a published one
     #[arg(long, value_name = "DIR", requires = "which", conflicts_with_all = ["model", "weights"])]
     run: Option<PathBuf>,
@@ -38,10 +43,22 @@ pub struct Args {
     /// A winner's part of the supernet instead of its retrained weights
     #[arg(long, requires = "trial")]
     inherited: bool,
-    /// Fold batch norms into the convolutions before them, which get biases
+    /// Fold batch norms into the convolutions before them, which get biases [default for ONNX]
     #[arg(long)]
     fused: bool,
-    /// The file to write
+    /// Keep batch norms as they are [default for safetensors]
+    #[arg(long, conflicts_with = "fused")]
+    unfused: bool,
+    /// ONNX: store weights in half precision; they are cast to float32 when the file is loaded
+    #[arg(long)]
+    float16: bool,
+    /// ONNX: take any number of images at once
+    #[arg(long)]
+    dynamic_batch: bool,
+    /// ONNX: take so many images at once [default: 1]
+    #[arg(long, value_name = "N", conflicts_with = "dynamic_batch", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    batch: Option<u32>,
+    /// The file to write: ONNX if it ends in .onnx, else safetensors
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
@@ -51,23 +68,60 @@ pub struct Args {
 /// # Errors
 /// When there is no such network, or the disk refuses.
 pub fn run(args: &Args) -> Result<i32> {
-    let (net, mut about, title) = match &args.run {
-        Some(run) => found(args, run)?,
-        None => {
-            let (name, file) = (args.model.as_deref().unwrap_or_default(), args.weights.as_deref());
-            published(name, file.unwrap_or(Path::new("")), args.resolution)?
-        }
+    let onnx = args.out.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx"));
+    if !onnx && (args.float16 || args.dynamic_batch || args.batch.is_some()) {
+        let out = args.out.display();
+        bail!(Input(format!("{out}: --float16, --batch and --dynamic-batch are for ONNX, expected a name in .onnx")));
+    }
+    let name = args.model.as_deref().unwrap_or_default();
+    let (net, mut about, title) = match (&args.run, &args.weights) {
+        (Some(run), _) => found(args, run)?,
+        (None, Some(file)) => published(name, file, args.resolution)?,
+        (None, None) if onnx => untrained(name, args.resolution, args.classes.unwrap_or(1000))?,
+        (None, None) => bail!(Input(format!("{name}: no weights to export, expected --weights FILE"))),
     };
     about.insert("program".to_string(), format!("mobilenas {}", env!("CARGO_PKG_VERSION")));
-    let (net, title) = match args.fused {
+    let (net, title) = match args.fused || (onnx && !args.unfused) {
         true => (net.freeze()?, format!("{title}, batch norms folded")),
         false => (net, title),
     };
-    super::write(&args.out, &net.named(), &about, &title)?;
+    if onnx {
+        write_onnx(args, &net, about, &title)?;
+    } else {
+        super::write(&args.out, &net.named(), &about, &title)?;
+    }
     Ok(0)
 }
 
+fn write_onnx(args: &Args, net: &Net, about: About, title: &str) -> Result<()> {
+    let batch = match args.dynamic_batch {
+        true => Batch::Dynamic,
+        false => Batch::Fixed(args.batch.unwrap_or(1)),
+    };
+    let bytes = to_onnx(net, &Options { batch, float16: args.float16, about })?;
+    write_whole(&args.out, &bytes)
+        .map_err(|e| Input(format!("{}: {e}, expected a disk that takes the file", args.out.display())))?;
+    let images = match batch {
+        Batch::Dynamic => "any number of images".to_string(),
+        Batch::Fixed(n) => format!("batch {n}"),
+    };
+    let kind = if args.float16 { "float16 weights" } else { "float32" };
+    println!("{title}: {kind}, {images}, opset {OPSET}, {} bytes written to {}", bytes.len(), args.out.display());
+    Ok(())
+}
+
 type Exported = (Net, About, String);
+
+/// A network as it begins, for what depends on no weights, as latency.
+fn untrained(name: &str, resolution: Option<u32>, classes: u32) -> Result<Exported> {
+    let graph = models::variant(name, resolution, classes)?;
+    let side = graph.input().dims[1];
+    let store = Store::init(&graph, Names::Own, 0, Device::Cpu)?;
+    let net = Net::bind(Arc::new(graph), &Owned(&store))?;
+    let about = [("model", name.to_string()), ("resolution", side.to_string()), ("weights", "untrained".to_string())];
+    let about = about.map(|(k, v)| (k.to_string(), v)).into_iter().collect();
+    Ok((net, about, format!("{name} at {side} px, {classes} classes, untrained")))
+}
 
 fn published(name: &str, file: &Path, resolution: Option<u32>) -> Result<Exported> {
     models::variant(name, resolution, 2)?;

@@ -1,0 +1,123 @@
+//! Nodes and tensors of an ONNX graph under construction, and their names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use half::f16;
+
+use super::proto::{Attribute, Dim, Graph, Node, Shape, Size, Tensor, TensorType, Type, ValueInfo, kind};
+
+/// An ONNX graph under construction.
+#[derive(Debug, Default)]
+pub struct Writer {
+    nodes: Vec<Node>,
+    tensors: Vec<Tensor>,
+    known: BTreeSet<String>,
+    counts: BTreeMap<String, u32>,
+    scope: String,
+    float16: bool,
+}
+
+impl Writer {
+    /// An empty graph. `float16` says how weights are stored.
+    pub fn new(float16: bool) -> Writer {
+        Writer { float16, ..Writer::default() }
+    }
+
+    /// Nodes from now on are named after this path.
+    pub fn at(&mut self, scope: String) {
+        self.scope = scope;
+    }
+
+    /// Appends a node with one output; gives the output's name.
+    pub fn node(&mut self, op: &str, inputs: &[&str], attributes: Vec<Attribute>) -> String {
+        let base = format!("/{}/{op}", self.scope);
+        let count = self.counts.entry(base.clone()).or_default();
+        let name = if *count == 0 { base } else { format!("{base}_{count}") };
+        *count += 1;
+        self.named_node(name.clone(), op, inputs, attributes);
+        name
+    }
+
+    /// Appends a node whose output has a given name.
+    pub fn named_node(&mut self, name: String, op: &str, inputs: &[&str], attributes: Vec<Attribute>) {
+        self.nodes.push(Node {
+            input: inputs.iter().map(|s| (*s).to_string()).collect(),
+            output: vec![name.clone()],
+            name: Some(name),
+            op_type: Some(op.to_string()),
+            attribute: attributes,
+        });
+    }
+
+    /// A tensor of whole numbers, as shapes and axes are; equal ones are stored once.
+    pub fn ints(&mut self, values: &[i64]) -> String {
+        let words: Vec<String> = values.iter().map(i64::to_string).collect();
+        let name = format!("ints.{}", words.join("_"));
+        let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.tensor(name, kind::INT64, &[values.len() as i64], raw)
+    }
+
+    /// One whole number, without axes.
+    pub fn int(&mut self, value: i64) -> String {
+        self.tensor(format!("int.{value}"), kind::INT64, &[], value.to_le_bytes().to_vec())
+    }
+
+    /// One number, without axes, always in single precision.
+    pub fn number(&mut self, value: f32) -> String {
+        self.tensor(format!("number.{value}"), kind::FLOAT, &[], value.to_le_bytes().to_vec())
+    }
+
+    /// One number as a vector, always in single precision.
+    pub fn vector(&mut self, value: f32) -> String {
+        self.tensor(format!("vector.{value}"), kind::FLOAT, &[1], value.to_le_bytes().to_vec())
+    }
+
+    /// A tensor of weights, in the precision that weights are stored in; gives the name of its float32 value.
+    pub fn weights(&mut self, name: &str, dims: &[i64], values: &[f32]) -> String {
+        if !self.float16 {
+            let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+            return self.tensor(name.to_string(), kind::FLOAT, dims, raw);
+        }
+        let cast = format!("{name}.float32");
+        if self.known.insert(cast.clone()) {
+            let raw = values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect();
+            let half = self.tensor(name.to_string(), kind::FLOAT16, dims, raw);
+            self.named_node(cast.clone(), "Cast", &[&half], vec![Attribute::int("to", i64::from(kind::FLOAT))]);
+        }
+        cast
+    }
+
+    /// A tensor of any type; the first of a name is kept.
+    pub fn tensor(&mut self, name: String, kind: i32, dims: &[i64], raw: Vec<u8>) -> String {
+        if self.known.insert(name.clone()) {
+            self.tensors.push(Tensor {
+                dims: dims.to_vec(),
+                data_type: Some(kind),
+                name: Some(name.clone()),
+                raw_data: Some(raw),
+            });
+        }
+        name
+    }
+
+    /// The finished graph.
+    pub fn finish(self, name: &str, input: ValueInfo, output: ValueInfo) -> Graph {
+        let (node, initializer) = (self.nodes, self.tensors);
+        Graph { node, name: Some(name.to_string()), initializer, input: vec![input], output: vec![output] }
+    }
+
+    /// The name that the last node's output has is changed; nothing may read it yet.
+    pub fn rename_last(&mut self, name: &str) {
+        if let Some(node) = self.nodes.last_mut() {
+            node.output = vec![name.to_string()];
+        }
+    }
+}
+
+/// A float32 value of the graph's border. The batch comes first.
+pub fn border(name: &str, batch: Size, dims: &[u32]) -> ValueInfo {
+    let rest = dims.iter().map(|d| Size::Value(i64::from(*d)));
+    let dim = std::iter::once(batch).chain(rest).map(|size| Dim { size: Some(size) }).collect();
+    let tensor = TensorType { elem_type: Some(kind::FLOAT), shape: Some(Shape { dim }) };
+    ValueInfo { name: Some(name.to_string()), kind: Some(Type { tensor_type: Some(tensor) }) }
+}

@@ -1,0 +1,116 @@
+//! ONNX files of every published network: names, shapes, operators.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mobilenas_space::families::{self, FAMILIES};
+use mobilenas_space::ir::{ActFn, Graph, Op, Role, fold_batch_norms};
+use mobilenas_space::onnx::proto::{Model, Size, ValueInfo};
+use mobilenas_space::onnx::{Arrays, Batch, OnnxError, Options, model, write};
+
+fn graph(id: &str, classes: u32) -> Graph {
+    let (family, info) = families::variant(id).unwrap();
+    let template = family.template(id).unwrap();
+    template.plan(&template.values(), info.resolution, classes).unwrap().lower().unwrap()
+}
+
+fn arrays(graph: &Graph) -> Arrays {
+    let floats = graph.params().into_iter().filter(|p| !matches!(p.role, Role::Counter | Role::Index));
+    floats.map(|p| (p.name.clone(), vec![0.5; p.elements() as usize])).collect()
+}
+
+fn sizes(value: &ValueInfo) -> Vec<String> {
+    let tensor = value.kind.clone().unwrap().tensor_type.unwrap();
+    let size = |s: Option<Size>| match s.unwrap() {
+        Size::Value(v) => v.to_string(),
+        Size::Param(p) => p,
+    };
+    tensor.shape.unwrap().dim.into_iter().map(|d| size(d.size)).collect()
+}
+
+fn count(model: &Model, op: &str) -> usize {
+    model.graph.as_ref().unwrap().node.iter().filter(|n| n.op_type.as_deref() == Some(op)).count()
+}
+
+/// Every value is made once, before it is read; every tensor is read; sizes fit bytes.
+fn sound(id: &str, model: &Model) {
+    let graph = model.graph.as_ref().unwrap();
+    let mut known: BTreeSet<&str> = BTreeSet::from(["", "images"]);
+    let mut read = BTreeSet::new();
+    for t in &graph.initializer {
+        assert!(known.insert(t.name.as_deref().unwrap()), "{id}: {:?} twice", t.name);
+        let width = match t.data_type.unwrap() {
+            7 => 8,
+            10 => 2,
+            _ => 4,
+        };
+        let bytes = t.dims.iter().product::<i64>() * width;
+        assert_eq!(t.raw_data.as_ref().unwrap().len() as i64, bytes, "{id}: {:?}", t.name);
+    }
+    for n in &graph.node {
+        for input in &n.input {
+            assert!(known.contains(input.as_str()), "{id}: {:?} reads {input} before it is made", n.name);
+            read.insert(input.as_str());
+        }
+        assert!(known.insert(&n.output[0]), "{id}: {:?} twice", n.output);
+    }
+    assert!(known.contains("logits"));
+    for t in &graph.initializer {
+        assert!(read.contains(t.name.as_deref().unwrap()), "{id}: nothing reads {:?}", t.name);
+    }
+}
+
+#[test]
+fn every_published_network_is_written() {
+    for info in FAMILIES.iter().flat_map(|f| f.variants()) {
+        let (id, plain) = (info.id, graph(info.id, 10));
+        let folded = fold_batch_norms(&plain);
+        let of = |g: &Graph, batch| model(g, &arrays(g), &Options { batch, ..Options::default() }).unwrap();
+        let (fused, unfused) = (of(&folded.graph, Batch::Dynamic), of(&plain, Batch::Fixed(2)));
+        sound(id, &fused);
+        sound(id, &unfused);
+        let border = |m: &Model| {
+            let g = m.graph.as_ref().unwrap();
+            [sizes(&g.input[0]).join("x"), sizes(&g.output[0]).join("x")]
+        };
+        let side = info.resolution;
+        assert_eq!(border(&fused), [format!("batchx3x{side}x{side}"), "batchx10".to_string()], "{id}");
+        assert_eq!(border(&unfused), [format!("2x3x{side}x{side}"), "2x10".to_string()], "{id}");
+        let norms = |g: &Graph| g.histogram().get("batch_norm").copied().unwrap_or(0);
+        assert_eq!(count(&unfused, "BatchNormalization"), norms(&plain), "{id}");
+        assert_eq!(count(&fused, "BatchNormalization"), norms(&plain) - folded.took.len(), "{id}");
+        let ops = |wanted: fn(&Op) -> bool| plain.nodes.iter().filter(|n| wanted(&n.op)).count();
+        assert_eq!(count(&fused, "Gelu"), ops(|o| *o == Op::Act(ActFn::Gelu)), "{id}");
+        assert_eq!(count(&fused, "LayerNormalization"), ops(|o| matches!(o, Op::LayerNorm { .. })), "{id}");
+        let softmax = |o: &Op| matches!(o, Op::Softmax | Op::Attention { .. });
+        assert_eq!(count(&fused, "Softmax"), ops(softmax), "{id}");
+        let convs = ops(|o| matches!(o, Op::Conv { .. }));
+        assert!(count(&fused, "Conv") >= convs, "{id}: a convolution is read in parts or whole, never left out");
+    }
+}
+
+#[test]
+fn halves_halve_the_file() {
+    let g = fold_batch_norms(&graph("mobilenetv2_100", 10)).graph;
+    let size = |float16| write(&g, &arrays(&g), &Options { float16, ..Options::default() }).unwrap().len();
+    assert!(size(true) * 10 < size(false) * 6, "{} and {}", size(true), size(false));
+}
+
+#[test]
+fn what_the_file_says_of_itself() {
+    let g = graph("mobilevit_xxs", 10);
+    let about = BTreeMap::from([("model".to_string(), "mobilevit_xxs".to_string())]);
+    let m = model(&g, &arrays(&g), &Options { about, ..Options::default() }).unwrap();
+    assert_eq!(m.metadata_props[0].key.as_deref(), Some("model"));
+    assert_eq!(m.producer_name.as_deref(), Some("mobilenas"));
+}
+
+#[test]
+fn a_tensor_that_is_missing_is_named() {
+    let g = graph("mobilevit_xxs", 10);
+    let mut all = arrays(&g);
+    all.remove("stem.conv.weight").unwrap();
+    let error = model(&g, &all, &Options::default()).unwrap_err();
+    let expected = OnnxError::Array { name: "stem.conv.weight".into(), found: 0, expected: 16 * 3 * 9 };
+    assert_eq!(error, expected);
+}
