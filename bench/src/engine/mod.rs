@@ -1,6 +1,8 @@
 //! Engines: what runs a network on this machine. One file each, one line in [`ENGINES`].
 
+pub mod judge;
 pub mod libtorch;
+pub mod torchscript;
 
 use mobilenas_torch::{Net, NetError};
 use tch::{Device, Kind, Tensor};
@@ -9,7 +11,7 @@ use crate::clock::Clock;
 use crate::protocol::{Protocol, Samples, measure};
 
 /// All engines.
-pub static ENGINES: &[&dyn Engine] = &[&libtorch::Libtorch];
+pub static ENGINES: &[&dyn Engine] = &[&libtorch::Libtorch, &libtorch::Plain, &torchscript::TorchScript];
 
 /// An engine by name.
 pub fn engine(name: &str) -> Option<&'static dyn Engine> {

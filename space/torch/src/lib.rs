@@ -7,9 +7,11 @@ mod exec;
 pub mod net;
 pub mod params;
 pub mod store;
+pub mod tuned;
 pub mod weights;
 
 pub use error::NetError;
 pub use net::{Mode, Net};
 pub use params::{Frozen, Owned, Params, Shared};
 pub use store::{Names, Store};
+pub use tuned::{Judge, Tuned};
