@@ -103,9 +103,7 @@ fn steps(net: &Net, x: &Tensor, args: &Args, clock: &dyn Clock) -> Result<Vec<se
             Ok(())
         })?;
     }
-    let row = |(c, t): (&mobilenas_torch::tuned::Choice, Vec<f64>)| {
-        json!({ "at": c.at, "does": c.does, "way": c.way, "ms": Samples(t).median() })
-    };
+    let row = |(c, t): (&mobilenas_torch::tuned::Choice, Vec<f64>)| json!({ "at": c.at, "does": c.does, "way": c.way, "ms": Samples(t).median() });
     Ok(tuned.choices().zip(times).map(row).collect())
 }
 

@@ -37,7 +37,8 @@ pub(crate) fn candidates(l: &Rc<Linear>, map: bool) -> Vec<Candidate<'static>> {
             })
         })
     };
-    let mut all = vec![way("rows", plain), way("rows_transposed", transposed), way("rows_packed", |l| packed(l, false))];
+    let mut all =
+        vec![way("rows", plain), way("rows_transposed", transposed), way("rows_packed", |l| packed(l, false))];
     if matches!(l.post.first(), Some(Post::Act(_))) {
         all.push(way("rows_packed_act", |l| packed(l, true)));
     }

@@ -229,7 +229,9 @@ fn ways(
     };
     let (weight, bias) = weights::weights(net, unit)?;
     let (size, post) = (ins[0].size(), written(&unit.post));
-    let key = |what: String, last: bool| format!("{what} on {size:?} {} bias {} {post}", if last { "NHWC" } else { "NCHW" }, bias.is_some());
+    let key = |what: String, last: bool| {
+        format!("{what} on {size:?} {} bias {} {post}", if last { "NHWC" } else { "NCHW" }, bias.is_some())
+    };
     if let Op::Conv { stride, pad, groups, .. } = net.graph().nodes[unit.head].op {
         let groups = if groups == Groups::Depthwise { size[1] } else { 1 };
         let (stride, pad) = ([i64::from(stride); 2], [i64::from(pad); 2]);

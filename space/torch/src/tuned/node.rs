@@ -15,7 +15,12 @@ use crate::net::{Mode, Net};
 const EPS: f64 = 1e-5;
 
 /// The ways of a step. `free` are the inputs that may be written to.
-pub(crate) fn candidates(net: &Net, step: &Step, free: &[bool], batch: i64) -> Result<Vec<Candidate<'static>>, TchError> {
+pub(crate) fn candidates(
+    net: &Net,
+    step: &Step,
+    free: &[bool],
+    batch: i64,
+) -> Result<Vec<Candidate<'static>>, TchError> {
     let graph = net.graph();
     match step.work {
         Work::Normalize => return Ok(norms(None)),
@@ -100,7 +105,10 @@ fn norms(learnt: Option<[Tensor; 2]>) -> Vec<Candidate<'static>> {
             }) as Run)
         })
     };
-    vec![way("layer_norm", over_rows), way("group_norm", |x| x.f_group_norm(1, None::<&Tensor>, None::<&Tensor>, EPS, false))]
+    vec![
+        way("layer_norm", over_rows),
+        way("group_norm", |x| x.f_group_norm(1, None::<&Tensor>, None::<&Tensor>, EPS, false)),
+    ]
 }
 
 /// Normalizes a map as one long row, in the order of its memory.

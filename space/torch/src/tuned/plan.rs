@@ -133,8 +133,10 @@ impl Planner<'_> {
 
     /// Whether every reader of a norm is a convolution that can take its scale and shift in.
     fn folds_forward(&self, i: usize) -> bool {
-        let pointwise =
-            |r: &usize| *r < self.graph.nodes.len() && matches!(self.op(*r), Op::Conv { kernel: 1, pad: 0, groups: Groups::Dense, .. });
+        let pointwise = |r: &usize| {
+            *r < self.graph.nodes.len()
+                && matches!(self.op(*r), Op::Conv { kernel: 1, pad: 0, groups: Groups::Dense, .. })
+        };
         !self.readers[i].is_empty() && self.readers[i].iter().all(pointwise)
     }
 

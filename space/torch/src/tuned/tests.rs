@@ -85,7 +85,8 @@ fn genomes_of_every_family_stay_what_they_are() {
             seen.extend(agrees(family.name(), &graph, 1 + (turn as i64 % 2), turn));
         }
     }
-    for way in ["native", "mkldnn", "mkldnn_packed_act", "mkldnn_packed_add", "xnnpack", "rows_packed_act", "products"] {
+    for way in ["native", "mkldnn", "mkldnn_packed_act", "mkldnn_packed_add", "xnnpack", "rows_packed_act", "products"]
+    {
         assert!(seen.contains(way), "{way} was never taken: {seen:?}");
     }
 }
