@@ -71,14 +71,14 @@ fn time(spec: &str, engines: &[&dyn Engine], args: &Args, clock: &dyn Clock) -> 
     let x = images(net.graph().input().dims[1], args.batch)?;
     for session in &mut sessions {
         for _ in 0..3 {
-            session.run(&x)?;
+            let _ = session.run(&x)?;
         }
     }
     let mut seen = vec![Vec::new(); engines.len()];
     for _ in 0..args.rounds {
         for (session, times) in sessions.iter_mut().zip(&mut seen) {
             let from = clock.now();
-            session.run(&x)?;
+            let _ = session.run(&x)?;
             times.push(milliseconds(clock.now().saturating_sub(from)));
         }
     }
