@@ -57,13 +57,13 @@ fn fastest<E>(clock: &dyn Clock, n: usize, run: &mut dyn FnMut(usize) -> Result<
     let mut best = vec![Duration::MAX; n];
     for round in 0..ROUNDS {
         let first = best.iter().min().copied().unwrap_or_default();
-        for i in 0..n {
-            if round >= FROM && best[i].as_secs_f64() > FACTOR * first.as_secs_f64() {
+        for (i, best) in best.iter_mut().enumerate() {
+            if round >= FROM && best.as_secs_f64() > FACTOR * first.as_secs_f64() {
                 continue;
             }
             let from = clock.now();
             run(i)?;
-            best[i] = best[i].min(clock.now().saturating_sub(from));
+            *best = (*best).min(clock.now().saturating_sub(from));
         }
     }
     Ok((0..n).min_by_key(|i| best[*i]).unwrap_or(0))

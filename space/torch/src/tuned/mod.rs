@@ -312,7 +312,8 @@ fn agree(x: &Tensor, y: &Tensor) -> Result<bool, TchError> {
         return Ok(false);
     }
     let most = |t: &Tensor| t.f_abs().and_then(|t| t.f_max()).and_then(f64::try_from);
-    Ok(!(most(&x.f_sub(y)?)? > AGREE * most(x)? + 1e-6))
+    let differ = most(&x.f_sub(y)?)? > AGREE * most(x)? + 1e-6;
+    Ok(!differ)
 }
 
 #[cfg(test)]
