@@ -1,7 +1,9 @@
 //! Engines: what runs a network on this machine. One file each, one line in [`ENGINES`].
 
+pub mod judge;
 pub mod libtorch;
 pub mod onnxruntime;
+pub mod torchscript;
 
 use mobilenas_torch::{Net, NetError};
 use tch::{Device, Kind, Tensor};
@@ -10,7 +12,8 @@ use crate::clock::Clock;
 use crate::protocol::{Protocol, Samples, measure};
 
 /// All engines.
-pub static ENGINES: &[&dyn Engine] = &[&libtorch::Libtorch, &onnxruntime::OnnxRuntime];
+pub static ENGINES: &[&dyn Engine] =
+    &[&libtorch::Libtorch, &libtorch::Plain, &torchscript::TorchScript, &onnxruntime::OnnxRuntime];
 
 /// An engine by name.
 pub fn engine(name: &str) -> Option<&'static dyn Engine> {

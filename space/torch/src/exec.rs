@@ -73,7 +73,9 @@ pub(crate) fn node(node: &Node, ins: &[&Tensor], own: &[Tensor], mode: Mode, bat
         Op::Softmax => at(0)?.f_softmax(-1, None),
         Op::InvSqrt { n } => at(0)?.f_mul_scalar(f64::from(*n).powf(-0.5)),
         Op::Attention { heads, key_dim } => {
-            attention(at(0)?, at(1)?, at(2)?, at(3).ok(), i64::from(*heads), i64::from(*key_dim))
+            let (q, k, v) = (at(0)?, at(1)?, at(2)?);
+            let few = k.size()[k.dim() - 2] <= FEW_KEYS;
+            attention(q, k, v, at(3).ok(), i64::from(*heads), i64::from(*key_dim), few)
         }
         Op::SplitHeads { .. } | Op::SliceHeads { .. } | Op::MergeHeads { .. } => heads(&node.op, at(0)?),
         Op::MatMul => at(0)?.f_matmul(at(1)?),
@@ -162,7 +164,16 @@ fn patches(op: &Op, x: &Tensor, value: &Value) -> Out {
 /// Up to so many keys, batched products are faster than the fused kernel, which multiplies matrix by matrix.
 const FEW_KEYS: i64 = 32;
 
-fn attention(q: &Tensor, k: &Tensor, v: &Tensor, bias: Option<&Tensor>, heads: i64, key_dim: i64) -> Out {
+/// Attention over rows: by batched products, or by libtorch's fused kernel.
+pub(crate) fn attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    bias: Option<&Tensor>,
+    heads: i64,
+    key_dim: i64,
+    products: bool,
+) -> Out {
     let size = v.size();
     let channels = v.size()[v.dim() - 1];
     let split = |t: &Tensor, d: i64| {
@@ -172,7 +183,7 @@ fn attention(q: &Tensor, k: &Tensor, v: &Tensor, bias: Option<&Tensor>, heads: i
     let (q, k, v) = (split(q, key_dim)?, split(k, key_dim)?, split(v, channels / heads)?);
     let rows = q.size()[2];
     let bias = bias.map(|b| b.f_unsqueeze(0)).transpose()?;
-    let out = if k.size()[2] <= FEW_KEYS {
+    let out = if products {
         let logits = q.f_mul_scalar((key_dim as f64).powf(-0.5))?.f_matmul(&k.f_transpose(2, 3)?)?;
         let logits = bias.map_or(Ok(logits.shallow_clone()), |b| logits.f_add(&b))?;
         logits.f_softmax(-1, None)?.f_matmul(&v)?

@@ -8,9 +8,11 @@ pub mod net;
 pub mod onnx;
 pub mod params;
 pub mod store;
+pub mod tuned;
 pub mod weights;
 
 pub use error::NetError;
 pub use net::{Mode, Net};
 pub use params::{Apart, Frozen, Owned, Params, Resized, Shared};
 pub use store::{Names, Store};
+pub use tuned::{Judge, Tuned};

@@ -84,6 +84,11 @@ impl Net {
         self.nodes.iter().flatten().next().map_or(Device::Cpu, Tensor::device)
     }
 
+    /// The tensors of one node, as they are bound.
+    pub(crate) fn own(&self, node: usize) -> &[Tensor] {
+        &self.nodes[node]
+    }
+
     /// Runs convolutions, linear layers and products in another precision; weights, norms and logits stay in theirs.
     pub fn with_heavy(mut self, kind: Kind) -> Net {
         self.heavy = Some(kind);

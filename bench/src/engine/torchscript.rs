@@ -1,0 +1,65 @@
+//! The TorchScript engine: our frozen network traced, frozen and optimised for inference by libtorch's own passes.
+
+use mobilenas_native::Script;
+use mobilenas_torch::{Mode, Net, NetError};
+use tch::{CModule, Tensor};
+
+use super::{Engine, EngineError, Session, Setting, blank, libtorch};
+
+const NAME: &str = "torchscript";
+
+/// What a PyTorch user deploys: `torch.jit.trace`, `freeze`, `optimize_for_inference`.
+#[derive(Clone, Copy, Debug)]
+pub struct TorchScript;
+
+fn refused(e: impl std::fmt::Display) -> EngineError {
+    EngineError::Engine { engine: NAME, message: e.to_string() }
+}
+
+impl Engine for TorchScript {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn version(&self) -> String {
+        libtorch::VERSION.to_string()
+    }
+
+    fn prepare(&self, net: &Net, setting: Setting) -> Result<Box<dyn Session>, EngineError> {
+        tch::set_num_threads(setting.threads as i32);
+        let module = trace(&net.freeze()?, setting.batch)?;
+        // Loaded again, the module's tensors are its own: the passes may change them.
+        let folder = tempfile::tempdir().map_err(refused)?;
+        let file = folder.path().join("net.pt");
+        module.save(&file).map_err(refused)?;
+        Ok(Box::new(Scripted(Script::load(&file, true).map_err(refused)?)))
+    }
+}
+
+/// Records what a network does to a batch.
+fn trace(net: &Net, batch: usize) -> Result<CModule, EngineError> {
+    let _guard = tch::no_grad_guard();
+    let mut failed: Option<NetError> = None;
+    let mut record = |images: &[Tensor]| match net.forward(&images[0], Mode::Eval) {
+        Ok(logits) => vec![logits],
+        Err(e) => {
+            failed = Some(e);
+            // What was recorded is thrown away; tracing must end all the same.
+            vec![images[0].shallow_clone()]
+        }
+    };
+    let module = CModule::create_by_tracing("Net", "forward", &[blank(net, batch)?], &mut record);
+    match failed {
+        Some(e) => Err(e.into()),
+        None => module.map_err(refused),
+    }
+}
+
+struct Scripted(Script);
+
+impl Session for Scripted {
+    fn run(&mut self, images: &Tensor) -> Result<Tensor, EngineError> {
+        let _guard = tch::no_grad_guard();
+        self.0.run(images).map_err(refused)
+    }
+}

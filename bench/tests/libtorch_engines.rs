@@ -1,0 +1,71 @@
+//! The engines that are libtorch's give the logits of the plain network.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mobilenas_bench::engine::{Setting, engine};
+use mobilenas_space::families::FAMILIES;
+use mobilenas_space::{Design, Space};
+use mobilenas_torch::{Mode, Names, Net, Owned, Store};
+use tch::{Device, Kind, Tensor};
+
+fn networks() -> Vec<(String, Net)> {
+    let mut all = Vec::new();
+    for family in FAMILIES {
+        let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
+        let design = Design { family: family.name().into(), width: 0.25, divisor: 8, knobs, classes: 7 };
+        let space = Space::new(&design).unwrap();
+        for genome in [space.largest(), space.smallest()] {
+            let graph = Arc::new(space.lower(&genome).unwrap());
+            let store = Store::init(&graph, Names::Own, 1, Device::Cpu).unwrap();
+            let net = Net::bind(graph.clone(), &Owned(&store)).unwrap();
+            net.recalibrate([&images(&net, 4)].into_iter()).unwrap();
+            all.push((format!("{} {:?}", family.name(), space.values(&genome)), net));
+        }
+    }
+    all
+}
+
+fn images(net: &Net, batch: i64) -> Tensor {
+    tch::manual_seed(4);
+    let side = i64::from(net.graph().input().dims[1]);
+    Tensor::randn([batch, 3, side, side], (Kind::Float, Device::Cpu))
+}
+
+fn agrees(name: &str) {
+    let (engine, setting) = (engine(name).unwrap(), Setting { batch: 2, threads: 1 });
+    for (what, net) in networks() {
+        let x = images(&net, 2);
+        let want = tch::no_grad(|| net.forward(&x, Mode::Eval).unwrap());
+        let mut session = engine.prepare(&net, setting).unwrap();
+        // libtorch optimises a script further in its first runs.
+        for _ in 0..3 {
+            let got = session.run(&x).unwrap();
+            let most = |t: Tensor| f64::try_from(t.abs().max()).unwrap();
+            let (apart, size) = (most(&got - &want), most(want.shallow_clone()));
+            assert!(apart <= 1e-4 * size && size > 0.0, "{what}: {apart} of {size}");
+        }
+    }
+}
+
+#[test]
+fn the_tuned_network_is_the_plain_one() {
+    agrees("libtorch");
+}
+
+#[test]
+fn the_script_is_the_plain_network() {
+    agrees("torchscript");
+}
+
+#[test]
+fn what_was_chosen_is_told_and_the_same_the_second_time() {
+    let (_, net) = networks().remove(0);
+    let setting = Setting { batch: 1, threads: 1 };
+    let chosen = || engine("libtorch").unwrap().prepare(&net, setting).unwrap().choices();
+    let first = chosen();
+    assert!(first.iter().any(|(at, way)| at.starts_with("stem") && !way.is_empty()), "{first:?}");
+    assert_eq!(first, chosen());
+    assert!(engine("libtorch-plain").unwrap().prepare(&net, setting).unwrap().choices().is_empty());
+}

@@ -1,0 +1,127 @@
+// Operations of libtorch's dispatcher by name, and TorchScript as it is deployed, for Rust.
+// Nothing throws over this border: a function that fails returns a message, which `mn_free_text` frees.
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/ivalue.h>
+#include <c10/core/InferenceMode.h>
+#include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/serialization/import.h>
+
+#include <cmath>
+#include <cstring>
+
+namespace {
+
+// The kinds of argument; Rust's `Arg` in the same order.
+enum Kind { NONE, TENSOR, VALUE, INT, DOUBLE, INTS, TEXT, SCALARS };
+
+struct Arg {
+  int32_t kind;
+  int64_t number;      // INT; the length of INTS, TEXT and SCALARS
+  double real;         // DOUBLE
+  const void* pointer; // at::Tensor, c10::IValue, int64_t[], char[] or double[], where a NaN is no scalar
+};
+
+c10::IValue value_of(const Arg& a) {
+  switch (a.kind) {
+    case TENSOR:
+      return *static_cast<const at::Tensor*>(a.pointer);
+    case VALUE:
+      return *static_cast<const c10::IValue*>(a.pointer);
+    case INT:
+      return a.number;
+    case DOUBLE:
+      return a.real;
+    case INTS: {
+      const auto* from = static_cast<const int64_t*>(a.pointer);
+      return c10::List<int64_t>(c10::IntArrayRef(from, a.number));
+    }
+    case TEXT:
+      return std::string(static_cast<const char*>(a.pointer), a.number);
+    case SCALARS: {
+      c10::List<std::optional<at::Scalar>> list;
+      for (int64_t i = 0; i < a.number; ++i) {
+        const double x = static_cast<const double*>(a.pointer)[i];
+        list.push_back(std::isnan(x) ? std::optional<at::Scalar>() : std::optional<at::Scalar>(x));
+      }
+      return list;
+    }
+    default:
+      return {};
+  }
+}
+
+template <class F>
+char* guarded(F work) {
+  try {
+    work();
+    return nullptr;
+  } catch (const c10::Error& e) {
+    return strdup(e.what_without_backtrace());
+  } catch (const std::exception& e) {
+    return strdup(e.what());
+  } catch (...) {
+    return strdup("an unknown error");
+  }
+}
+
+} // namespace
+
+extern "C" {
+
+void mn_free_text(char* text) { free(text); }
+
+char* mn_find(const char* name, const char* overload, void** out) {
+  return guarded([&] {
+    auto found = c10::Dispatcher::singleton().findSchema({name, overload});
+    TORCH_CHECK(found.has_value(), "this libtorch has no operation ", name);
+    *out = new c10::OperatorHandle(*found);
+  });
+}
+
+void mn_free_operation(void* operation) { delete static_cast<c10::OperatorHandle*>(operation); }
+
+char* mn_call(const void* operation, const Arg* args, size_t n, void** out) {
+  return guarded([&] {
+    const auto& op = *static_cast<const c10::OperatorHandle*>(operation);
+    TORCH_CHECK(op.schema().arguments().size() == n, op.schema(), " called with ", n, " arguments");
+    torch::jit::Stack stack;
+    stack.reserve(n);
+    for (size_t i = 0; i < n; ++i) stack.push_back(value_of(args[i]));
+    op.callBoxed(stack);
+    TORCH_CHECK(stack.size() == 1, op.schema(), " gave ", stack.size(), " values");
+    *out = new c10::IValue(std::move(stack.back()));
+  });
+}
+
+void mn_free_value(void* value) { delete static_cast<c10::IValue*>(value); }
+
+char* mn_tensor(const void* value, void** out) {
+  return guarded([&] { *out = new at::Tensor(static_cast<const c10::IValue*>(value)->toTensor()); });
+}
+
+void* mn_inference_begin() { return new c10::InferenceMode(); }
+
+void mn_inference_end(void* guard) { delete static_cast<c10::InferenceMode*>(guard); }
+
+char* mn_script_load(const char* path, int optimize, void** out) {
+  return guarded([&] {
+    auto module = torch::jit::load(path);
+    module.eval();
+    module = torch::jit::freeze(module);
+    if (optimize) module = torch::jit::optimize_for_inference(module);
+    *out = new torch::jit::Module(module);
+  });
+}
+
+void mn_free_script(void* script) { delete static_cast<torch::jit::Module*>(script); }
+
+char* mn_script_run(void* script, const void* input, void** out) {
+  return guarded([&] {
+    auto value = static_cast<torch::jit::Module*>(script)->forward({*static_cast<const at::Tensor*>(input)});
+    *out = new at::Tensor(value.toTensor());
+  });
+}
+
+} // extern "C"
