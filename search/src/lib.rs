@@ -7,6 +7,7 @@ pub mod data;
 pub mod evaluate;
 pub mod images;
 pub mod journal;
+pub mod latency_table;
 pub mod metric;
 pub mod prepare;
 pub mod progress;

@@ -12,7 +12,12 @@ pub mod domain;
 pub mod families;
 pub mod genome;
 pub mod ir;
+pub mod latency_key;
+pub mod memo;
+pub mod reach;
 
 pub use cost::{Cost, Coster};
 pub use domain::{Domain, Genome};
 pub use genome::{Design, DesignError, Space, SpaceKnob};
+pub use memo::Memo;
+pub use reach::Reachable;
