@@ -60,9 +60,9 @@ space:
     stages.4.patch: [1]
     head.width: [80]
 data: {name: fashion-mnist, search_val: 500, train_limit: 1500, test_limit: 500}
-supernet: {epochs: 0.2, batch: 64}
+supernet: {epochs: 0.2, batch: 64, warmup: 0.1}
 scoring: {recalibrate: 256, batch: 250}
-retrain: {best: 0, epochs: 0.2, batch: 64}
+retrain: {best: 0, epochs: 0.2, batch: 64, warmup: 0.1}
 search:
   strategy: {random: {}}
   trials: 6
@@ -243,7 +243,7 @@ fn a_table_that_does_not_serve_is_refused_before_any_training() {
     let dir = folder();
     let whole = fs::read_to_string(built()).unwrap();
     let path = dir.path().join("t.jsonl");
-    let mut refused = |table: &str, config: &str, expected: &str| {
+    let refused = |table: &str, config: &str, expected: &str| {
         fs::write(&path, table).unwrap();
         fs::write(dir.path().join("search.yaml"), config).unwrap();
         let (code, said) = run(dir.path(), &["search", "search.yaml", "--out", "run"]);
@@ -262,12 +262,20 @@ fn a_table_that_does_not_serve_is_refused_before_any_training() {
     refused(&whole, &imported, "a table of another source: table, expected imported");
     // Damaged: a number changed, a line gone, the end gone, no table at all.
     let line = whole.lines().nth(3).unwrap();
-    refused(&whole.replace(line, &line.replacen("\"count\":3", "\"count\":4", 1)), &config(""), "a checksum of other lines");
+    refused(
+        &whole.replace(line, &line.replacen("\"count\":3", "\"count\":4", 1)),
+        &config(""),
+        "a checksum of other lines",
+    );
     refused(&whole.replace(&format!("{line}\n"), ""), &config(""), "a checksum of other lines");
     let cut = &whole[..whole.len() / 2];
     refused(cut, &config(""), "expected a");
     refused("rubbish\n", &config(""), "line 1: found no `table` line");
-    refused(&whole.replacen("\"format\":1", "\"format\":2", 1), &config(""), "a table of another format: 2, expected 1");
+    refused(
+        &whole.replacen("\"format\":1", "\"format\":2", 1),
+        &config(""),
+        "a table of another format: 2, expected 1",
+    );
     // And what only the config says.
     let nothing = SPACE.to_string() + "latency: {source: table}\n";
     refused(&whole, &nothing, "missing key table");
@@ -277,7 +285,8 @@ fn a_table_that_does_not_serve_is_refused_before_any_training() {
 #[test]
 fn a_list_goes_out_and_comes_back_as_a_table() {
     let dir = folder();
-    let (code, said) = run(dir.path(), &["latency-table", "jobs", "c.yaml", "--out", "jobs", "--fit", "5", "--validate", "7"]);
+    let (code, said) =
+        run(dir.path(), &["latency-table", "jobs", "c.yaml", "--out", "jobs", "--fit", "5", "--validate", "7"]);
     assert_eq!(code, 0, "{said}");
     let list = fs::read_to_string(dir.path().join("jobs/jobs.csv")).unwrap();
     let mut reader = csv::Reader::from_reader(list.as_bytes());
@@ -308,7 +317,8 @@ fn a_list_goes_out_and_comes_back_as_a_table() {
     }
     fs::write(dir.path().join("times.csv"), out.into_inner().unwrap()).unwrap();
     let import = |list: &str| {
-        let args = ["latency-table", "import", list, "--config", "c.yaml", "--device", "Example phone", "--engine", "Example"];
+        let args =
+            ["latency-table", "import", list, "--config", "c.yaml", "--device", "Example phone", "--engine", "Example"];
         run(dir.path(), &[&args[..], &["--out", "phone.jsonl"]].concat())
     };
     let (code, said) = import("jobs/jobs.csv");
@@ -345,7 +355,19 @@ fn all_mistakes_of_a_list_are_told_with_their_lines() {
     );
     fs::write(dir.path().join("l.csv"), text).unwrap();
     let import = |list: &str| {
-        let args = ["latency-table", "import", list, "--config", "c.yaml", "--device", "P", "--engine", "E", "--out", "p.jsonl"];
+        let args = [
+            "latency-table",
+            "import",
+            list,
+            "--config",
+            "c.yaml",
+            "--device",
+            "P",
+            "--engine",
+            "E",
+            "--out",
+            "p.jsonl",
+        ];
         let (code, said) = run(dir.path(), &args);
         assert_eq!(code, 2, "{said}");
         assert!(!dir.path().join("p.jsonl").exists());
@@ -372,7 +394,10 @@ fn all_mistakes_of_a_list_are_told_with_their_lines() {
     }
     fs::write(dir.path().join("l.csv"), "what,id,medain_ms\n").unwrap();
     let said = import("l.csv");
-    assert!(said.contains("unknown column, did you mean median_ms?") && said.contains("missing column median_ms"), "{said}");
+    assert!(
+        said.contains("unknown column, did you mean median_ms?") && said.contains("missing column median_ms"),
+        "{said}"
+    );
 }
 
 /// `cargo test -p mobilenas --test latency_table -- --ignored --nocapture`: candidates a second on all cores, each drawn,

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rand::Rng;
 
+use crate::Space;
 use crate::domain::Genome;
 use crate::ir::{Graph, ShapeError};
 use crate::latency_key;
 use crate::memo::Memo;
-use crate::Space;
 
 /// Genomes in which knobs are changed one at a time.
 const BASES: usize = 40;

@@ -59,13 +59,17 @@ fn a_block_cut_out_of_a_network_is_the_block_made_alone() {
 fn keys_are_readable_and_stay_as_they_are() {
     let of = |id: &str, i: usize| key(&blocks(&graph(id))[i]);
     // Files on disk hold these: a change here makes every table that exists worthless.
-    let keys = [of("mobilenetv2_100", 0), of("mobilenetv2_100", 3), of("mobilevit_xxs", 6), of("efficientformerv2_s0", 2)];
-    assert_eq!(keys, [
-        "conv_unit.3x224x224.32x112x112.a3cb15ad2521d092",
-        "inverted_residual.24x56x56.24x56x56.37b7f3b535aace83",
-        "mobilevit_v1.48x32x32.48x32x32.d72bea8fb50eb1e3",
-        "efficientformer_v2.32x56x56.32x56x56.b8dbf588437acfcb",
-    ]);
+    let keys =
+        [of("mobilenetv2_100", 0), of("mobilenetv2_100", 3), of("mobilevit_xxs", 6), of("efficientformerv2_s0", 2)];
+    assert_eq!(
+        keys,
+        [
+            "conv_unit.3x224x224.32x112x112.a3cb15ad2521d092",
+            "inverted_residual.24x56x56.24x56x56.37b7f3b535aace83",
+            "mobilevit_v1.48x32x32.48x32x32.d72bea8fb50eb1e3",
+            "efficientformer_v2.32x56x56.32x56x56.b8dbf588437acfcb",
+        ]
+    );
 }
 
 #[test]

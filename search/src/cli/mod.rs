@@ -91,6 +91,8 @@ pub fn exit_code(error: &anyhow::Error) -> i32 {
         return if matches!(e, crate::latency_table::build::BuildError::Table(_)) { 2 } else { 1 };
     }
     let input = error.is::<crate::latency_table::TableError>()
-        || error.is::<crate::prepare::PrepareError>() || error.is::<crate::config::ConfigError>() || error.is::<Input>();
+        || error.is::<crate::prepare::PrepareError>()
+        || error.is::<crate::config::ConfigError>()
+        || error.is::<Input>();
     if input { 2 } else { 1 }
 }

@@ -59,7 +59,8 @@ impl Config {
         let (l, mut all) = (&self.latency, Vec::new());
         match (l.source, &l.table) {
             (LatencySource::Measured, Some(table)) => {
-                let message = format!("found {:?}, expected none with source measured; source table or imported", table);
+                let message =
+                    format!("found {:?}, expected none with source measured; source table or imported", table);
                 all.push((at("latency.table"), message));
             }
             (LatencySource::Table | LatencySource::Imported, None) => {

@@ -193,7 +193,17 @@ pub struct Latency {
 impl Default for Latency {
     fn default() -> Latency {
         let (source, engine) = (LatencySource::Measured, "libtorch".to_string());
-        Latency { source, table: None, engine, threads: 1, batch: 1, warmup_ms: 50, min_samples: 30, max_samples: 200, max_ms: 400 }
+        Latency {
+            source,
+            table: None,
+            engine,
+            threads: 1,
+            batch: 1,
+            warmup_ms: 50,
+            min_samples: 30,
+            max_samples: 200,
+            max_ms: 400,
+        }
     }
 }
 

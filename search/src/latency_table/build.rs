@@ -19,9 +19,9 @@ use sha2::{Digest as _, Sha256};
 use tch::{Device, Tensor};
 
 use super::file::{Part, Table, TableError, latency_of};
+use super::fit;
 use super::nets::{self, Chosen};
 use super::row::{self, FORMAT, Header, Reference, Row, Set, Source};
-use super::fit;
 use crate::progress::Progress;
 use crate::seed::{Purpose, rng};
 use crate::stop::Stop;
@@ -169,10 +169,14 @@ impl Build<'_> {
         stop: &Stop,
         bar: &Progress,
     ) -> Result<bool, BuildError> {
-        let known: BTreeSet<String> = part.rows.iter().filter_map(|r| match r {
-            Row::Block(b) => Some(b.key.clone()),
-            _ => None,
-        }).collect();
+        let known: BTreeSet<String> = part
+            .rows
+            .iter()
+            .filter_map(|r| match r {
+                Row::Block(b) => Some(b.key.clone()),
+                _ => None,
+            })
+            .collect();
         bar.begin(work.blocks.len() as u64, known.len() as u64);
         let left: Vec<&(String, Graph)> = work.blocks.iter().filter(|(k, _)| !known.contains(k)).collect();
         for (n, group) in left.chunks(GROUP).enumerate() {
@@ -202,10 +206,14 @@ impl Build<'_> {
         stop: &Stop,
         bar: &Progress,
     ) -> Result<bool, BuildError> {
-        let known: BTreeSet<String> = part.rows.iter().filter_map(|r| match r {
-            Row::Net(n) => Some(n.digest.clone()),
-            _ => None,
-        }).collect();
+        let known: BTreeSet<String> = part
+            .rows
+            .iter()
+            .filter_map(|r| match r {
+                Row::Net(n) => Some(n.digest.clone()),
+                _ => None,
+            })
+            .collect();
         bar.begin(work.nets.len() as u64, known.len() as u64);
         let left: Vec<&Chosen> = work.nets.iter().filter(|n| !known.contains(&n.digest)).collect();
         for (n, group) in left.chunks(NETS).enumerate() {
@@ -290,10 +298,14 @@ fn torch(e: tch::TchError) -> EngineError {
 
 /// Adds the reference over all rounds, and the validation.
 fn close(part: &mut Part) -> Result<(), TableError> {
-    let seen: Vec<&Reference> = part.rows.iter().filter_map(|r| match r {
-        Row::Rounds(r) => Some(r),
-        _ => None,
-    }).collect();
+    let seen: Vec<&Reference> = part
+        .rows
+        .iter()
+        .filter_map(|r| match r {
+            Row::Rounds(r) => Some(r),
+            _ => None,
+        })
+        .collect();
     let middle = |of: fn(&record::Latency) -> f64| {
         let all: Vec<f64> = seen.iter().map(|r| of(&r.latency)).collect();
         stats::median(&all).unwrap_or(f64::NAN)

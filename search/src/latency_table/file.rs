@@ -368,8 +368,7 @@ impl Part {
         let bytes = fs::read(&self.path).map_err(io)?;
         let end = End { rows: self.rows.len(), crc: crc(&bytes) };
         self.append([Row::End(end)])?;
-        fs::rename(&self.path, &self.target)
-            .map_err(|error| TableError::Io { path: self.target.clone(), error })?;
+        fs::rename(&self.path, &self.target).map_err(|error| TableError::Io { path: self.target.clone(), error })?;
         Table::load(&self.target)
     }
 }

@@ -153,13 +153,7 @@ fn lines(path: &Path, mistakes: &mut Mistakes) -> Result<Vec<Line>, ConfigError>
 ///
 /// # Errors
 /// Every mistake of the list; or what the disk refuses.
-pub fn import(
-    list: &Path,
-    space: &Space,
-    device: &Device,
-    most: usize,
-    out: &Path,
-) -> Result<Table, ImportError> {
+pub fn import(list: &Path, space: &Space, device: &Device, most: usize, out: &Path) -> Result<Table, ImportError> {
     let mut mistakes = Mistakes(Problems::new(list));
     let lines = lines(list, &mut mistakes)?;
     let reachable = Reachable::of(space, most, &mut rng(1, Purpose::Timing, 0, 0)).map_err(TableError::from)?;

@@ -13,9 +13,8 @@ use super::row::Set;
 use crate::seed::{Purpose, rng};
 
 /// Columns of the list, in order.
-pub const COLUMNS: [&str; 12] = [
-    "what", "id", "set", "kind", "input", "output", "params", "macs", "genome", "file", "median_ms", "count",
-];
+pub const COLUMNS: [&str; 12] =
+    ["what", "id", "set", "kind", "input", "output", "params", "macs", "genome", "file", "median_ms", "count"];
 /// A column that may be added.
 pub const SPREAD: &str = "spread";
 

@@ -3,9 +3,9 @@
 use mobilenas_space::ir::{Graph, Plan};
 use mobilenas_space::{Cost, Memo, Reachable, Space, cost, latency_key};
 
-use super::file::{Table, TableError};
+use super::file::{Table, TableError, latency_of};
 use super::nets::REFERENCE;
-use super::row::{Line, Source};
+use super::row::{Line, Net, Set, Source};
 
 /// What a network costs, and its latency by a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -56,6 +56,16 @@ impl Table {
     pub fn latency(&self, graph: &Graph) -> Result<f64, TableError> {
         let sum: f64 = latency_key::blocks(graph).iter().map(|b| self.block(b)).sum::<Result<f64, _>>()?;
         Ok(self.line().at(sum))
+    }
+
+    /// The whole networks that the line is judged by: digest, predicted and measured ms.
+    pub fn pairs(&self) -> Vec<(String, f64, f64)> {
+        let reference = self.reference.as_ref().map(|r| r.latency.median_ms);
+        let pair = |n: &Net| {
+            let sum = n.blocks.iter().map(|k| self.time(k)).sum::<Option<f64>>()?;
+            Some((n.digest.clone(), self.line().at(sum), latency_of(n.ms, n.ratio, reference)))
+        };
+        self.nets.iter().filter(|n| n.set == Set::Validation).filter_map(pair).collect()
     }
 
     /// The time of a block that stands as a graph of its own.
@@ -114,4 +124,3 @@ pub struct Wanted<'a> {
     /// Images in a batch.
     pub batch: usize,
 }
-

@@ -32,7 +32,6 @@ use crate::seed::{Purpose, number};
 use crate::stop::Stop;
 use crate::train::{Ended, Trainer};
 
-
 /// File of the trained supernet in a run's folder.
 const SUPERNET: &str = "supernet.safetensors";
 

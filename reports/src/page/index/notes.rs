@@ -39,10 +39,7 @@ pub(super) fn how_made(f: &Frame) -> String {
                 images(run.dataset.test)
             ),
         ),
-        (
-            "Latency",
-            latency(run),
-        ),
+        ("Latency", latency(run)),
         (
             "Params",
             "Learnable parameters, counted on the network's graph. k, M, G: thousand, million, billion.".to_owned(),
@@ -61,14 +58,8 @@ pub(super) fn how_made(f: &Frame) -> String {
 /// How a latency came about: timed, or summed over blocks.
 fn latency(run: &Run) -> String {
     let e = &run.engine;
-    let setting = format!(
-        "batch {}, {}, {}, {} {}",
-        e.batch,
-        text::plural(e.threads, "thread"),
-        e.precision,
-        e.name,
-        e.version
-    );
+    let setting =
+        format!("batch {}, {}, {}, {} {}", e.batch, text::plural(e.threads, "thread"), e.precision, e.name, e.version);
     match &e.table {
         None => format!("Median time of one forward pass, {setting}, on {}. {}", run.host.caption(), e.protocol),
         Some(t) if t.nets > 0 => format!(

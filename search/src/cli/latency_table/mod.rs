@@ -166,7 +166,8 @@ fn meant(config: Option<&Path>, family: Option<&str>, classes: u32) -> Result<Me
         let classes = match data::known_classes(c.data.name) {
             Some(n) => n,
             None => {
-                let sets = data::load(c.data.name, &data_folder(&c.data)).map_err(crate::prepare::PrepareError::from)?;
+                let sets =
+                    data::load(c.data.name, &data_folder(&c.data)).map_err(crate::prepare::PrepareError::from)?;
                 sets.0.classes.len() as u32
             }
         };
@@ -212,7 +213,11 @@ pub fn run(args: &Args) -> Result<i32> {
         What::Import(a) => bring(a),
         What::Show { table, json } => {
             let table = Table::load(table)?;
-            if *json { println!("{}", shown_as_json(&table)) } else { print!("{}", shown(&table)) }
+            if *json {
+                println!("{}", shown_as_json(&table))
+            } else {
+                print!("{}", shown(&table))
+            }
             Ok(0)
         }
     }
