@@ -7,8 +7,10 @@ pub mod engine;
 pub mod host;
 pub mod memory;
 pub mod protocol;
+pub mod rounds;
 pub mod stats;
 
 pub use clock::{Clock, Wall};
 pub use host::Host;
 pub use protocol::{Protocol, Samples, measure};
+pub use rounds::{Rounds, Series, rounds};

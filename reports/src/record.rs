@@ -146,6 +146,34 @@ pub struct Engine {
     pub batch: usize,
     /// The rule of warm-up and repeats, in words.
     pub protocol: String,
+    /// The latency table, if latencies are sums over blocks. Journals from before this field have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableUse>,
+}
+
+/// The latency table that a run's latencies come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TableUse {
+    /// `table`: built on a machine of its own engine; `imported`: brought from another device.
+    pub source: String,
+    /// SHA-256 of its file, in hex.
+    pub digest: String,
+    /// Where its times were taken, in words.
+    pub device: String,
+    /// Distinct blocks in it.
+    pub blocks: usize,
+    /// Whole networks that its line was fitted on.
+    pub fit_nets: usize,
+    /// Other networks that it was judged by; 0 if it was not.
+    pub nets: usize,
+    /// Mean error on those, percent.
+    pub mape: Option<f64>,
+    /// Share of them within 5 %, percent.
+    pub within_5: Option<f64>,
+    /// Share of them within 10 %, percent.
+    pub within_10: Option<f64>,
+    /// Kendall's tau-b of predicted and measured on them.
+    pub tau: Option<f64>,
 }
 
 /// Constants of the mobile efficiency score.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mobilenas_bench::engine::{self, Setting, libtorch::Libtorch};
+use mobilenas_bench::engine::{self, Setting};
 use mobilenas_bench::{Clock, Protocol};
 use mobilenas_reports::record::{self, Latency};
 use mobilenas_reports::score;
@@ -13,6 +13,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::config::{Proxy, Statistics};
 use crate::data::{SearchVal, Test};
+use crate::latency_table::Table;
 use crate::metric::Lab;
 use crate::proxy;
 use crate::train::batches::{Batch, View};
@@ -27,6 +28,8 @@ pub struct Timing {
     pub batch: usize,
     /// Intra-op threads.
     pub threads: usize,
+    /// Name of the engine.
+    pub engine: String,
 }
 
 impl Timing {
@@ -38,7 +41,9 @@ impl Timing {
         let store = Store::init(graph, Names::Own, 0, Device::Cpu)?;
         let net = Net::bind(graph.clone(), &Owned(&store))?;
         let setting = Setting { batch: self.batch, threads: self.threads };
-        let samples = engine::latency(&Libtorch, &net, setting, clock, &self.protocol)?;
+        let engine = engine::engine(&self.engine)
+            .ok_or_else(|| TrainError::Torch(format!("there is no engine {}", self.engine)))?;
+        let samples = engine::latency(engine, &net, setting, clock, &self.protocol)?;
         Ok(Latency {
             median_ms: samples.median(),
             p10_ms: samples.quantile(0.1),
@@ -145,6 +150,7 @@ pub struct Scorer<'a> {
     calibration: List,
     statistics: Statistics,
     timing: Timing,
+    table: Option<&'a Table>,
     clock: &'a dyn Clock,
     constants: record::Mes,
     unit_ms: f64,
@@ -195,6 +201,8 @@ pub struct Bench<'a> {
     pub batch: usize,
     /// How networks are timed.
     pub timing: Timing,
+    /// The table that latencies come from instead, if they do.
+    pub table: Option<&'a Table>,
     /// Time.
     pub clock: &'a dyn Clock,
     /// Constants of the score.
@@ -220,6 +228,7 @@ impl<'a> Scorer<'a> {
             calibration: calibrating(b.view, b.calibration, device)?,
             statistics: b.statistics,
             timing: b.timing,
+            table: b.table,
             clock: b.clock,
             constants: b.constants,
             unit_ms: b.unit_ms,
@@ -243,10 +252,14 @@ fn whole(indices: &[usize], size: usize) -> &[usize] {
 }
 
 impl Lab for Scorer<'_> {
-    fn latency(&mut self, graph: &Arc<Graph>) -> Result<Latency, TrainError> {
+    fn latency(&mut self, graph: &Arc<Graph>) -> Result<f64, TrainError> {
+        if let Some(table) = self.table {
+            return table.latency(graph).map_err(|e| TrainError::Torch(e.to_string()));
+        }
         let latency = self.timing.latency(graph, self.clock)?;
-        self.last_latency = Some(latency.clone());
-        Ok(latency)
+        let median = latency.median_ms;
+        self.last_latency = Some(latency);
+        Ok(median)
     }
 
     fn mes(&self, params: f64, latency_ms: f64) -> f64 {

@@ -8,6 +8,7 @@ pub mod device;
 pub mod evaluate;
 pub mod images;
 pub mod journal;
+pub mod latency_table;
 pub mod metric;
 pub mod prepare;
 pub mod progress;

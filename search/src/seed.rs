@@ -29,6 +29,8 @@ pub enum Purpose {
     Mix = 10,
     /// What stands in for a damaged image.
     Replace = 11,
+    /// Order in which blocks and networks are timed.
+    Timing = 40,
 }
 
 /// A generator for one purpose at one position: (run seed, purpose, step, slot).

@@ -4,11 +4,8 @@
 //! functions, pooling, softmax and sums count nothing. This is the convention of PyTorch's `FlopCounterMode` (halved),
 //! with attention not fused.
 
-use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::BuildHasherDefault;
-
-use crate::ir::{Builder, Graph, Groups, Key, Op, Plan, ShapeError, Value};
+use crate::ir::{Graph, Groups, Op, Plan, ShapeError, Value};
+use crate::memo::Memo;
 
 /// Cost of a node, a block or a whole network. Costs add.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -81,17 +78,11 @@ pub fn blocks(graph: &Graph) -> Vec<Cost> {
     graph.blocks.iter().map(|b| (b.start..b.end).map(|i| node(graph, i)).sum()).collect()
 }
 
-type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
-
 /// Costs of plans, remembered block by block: costs add, and most blocks of a space recur.
 ///
 /// One `Coster` serves one thread.
 #[derive(Debug, Default)]
-pub struct Coster {
-    values: Vec<Value>,
-    ids: Map<Value, u32>,
-    seen: Map<(u32, Key), (Cost, u32)>,
-}
+pub struct Coster(Memo<Cost>);
 
 impl Coster {
     /// An empty memory.
@@ -105,36 +96,7 @@ impl Coster {
     /// When a block does not fit.
     pub fn cost(&mut self, plan: &Plan) -> Result<Cost, ShapeError> {
         let mut total = Cost::default();
-        let mut at = self.id(&plan.input);
-        for p in &plan.blocks {
-            let key = (at, Key::of(p.block.as_ref()));
-            let (cost, next) = match self.seen.get(&key) {
-                Some(known) => *known,
-                None => {
-                    let fresh = self.price(plan, p, at)?;
-                    self.seen.insert(key, fresh);
-                    fresh
-                }
-            };
-            total = total + cost;
-            at = next;
-        }
+        self.0.each(plan, |alone| Ok::<_, ShapeError>(graph(alone)), |cost| total = total + cost)?;
         Ok(total)
-    }
-
-    fn id(&mut self, value: &Value) -> u32 {
-        if let Some(id) = self.ids.get(value) {
-            return *id;
-        }
-        let id = self.values.len() as u32;
-        self.values.push(value.clone());
-        self.ids.insert(value.clone(), id);
-        id
-    }
-
-    fn price(&mut self, plan: &Plan, placed: &crate::ir::Placed, input: u32) -> Result<(Cost, u32), ShapeError> {
-        let alone = Builder::alone(self.values[input as usize].clone(), plan.style, placed)?;
-        let out = alone.nodes[alone.output].value.clone();
-        Ok((graph(&alone), self.id(&out)))
     }
 }

@@ -15,9 +15,14 @@ pub mod ir;
 pub mod memory;
 pub mod onnx;
 pub mod widths;
+pub mod latency_key;
+pub mod memo;
+pub mod reach;
 
 pub use cost::{Cost, Coster};
 pub use domain::{Domain, Genome};
 pub use genome::{Design, DesignError, Space, SpaceKnob};
 pub use widths::{Widths, widths};
 pub use memory::{Memory, memory};
+pub use memo::Memo;
+pub use reach::Reachable;

@@ -53,6 +53,12 @@ pub trait Engine: Sync {
     /// The version of what runs the networks.
     fn version(&self) -> String;
 
+    /// Whether maps between operations lie with their channels last in memory: so a block that is timed alone is given
+    /// its map as the block before would leave it.
+    fn channels_last(&self) -> bool {
+        true
+    }
+
     /// Makes a network ready to run. `net` keeps its weights; the session has what it needs of them.
     ///
     /// # Errors

@@ -81,6 +81,7 @@ pub fn header() -> Run {
             threads: 1,
             batch: 1,
             protocol: "10 warm-up passes, then 50 samples or 2 s, whichever is later.".to_owned(),
+            table: None,
         },
         mes: Mes::default(),
     }

@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod data;
 mod evaluate;
+mod latency_table;
 mod loaded;
 pub mod models;
 mod predict;
@@ -39,6 +40,8 @@ enum Verb {
     Data(data::Args),
     /// Repeat a measurement of this program's own speed
     Bench(bench::Args),
+    /// Build, import or show a table of block times, from which a search can take its latencies
+    LatencyTable(latency_table::Args),
     /// List the published networks, or one network's layers
     Models(models::Args),
     /// Score a network's weights on a folder of images
@@ -65,6 +68,7 @@ pub fn run(args: Args) -> Result<i32> {
         Verb::Check(a) => check::run(&a),
         Verb::Data(a) => data::run(&a),
         Verb::Bench(a) => bench::run(&a),
+        Verb::LatencyTable(a) => latency_table::run(&a),
         Verb::Models(a) => models::run(&a),
         Verb::Evaluate(a) => evaluate::run(&a),
         Verb::Predict(a) => predict::run(&a),
@@ -84,7 +88,15 @@ pub fn exit_code(error: &anyhow::Error) -> i32 {
     if let Some(e) = error.downcast_ref::<crate::run::RunError>() {
         return e.exit_code();
     }
-    let input =
-        error.is::<crate::prepare::PrepareError>() || error.is::<crate::config::ConfigError>() || error.is::<Input>();
+    if let Some(e) = error.downcast_ref::<crate::latency_table::import::ImportError>() {
+        return if matches!(e, crate::latency_table::import::ImportError::List(_)) { 2 } else { 1 };
+    }
+    if let Some(e) = error.downcast_ref::<crate::latency_table::build::BuildError>() {
+        return if matches!(e, crate::latency_table::build::BuildError::Table(_)) { 2 } else { 1 };
+    }
+    let input = error.is::<crate::latency_table::TableError>()
+        || error.is::<crate::prepare::PrepareError>()
+        || error.is::<crate::config::ConfigError>()
+        || error.is::<Input>();
     if input { 2 } else { 1 }
 }

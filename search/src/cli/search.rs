@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use mobilenas_bench::Wall;
 
+use crate::latency_table::Table;
 use crate::prepare::prepare;
 use crate::progress::Progress;
 use crate::run::{Finish, Folder, Run, RunError};
@@ -33,6 +34,9 @@ pub fn run(args: &Args) -> Result<i32> {
     let (clock, stop) = (Wall::new(), Stop::on_signals()?);
     tch::set_num_threads(prepared.config.threads as i32);
     prepared.check_latency(&clock).map_err(RunError::from)?;
+    if let Some(warning) = prepared.table.as_ref().and_then(Table::warning) {
+        eprintln!("warning: {warning}");
+    }
     let folder = Folder::open(&root, &prepared.config, args.resume)?;
     let estimate = prepared.estimate(&clock).map_err(RunError::from)?;
     eprintln!("{}", prepared.summary(Some(estimate)));

@@ -1,6 +1,8 @@
 //! Mistakes between values: what the types of a config alone cannot say.
 
-use super::types::{BatchNorms, Config, Statistics};
+use mobilenas_bench::engine::ENGINES;
+
+use super::types::{BatchNorms, Config, LatencySource, Statistics};
 
 fn at(path: &str) -> Vec<String> {
     path.split('.').map(str::to_string).collect()
@@ -47,6 +49,7 @@ impl Config {
             all.push((at("latency.min_samples"), message));
         }
         all.extend(self.data.augment.mistakes().into_iter().map(|(key, m)| (at(&format!("data.augment.{key}")), m)));
+        all.extend(self.latency_mistakes());
         for (section, recipe) in [("supernet", &self.supernet.recipe), ("retrain", &self.retrain.recipe)] {
             all.extend(recipe.mistakes().into_iter().map(|(key, m)| (at(&format!("{section}.{key}")), m)));
         }
@@ -56,6 +59,30 @@ impl Config {
         }
         all
     }
+
+    fn latency_mistakes(&self) -> Vec<(Vec<String>, String)> {
+        let (l, mut all) = (&self.latency, Vec::new());
+        match (l.source, &l.table) {
+            (LatencySource::Measured, Some(table)) => {
+                let message =
+                    format!("found {:?}, expected none with source measured; source table or imported", table);
+                all.push((at("latency.table"), message));
+            }
+            (LatencySource::Table | LatencySource::Imported, None) => {
+                let message = "missing key table, expected the file of a latency table".to_string();
+                all.push((at("latency"), message));
+            }
+            _ => {}
+        }
+        let names = || ENGINES.iter().map(|e| e.name());
+        if !names().any(|n| n == l.engine) {
+            let hint = super::nearest(&l.engine, names()).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+            let names = names().collect::<Vec<_>>().join(", ");
+            all.push((at("latency.engine"), format!("found {:?}, expected one of {names}{hint}", l.engine)));
+        }
+        all
+    }
+
     fn objective_mistakes(&self) -> Vec<(Vec<String>, String)> {
         let names: Vec<&str> = crate::metric::METRICS.iter().map(|m| m.name()).collect();
         let mut all = Vec::new();

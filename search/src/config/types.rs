@@ -1,6 +1,7 @@
 //! What a config says.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -195,10 +196,17 @@ impl Default for Scoring {
     }
 }
 
-/// How latency is measured: frozen networks on this host.
+/// How latency is found: measured as frozen networks on this host, or summed over a table's blocks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Latency {
+    /// Where latencies come from.
+    pub source: LatencySource,
+    /// The table, if they come from one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<PathBuf>,
+    /// What runs the networks; of an imported table, its own engine counts.
+    pub engine: String,
     /// Threads.
     #[schemars(range(min = 1, max = 256))]
     pub threads: usize,
@@ -221,8 +229,30 @@ pub struct Latency {
 
 impl Default for Latency {
     fn default() -> Latency {
-        Latency { threads: 1, batch: 1, warmup_ms: 50, min_samples: 30, max_samples: 200, max_ms: 400 }
+        let (source, engine) = (LatencySource::Measured, "libtorch".to_string());
+        Latency {
+            source,
+            table: None,
+            engine,
+            threads: 1,
+            batch: 1,
+            warmup_ms: 50,
+            min_samples: 30,
+            max_samples: 200,
+            max_ms: 400,
+        }
     }
+}
+
+/// Where latencies come from: each network measured on this host; the sum over the blocks of a table that was built on a
+/// machine with the same engine; or of one that was imported from another device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum LatencySource {
+    Measured,
+    Table,
+    Imported,
 }
 
 /// How winners are trained from scratch: one budget for all.

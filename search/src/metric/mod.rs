@@ -8,7 +8,6 @@ mod untrained;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mobilenas_reports::record::Latency;
 use mobilenas_space::ir::Graph;
 use mobilenas_space::{Cost, Genome};
 
@@ -71,11 +70,11 @@ pub struct Candidate {
 
 /// What metrics may use.
 pub trait Lab {
-    /// Latency of the frozen network.
+    /// Latency of the frozen network in ms.
     ///
     /// # Errors
-    /// When libtorch refuses.
-    fn latency(&mut self, graph: &Arc<Graph>) -> Result<Latency, TrainError>;
+    /// When the engine refuses, or a block is not in the table that latencies come from.
+    fn latency(&mut self, graph: &Arc<Graph>) -> Result<f64, TrainError>;
 
     /// Mobile efficiency score of a parameter count and a latency in ms.
     fn mes(&self, params: f64, latency_ms: f64) -> f64;

@@ -15,6 +15,8 @@ use crate::config::{self, Config, ConfigError, Recipe};
 use crate::data::{self, DataError, Split, Test};
 use crate::device::{self, DeviceError};
 use crate::evaluate::Timing;
+use crate::latency_table::row::Source;
+use crate::latency_table::{Table, TableError, Wanted};
 use crate::seed::{Purpose, number, rng};
 use crate::train::batches::{Batch, Feed, View};
 use crate::train::single::Single;
@@ -46,6 +48,8 @@ pub struct Prepared {
     pub test_split: Test,
     /// Where it is trained and scored.
     pub device: Device,
+    /// The table that latencies come from, if they do; it serves the space.
+    pub table: Option<Table>,
 }
 
 /// What keeps a search from beginning: the user's to mend.
@@ -60,6 +64,9 @@ pub enum PrepareError {
     /// The data.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// The table of latencies.
+    #[error("latency.table: {0}")]
+    Table(#[from] TableError),
     /// No genome meets the bounds.
     #[error("{}: no genome found among {size:.3e} that meets search.bounds: the nearest has {missed}; its knobs: {knobs}", file.display())]
     Infeasible {
@@ -123,6 +130,7 @@ pub fn prepare(file: &Path) -> Result<Prepared, PrepareError> {
         None => early.insert(data::load(c.data.name, &data_folder(&c.data))?).0.classes.len() as u32,
     };
     let space = loaded.space(classes)?;
+    let table = table(c, &space)?;
     let bounds = Bounds { params: c.search.bounds.params, macs: c.search.bounds.macs };
     let mut coster = Coster::new();
     let found = bounds.anchor(&space, &mut coster, &mut rng(c.seed, Purpose::Ask, u64::MAX, 0))?;
@@ -149,7 +157,37 @@ pub fn prepare(file: &Path) -> Result<Prepared, PrepareError> {
     let test_split = data::test_split(&test, c.data.test_limit);
     let (train, test) = views::views(&c.data, &space, (train, test), &split.train);
     let file = file.to_path_buf();
-    Ok(Prepared { file, config: loaded.config, space, bounds, anchor, range, train, test, split, test_split, device })
+    Ok(Prepared {
+        file,
+        config: loaded.config,
+        space,
+        bounds,
+        anchor,
+        range,
+        train,
+        test,
+        split,
+        test_split,
+        device,
+        table,
+    })
+}
+
+/// The table that a config names, once it is known to serve the space.
+fn table(c: &Config, space: &Space) -> Result<Option<Table>, PrepareError> {
+    let source = match c.latency.source {
+        config::LatencySource::Measured => return Ok(None),
+        config::LatencySource::Table => Source::Measured,
+        config::LatencySource::Imported => Source::Imported,
+    };
+    // Another table without a file is a mistake that the config's check has named.
+    let Some(path) = &c.latency.table else { return Ok(None) };
+    let table = Table::load(path)?;
+    // What runs on another device has a name of its own.
+    let engine = (source == Source::Measured).then_some(c.latency.engine.as_str());
+    let wanted = Wanted { source, engine, threads: c.latency.threads, batch: c.latency.batch };
+    table.serves(space, &wanted, &mut rng(c.seed, Purpose::Timing, 0, 0))?;
+    Ok(Some(table))
 }
 
 /// Knobs that have a choice, with a genome's values.
@@ -213,7 +251,7 @@ impl Prepared {
             max_samples: l.max_samples,
             max_time: ms(l.max_ms),
         };
-        Timing { protocol, batch: l.batch, threads: l.threads }
+        Timing { protocol, batch: l.batch, threads: l.threads, engine: l.engine.clone() }
     }
 
     /// Finds out, before anything is trained, whether a network can meet the bound on latency: the smallest ones are timed
@@ -233,13 +271,13 @@ impl Prepared {
             if self.bounds.excess(space.cost(&genome, &mut coster)?) > 0.0 {
                 continue;
             }
-            let median = timing.latency(&std::sync::Arc::new(space.lower(&genome)?), clock)?.median_ms;
+            let median = self.latency(&timing, &genome, clock)?;
             if fastest.as_ref().is_none_or(|(f, _)| median < *f) {
                 fastest = Some((median, genome));
             }
         }
         let genome = fastest.map_or_else(|| self.anchor.clone(), |(_, g)| g);
-        let median = self.timing().latency(&std::sync::Arc::new(space.lower(&genome)?), clock)?.median_ms;
+        let median = self.latency(&self.timing(), &genome, clock)?;
         if median <= bound {
             return Ok(());
         }
@@ -249,6 +287,15 @@ impl Prepared {
             missed: format!("latency_ms {median:.3} above the bound {bound}"),
             knobs: knobs_in_words(space, &genome),
         })
+    }
+
+    /// A genome's latency in ms: by the table, or as it is measured now.
+    fn latency(&self, timing: &Timing, genome: &Genome, clock: &dyn Clock) -> Result<f64, PrepareError> {
+        let graph = self.space.lower(genome)?;
+        match &self.table {
+            Some(table) => Ok(table.latency(&graph)?),
+            None => Ok(timing.latency(&std::sync::Arc::new(graph), clock)?.median_ms),
+        }
     }
 
     /// How the supernet is trained.
@@ -316,7 +363,8 @@ impl Prepared {
         // A pass forwards costs about a third of a training step on the same images.
         let scored = c.scoring.images.unwrap_or(usize::MAX).min(c.data.search_val) + c.scoring.recalibrate;
         let forward = retrain / 3.0 * scored as f64 / narrow.batch as f64;
-        let timed = (c.latency.warmup_ms + c.latency.max_ms) as f64 / 1e3;
+        let measured = if self.table.is_some() { 0.0 } else { 1.0 };
+        let timed = measured * (c.latency.warmup_ms + c.latency.max_ms) as f64 / 1e3;
         Ok([
             one * wide.epochs * images / wide.batch as f64,
             (forward + timed) * c.search.trials as f64,

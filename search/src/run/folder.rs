@@ -82,6 +82,10 @@ impl Folder {
         if there.config_digest != own.config_digest {
             return other("config", &there.config_digest, &own.config_digest);
         }
+        let table = |run: &Run| run.engine.table.as_ref().map_or("none", |t| t.digest.as_str()).to_string();
+        if table(there) != table(own) {
+            return other("latency table", &table(there), &table(own));
+        }
         Ok(())
     }
 

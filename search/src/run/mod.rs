@@ -12,27 +12,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mobilenas_bench::clock::unix_now;
-use mobilenas_bench::engine::{Engine as _, libtorch::Libtorch};
+use mobilenas_bench::engine::{self, Engine};
 use mobilenas_bench::{Clock, Host};
 use mobilenas_reports::record::{self, Caveat, Done, Row};
 use mobilenas_reports::{Frame, score};
-use mobilenas_space::families;
 use mobilenas_torch::{Store, weights};
 use tch::Device;
 
+pub use crate::latency_table::nets::REFERENCE;
 pub use error::RunError;
 pub use folder::Folder;
 pub use subnet::subnet;
 
 use crate::evaluate::{Bench, Scorer};
+use crate::latency_table::{Table, nets};
 use crate::prepare::Prepared;
 use crate::progress::Progress;
 use crate::seed::{Purpose, number};
 use crate::stop::Stop;
 use crate::train::{Ended, Trainer};
-
-/// The network whose latency is the unit of the score.
-pub const REFERENCE: &str = "mobilenetv2_100";
 
 /// File of the trained supernet in a run's folder.
 const SUPERNET: &str = "supernet.safetensors";
@@ -100,7 +98,6 @@ impl Run<'_> {
     fn header(&self) -> Result<record::Run, RunError> {
         let (p, host) = (self.prepared, Host::read());
         let c = &p.config;
-        let timing = p.timing();
         let [low, high] = p.range;
         Ok(record::Run {
             format: record::FORMAT,
@@ -123,14 +120,7 @@ impl Run<'_> {
                 scored_on: c.scoring.images.filter(|n| *n < p.split.search_val.indices().len()),
             },
             host: record::Host { cpu: host.cpu, cores: host.cores, memory: host.memory, os: host.os },
-            engine: record::Engine {
-                name: Libtorch.name().to_string(),
-                version: Libtorch.version(),
-                precision: "float32".to_string(),
-                threads: timing.threads,
-                batch: timing.batch,
-                protocol: timing.protocol.to_string(),
-            },
+            engine: self.engine(),
             mes: record::Mes {
                 score: c.mes.score,
                 unit_params: c.mes.unit_params,
@@ -141,12 +131,36 @@ impl Run<'_> {
         })
     }
 
+    /// What latencies are of.
+    fn engine(&self) -> record::Engine {
+        let p = self.prepared;
+        if let Some(table) = &p.table {
+            return table.engine();
+        }
+        let timing = p.timing();
+        record::Engine {
+            version: engine::engine(&timing.engine).map_or_else(String::new, Engine::version),
+            name: timing.engine,
+            precision: "float32".to_string(),
+            threads: timing.threads,
+            batch: timing.batch,
+            protocol: timing.protocol.to_string(),
+            table: None,
+        }
+    }
+
     /// What a reader of the results has to know from the beginning.
     fn caveats(&self) -> Vec<String> {
         let p = self.prepared;
         let objectives: Vec<&str> = p.config.search.objectives.iter().map(|o| o.metric.as_str()).collect();
         let mut all = vec![
-            "Latency is that of this host's processor under libtorch; it stands in for no phone.".to_string(),
+            match &p.table {
+                Some(table) => table.in_words(),
+                None => format!(
+                    "Latency is that of this host's processor under {}; it stands in for no phone.",
+                    p.config.latency.engine
+                ),
+            },
             "The accuracy of a candidate is that of weights inherited from the supernet; only retrained networks were \
              trained for themselves."
                 .to_string(),
@@ -159,6 +173,7 @@ impl Run<'_> {
                 "Trained and scored on a GPU: a repeat need not give the same numbers to the last bit.".to_string(),
             );
         }
+        all.extend(p.table.as_ref().and_then(Table::warning));
         for v in p.space.family().variants() {
             if let Err(e) = p.space.variant(v.id) {
                 let knob = e.at.join(".");
@@ -172,11 +187,12 @@ impl Run<'_> {
     fn unit(&mut self) -> Result<f64, RunError> {
         let (p, clock) = (self.prepared, self.clock);
         if !self.folder.rows.iter().any(|r| matches!(r, Row::Unit(_))) {
-            let (family, info) = families::variant(REFERENCE).ok_or(RunError::Reference)?;
-            let template = family.template(REFERENCE).ok_or(RunError::Reference)?;
-            let graph = template.plan(&template.values(), info.resolution, 1000)?.lower()?;
-            let latency = p.timing().latency(&Arc::new(graph), clock)?;
-            let row = record::Unit { model: REFERENCE.to_string(), resolution: info.resolution, latency };
+            let (graph, resolution) = nets::reference().ok_or(RunError::Reference)?;
+            let latency = match p.table.as_ref().and_then(|t| t.reference.as_ref()) {
+                Some(reference) => reference.latency.clone(),
+                None => p.timing().latency(&Arc::new(graph), clock)?,
+            };
+            let row = record::Unit { model: REFERENCE.to_string(), resolution, latency };
             self.folder.append(Row::Unit(row))?;
         }
         let found = self.folder.rows.iter().find_map(|r| match r {
@@ -241,6 +257,7 @@ impl Run<'_> {
             statistics: c.scoring.statistics,
             batch: c.scoring.batch,
             timing: p.timing(),
+            table: p.table.as_ref(),
             clock: self.clock,
             constants: record::Mes {
                 score: c.mes.score,

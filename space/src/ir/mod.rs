@@ -14,6 +14,7 @@ mod value;
 pub use block::{Block, Key, Placed, Plan};
 pub use builder::{Builder, Val};
 pub use fuse::{Folded, fold_batch_norms};
+pub(crate) use graph::Fnv;
 pub use graph::{Graph, Node, Range};
 pub use op::{ActFn, BN_EPS, GROUP_NORM_EPS, Groups, InitStyle, Layout, Op};
 pub use param::{Init, ParamSpec, Role, SliceRule, distances};

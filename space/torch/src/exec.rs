@@ -13,6 +13,10 @@ pub(crate) fn input(images: &Tensor, channels: u32) -> Out {
         [b, 1, h, w] if channels > 1 => images.f_expand([b, i64::from(channels), h, w], false)?,
         _ => images.shallow_clone(),
     };
+    if x.dim() != 4 {
+        // A block that stands alone may take rows, which have one order in memory.
+        return Ok(x);
+    }
     // Channels last in memory: convolutions on a processor are faster for it, and every map after this one keeps it.
     x.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
 }

@@ -39,19 +39,7 @@ pub(super) fn how_made(f: &Frame) -> String {
                 images(run.dataset.test)
             ),
         ),
-        (
-            "Latency",
-            format!(
-                "Median time of one forward pass, batch {}, {}, {}, {} {}, on {}. {}",
-                run.engine.batch,
-                text::plural(run.engine.threads, "thread"),
-                run.engine.precision,
-                run.engine.name,
-                run.engine.version,
-                run.host.caption(),
-                run.engine.protocol
-            ),
-        ),
+        ("Latency", latency(run)),
         (
             "Params",
             "Learnable parameters, counted on the network's graph. k, M, G: thousand, million, billion.".to_owned(),
@@ -66,6 +54,25 @@ pub(super) fn how_made(f: &Frame) -> String {
                 .to_owned(),
         ),
     ])
+}
+
+/// How a latency came about: timed, or summed over blocks.
+fn latency(run: &Run) -> String {
+    let e = &run.engine;
+    let setting =
+        format!("batch {}, {}, {}, {} {}", e.batch, text::plural(e.threads, "thread"), e.precision, e.name, e.version);
+    match &e.table {
+        None => format!("Median time of one forward pass, {setting}, on {}. {}", run.host.caption(), e.protocol),
+        Some(t) if t.nets > 0 => format!(
+            "Not timed: a sum over the network's blocks by a table of {} blocks, {setting}, on {}, corrected by a line \
+             through {} whole networks. {}",
+            t.blocks, t.device, t.fit_nets, e.protocol
+        ),
+        Some(t) => format!(
+            "Not timed: a sum over the network's blocks by a table of {} blocks, {setting}, on {}. {}",
+            t.blocks, t.device, e.protocol
+        ),
+    }
 }
 
 /// What the unit of the score's latency was measured to be.

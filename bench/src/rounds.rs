@@ -1,0 +1,167 @@
+//! Many things timed side by side: in rounds, each in a random order, with a reference in every round.
+//!
+//! The host's speed changes over minutes. What is timed in one round sees one speed, so a time relative to the round's
+//! reference holds while the times themselves drift; its median over rounds is what is compared.
+
+use rand::Rng;
+use rand::seq::SliceRandom as _;
+
+use crate::clock::Clock;
+use crate::stats::{median, quantile};
+
+/// How things are timed side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rounds {
+    /// Rounds, each with every thing once and the reference `references` times.
+    pub rounds: usize,
+    /// Runs of each before the first round.
+    pub warm: usize,
+    /// Runs right before a timed one, which are not timed: 0 finds what the caches lost to the others.
+    pub lead: usize,
+    /// Timed runs of the reference in a round; each comes after one run that is not timed.
+    pub references: usize,
+}
+
+/// One thing's times, a number for each round.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Series {
+    /// Milliseconds.
+    pub ms: Vec<f64>,
+    /// Times over the median of the round's reference.
+    pub ratio: Vec<f64>,
+}
+
+impl Series {
+    /// Median of the ratios to the reference.
+    pub fn ratio(&self) -> f64 {
+        median(&self.ratio).unwrap_or(f64::NAN)
+    }
+
+    /// From the first to the third quartile of the ratios, as a share of their median.
+    pub fn spread(&self) -> f64 {
+        match (quantile(&self.ratio, 0.25), quantile(&self.ratio, 0.75)) {
+            (Some(low), Some(high)) => (high - low) / self.ratio(),
+            _ => f64::NAN,
+        }
+    }
+
+    /// Adds the rounds of another series.
+    pub fn join(&mut self, other: &Series) {
+        self.ms.extend(&other.ms);
+        self.ratio.extend(&other.ratio);
+    }
+}
+
+/// Times `n` things and, as number `n`, the reference. `ready` is called before each run of things and is not timed.
+///
+/// Gives the series of each thing, and the medians of the reference in ms, one a round.
+///
+/// # Errors
+/// The first error of `ready` or `run`.
+pub fn rounds<E>(
+    clock: &dyn Clock,
+    how: Rounds,
+    n: usize,
+    rng: &mut dyn Rng,
+    mut ready: impl FnMut(usize) -> Result<(), E>,
+    mut run: impl FnMut(usize) -> Result<(), E>,
+) -> Result<(Vec<Series>, Vec<f64>), E> {
+    for i in 0..=n {
+        for _ in 0..how.warm {
+            ready(i)?;
+            run(i)?;
+        }
+    }
+    let (mut all, mut reference) = (vec![Series::default(); n], Vec::with_capacity(how.rounds));
+    let mut order: Vec<usize> = (0..n).chain(std::iter::repeat_n(n, how.references.max(1))).collect();
+    for _ in 0..how.rounds {
+        order.shuffle(rng);
+        let mut base = Vec::with_capacity(how.references);
+        for &i in &order {
+            for _ in 0..if i == n { 1 } else { how.lead } {
+                ready(i)?;
+                run(i)?;
+            }
+            ready(i)?;
+            let from = clock.now();
+            run(i)?;
+            let ms = clock.now().saturating_sub(from).as_secs_f64() * 1e3;
+            if i == n { base.push(ms) } else { all[i].ms.push(ms) }
+        }
+        let base = median(&base).unwrap_or(f64::NAN);
+        reference.push(base);
+        all.iter_mut().for_each(|s| s.ratio.extend(s.ms.last().map(|ms| ms / base)));
+    }
+    Ok((all, reference))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::time::Duration;
+
+    use rand::SeedableRng;
+    use rand::rngs::ChaCha8Rng;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Fake(Cell<u64>);
+
+    impl Clock for Fake {
+        fn now(&self) -> Duration {
+            Duration::from_micros(self.0.get())
+        }
+    }
+
+    /// Things that take 1, 2, 3 ms and a reference that takes 10, on a host that halves its speed every second round.
+    fn timed(how: Rounds) -> (Vec<Series>, Vec<f64>, Vec<usize>) {
+        let (clock, calls) = (Fake::default(), RefCell::new(Vec::new()));
+        let run = |i: usize| {
+            calls.borrow_mut().push(i);
+            let slow = if clock.0.get() / 100_000 % 2 == 1 { 2 } else { 1 };
+            clock.0.set(clock.0.get() + [1000, 2000, 3000, 10_000][i] * slow);
+            Ok::<(), ()>(())
+        };
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let (series, reference) = rounds(&clock, how, 3, &mut rng, |_| Ok(()), run).unwrap();
+        (series, reference, calls.into_inner())
+    }
+
+    #[test]
+    fn ratios_hold_while_the_host_changes_its_speed() {
+        let how = Rounds { rounds: 41, warm: 1, lead: 0, references: 1 };
+        let (series, reference, _) = timed(how);
+        assert_eq!(reference.len(), 41);
+        assert!(reference.contains(&10.0) && reference.contains(&20.0), "{reference:?}");
+        for (s, expected) in series.iter().zip([0.1, 0.2, 0.3]) {
+            assert_eq!((s.ms.len(), s.ratio.len()), (41, 41));
+            assert!((s.ratio() - expected).abs() < 1e-12, "{} {expected}", s.ratio());
+        }
+    }
+
+    #[test]
+    fn every_round_has_every_thing_once_in_an_order_of_its_own() {
+        let how = Rounds { rounds: 6, warm: 2, lead: 1, references: 2 };
+        let (_, _, calls) = timed(how);
+        let (warm, rest) = calls.split_at(4 * 2);
+        assert_eq!(warm, [0, 0, 1, 1, 2, 2, 3, 3]);
+        // Three things and two references, each with one run before.
+        let round = 2 * (3 + 2);
+        assert_eq!(rest.len(), 6 * round);
+        let orders: Vec<&[usize]> = rest.chunks(round).collect();
+        for order in &orders {
+            let mut sorted = order.to_vec();
+            sorted.sort_unstable();
+            assert_eq!(sorted, [0, 0, 1, 1, 2, 2, 3, 3, 3, 3]);
+        }
+        assert!(orders.iter().any(|o| o != &orders[0]));
+    }
+
+    #[test]
+    fn spread_is_the_middle_half_over_the_median() {
+        let s = Series { ms: vec![], ratio: vec![1.0, 2.0, 3.0, 4.0, 5.0] };
+        assert_eq!(s.spread(), (4.0 - 2.0) / 3.0);
+    }
+}

@@ -1,0 +1,397 @@
+//! A table's file: read as a whole and checked; written line by line beside its place, and renamed when it is whole.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use mobilenas_reports::record;
+use mobilenas_space::ir::ShapeError;
+use sha2::{Digest as _, Sha256};
+
+use super::row::{Block, End, FORMAT, Header, Line, Net, Reference, Row, Source, Validation};
+
+/// A table that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// The disk.
+    #[error("{}: {error}, expected a latency table", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The file is no whole table.
+    #[error("{}, line {line}: {found}, expected {expected}; `mobilenas latency-table build` makes it anew", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What was found.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// The table is of something else.
+    #[error("{}: a table of another {what}: {found}, expected {expected}", path.display())]
+    Other {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        what: &'static str,
+        /// What the table has.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// Blocks are not in the table.
+    #[error("{}: has no time for {missing} of the {blocks} blocks that networks of the space can hold (the first is {first}), expected all; `mobilenas latency-table build` on this config times them", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// Blocks that are not there.
+        missing: usize,
+        /// Blocks looked for.
+        blocks: usize,
+        /// One of them.
+        first: String,
+    },
+    /// The reference network is not in the table.
+    #[error("{}: has no time for {reference}, expected one: it is the unit of the mobile efficiency score", path.display())]
+    Reference {
+        /// The file.
+        path: PathBuf,
+        /// Its name.
+        reference: &'static str,
+    },
+    /// A genome that makes no network.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+}
+
+/// A whole table.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Its file.
+    pub path: PathBuf,
+    /// SHA-256 of the file, in hex.
+    pub digest: String,
+    /// What was timed, where, and how.
+    pub header: Header,
+    /// The reference network.
+    pub reference: Option<Reference>,
+    /// Whole networks.
+    pub nets: Vec<Net>,
+    /// How well it does.
+    pub validation: Option<Validation>,
+    /// The blocks.
+    pub blocks: Vec<Block>,
+    /// Key to ms.
+    times: HashMap<String, f64>,
+}
+
+fn crc(bytes: &[u8]) -> String {
+    format!("{:08x}", crc32c::crc32c(bytes))
+}
+
+/// Largest file that is read as a table.
+const LARGEST: u64 = 1 << 30;
+
+impl Table {
+    /// Reads a table.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is no whole table.
+    pub fn load(path: &Path) -> Result<Table, TableError> {
+        let io = |error| TableError::Io { path: path.to_path_buf(), error };
+        let meta = fs::metadata(path).map_err(io)?;
+        if !meta.is_file() || meta.len() > LARGEST {
+            return Err(io(io::Error::other("is no file, or larger than 1 GiB")));
+        }
+        let bytes = fs::read(path).map_err(io)?;
+        let rows = parse(path, &bytes)?;
+        let damaged = |line: usize, found: &str, expected: &str| TableError::Damaged {
+            path: path.to_path_buf(),
+            line,
+            found: found.to_string(),
+            expected: expected.to_string(),
+        };
+        let last = rows.len();
+        let Some(Row::End(end)) = rows.last() else {
+            return Err(damaged(last, "the file ends here", "an `end` line"));
+        };
+        let body = bytes[..bytes.len() - 1].iter().rposition(|b| *b == b'\n').map_or(&bytes[..0], |i| &bytes[..=i]);
+        if end.rows + 1 != last || end.crc != crc(body) {
+            return Err(damaged(last, "a checksum of other lines", "that of the lines before"));
+        }
+        let mut rows = rows.into_iter();
+        let Some(Row::Table(header)) = rows.next() else {
+            return Err(damaged(1, "another line", "a `table` line"));
+        };
+        let mut table = Table {
+            path: path.to_path_buf(),
+            digest: Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect(),
+            header: *header,
+            reference: None,
+            nets: Vec::new(),
+            validation: None,
+            blocks: Vec::new(),
+            times: HashMap::new(),
+        };
+        table.take(rows, &damaged)?;
+        Ok(table)
+    }
+
+    fn take(
+        &mut self,
+        rows: impl Iterator<Item = Row>,
+        damaged: &dyn Fn(usize, &str, &str) -> TableError,
+    ) -> Result<(), TableError> {
+        let mut places = Vec::new();
+        for (line, row) in (2..).zip(rows) {
+            match row {
+                Row::Table(_) => return Err(damaged(line, "a second header", "one")),
+                Row::Block(b) => {
+                    places.push(line);
+                    self.blocks.push(b);
+                }
+                Row::Net(n) => self.nets.push(n),
+                Row::Reference(r) => self.reference = Some(r),
+                Row::Validation(v) => self.validation = Some(v),
+                Row::Rounds(_) | Row::End(_) => {}
+            }
+        }
+        let reference = self.reference.as_ref().map(|r| r.latency.median_ms);
+        for (line, b) in places.into_iter().zip(&self.blocks) {
+            let ms = latency_of(b.ms, b.ratio, reference);
+            if !(ms.is_finite() && ms > 0.0) {
+                return Err(damaged(line, &format!("{} ms", b.ms), "a time above 0"));
+            }
+            if self.times.insert(b.key.clone(), ms).is_some() {
+                return Err(damaged(line, &format!("{} twice", b.key), "each block once"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A block's time in ms.
+    pub fn time(&self, key: &str) -> Option<f64> {
+        self.times.get(key).copied()
+    }
+
+    /// The line from the sum of blocks to latency.
+    pub fn line(&self) -> Line {
+        self.validation.as_ref().map_or(Line::IDENTITY, |v| v.line)
+    }
+}
+
+/// Below it, the order of latencies by a table is not to be trusted.
+const LOW_TAU: f64 = 0.9;
+
+impl Table {
+    /// Where the times were taken, in words.
+    pub fn device(&self) -> String {
+        let host = self.header.host.as_ref().map(record::Host::caption);
+        host.or_else(|| self.header.device.clone()).unwrap_or_else(|| "an unknown device".to_string())
+    }
+
+    /// What a run's journal says of its engine.
+    pub fn engine(&self) -> record::Engine {
+        let (v, imported) = (self.validation.as_ref(), self.header.source == Source::Imported);
+        let table = record::TableUse {
+            source: if imported { "imported" } else { "table" }.to_string(),
+            digest: self.digest.clone(),
+            device: self.device(),
+            blocks: self.blocks.len(),
+            fit_nets: v.map_or(0, |v| v.fit_nets),
+            nets: v.map_or(0, |v| v.nets),
+            mape: v.map(|v| v.mape),
+            within_5: v.map(|v| v.within_5),
+            within_10: v.map(|v| v.within_10),
+            tau: v.and_then(|v| v.tau),
+        };
+        record::Engine { table: Some(table), ..self.header.engine.clone() }
+    }
+
+    /// What a reader of latencies by this table has to know, in one sentence.
+    pub fn in_words(&self) -> String {
+        let (e, device) = (&self.header.engine, self.device());
+        let head = format!("Latency is a sum over blocks that were timed on {device} under {} {}", e.name, e.version);
+        match &self.validation {
+            Some(v) => format!(
+                "{head}, corrected by a line through {} whole networks; on {} others it was off by {:.1} % on average,                  and within 10 % for {:.0} % of them.",
+                v.fit_nets, v.nets, v.mape, v.within_10
+            ),
+            None => format!("{head}; no whole network was timed, so the sum is neither corrected nor judged."),
+        }
+    }
+
+    /// What is wrong with ordering networks by this table, if something is.
+    pub fn warning(&self) -> Option<String> {
+        let tau = self.validation.as_ref().and_then(|v| v.tau);
+        match tau {
+            Some(tau) if tau >= LOW_TAU => None,
+            Some(tau) => Some(format!(
+                "The latency table orders whole networks with a Kendall's tau of {tau:.2}, below {LOW_TAU}: small differences of                  latency mean nothing."
+            )),
+            None => Some(
+                "The latency table was judged on no whole networks: how well it orders them is not known.".to_string(),
+            ),
+        }
+    }
+}
+
+/// A time relative to the reference, where there is one; as it was taken, where not.
+pub fn latency_of(ms: f64, ratio: Option<f64>, reference_ms: Option<f64>) -> f64 {
+    match (ratio, reference_ms) {
+        (Some(ratio), Some(reference)) => ratio * reference,
+        _ => ms,
+    }
+}
+
+/// The lines of a file; the last one may be the end.
+fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Row>, TableError> {
+    let mut rows = Vec::new();
+    for (i, line) in bytes.split_inclusive(|b| *b == b'\n').enumerate() {
+        let damaged = |found: String| TableError::Damaged {
+            path: path.to_path_buf(),
+            line: i + 1,
+            found,
+            expected: "a line of a latency table".to_string(),
+        };
+        if i == 0 {
+            format(path, line)?;
+        }
+        let cut = (line.last() != Some(&b'\n')).then(|| "a line that is cut off".to_string());
+        let row = serde_json::from_slice(line).map_err(|e| damaged(cut.clone().unwrap_or_else(|| e.to_string())))?;
+        if let Some(found) = cut {
+            return Err(damaged(found));
+        }
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+/// The format is looked at first: another one may have other fields.
+fn format(path: &Path, first: &[u8]) -> Result<(), TableError> {
+    let json: serde_json::Value = serde_json::from_slice(first).unwrap_or_default();
+    let found = &json["table"]["format"];
+    if found.is_null() {
+        let (found, expected) = ("no `table` line with a `format`".to_string(), "a latency table".to_string());
+        return Err(TableError::Damaged { path: path.to_path_buf(), line: 1, found, expected });
+    }
+    if found != FORMAT {
+        let expected = FORMAT.to_string();
+        return Err(TableError::Other { path: path.to_path_buf(), what: "format", found: found.to_string(), expected });
+    }
+    Ok(())
+}
+
+/// A table being written: `FILE.part` until it is whole.
+#[derive(Debug)]
+pub struct Part {
+    target: PathBuf,
+    path: PathBuf,
+    file: File,
+    /// What is there.
+    pub rows: Vec<Row>,
+}
+
+impl Part {
+    /// Begins a table, or goes on with one that was stopped. A last line that was cut off is removed.
+    ///
+    /// # Errors
+    /// When the disk refuses, a line is damaged, or the part there is of something else.
+    pub fn open(target: &Path, header: &Header) -> Result<Part, TableError> {
+        let mut name = target.as_os_str().to_owned();
+        name.push(".part");
+        let path = PathBuf::from(name);
+        let io = |error| TableError::Io { path: path.clone(), error };
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).map_err(io)?;
+        }
+        let mut bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(e) => return Err(io(e)),
+        };
+        let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
+        bytes.truncate(whole);
+        let rows = parse(&path, &bytes)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(io)?;
+        file.set_len(whole as u64).map_err(io)?;
+        drop(file);
+        let file = OpenOptions::new().append(true).open(&path).map_err(io)?;
+        let mut part = Part { target: target.to_path_buf(), path: path.clone(), file, rows };
+        match part.rows.first() {
+            None => part.append([Row::Table(Box::new(header.clone()))])?,
+            Some(Row::Table(there)) => same(&path, there, header)?,
+            Some(_) => format(&path, b"{}")?,
+        }
+        Ok(part)
+    }
+
+    /// Appends lines and flushes them to the disk together.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn append(&mut self, rows: impl IntoIterator<Item = Row>) -> Result<(), TableError> {
+        let io = |error: io::Error| TableError::Io { path: self.path.clone(), error };
+        let mut bytes = Vec::new();
+        for row in rows {
+            serde_json::to_writer(&mut bytes, &row).map_err(|e| io(e.into()))?;
+            bytes.push(b'\n');
+            self.rows.push(row);
+        }
+        self.file.write_all(&bytes).and_then(|()| self.file.sync_data()).map_err(io)
+    }
+
+    /// Forgets what is there and begins again.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn restart(&mut self, header: &Header) -> Result<(), TableError> {
+        let io = |error| TableError::Io { path: self.path.clone(), error };
+        self.file.set_len(0).map_err(io)?;
+        self.rows.clear();
+        self.append([Row::Table(Box::new(header.clone()))])
+    }
+
+    /// Writes the last line and gives the file its name.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn finish(mut self) -> Result<Table, TableError> {
+        let io = |error| TableError::Io { path: self.path.clone(), error };
+        let bytes = fs::read(&self.path).map_err(io)?;
+        let end = End { rows: self.rows.len(), crc: crc(&bytes) };
+        self.append([Row::End(end)])?;
+        fs::rename(&self.path, &self.target).map_err(|error| TableError::Io { path: self.target.clone(), error })?;
+        Table::load(&self.target)
+    }
+}
+
+/// Whether a part goes on with what was begun.
+fn same(path: &Path, there: &Header, own: &Header) -> Result<(), TableError> {
+    let host = |h: &Header| h.host.as_ref().map_or_else(String::new, record::Host::caption);
+    let all = [
+        ("program version", there.program.clone(), own.program.clone()),
+        ("family", there.family.clone(), own.family.clone()),
+        ("engine", engine(&there.engine), engine(&own.engine)),
+        ("protocol", there.engine.protocol.clone(), own.engine.protocol.clone()),
+        ("host", host(there), host(own)),
+        ("list of blocks and networks", there.list.clone(), own.list.clone()),
+        ("seed", there.seed.to_string(), own.seed.to_string()),
+    ];
+    match all.into_iter().find(|(_, a, b)| a != b) {
+        None => Ok(()),
+        Some((what, found, expected)) => Err(TableError::Other { path: path.to_path_buf(), what, found, expected }),
+    }
+}
+
+/// An engine and how it ran, in words.
+pub fn engine(e: &record::Engine) -> String {
+    format!("{} {}, {}, {} threads, batch {}", e.name, e.version, e.precision, e.threads, e.batch)
+}

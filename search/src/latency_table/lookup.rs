@@ -1,0 +1,126 @@
+//! The latency of networks by a table: corrected sums over their blocks.
+
+use mobilenas_space::ir::{Graph, Plan};
+use mobilenas_space::{Cost, Memo, Reachable, Space, cost, latency_key};
+
+use super::file::{Table, TableError, latency_of};
+use super::nets::REFERENCE;
+use super::row::{Line, Net, Set, Source};
+
+/// What a network costs, and its latency by a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Priced {
+    /// Params, MACs and activations.
+    pub cost: Cost,
+    /// Latency in ms.
+    pub latency_ms: f64,
+}
+
+/// Costs and latencies of plans, remembered block by block, in one look at each block.
+///
+/// One serves one thread; all may read one table. A plan whose blocks were seen before allocates nothing.
+#[derive(Debug)]
+pub struct Pricer<'t> {
+    table: &'t Table,
+    line: Line,
+    memo: Memo<(Cost, f64)>,
+}
+
+impl<'t> Pricer<'t> {
+    /// An empty memory over a table.
+    pub fn new(table: &'t Table) -> Pricer<'t> {
+        Pricer { table, line: table.line(), memo: Memo::default() }
+    }
+
+    /// Cost and latency of a plan.
+    ///
+    /// # Errors
+    /// When a block does not fit, or is not in the table.
+    pub fn price(&mut self, plan: &Plan) -> Result<Priced, TableError> {
+        let (mut total, mut sum) = (Cost::default(), 0.0);
+        let table = self.table;
+        let find = |alone: &Graph| Ok::<_, TableError>((cost::graph(alone), table.block(alone)?));
+        self.memo.each(plan, find, |(cost, ms)| {
+            total = total + cost;
+            sum += ms;
+        })?;
+        Ok(Priced { cost: total, latency_ms: self.line.at(sum) })
+    }
+}
+
+impl Table {
+    /// Latency of a network in ms.
+    ///
+    /// # Errors
+    /// When one of its blocks is not in the table.
+    pub fn latency(&self, graph: &Graph) -> Result<f64, TableError> {
+        let sum: f64 = latency_key::blocks(graph).iter().map(|b| self.block(b)).sum::<Result<f64, _>>()?;
+        Ok(self.line().at(sum))
+    }
+
+    /// The whole networks that the line is judged by: digest, predicted and measured ms.
+    pub fn pairs(&self) -> Vec<(String, f64, f64)> {
+        let reference = self.reference.as_ref().map(|r| r.latency.median_ms);
+        let pair = |n: &Net| {
+            let sum = n.blocks.iter().map(|k| self.time(k)).sum::<Option<f64>>()?;
+            Some((n.digest.clone(), self.line().at(sum), latency_of(n.ms, n.ratio, reference)))
+        };
+        self.nets.iter().filter(|n| n.set == Set::Validation).filter_map(pair).collect()
+    }
+
+    /// The time of a block that stands as a graph of its own.
+    fn block(&self, alone: &Graph) -> Result<f64, TableError> {
+        let key = latency_key::key(alone);
+        self.time(&key).ok_or_else(|| self.lacks(1, 1, key))
+    }
+
+    fn lacks(&self, missing: usize, blocks: usize, first: String) -> TableError {
+        TableError::Missing { path: self.path.clone(), missing, blocks, first }
+    }
+
+    /// Whether the table serves a search: its kind, family, classes, engine and setting, and every block of the space.
+    ///
+    /// # Errors
+    /// The first thing that differs, or how many blocks are missing.
+    pub fn serves(&self, space: &Space, wanted: &Wanted<'_>, rng: &mut dyn rand::Rng) -> Result<(), TableError> {
+        let (h, e) = (&self.header, &self.header.engine);
+        let source = |s: Source| if s == Source::Measured { "table" } else { "imported" }.to_string();
+        let mut all = vec![
+            ("source", source(h.source), source(wanted.source)),
+            ("family", h.family.clone(), space.family().name().to_string()),
+            ("number of classes", h.classes.to_string(), space.classes().to_string()),
+            ("number of threads", e.threads.to_string(), wanted.threads.to_string()),
+            ("batch", e.batch.to_string(), wanted.batch.to_string()),
+        ];
+        if let Some(engine) = wanted.engine {
+            all.insert(1, ("engine", e.name.clone(), engine.to_string()));
+        }
+        if let Some((what, found, expected)) = all.into_iter().find(|(_, a, b)| a != b) {
+            return Err(TableError::Other { path: self.path.clone(), what, found, expected });
+        }
+        if self.reference.is_none() {
+            return Err(TableError::Reference { path: self.path.clone(), reference: REFERENCE });
+        }
+        let most = self.blocks.len() * 4 + 20_000;
+        let reachable = Reachable::of(space, most, rng)?;
+        let missing: Vec<&String> =
+            reachable.blocks().iter().map(|(k, _)| k).filter(|k| self.time(k).is_none()).collect();
+        match missing.first() {
+            Some(first) => Err(self.lacks(missing.len(), reachable.blocks().len(), (*first).clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a search wants of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Measured here or brought from elsewhere.
+    pub source: Source,
+    /// Name of the engine, if it matters.
+    pub engine: Option<&'a str>,
+    /// Intra-op threads.
+    pub threads: usize,
+    /// Images in a batch.
+    pub batch: usize,
+}

@@ -1,0 +1,34 @@
+//! Blocks as networks of their own: run one after another they give the network's logits.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::Arc;
+
+use mobilenas_space::families::FAMILIES;
+use mobilenas_space::latency_key::blocks;
+use mobilenas_torch::{Mode, Names, Net, Owned, Store};
+use tch::{Device, Kind, Tensor};
+
+#[test]
+fn blocks_one_after_another_are_the_network() {
+    let _guard = tch::no_grad_guard();
+    for family in FAMILIES {
+        let v = &family.variants()[0];
+        let template = family.template(v.id).unwrap();
+        let graph = template.plan(&template.values(), v.resolution, 10).unwrap().lower().unwrap();
+        let store = Store::init(&graph, Names::Own, 1, Device::Cpu).unwrap();
+        let parts = blocks(&graph);
+        let net = Net::bind(Arc::new(graph), &Owned(&store)).unwrap().freeze().unwrap();
+        tch::manual_seed(1);
+        let side = i64::from(v.resolution);
+        let images = Tensor::randn([2, 3, side, side], (Kind::Float, Device::Cpu));
+        let whole = net.forward(&images, Mode::Eval).unwrap();
+        let mut x = images;
+        for part in parts {
+            let alone = Net::bind(Arc::new(part), &Owned(&store)).unwrap().freeze().unwrap();
+            x = alone.forward(&x, Mode::Eval).unwrap();
+        }
+        let apart = f64::try_from((&x - &whole).abs().max()).unwrap();
+        let scale = f64::try_from(whole.abs().max()).unwrap();
+        assert!(scale > 0.0 && apart <= 1e-6 * scale, "{}: {apart} apart, of {scale}", v.id);
+    }
+}
