@@ -4,8 +4,11 @@
 
 pub mod clock;
 pub mod engine;
+pub mod gate;
 pub mod host;
+pub mod load;
 pub mod protocol;
+pub mod settle;
 pub mod stats;
 
 pub use clock::{Clock, Wall};

@@ -12,6 +12,7 @@ pub mod domain;
 pub mod families;
 pub mod genome;
 pub mod ir;
+pub mod memory;
 
 pub use cost::{Cost, Coster};
 pub use domain::{Domain, Genome};

@@ -1,5 +1,9 @@
 //! `mobilenas bench WHAT`: this program's own speed, for anyone to repeat.
 
+mod accuracy;
+mod bless;
+mod check;
+mod gate;
 mod search;
 mod train;
 
@@ -28,6 +32,13 @@ enum What {
     Search(search::Args),
     /// Training steps: images per second of networks, or a sandwich step against its networks alone
     Train(train::Args),
+    /// The gate: networks and their times against a baseline, for CI
+    Check(check::Args),
+    /// Write what is so now as the baseline, and say what that changes
+    Bless(bless::Args),
+    /// Answer timed calls over pipes; `check` starts it
+    #[command(hide = true)]
+    Worker(mobilenas_bench::gate::worker::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -54,6 +65,9 @@ pub fn run(args: &Args) -> Result<i32> {
         What::Space(args) => space(args),
         What::Search(args) => search::run(args),
         What::Train(args) => train::run(args),
+        What::Check(args) => check::run(args),
+        What::Bless(args) => bless::run(args),
+        What::Worker(args) => mobilenas_bench::gate::worker::serve(args).map(|()| 0).map_err(gate::input),
     }
 }
 

@@ -4,12 +4,14 @@
 
 pub mod error;
 mod exec;
+pub mod formula;
 pub mod net;
 pub mod params;
 pub mod store;
 pub mod weights;
 
 pub use error::NetError;
+pub use formula::Formula;
 pub use net::{Mode, Net};
 pub use params::{Frozen, Owned, Params, Shared};
 pub use store::{Names, Store};

@@ -5,47 +5,9 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use mobilenas_space::families;
-use mobilenas_torch::{Mode, Names, Net, Owned, Store};
+use mobilenas_torch::{Formula, Mode, Net, formula};
 use serde_json::Value;
-use tch::{Device, Kind, Tensor};
-
-fn fnv1a64(name: &str) -> u64 {
-    name.bytes().fold(0xCBF2_9CE4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01B3))
-}
-
-/// Noise in [-1, 1) for the i-th element of a tensor: a splitmix64 step of the name's hash.
-fn noise(name: &str, n: usize) -> Vec<f64> {
-    let start = fnv1a64(name);
-    let value = |i: u64| {
-        let mut z = start.wrapping_add(i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^= z >> 31;
-        2.0 * ((z >> 40) as f64 / (1u64 << 24) as f64) - 1.0
-    };
-    (1..=n as u64).map(value).collect()
-}
-
-fn formula(name: &str, shape: &[i64]) -> Vec<f32> {
-    let n: i64 = shape.iter().product();
-    let fan_in: i64 = shape.iter().skip(1).product();
-    let (scale, shift) = if name.ends_with("num_batches_tracked") {
-        (0.0, 0.0)
-    } else if name.ends_with("running_var") {
-        (0.5, 1.0)
-    } else if name.ends_with("attention_biases") {
-        (0.2, 0.0)
-    } else if name.ends_with("gamma") {
-        (0.1, 0.5)
-    } else if name.ends_with("weight") && shape.len() == 1 {
-        (0.1, 1.0)
-    } else if name.ends_with("weight") {
-        ((6.0 / fan_in as f64).sqrt(), 0.0)
-    } else {
-        (0.1, 0.0)
-    };
-    noise(name, n as usize).into_iter().map(|v| (shift + scale * v) as f32).collect()
-}
+use tch::{Kind, Tensor};
 
 fn norm(v: &[f64]) -> f64 {
     v.iter().map(|x| x * x).sum::<f64>().sqrt()
@@ -76,15 +38,8 @@ fn logits_equal_the_reference() {
         let size = g["resolution"].as_u64().unwrap() as u32;
         let template = family.template(id).unwrap();
         let graph = template.plan(&template.values(), size, 1000).unwrap().lower().unwrap();
-        let mut store = Store::init(&graph, Names::Own, 0, Device::Cpu).unwrap();
-        let shapes: Vec<(String, Vec<i64>)> = store.entries().map(|(n, e)| (n.clone(), e.tensor.size())).collect();
-        for (name, shape) in shapes {
-            store.set_values(&name, &formula(&name, &shape)).unwrap();
-        }
-        let net = Net::bind(Arc::new(graph), &Owned(&store)).unwrap();
-        let pixels: Vec<f32> =
-            noise("input", (2 * 3 * size * size) as usize).into_iter().map(|v| (1.7 * v) as f32).collect();
-        let x = Tensor::from_slice(&pixels).view([2, 3, i64::from(size), i64::from(size)]);
+        let net = Net::bind(Arc::new(graph), &Formula).unwrap();
+        let x = formula::images(2, size).unwrap();
         let double = net.to_kind(Kind::Double).unwrap().forward(&x.to_kind(Kind::Double), Mode::Eval).unwrap();
         let single = net.check(&x).unwrap();
         // Folding is checked in double: one large network turns a change of its input in the seventh digit into one of its
