@@ -4,6 +4,7 @@ mod accuracy;
 mod bless;
 mod check;
 mod gate;
+mod history;
 mod search;
 mod train;
 
@@ -36,6 +37,8 @@ enum What {
     Check(check::Args),
     /// Write what is so now as the baseline, and say what that changes
     Bless(bless::Args),
+    /// Append a check to a history, and draw each metric over commits
+    History(history::Args),
     /// Answer timed calls over pipes; `check` starts it
     #[command(hide = true)]
     Worker(mobilenas_bench::gate::worker::Args),
@@ -67,6 +70,7 @@ pub fn run(args: &Args) -> Result<i32> {
         What::Train(args) => train::run(args),
         What::Check(args) => check::run(args),
         What::Bless(args) => bless::run(args),
+        What::History(args) => history::run(args),
         What::Worker(args) => mobilenas_bench::gate::worker::serve(args).map(|()| 0).map_err(gate::input),
     }
 }

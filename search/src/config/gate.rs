@@ -78,7 +78,7 @@ pub struct PairedTier {
     /// The engine that runs them.
     pub engine: String,
     /// Numbers of rounds after which is looked.
-    #[schemars(length(min = 1, max = 16))]
+    #[schemars(length(min = 1))]
     pub looks: Vec<usize>,
     /// Timed calls of each side in a round, at most.
     #[schemars(range(min = 5, max = 1000))]
