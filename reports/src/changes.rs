@@ -55,7 +55,8 @@ fn mean(x: &[f64]) -> f64 {
 /// Whether two sides differ by Welch's t-test, and by enough; where neither varies, any difference is one.
 fn differ(a: &[f64], b: &[f64]) -> bool {
     let (ma, mb) = (mean(a), mean(b));
-    let share = |x: &[f64], m: f64| x.iter().map(|v| (v - m).powi(2)).sum::<f64>() / (x.len() - 1) as f64 / x.len() as f64;
+    let share =
+        |x: &[f64], m: f64| x.iter().map(|v| (v - m).powi(2)).sum::<f64>() / (x.len() - 1) as f64 / x.len() as f64;
     let (sa, sb) = (share(a, ma), share(b, mb));
     if sa + sb <= 0.0 {
         return ma != mb;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use polars::error::{PolarsError, PolarsResult};
 use polars::prelude::{
-    Column, DataFrame, IntoColumn as _, NamedFrom as _, ParquetCompression, ParquetReader, ParquetWriter, SerReader as _,
-    Series as Values,
+    Column, DataFrame, IntoColumn as _, NamedFrom as _, ParquetCompression, ParquetReader, ParquetWriter,
+    SerReader as _, Series as Values,
 };
 
 use crate::changes::{Change, changes};

@@ -98,7 +98,8 @@ fn the_config_that_ships_reads_and_mistakes_come_all_at_once() {
     let printed: serde_json::Value = serde_json::from_str(&schema).unwrap();
     assert_eq!(printed, config::gate_schema(), "write it anew: mobilenas schema gate > configs/gate/schema.json");
     let dir = tempfile::tempdir().unwrap();
-    let text = "models: [mobilevit_xx]\npaired:\n  looks: [8, 4]\n  delta: 0.5\n  engine: torch\n  blocks: 2\nexakt: {}\n";
+    let text =
+        "models: [mobilevit_xx]\npaired:\n  looks: [8, 4]\n  delta: 0.5\n  engine: torch\n  blocks: 2\nexakt: {}\n";
     fs::write(dir.path().join("c.yaml"), text).unwrap();
     let out = run(dir.path(), &["check", "--baseline", "b.json", "--config", "c.yaml"]);
     assert_eq!(out.status.code(), Some(2));

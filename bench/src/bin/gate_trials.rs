@@ -191,7 +191,8 @@ fn summary(trials: &[Trial]) -> String {
     for t in trials {
         cells.entry((t.busy_cores, (t.injected_percent * 100.0) as u64)).or_default().push(t);
     }
-    let head = "busy cores  injected  measured  trials  fail  fail before confirm  undecided  pass  rounds  repeated  s/model";
+    let head =
+        "busy cores  injected  measured  trials  fail  fail before confirm  undecided  pass  rounds  repeated  s/model";
     let mut out = format!("{head}\n");
     for ((cores, injected), all) in cells {
         let count = |f: &dyn Fn(&Trial) -> bool| all.iter().filter(|t| f(t)).count();

@@ -35,7 +35,9 @@ fn once(side: &Side, calls: usize) -> Result<u64, GateError> {
         .envs(SETTINGS)
         .output()
         .map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => refuse("it is not here, expected it for --count (apt install valgrind)".into()),
+            std::io::ErrorKind::NotFound => {
+                refuse("it is not here, expected it for --count (apt install valgrind)".into())
+            }
             _ => refuse(e.to_string()),
         })?;
     let text = String::from_utf8_lossy(&out.stderr);
@@ -54,7 +56,8 @@ fn collected(text: &str) -> Option<u64> {
 
 /// Whether valgrind is here.
 pub fn here() -> bool {
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|p| Path::new(&p).join(TOOL).is_file()))
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|p| Path::new(&p).join(TOOL).is_file()))
 }
 
 /// Instructions of one inference: those of three calls less those of two, which leaves start-up and first calls out.
@@ -81,9 +84,10 @@ pub fn compare(model: &str, was: Option<u64>, is: u64) -> Finding {
         _ => Verdict::Pass,
     };
     let rule = format!("More than {} warns, more than {} fails.", percent(WARN), percent(FAIL));
-    finding(verdict)
-        .values(Some(was as f64), Some(is as f64))
-        .because(in_words("instructions", was, is), format!("One inference takes {} instructions. {rule}", percent(change)))
+    finding(verdict).values(Some(was as f64), Some(is as f64)).because(
+        in_words("instructions", was, is),
+        format!("One inference takes {} instructions. {rule}", percent(change)),
+    )
 }
 
 #[cfg(test)]
@@ -100,12 +104,10 @@ mod tests {
     #[test]
     fn counts_fail_above_one_percent() {
         let of = |is| compare("m", Some(1_000_000), is).verdict;
-        assert_eq!([of(900_000), of(1_002_000), of(1_005_000), of(1_011_000)], [
-            Verdict::Pass,
-            Verdict::Pass,
-            Verdict::Warn,
-            Verdict::Fail
-        ]);
+        assert_eq!(
+            [of(900_000), of(1_002_000), of(1_005_000), of(1_011_000)],
+            [Verdict::Pass, Verdict::Pass, Verdict::Warn, Verdict::Fail]
+        );
         assert_eq!(compare("m", None, 5).verdict, Verdict::New);
     }
 }

@@ -150,9 +150,12 @@ fn logits(model: &str, was: Option<&Logits>, is: Option<&Logits>) -> Option<Find
     let finding = |v| Finding::new(Tier::Exact, model, "logits", v);
     Some(match (was, is) {
         (None, None) => return None,
-        (None, Some(_)) => finding(Verdict::New).because("not in the baseline", format!("The baseline has no logits. {MEND}")),
-        (Some(_), None) => finding(Verdict::Skipped)
-            .because("not computed", "The config leaves logits out. The baseline has some."),
+        (None, Some(_)) => {
+            finding(Verdict::New).because("not in the baseline", format!("The baseline has no logits. {MEND}"))
+        }
+        (Some(_), None) => {
+            finding(Verdict::Skipped).because("not computed", "The config leaves logits out. The baseline has some.")
+        }
         (Some(was), Some(is)) => {
             let off = distance(was, is);
             let same = off <= ROUNDING;

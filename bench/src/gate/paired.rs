@@ -150,7 +150,8 @@ impl Paired {
 
     fn why(&self, rule: &Rule) -> String {
         let bounds = |run: &Run| {
-            let of = |f: fn(&Interval) -> f64| run.effect.as_ref().map_or_else(|| "?".into(), |i| percent(f(i).exp_m1()));
+            let of =
+                |f: fn(&Interval) -> f64| run.effect.as_ref().map_or_else(|| "?".into(), |i| percent(f(i).exp_m1()));
             (of(|i| i.middle), of(|i| i.low), of(|i| i.high))
         };
         let ((middle, low, high), rounds) = (bounds(self.last()), self.last().rounds.sound().count());
@@ -159,9 +160,14 @@ impl Paired {
         match (self.verdict, &self.second) {
             (Verdict::Fail, _) => format!("{seen}. The lower bound is above {threshold} in two runs from scratch."),
             (Verdict::Pass, _) => format!("{seen}. The upper bound is below {delta}, so that more is ruled out."),
-            (_, Some(_)) => format!("A first run was above {threshold}, and a second one from scratch did not confirm it. In the second, {seen}."),
+            (_, Some(_)) => format!(
+                "A first run was above {threshold}, and a second one from scratch did not confirm it. In the second, {seen}."
+            ),
             (_, None) if rounds < rule.looks.last().copied().unwrap_or(0) => {
-                format!("The machine was too noisy for enough rounds: {} did not count. Run it again when it is calmer.", self.repeated())
+                format!(
+                    "The machine was too noisy for enough rounds: {} did not count. Run it again when it is calmer.",
+                    self.repeated()
+                )
             }
             _ => format!("{seen}. It is neither surely above {threshold} nor surely below {delta}."),
         }

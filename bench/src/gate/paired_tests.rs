@@ -33,7 +33,14 @@ impl Source for Made {
         let (baseline_ms, candidate_ms) = (side(0.0), side(self.shift));
         let drift = self.drift.get(self.asked.len() - 1).copied().unwrap_or(0.0);
         let kernel_after_ms = 2.0 * (1.0 + drift);
-        Ok(Round { baseline_ms, candidate_ms, kernel_before_ms: 2.0, kernel_after_ms, seconds: 1.0, ..Round::default() })
+        Ok(Round {
+            baseline_ms,
+            candidate_ms,
+            kernel_before_ms: 2.0,
+            kernel_after_ms,
+            seconds: 1.0,
+            ..Round::default()
+        })
     }
 }
 
@@ -102,7 +109,10 @@ fn a_failure_that_does_not_come_again_is_inconclusive() {
     let seen = rule().compare(&mut Once(made(1, 0.0)), &mut |_| {}).unwrap();
     assert_eq!((seen.verdict, seen.first.verdict), (Verdict::Inconclusive, Verdict::Fail));
     let why = seen.finding("m", &rule()).why;
-    assert!(why.starts_with("A first run was above +1.00 %, and a second one from scratch did not confirm it."), "{why}");
+    assert!(
+        why.starts_with("A first run was above +1.00 %, and a second one from scratch did not confirm it."),
+        "{why}"
+    );
 }
 
 #[test]

@@ -80,7 +80,9 @@ impl Worker {
             Err(RecvTimeoutError::Timeout) => {
                 Err(self.refuse(format!("no answer in {} s, expected one", PATIENCE.as_secs())))
             }
-            Err(RecvTimeoutError::Disconnected) => Err(self.refuse("it ended, expected an answer (see its own message)")),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(self.refuse("it ended, expected an answer (see its own message)"))
+            }
         }
     }
 

@@ -142,14 +142,15 @@ pub fn incomparable(was: &Stored, host: &Host, engine: &str) -> Option<String> {
 pub fn compare(model: &str, was: &Times, is: &Times, threshold: f64) -> Finding {
     let finding = |v| Finding::new(Tier::Stored, model, "stored_latency_ms", v);
     let Some(r) = Ratios::of(was, is) else {
-        return finding(Verdict::Inconclusive)
-            .because("no times", "One side has no times. Nothing could be compared.");
+        return finding(Verdict::Inconclusive).because("no times", "One side has no times. Nothing could be compared.");
     };
     let verdict = if r.slower(threshold) { Verdict::Warn } else { Verdict::Pass };
     let [a, b, c] = r.all().map(|r| percent(r - 1.0));
     let words = format!("raw minimum {a}, calibrated median {b}, calibrated minimum {c}");
     let rule = match verdict {
-        Verdict::Warn => format!("All three are above {}, which may be the host's doing and cannot fail.", percent(threshold)),
+        Verdict::Warn => {
+            format!("All three are above {}, which may be the host's doing and cannot fail.", percent(threshold))
+        }
         _ => format!("A warning needs all three above {}.", percent(threshold)),
     };
     let mut found = finding(verdict)

@@ -222,7 +222,8 @@ impl GateConfig {
             all.push((path(&["paired", "looks"], None), message));
         }
         if self.paired.delta <= self.paired.threshold {
-            let message = format!("found {}, expected more than threshold, {}", self.paired.delta, self.paired.threshold);
+            let message =
+                format!("found {}, expected more than threshold, {}", self.paired.delta, self.paired.threshold);
             all.push((path(&["paired", "delta"], None), message));
         }
         all

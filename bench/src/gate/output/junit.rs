@@ -25,7 +25,8 @@ fn case(f: &Finding) -> TestCase {
     case.add_property(("tier", f.tier.to_string().as_str()));
     case.add_property(("verdict", f.verdict.word()));
     let [low, high] = f.interval.map_or([None; 2], |i| i.map(Some));
-    let numbers = [("baseline", f.baseline), ("candidate", f.candidate), ("change", f.change), ("low", low), ("high", high)];
+    let numbers =
+        [("baseline", f.baseline), ("candidate", f.candidate), ("change", f.change), ("low", low), ("high", high)];
     for (name, value) in numbers {
         if let Some(value) = value {
             case.add_property((name, value.to_string().as_str()));

@@ -33,7 +33,15 @@ fn rows(report: &Report) -> Vec<[String; 7]> {
     }
     let unchanged = |(model, n): (&str, usize)| {
         let text = |t: &str| t.to_string();
-        [text("pass"), text("0 exact"), text(model), format!("{n} metrics"), String::new(), String::new(), text("unchanged")]
+        [
+            text("pass"),
+            text("0 exact"),
+            text(model),
+            format!("{n} metrics"),
+            String::new(),
+            String::new(),
+            text("unchanged"),
+        ]
     };
     rows.extend(models.into_iter().map(unchanged));
     rows
@@ -68,7 +76,10 @@ pub fn why(report: &Report) -> String {
     let mut out: String = told.map(|f| format!("{}: {} {}: {}\n", f.verdict, f.model, f.metric, f.why)).collect();
     let passed = report.findings.iter().filter(|f| !worth(f)).count();
     if passed > 0 {
-        let _ = writeln!(out, "pass: {passed} exact metrics: They are as in the baseline. They follow from the networks alone.");
+        let _ = writeln!(
+            out,
+            "pass: {passed} exact metrics: They are as in the baseline. They follow from the networks alone."
+        );
     }
     out
 }

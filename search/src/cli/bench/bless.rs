@@ -9,8 +9,8 @@ use mobilenas_bench::gate::finding::Verdict;
 use mobilenas_bench::gate::stored::{Capture, Ratios, Stored};
 use mobilenas_bench::gate::{count, exact};
 
-use super::gate::{self, Which, input, side};
 use super::accuracy;
+use super::gate::{self, Which, input, side};
 use crate::config::GateConfig;
 use crate::stop::Stop;
 
@@ -59,7 +59,9 @@ pub fn run(args: &Args) -> Result<i32> {
         match old.as_ref().and_then(|b| b.exact.get(&model)) {
             None => said.push(format!("{model}: new")),
             Some(was) => {
-                let changed = exact::compare(&model, was, &is).into_iter().filter(|f| f.words != "unchanged" || f.verdict != Verdict::Pass);
+                let changed = exact::compare(&model, was, &is)
+                    .into_iter()
+                    .filter(|f| f.words != "unchanged" || f.verdict != Verdict::Pass);
                 said.extend(changed.map(|f| format!("{model}: {}", f.words)));
             }
         }
@@ -107,7 +109,10 @@ fn extras(args: &Args, config: &GateConfig, new: &mut Baseline, said: &mut Vec<S
                 (capture.take(&side, &|| stop.asked())?, capture.take(&side, &|| stop.asked())?);
             let agree = Ratios::of(&first, &second).is_some_and(|r| (r.agreed() - 1.0).abs() <= AGREE);
             if !agree {
-                return Err(anyhow!("{model}: two captures differ by more than {} %; nothing was written", AGREE * 100.0));
+                return Err(anyhow!(
+                    "{model}: two captures differ by more than {} %; nothing was written",
+                    AGREE * 100.0
+                ));
             }
             said.push(format!("{model}: times stored"));
             let all = stored.get_or_insert_with(|| Stored { host: Host::read(), engine, models: Default::default() });

@@ -152,7 +152,8 @@ impl Check<'_> {
         let verdict = if self.narrowed { Verdict::Skipped } else { Verdict::Missing };
         for model in baseline.accuracy.keys().filter(|m| !known(m)) {
             let finding = Finding::new(Tier::Exact, model, "top1", verdict);
-            let why = "The baseline has an accuracy of this network, and this check measures none. Name it in the config.";
+            let why =
+                "The baseline has an accuracy of this network, and this check measures none. Name it in the config.";
             self.report.findings.push(finding.because("not measured", why));
         }
         Ok(())

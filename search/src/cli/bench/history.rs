@@ -66,7 +66,10 @@ pub fn run(args: &Args) -> Result<i32> {
     for line in &lines {
         for c in &line.changes {
             let (commit, percent) = (&line.points[c.at].0, 100.0 * (c.after / c.before - 1.0));
-            println!("{} {}: {:.6} -> {:.6} ({percent:+.2} %) since {commit}", line.model, line.metric, c.before, c.after);
+            println!(
+                "{} {}: {:.6} -> {:.6} ({percent:+.2} %) since {commit}",
+                line.model, line.metric, c.before, c.after
+            );
         }
     }
     if let Some(folder) = &args.out {
