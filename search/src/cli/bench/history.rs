@@ -1,6 +1,6 @@
 //! `mobilenas bench history FILE`: checks over commits.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use mobilenas_bench::gate::{Report, finding};
@@ -24,7 +24,7 @@ pub struct Args {
     out: Option<PathBuf>,
 }
 
-fn checked(file: &PathBuf) -> Result<Report, Input> {
+fn checked(file: &Path) -> Result<Report, Input> {
     let refuse = |e: String| Input(format!("{}: {e}, expected the check.json of `bench check --out`", file.display()));
     let text = std::fs::read_to_string(file).map_err(|e| refuse(e.to_string()))?;
     let report: Report = serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))?;
