@@ -4,10 +4,13 @@
 
 pub mod clock;
 pub mod engine;
+pub mod gate;
 pub mod host;
+pub mod load;
 pub mod memory;
 pub mod protocol;
 pub mod rounds;
+pub mod settle;
 pub mod stats;
 
 pub use clock::{Clock, Wall};

@@ -1,15 +1,11 @@
 //! ONNX files on ONNX Runtime: their logits are libtorch's.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "../../space/torch/tests/formula/mod.rs"]
-mod formula;
-
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use formula::{formula, noise};
 use mobilenas_bench::engine::Session as _;
 use mobilenas_bench::engine::onnxruntime::File;
 use mobilenas_space::families::FAMILIES;
@@ -17,25 +13,17 @@ use mobilenas_space::ir::{Graph, Role, fold_batch_norms};
 use mobilenas_space::onnx::{self, Batch, Options};
 use mobilenas_space::{Design, Space};
 use mobilenas_torch::onnx::to_onnx;
-use mobilenas_torch::{Mode, Names, Net, Owned, Store};
+use mobilenas_torch::{Formula, Mode, Names, Net, Owned, Store, formula};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
 fn net(graph: Graph) -> Net {
-    let mut store = Store::init(&graph, Names::Own, 0, Device::Cpu).unwrap();
-    let shapes: Vec<(String, Vec<i64>)> = store.entries().map(|(n, e)| (n.clone(), e.tensor.size())).collect();
-    for (name, shape) in shapes {
-        store.set_values(&name, &formula(&name, &shape)).unwrap();
-    }
-    Net::bind(Arc::new(graph), &Owned(&store)).unwrap()
+    Net::bind(Arc::new(graph), &Formula).unwrap()
 }
 
 fn images(net: &Net, batch: i64) -> Tensor {
-    let side = i64::from(net.graph().input().dims[1]);
-    let pixels: Vec<f32> =
-        noise("input", (batch * 3 * side * side) as usize).into_iter().map(|v| (1.7 * v) as f32).collect();
-    Tensor::from_slice(&pixels).view([batch, 3, side, side])
+    formula::images(batch as usize, net.graph().input().dims[1]).unwrap()
 }
 
 /// The largest difference over the largest value.

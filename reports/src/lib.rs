@@ -17,6 +17,8 @@
 //! is read. The same folder gives the same bytes.
 
 mod best;
+pub mod changes;
+pub mod drift;
 mod error;
 mod frame;
 pub mod genome;

@@ -8,7 +8,8 @@ use mobilenas::{cli, device};
 
 fn main() {
     let args = cli::Args::parse();
-    settle();
+    // With the libtorch that the variable names, if it does.
+    mobilenas_bench::settle::settle(libraries().map(|folders| ("LD_LIBRARY_PATH", folders)));
     let code = match cli::run(args) {
         Ok(code) => code,
         Err(e) => {
@@ -17,31 +18,6 @@ fn main() {
         }
     };
     std::process::exit(code);
-}
-
-/// Settings that libgomp and glibc read before `main`. Threads spin for some microseconds between two parallel regions
-/// and then sleep: spinning longer fights with everything else on the machine, not at all costs half the speed. Freed
-/// memory is kept for the next step instead of being handed back and asked for again.
-const SETTINGS: [(&str, &str); 3] =
-    [("GOMP_SPINCOUNT", "10000"), ("MALLOC_MMAP_THRESHOLD_", "1000000000"), ("MALLOC_TRIM_THRESHOLD_", "4000000000")];
-
-/// Starts the program anew with [`SETTINGS`], unless the environment has them or says how OpenMP waits, and with the
-/// libtorch that [`device::VARIABLE`] names, if it does.
-fn settle() {
-    use std::os::unix::process::CommandExt as _;
-    let settled = ["OMP_WAIT_POLICY", SETTINGS[0].0].iter().any(|name| std::env::var_os(name).is_some());
-    let libraries = libraries();
-    if settled && libraries.is_none() {
-        return;
-    }
-    if let Ok(program) = std::env::current_exe() {
-        let settings = SETTINGS.iter().filter(|_| !settled).map(|(name, value)| (*name, OsString::from(value)));
-        let mut again = std::process::Command::new(program);
-        again.args(std::env::args_os().skip(1)).envs(settings);
-        again.envs(libraries.map(|folders| ("LD_LIBRARY_PATH", folders)));
-        // Comes back only if it fails; the program then runs as it is.
-        let _ = again.exec();
-    }
 }
 
 /// Where the loader has to look for libraries so that it finds the libtorch of [`device::VARIABLE`] first; none if it does.

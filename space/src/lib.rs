@@ -12,12 +12,12 @@ pub mod domain;
 pub mod families;
 pub mod genome;
 pub mod ir;
-pub mod memory;
-pub mod onnx;
-pub mod widths;
 pub mod latency_key;
 pub mod memo;
+pub mod memory;
+pub mod onnx;
 pub mod reach;
+pub mod widths;
 
 pub use cost::{Cost, Coster};
 pub use domain::{Domain, Genome};

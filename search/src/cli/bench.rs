@@ -1,6 +1,11 @@
 //! `mobilenas bench WHAT`: this program's own speed, for anyone to repeat.
 
+mod accuracy;
+mod bless;
+mod check;
 mod data;
+mod gate;
+mod history;
 mod search;
 mod train;
 
@@ -31,6 +36,15 @@ enum What {
     Data(data::Args),
     /// Training steps: images per second of networks, or a sandwich step against its networks alone
     Train(train::Args),
+    /// The gate: networks and their times against a baseline, for CI
+    Check(check::Args),
+    /// Write what is so now as the baseline, and say what that changes
+    Bless(bless::Args),
+    /// Append a check to a history, and draw each metric over commits
+    History(history::Args),
+    /// Answer timed calls over pipes; `check` starts it
+    #[command(hide = true)]
+    Worker(mobilenas_bench::gate::worker::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -58,6 +72,10 @@ pub fn run(args: &Args) -> Result<i32> {
         What::Search(args) => search::run(args),
         What::Data(args) => data::run(args),
         What::Train(args) => train::run(args),
+        What::Check(args) => check::run(args),
+        What::Bless(args) => bless::run(args),
+        What::History(args) => history::run(args),
+        What::Worker(args) => mobilenas_bench::gate::worker::serve(args).map(|()| 0).map_err(gate::input),
     }
 }
 

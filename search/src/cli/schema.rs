@@ -15,6 +15,7 @@ pub struct Args {
 enum Which {
     Search,
     Train,
+    Gate,
 }
 
 /// Prints the JSON schema of the configs.
@@ -25,6 +26,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let schema = match args.which {
         Which::Search => crate::config::schema(),
         Which::Train => crate::config::train_schema(),
+        Which::Gate => crate::config::gate_schema(),
     };
     println!("{}", serde_json::to_string_pretty(&schema)?);
     Ok(0)

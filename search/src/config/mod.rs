@@ -4,6 +4,7 @@
 mod check;
 mod data;
 mod defaults;
+mod gate;
 mod mistakes;
 mod problems;
 mod recipe;
@@ -22,6 +23,7 @@ use serde::Deserialize as _;
 use serde_json::Value as Json;
 
 pub use data::*;
+pub use gate::*;
 pub use problems::{Problem, Problems, nearest};
 pub use recipe::*;
 pub use search::*;
@@ -94,6 +96,11 @@ pub fn schema() -> Json {
 /// The JSON schema of a training's config.
 pub fn train_schema() -> Json {
     titled::<TrainConfig>("mobilenas train config")
+}
+
+/// The JSON schema of a gate's config.
+pub fn gate_schema() -> Json {
+    titled::<GateConfig>("mobilenas bench check config")
 }
 
 fn text(file: &Path) -> Result<String, ConfigError> {
@@ -212,6 +219,19 @@ pub fn load_train(file: &Path) -> Result<TrainConfig, ConfigError> {
         config.name = file.file_stem().map(|s| s.to_string_lossy().into_owned());
     }
     Ok(config)
+}
+
+/// Reads a config of the gate.
+///
+/// # Errors
+/// When the file cannot be read, is no YAML, or has mistakes: then all of them.
+pub fn load_gate(file: &Path) -> Result<GateConfig, ConfigError> {
+    let (tree, json, mut problems) = read::<GateConfig>(file)?;
+    let config = GateConfig::deserialize(&json).ok();
+    for (path, message) in config.iter().flat_map(GateConfig::mistakes) {
+        problems.add_new(&tree, &path, message);
+    }
+    sound(config, problems)
 }
 
 /// Reads a genome as runs write it for their winners: a space in which every knob has one choice.

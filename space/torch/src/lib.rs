@@ -4,6 +4,7 @@
 
 pub mod error;
 mod exec;
+pub mod formula;
 pub mod net;
 pub mod onnx;
 pub mod params;
@@ -12,6 +13,7 @@ pub mod tuned;
 pub mod weights;
 
 pub use error::NetError;
+pub use formula::Formula;
 pub use net::{Mode, Net};
 pub use params::{Apart, Frozen, Owned, Params, Resized, Shared};
 pub use store::{Names, Store};

@@ -1,16 +1,13 @@
 //! Logits of every published variant against its reference implementation, under weights made by a formula.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod formula;
-
 use std::io::Write as _;
 use std::sync::Arc;
 
-use formula::{formula, noise};
 use mobilenas_space::families;
-use mobilenas_torch::{Mode, Names, Net, Owned, Store};
+use mobilenas_torch::{Formula, Mode, Net, formula};
 use serde_json::Value;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 fn norm(v: &[f64]) -> f64 {
     v.iter().map(|x| x * x).sum::<f64>().sqrt()
@@ -41,15 +38,8 @@ fn logits_equal_the_reference() {
         let size = g["resolution"].as_u64().unwrap() as u32;
         let template = family.template(id).unwrap();
         let graph = template.plan(&template.values(), size, 1000).unwrap().lower().unwrap();
-        let mut store = Store::init(&graph, Names::Own, 0, Device::Cpu).unwrap();
-        let shapes: Vec<(String, Vec<i64>)> = store.entries().map(|(n, e)| (n.clone(), e.tensor.size())).collect();
-        for (name, shape) in shapes {
-            store.set_values(&name, &formula(&name, &shape)).unwrap();
-        }
-        let net = Net::bind(Arc::new(graph), &Owned(&store)).unwrap();
-        let pixels: Vec<f32> =
-            noise("input", (2 * 3 * size * size) as usize).into_iter().map(|v| (1.7 * v) as f32).collect();
-        let x = Tensor::from_slice(&pixels).view([2, 3, i64::from(size), i64::from(size)]);
+        let net = Net::bind(Arc::new(graph), &Formula).unwrap();
+        let x = formula::images(2, size).unwrap();
         let double = net.to_kind(Kind::Double).unwrap().forward(&x.to_kind(Kind::Double), Mode::Eval).unwrap();
         let single = net.check(&x).unwrap();
         // Folding is checked in double: one large network turns a change of its input in the seventh digit into one of its

@@ -1,0 +1,258 @@
+//! `mobilenas bench check --baseline FILE`: the gate.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow};
+use mobilenas_bench::gate::finding::{Finding, REPORT_SCHEMA, Report, Rules, Tier, Verdict};
+use mobilenas_bench::gate::pairs::Pairs;
+use mobilenas_bench::gate::stored::{self, Capture};
+use mobilenas_bench::gate::{Baseline, GateError, count, exact, output};
+use mobilenas_bench::{Clock as _, Host, Wall};
+use serde_json::json;
+
+use super::accuracy;
+use super::gate::{self, Which, input, side};
+use crate::config::GateConfig;
+use crate::progress::Progress;
+use crate::stop::Stop;
+
+/// Arguments of `bench check`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The baseline's file, as `bench bless` wrote it
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["baseline_binary", "baseline_model", "baseline_engine"])]
+    baseline: Option<PathBuf>,
+    #[command(flatten)]
+    which: Which,
+    /// Time this program against another build of it, in fresh process pairs
+    #[arg(long, value_name = "PATH")]
+    baseline_binary: Option<PathBuf>,
+    /// Time the networks against this one
+    #[arg(long, value_name = "NAME")]
+    baseline_model: Option<String>,
+    /// Time the config's engine against this one
+    #[arg(long, value_name = "NAME")]
+    baseline_engine: Option<String>,
+    /// Compare times with those in the baseline's file; may warn only
+    #[arg(long, requires = "baseline")]
+    stored: bool,
+    /// Count instructions too; needs valgrind, about two minutes a network
+    #[arg(long, requires = "baseline")]
+    count: bool,
+    /// Folder for JSON, Markdown, JUnit XML and Bencher's metrics
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Explain each verdict in two sentences
+    #[arg(long)]
+    why: bool,
+    /// Print GitHub's annotations, and append the table to the job's summary
+    #[arg(long)]
+    github: bool,
+    /// A baseline that is missing or not comparable is exit code 4
+    #[arg(long)]
+    require_baseline: bool,
+    /// Undecided is exit code 5
+    #[arg(long)]
+    fail_on_inconclusive: bool,
+}
+
+/// What a check is at.
+struct Check<'a> {
+    args: &'a Args,
+    config: GateConfig,
+    narrowed: bool,
+    stop: &'a Stop,
+    report: Report,
+}
+
+/// Runs the gate.
+///
+/// # Errors
+/// When the input is wrong, or something could not be measured. A regression is an exit code.
+pub fn run(args: &Args) -> Result<i32> {
+    let (clock, stop) = (Wall::new(), Stop::on_signals()?);
+    let (config, narrowed) = args.which.load()?;
+    let report = Report {
+        schema: REPORT_SCHEMA,
+        program: concat!("mobilenas ", env!("CARGO_PKG_VERSION")).to_string(),
+        host: Host::read(),
+        baseline: args.baseline.as_ref().map(|f| f.display().to_string()),
+        not_comparable: None,
+        findings: Vec::new(),
+        samples: Vec::new(),
+        seconds: 0.0,
+    };
+    let mut check = Check { args, config, narrowed, stop: &stop, report };
+    let done = check.all();
+    check.report.seconds = clock.now().as_secs_f64();
+    if check.report.findings.is_empty() && !stop.asked() {
+        done?;
+        check.tell()?;
+        return Ok(check.report.exit_code(Rules { require_baseline: args.require_baseline, ..Rules::default() }));
+    }
+    // What was found before something went wrong is written too.
+    check.tell()?;
+    if stop.asked() {
+        return Ok(stop.exit_code());
+    }
+    done?;
+    let rules = Rules { require_baseline: args.require_baseline, fail_on_inconclusive: args.fail_on_inconclusive };
+    Ok(check.report.exit_code(rules))
+}
+
+impl Check<'_> {
+    fn all(&mut self) -> Result<()> {
+        if let Some(file) = &self.args.baseline {
+            let baseline = match Baseline::read(file).map_err(input)? {
+                Some(baseline) => baseline,
+                None => {
+                    self.report.not_comparable = Some(format!("{}: no such file", file.display()));
+                    Baseline::empty()
+                }
+            };
+            self.exact(&baseline)?;
+            self.accuracy(&baseline)?;
+            if self.args.count {
+                self.count(&baseline)?;
+            }
+            if self.args.stored {
+                self.stored(&baseline)?;
+            }
+        }
+        let args = self.args;
+        if args.baseline_binary.is_some() || args.baseline_model.is_some() || args.baseline_engine.is_some() {
+            self.paired()?;
+        }
+        Ok(())
+    }
+
+    fn exact(&mut self, baseline: &Baseline) -> Result<()> {
+        let measured = gate::exact(&self.config, self.stop)?;
+        for (model, was) in &baseline.exact {
+            match measured.iter().find(|(m, _)| m == model) {
+                Some((_, is)) => self.report.findings.extend(exact::compare(model, was, is)),
+                None => {
+                    let verdict = if self.narrowed { Verdict::Skipped } else { Verdict::Missing };
+                    self.report.findings.push(exact::one_sided(model, verdict));
+                }
+            }
+        }
+        let new = measured.iter().filter(|(m, _)| !baseline.exact.contains_key(m));
+        self.report.findings.extend(new.map(|(m, _)| exact::one_sided(m, Verdict::New)));
+        Ok(())
+    }
+
+    fn accuracy(&mut self, baseline: &Baseline) -> Result<()> {
+        for of in &self.config.accuracy {
+            let is = accuracy::score(of)?;
+            let was = baseline.accuracy.get(&of.model);
+            self.report.findings.push(accuracy::compare(&of.model, was, &is, of.tolerance));
+        }
+        let known = |model: &String| self.config.accuracy.iter().any(|a| a.model == *model);
+        let verdict = if self.narrowed { Verdict::Skipped } else { Verdict::Missing };
+        for model in baseline.accuracy.keys().filter(|m| !known(m)) {
+            let finding = Finding::new(Tier::Exact, model, "top1", verdict);
+            let why =
+                "The baseline has an accuracy of this network, and this check measures none. Name it in the config.";
+            self.report.findings.push(finding.because("not measured", why));
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, baseline: &Baseline) -> Result<()> {
+        let engine = &self.config.paired.engine;
+        for model in &self.config.paired.models {
+            let is = count::instructions(&side(None, model, engine)?)?;
+            let was = baseline.instructions.get(&format!("{model} {engine}")).copied();
+            self.report.findings.push(count::compare(model, was, is));
+        }
+        Ok(())
+    }
+
+    fn stored(&mut self, baseline: &Baseline) -> Result<()> {
+        let Some(was) = &baseline.timed else {
+            self.report.not_comparable = Some("the baseline has no times".to_string());
+            return Ok(());
+        };
+        let name = &self.config.paired.engine;
+        let engine = mobilenas_bench::engine::engine(name).map(|e| format!("{} {}", e.name(), e.version()));
+        if let Some(why) = stored::incomparable(was, &self.report.host, &engine.unwrap_or_default()) {
+            for model in was.models.keys() {
+                let finding = Finding::new(Tier::Stored, model, "stored_latency_ms", Verdict::Skipped);
+                let two = format!("Times of another fingerprint are not comparable. {why}.");
+                self.report.findings.push(finding.because("not comparable", two));
+            }
+            self.report.not_comparable = Some(why);
+            return Ok(());
+        }
+        let c = &self.config.stored;
+        let capture = Capture { processes: c.processes, calls: c.calls, ..Capture::default() };
+        for (model, was) in &was.models {
+            if !self.config.paired.models.contains(model) {
+                let finding = Finding::new(Tier::Stored, model, "stored_latency_ms", Verdict::Skipped);
+                let why = "The config does not time this network. The baseline has its times.";
+                self.report.findings.push(finding.because("not timed", why));
+                continue;
+            }
+            let (is, _) = capture.take(&side(None, model, name)?, &|| self.stop.asked())?;
+            self.report.findings.push(stored::compare(model, was, &is, c.threshold / 100.0));
+            self.report.samples.push(json!({"tier": "stored", "model": model, "baseline": was, "candidate": is}));
+        }
+        Ok(())
+    }
+
+    fn paired(&mut self) -> Result<()> {
+        let tier = self.config.paired.clone();
+        let rule = tier.rule();
+        for model in &tier.models {
+            let against = self.args.baseline_model.as_ref().unwrap_or(model);
+            let engine = self.args.baseline_engine.as_ref().unwrap_or(&tier.engine);
+            let baseline = side(self.args.baseline_binary.as_deref(), against, engine)?;
+            let candidate = side(None, model, &tier.engine)?;
+            let pair = match (against == model, *engine == tier.engine) {
+                (true, true) => model.clone(),
+                (false, true) => format!("{model} against {against}"),
+                (true, false) => format!("{model} on {} against {engine}", tier.engine),
+                (false, false) => format!("{model} on {} against {against} on {engine}", tier.engine),
+            };
+            let progress = Progress::new("paired");
+            progress.begin(rule.looks.last().copied().unwrap_or(0) as u64, 0);
+            let stop = || self.stop.asked();
+            let mut pairs = Pairs::new(baseline.clone(), candidate.clone(), tier.setup(), &stop);
+            let mut look = |rounds: &mobilenas_bench::gate::rounds::Rounds| {
+                progress.at(rounds.sound().count() as u64, &pair);
+            };
+            let seen = rule.compare(&mut pairs, &mut look).map_err(|e| match e {
+                GateError::Stopped => anyhow!(e),
+                other => input(other),
+            })?;
+            progress.done();
+            self.report.findings.push(seen.finding(&pair, &rule));
+            let sides = json!({"baseline": baseline, "candidate": candidate});
+            let samples = json!({"tier": "paired", "pair": pair, "sides": sides, "rule": rule, "runs": seen});
+            self.report.samples.push(samples);
+        }
+        Ok(())
+    }
+
+    /// Prints and writes everything.
+    fn tell(&self) -> Result<()> {
+        let report = &self.report;
+        if let Some(folder) = &self.args.out {
+            output::write(report, folder)?;
+        }
+        print!("{}", output::table(report));
+        if self.args.why {
+            print!("\n{}", output::why(report));
+        }
+        if self.args.github {
+            print!("{}", output::annotations(report));
+            if let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY") {
+                use std::io::Write as _;
+                let mut file = std::fs::File::options().create(true).append(true).open(file)?;
+                file.write_all(output::markdown(report).as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+//! `mobilenas bench history FILE`: checks over commits.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use mobilenas_bench::gate::{Report, finding};
+use mobilenas_reports::drift::{self, Row};
+
+use crate::cli::Input;
+
+/// Arguments of `bench history`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The history, a Parquet file; made if there is none
+    file: PathBuf,
+    /// A check to append: the `check.json` of `bench check --out`
+    #[arg(long, value_name = "FILE", requires = "commit")]
+    append: Option<PathBuf>,
+    /// The commit that was checked
+    #[arg(long, value_name = "NAME", requires = "append")]
+    commit: Option<String>,
+    /// Folder for the plots: one SVG for each model, metric and machine
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+fn checked(file: &Path) -> Result<Report, Input> {
+    let refuse = |e: String| Input(format!("{}: {e}, expected the check.json of `bench check --out`", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|e| refuse(e.to_string()))?;
+    let report: Report = serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))?;
+    if report.schema != finding::REPORT_SCHEMA {
+        return Err(refuse(format!("schema {}", report.schema)));
+    }
+    Ok(report)
+}
+
+/// Appends and draws.
+///
+/// # Errors
+/// When a file is not what it should be.
+pub fn run(args: &Args) -> Result<i32> {
+    let input = |e: drift::DriftError| match e {
+        drift::DriftError::Table { .. } => anyhow::Error::from(Input(e.to_string())),
+        other => other.into(),
+    };
+    let mut rows = drift::read(&args.file).map_err(input)?;
+    if let (Some(check), Some(commit)) = (&args.append, &args.commit) {
+        let report = checked(check)?;
+        let (time, host) = (mobilenas_bench::clock::unix_now() as i64, report.host);
+        let host = format!("{}, {} cores", host.cpu, host.cores);
+        rows.extend(report.findings.iter().filter_map(|f| {
+            Some(Row {
+                commit: commit.clone(),
+                time,
+                model: f.model.clone(),
+                metric: f.metric.clone(),
+                tier: f.tier.to_string(),
+                host: host.clone(),
+                value: f.candidate?,
+                verdict: f.verdict.to_string(),
+            })
+        }));
+        drift::write(&args.file, &rows).map_err(input)?;
+    }
+    let lines = drift::lines(&rows);
+    for line in &lines {
+        for c in &line.changes {
+            let (commit, percent) = (&line.points[c.at].0, 100.0 * (c.after / c.before - 1.0));
+            println!(
+                "{} {}: {:.6} -> {:.6} ({percent:+.2} %) since {commit}",
+                line.model, line.metric, c.before, c.after
+            );
+        }
+    }
+    if let Some(folder) = &args.out {
+        std::fs::create_dir_all(folder)?;
+        for (i, line) in lines.iter().enumerate() {
+            let before = lines[..i].iter().filter(|l| l.name() == line.name()).count();
+            let again = if before > 0 { format!(".{}", before + 1) } else { String::new() };
+            std::fs::write(folder.join(format!("{}{again}.svg", line.name())), line.svg()?)?;
+        }
+    }
+    println!("{} values in {} lines", rows.len(), lines.len());
+    Ok(0)
+}

@@ -1,0 +1,74 @@
+//! Weights and images made by a formula from names alone: the same on every machine, nothing to download.
+
+use mobilenas_space::ir::{Init, ParamSpec};
+use tch::{Device, Kind, Tensor};
+
+use crate::error::{NetError, torch};
+use crate::params::Params;
+
+fn fnv1a64(name: &str) -> u64 {
+    name.bytes().fold(0xCBF2_9CE4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01B3))
+}
+
+/// Noise in [-1, 1) for the elements of a tensor in row-major order: splitmix64 steps from the name's hash.
+pub fn noise(name: &str, n: usize) -> impl Iterator<Item = f64> {
+    let start = fnv1a64(name);
+    (1..=n as u64).map(move |i| {
+        let mut z = start.wrapping_add(i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^= z >> 31;
+        2.0 * ((z >> 40) as f64 / (1u64 << 24) as f64) - 1.0
+    })
+}
+
+/// Values of a tensor by its name and shape, in a range in which signals neither vanish nor explode.
+pub fn values(name: &str, shape: &[i64]) -> Vec<f32> {
+    let n: i64 = shape.iter().product();
+    let fan_in: i64 = shape.iter().skip(1).product();
+    let (scale, shift) = if name.ends_with("num_batches_tracked") {
+        (0.0, 0.0)
+    } else if name.ends_with("running_var") {
+        (0.5, 1.0)
+    } else if name.ends_with("attention_biases") {
+        (0.2, 0.0)
+    } else if name.ends_with("gamma") {
+        (0.1, 0.5)
+    } else if name.ends_with("weight") && shape.len() == 1 {
+        (0.1, 1.0)
+    } else if name.ends_with("weight") {
+        ((6.0 / fan_in as f64).sqrt(), 0.0)
+    } else {
+        (0.1, 0.0)
+    };
+    noise(name, n.max(0) as usize).map(|v| (shift + scale * v) as f32).collect()
+}
+
+/// Images `[n, 3, side, side]` in the range of normalised pixels.
+///
+/// # Errors
+/// When libtorch refuses.
+pub fn images(n: usize, side: u32) -> Result<Tensor, NetError> {
+    let side = side as usize;
+    let pixels: Vec<f32> = noise("input", n * 3 * side * side).map(|v| (1.7 * v) as f32).collect();
+    let size = [n as i64, 3, side as i64, side as i64];
+    Tensor::f_from_slice(&pixels).and_then(|t| t.f_view(size)).map_err(torch("images"))
+}
+
+/// Tensors of a stand-alone network by the formula.
+#[derive(Clone, Copy, Debug)]
+pub struct Formula;
+
+impl Params for Formula {
+    fn get(&self, p: &ParamSpec) -> Result<Tensor, NetError> {
+        if matches!(p.init, Init::Distances { .. }) {
+            return crate::net::index_of(p);
+        }
+        if matches!(p.role, mobilenas_space::ir::Role::Counter) {
+            return Tensor::f_zeros(p.shape(), (Kind::Int64, Device::Cpu)).map_err(torch(&p.name));
+        }
+        let shape = p.shape();
+        let made = Tensor::f_from_slice(&values(&p.name, &shape)).and_then(|t| t.f_reshape(&shape));
+        made.map_err(torch(&p.name))
+    }
+}
