@@ -13,10 +13,10 @@ use mobilenas_space::ir::{Graph, Role, fold_batch_norms};
 use mobilenas_space::onnx::{self, Batch, Options};
 use mobilenas_space::{Design, Space};
 use mobilenas_torch::onnx::to_onnx;
-use mobilenas_torch::{Formula, Mode, Names, Net, Owned, Store, formula};
+use mobilenas_torch::{Formula, Mode, Net, formula};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 fn net(graph: Graph) -> Net {
     Net::bind(Arc::new(graph), &Formula).unwrap()

@@ -14,7 +14,14 @@ use crate::{Frame, ReportError, study, text};
 type Part = fn(&Frame) -> Option<(&'static str, String)>;
 
 const PARTS: &[Part] = &[
-    latency_table, latency_spread, latency_samples, accuracy_step, predicted::trust, rank_fidelity, rank_agreement, seeds,
+    latency_table,
+    latency_spread,
+    latency_samples,
+    accuracy_step,
+    predicted::trust,
+    rank_fidelity,
+    rank_agreement,
+    seeds,
 ];
 
 /// The section; empty if no part has anything to say.

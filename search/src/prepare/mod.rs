@@ -321,6 +321,15 @@ impl Prepared {
         supernet.at_any_side(feed.recipe().sampler.scale.is_some())
     }
 
+    /// The supernet's tensors before its first step, or for those of a trained one to be filled in.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn supernet_store(&self) -> Result<Store, TrainError> {
+        let supernet = Supernet::new(&self.space, &self.config.supernet, self.config.seed, 1);
+        supernet.store(number(self.config.seed, Purpose::Weights, 0), self.device)
+    }
+
     /// Estimated seconds of supernet training, search, retraining: a few steps are timed on noise.
     ///
     /// # Errors
@@ -344,7 +353,7 @@ impl Prepared {
             device::wait(self.device);
             Ok((clock.now() - begin).as_secs_f64() / 2.0)
         };
-        let store = self.supernet().store(0, self.device)?;
+        let store = self.supernet_store()?;
         let (wide, narrow) = (&c.supernet.recipe, &c.retrain.recipe);
         let feed = self.supernet_feed()?;
         let (batch, mut step) = (noise(wide.batch)?, 0);

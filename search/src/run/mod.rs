@@ -28,7 +28,6 @@ use crate::evaluate::{Bench, Scorer};
 use crate::latency_table::{Table, nets};
 use crate::prepare::Prepared;
 use crate::progress::Progress;
-use crate::seed::{Purpose, number};
 use crate::stop::Stop;
 use crate::train::{Ended, Trainer};
 
@@ -206,7 +205,7 @@ impl Run<'_> {
     /// The trained supernet; `None` if the run was asked to stop.
     fn supernet(&mut self) -> Result<Option<Store>, RunError> {
         let (p, path) = (self.prepared, self.folder.path(SUPERNET));
-        let mut store = p.supernet().store(number(p.config.seed, Purpose::Weights, 0), p.device)?;
+        let mut store = p.supernet_store()?;
         if self.folder.rows.iter().any(|r| matches!(r, Row::Supernet(_))) {
             store.fill(&weights::load(&path)?.0)?;
             return Ok(Some(store));

@@ -33,7 +33,7 @@ impl Prepared {
 /// # Errors
 /// When the supernet is not there yet or not the config's, or the graph is none of its subnets.
 pub fn subnet(prepared: &Prepared, root: &Path, graph: Arc<Graph>) -> Result<Net, RunError> {
-    let mut store = prepared.supernet().store(0, prepared.device)?;
+    let mut store = prepared.supernet_store()?;
     store.fill(&weights::load(&root.join(SUPERNET))?.0)?;
     Ok(evaluate::subnet(&store, graph, &prepared.train, (prepared.config.scoring.statistics, &prepared.calibration()))?)
 }
