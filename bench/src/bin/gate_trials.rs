@@ -74,7 +74,7 @@ struct Trial {
 fn side(model: &str, extra: u32) -> Result<Side, GateError> {
     let program = std::env::current_exe()
         .map_err(|e| GateError::Worker { program: "gate_trials".into(), message: e.to_string() })?;
-    Ok(Side { program, verb: vec!["worker".into()], model: model.into(), engine: "libtorch".into(), extra })
+    Ok(Side { program, verb: vec!["worker".into()], model: model.into(), engine: "libtorch-plain".into(), extra })
 }
 
 /// Milliseconds of a call and of a unit of added work.

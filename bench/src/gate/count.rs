@@ -1,6 +1,5 @@
 //! Instructions of one inference, counted by valgrind: exact to about a thousandth of a percent, and blind to memory.
 
-use std::path::Path;
 use std::process::Command;
 
 use super::GateError;
@@ -52,12 +51,6 @@ fn once(side: &Side, calls: usize) -> Result<u64, GateError> {
 fn collected(text: &str) -> Option<u64> {
     let line = text.lines().rev().find(|l| l.contains("Collected :"))?;
     line.split("Collected :").nth(1)?.split_whitespace().next()?.replace(',', "").parse().ok()
-}
-
-/// Whether valgrind is here.
-pub fn here() -> bool {
-    std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|p| Path::new(&p).join(TOOL).is_file()))
 }
 
 /// Instructions of one inference: those of three calls less those of two, which leaves start-up and first calls out.

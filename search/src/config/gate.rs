@@ -116,7 +116,8 @@ impl Default for PairedTier {
         let (rule, setup) = (Rule::default(), Setup::default());
         PairedTier {
             models: ["mobilevit_xxs", "mobilenetv2_100"].map(String::from).to_vec(),
-            engine: "libtorch".to_string(),
+            // Each process of the tuned engine chooses anew by timing: two of one program may run other kernels.
+            engine: "libtorch-plain".to_string(),
             looks: rule.looks,
             blocks: setup.blocks,
             warmup: setup.warmup,
