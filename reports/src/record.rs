@@ -166,14 +166,6 @@ pub struct TableUse {
     pub fit_nets: usize,
     /// Other networks that it was judged by; 0 if it was not.
     pub nets: usize,
-    /// Mean error on those, percent.
-    pub mape: Option<f64>,
-    /// Share of them within 5 %, percent.
-    pub within_5: Option<f64>,
-    /// Share of them within 10 %, percent.
-    pub within_10: Option<f64>,
-    /// Kendall's tau-b of predicted and measured on them.
-    pub tau: Option<f64>,
 }
 
 /// Constants of the mobile efficiency score.

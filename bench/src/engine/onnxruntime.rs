@@ -65,6 +65,10 @@ impl Engine for OnnxRuntime {
         library().map_or_else(|_| "not here".to_string(), version)
     }
 
+    fn channels_last(&self) -> bool {
+        false
+    }
+
     fn prepare(&self, net: &Net, setting: Setting) -> Result<Box<dyn Session>, EngineError> {
         let options = Options { batch: Batch::Fixed(setting.batch as u32), ..Options::default() };
         let bytes = to_onnx(&net.freeze()?, &options)?;

@@ -13,16 +13,8 @@ use crate::{Frame, ReportError, study, text};
 /// A name and what there is to say, if there is anything.
 type Part = fn(&Frame) -> Option<(&'static str, String)>;
 
-const PARTS: &[Part] = &[
-    latency_table,
-    latency_spread,
-    latency_samples,
-    accuracy_step,
-    predicted::trust,
-    rank_fidelity,
-    rank_agreement,
-    seeds,
-];
+const PARTS: &[Part] =
+    &[latency_spread, latency_samples, accuracy_step, predicted::trust, rank_fidelity, rank_agreement, seeds];
 
 /// The section; empty if no part has anything to say.
 pub(super) fn section_of(f: &Frame) -> Result<String, ReportError> {
@@ -62,22 +54,6 @@ fn latency_spread(f: &Frame) -> Option<(&'static str, String)> {
             text::significant(worst, 2)
         ),
     ))
-}
-
-/// How well the latency table did on whole networks that it had not seen.
-fn latency_table(f: &Frame) -> Option<(&'static str, String)> {
-    let t = f.run.engine.table.as_ref()?;
-    let digest = t.digest.get(..16).unwrap_or(&t.digest);
-    let words = match (t.mape, t.within_5, t.within_10) {
-        (Some(mape), Some(five), Some(ten)) => format!(
-            "On {} whole networks that took no part in fitting it: off by {mape:.1} % on average, {five:.0} % of them within \
-             5 %, {ten:.0} % within 10 %, Kendall's τ-b {}.",
-            t.nets,
-            t.tau.map_or_else(|| "not known".to_owned(), |tau| format!("{tau:.2}"))
-        ),
-        _ => "Judged on no whole networks.".to_owned(),
-    };
-    Some(("Latency table", format!("{words} {} blocks, {}, digest {digest}.", t.blocks, t.source)))
 }
 
 fn latency_samples(f: &Frame) -> Option<(&'static str, String)> {

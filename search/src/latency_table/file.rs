@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use mobilenas_reports::record;
+use mobilenas_reports::{latency_table, record};
 use mobilenas_space::ir::ShapeError;
 use sha2::{Digest as _, Sha256};
 
@@ -207,12 +207,21 @@ impl Table {
             blocks: self.blocks.len(),
             fit_nets: v.map_or(0, |v| v.fit_nets),
             nets: v.map_or(0, |v| v.nets),
-            mape: v.map(|v| v.mape),
-            within_5: v.map(|v| v.within_5),
-            within_10: v.map(|v| v.within_10),
-            tau: v.and_then(|v| v.tau),
         };
         record::Engine { table: Some(table), ..self.header.engine.clone() }
+    }
+
+    /// The journal's row: the networks that the table was judged by.
+    pub fn row(&self) -> record::Row {
+        let imported = self.header.source == Source::Imported;
+        let pair = |(name, predicted_ms, measured_ms)| latency_table::Pair { name, predicted_ms, measured_ms };
+        record::Row::LatencyTable(latency_table::LatencyTable {
+            source: if imported { latency_table::Source::Imported } else { latency_table::Source::Table },
+            device: self.device(),
+            engine: self.header.engine.clone(),
+            entries: self.blocks.len(),
+            pairs: self.pairs().into_iter().map(pair).collect(),
+        })
     }
 
     /// What a reader of latencies by this table has to know, in one sentence.

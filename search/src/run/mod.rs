@@ -74,6 +74,9 @@ impl Run<'_> {
         for text in self.caveats() {
             self.caveat(text)?;
         }
+        if let Some(row) = p.table.as_ref().map(Table::row).filter(|row| !self.folder.rows.contains(row)) {
+            self.folder.append(row)?;
+        }
         let unit_ms = self.unit()?;
         let Some(supernet) = self.supernet()? else { return Ok(Finish::Stopped) };
         let calibration = p.calibration();

@@ -2,11 +2,17 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use mobilenas_bench::Wall;
 use mobilenas_bench::engine::{self, ENGINES, Engine, Setting};
+use mobilenas_space::ir::Graph;
+use mobilenas_space::onnx::Options;
 use mobilenas_space::{Design, Space};
+use mobilenas_torch::onnx::to_onnx;
+use mobilenas_torch::{Names, Net, Owned, Store};
+use tch::Device as At;
 
 use super::Input;
 use crate::config;
@@ -255,14 +261,23 @@ fn build(a: &BuildArgs) -> Result<i32> {
     }
 }
 
+/// A graph as it is deployed, with fresh weights, which latency does not depend on.
+fn onnx_file(graph: &Graph, path: &Path) -> Result<(), anyhow::Error> {
+    let store = Store::init(graph, Names::Own, 0, At::Cpu)?;
+    let net = Net::bind(Arc::new(graph.clone()), &Owned(&store))?.freeze()?;
+    Ok(std::fs::write(path, to_onnx(&net, &Options::default())?)?)
+}
+
 fn write_jobs(a: &JobsArgs) -> Result<i32> {
     let m = meant(a.space.config.as_deref(), a.space.family.as_deref(), a.space.classes)?;
     refuse_existing(&a.out.join(jobs::LIST))?;
     let (seed, most) = (a.seed.unwrap_or(m.seed), a.space.most_blocks);
-    let written = jobs::write(&m.space, &a.out, [a.nets.fit, a.nets.validate], most, seed, None)?;
+    let export = |graph: &Graph, path: &Path| onnx_file(graph, path).map_err(std::io::Error::other);
+    let counts = [a.nets.fit, a.nets.validate];
+    let written = jobs::write(&m.space, &a.out, counts, most, seed, Some((&export, "onnx")))?;
     let part = if written.whole { "all" } else { "only those of random networks: the space has more" };
     println!(
-        "{}: {} distinct blocks ({part}), {} networks and the reference; fill in median_ms, and count where it is known",
+        "{}: {} distinct blocks ({part}), {} networks and the reference; time the ONNX files and fill in median_ms, and count where it is known",
         a.out.join(jobs::LIST).display(),
         written.blocks,
         written.nets
