@@ -101,7 +101,8 @@ pub fn in_words(metric: &str, was: u64, is: u64) -> String {
 pub fn percent(change: f64) -> String {
     let p = change * 100.0;
     match p.abs() {
-        0.0 => "+0 %".to_string(),
+        // Less is rounding: no count of parameters is long enough to change by it.
+        x if x < 1e-9 => "+0 %".to_string(),
         x if x < 0.0095 => format!("{p:+.1e} %"),
         x if x < 10.0 => format!("{p:+.2} %"),
         _ => format!("{p:+.1} %"),
@@ -121,10 +122,10 @@ fn distance(was: &Logits, is: &Logits) -> f64 {
     let scale = was.norm.abs().max(f64::MIN_POSITIVE);
     let pairs = was.first.iter().flatten().zip(is.first.iter().flatten());
     let same_size = was.first.iter().flatten().count() == is.first.iter().flatten().count();
-    let single = pairs.map(|(a, b)| (a - b).abs()).fold(if same_size { 0.0 } else { f64::INFINITY }, f64::max);
-    let norms = (was.norm - is.norm).abs().max((was.difference - is.difference).abs());
-    let worst = single.max(norms) / scale;
-    if worst.is_nan() { f64::INFINITY } else { worst }
+    let norms = [(&was.norm, &is.norm), (&was.difference, &is.difference)];
+    let off = |(a, b): (&f64, &f64)| if (a - b).is_nan() { f64::INFINITY } else { (a - b).abs() };
+    let worst = pairs.chain(norms).map(off).fold(if same_size { 0.0 } else { f64::INFINITY }, f64::max);
+    worst / scale
 }
 
 const MEND: &str = "If the change is wanted, bless it.";

@@ -38,7 +38,7 @@ fn keys() {
     ");
     insta::assert_snapshot!(more("supernet: {epoch: 3}"), @r"
     c.yaml: 1 mistake
-    line 3, supernet.epoch: unknown key, did you mean epochs? (keys here: accumulate, augment, batch, batch_norms, clip, cooldown, decay_all, distill, distill_subnets, drop_path, dropout, ema, epochs, head_dropout, label_smoothing, lr, lr_batch, min_lr, open, optimizer, precision, random_subnets, recipe, rule, sampler, schedule, skip, warmup, warmup_lr, warmup_steps, weight_decay)
+      line 3, supernet.epoch: unknown key, did you mean epochs? (keys here: accumulate, augment, batch, batch_norms, clip, cooldown, decay_all, distill, distill_subnets, drop_path, dropout, ema, epochs, head_dropout, label_smoothing, lr, lr_batch, min_lr, open, optimizer, precision, random_subnets, recipe, rule, sampler, schedule, skip, warmup, warmup_lr, warmup_steps, weight_decay)
     ");
     insta::assert_snapshot!(more("1.5: 3\n~: 3\n[1, 2]: 3"), @r"
     c.yaml: 3 mistakes
