@@ -32,7 +32,8 @@ impl Stop {
         std::thread::spawn(move || {
             for signal in signals.forever() {
                 if asked.swap(signal, Ordering::SeqCst) != 0 {
-                    std::process::exit(exit_code(signal));
+                    // Without what libtorch does at a program's end: its threads are still at work, and it would crash.
+                    signal_hook::low_level::exit(exit_code(signal));
                 }
                 eprintln!("\nstopping after this step; once more to stop at once");
             }

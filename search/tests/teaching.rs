@@ -30,8 +30,9 @@ fn batch() -> Batch {
     Batch { images, labels: Tensor::from_slice(&[0i64, 1, 2, 4]), targets: None }
 }
 
-/// Saves a network as a TorchScript program.
+/// Saves a network as a TorchScript program; its tensors become constants, so they must be detached.
 fn script(net: &Net, file: &Path) {
+    let net = net.freeze().unwrap();
     let example = Tensor::zeros([2, 3, 32, 32], (Kind::Float, Device::Cpu));
     let mut run = |ins: &[Tensor]| vec![net.forward(&ins[0], Mode::Eval).unwrap()];
     let traced = tch::no_grad(|| CModule::create_by_tracing("teacher", "forward", &[example], &mut run).unwrap());
