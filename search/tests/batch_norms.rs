@@ -27,8 +27,7 @@ fn search(dir: &Path, name: &str, text: &str) -> Output {
 fn top1(run: &Path) -> Vec<f64> {
     let text = fs::read_to_string(run.join("journal.jsonl")).unwrap();
     let rows = text.lines().map(|l| serde_json::from_str::<Value>(l).unwrap());
-    rows.filter_map(|r| r.pointer("/trial/metrics/top1").or(r.pointer("/metrics/top1")).and_then(Value::as_f64))
-        .collect()
+    rows.filter_map(|r| r.pointer("/trial/outcome/scored/top1").and_then(Value::as_f64)).collect()
 }
 
 #[test]
@@ -45,7 +44,7 @@ fn candidates_are_scored_with_statistics_of_their_widths_or_recalibrated_ones() 
     let (trained, recalibrated) = (done("trained"), done("recalibrated"));
     let tensors = String::from_utf8_lossy(&trained.0[..200_000]).into_owned();
     assert!(tensors.contains("bn.running_mean@"), "no statistics of a width");
-    assert!(trained.1.len() >= 4 && trained.1.len() == recalibrated.1.len(), "{trained:?} {recalibrated:?}");
+    assert!(trained.1.len() >= 4 && trained.1.len() == recalibrated.1.len(), "{:?} {:?}", trained.1, recalibrated.1);
     // The same networks and weights, other statistics.
     assert_ne!(trained.1, recalibrated.1);
     assert!(trained.1.iter().all(|t| (0.0..=100.0).contains(t)));

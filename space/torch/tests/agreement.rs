@@ -169,7 +169,12 @@ fn batch_norms_kept_apart_are_those_of_a_width() {
             let cut = Net::bind(graph.clone(), &Shared(&shared)).unwrap();
             // Untrained weights are those of the shared ones, so batch statistics give the same values.
             let run = |net: &Net| tch::no_grad(|| net.forward(&x, Mode::Train).unwrap());
-            assert!(run(&apart).equal(&run(&cut)), "{}: {:?}", family.name(), space.values(&genome));
+            for ((p, ours), (_, theirs)) in apart.tensors().iter().flatten().zip(cut.tensors().iter().flatten()) {
+                assert!(ours.equal(theirs), "{}: {}", family.name(), p.name);
+            }
+            // Equal tensors at other places in memory may be summed in another order.
+            let off = (run(&apart) - run(&cut)).abs().max().double_value(&[]);
+            assert!(off < 1e-5, "{}: off by {off:e} at {:?}", family.name(), space.values(&genome));
         }
         let before: BTreeMap<String, Tensor> = supernet.named().into_iter().map(|(n, t)| (n, t.copy())).collect();
         let graph = Arc::new(space.lower(&space.smallest()).unwrap());

@@ -5,9 +5,10 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use mobilenas_space::families;
-use mobilenas_torch::{Formula, Mode, Net, formula};
+use mobilenas_space::ir::{ParamSpec, Role};
+use mobilenas_torch::{Formula, Mode, Net, NetError, Params, formula};
 use serde_json::Value;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 fn norm(v: &[f64]) -> f64 {
     v.iter().map(|x| x * x).sum::<f64>().sqrt()
@@ -26,6 +27,18 @@ fn distances(ours: &Tensor, theirs: &Value) -> (f64, f64) {
     (norm(&off) / norm(&reference), norm(&d_off) / norm(&d_ref))
 }
 
+/// The formula as the goldens were made with it: it was laid over the tables of indices too, whose whole numbers it makes 0.
+struct Golden;
+
+impl Params for Golden {
+    fn get(&self, p: &ParamSpec) -> Result<Tensor, NetError> {
+        match p.role {
+            Role::Index => Ok(Tensor::zeros(p.shape(), (Kind::Int64, Device::Cpu))),
+            _ => Formula.get(p),
+        }
+    }
+}
+
 #[test]
 fn logits_equal_the_reference() {
     let text = include_str!("../../tests/goldens.json");
@@ -38,7 +51,7 @@ fn logits_equal_the_reference() {
         let size = g["resolution"].as_u64().unwrap() as u32;
         let template = family.template(id).unwrap();
         let graph = template.plan(&template.values(), size, 1000).unwrap().lower().unwrap();
-        let net = Net::bind(Arc::new(graph), &Formula).unwrap();
+        let net = Net::bind(Arc::new(graph), &Golden).unwrap();
         let x = formula::images(2, size).unwrap();
         let double = net.to_kind(Kind::Double).unwrap().forward(&x.to_kind(Kind::Double), Mode::Eval).unwrap();
         let single = net.check(&x).unwrap();
