@@ -33,6 +33,26 @@ fn off(ours: &Tensor, reference: &Tensor) -> f64 {
     (ours - &reference).abs().max().double_value(&[]) / reference.abs().max().double_value(&[])
 }
 
+/// Rounding, and nothing else.
+const BOUND: f64 = 1e-5;
+
+/// How far logits are from libtorch's; `Err` if farther than [`BOUND`]. Under these weights some networks turn a change
+/// of their input in the seventh digit into one of their logits in the fourth, whoever computes it: there the logits
+/// must be as near to libtorch's in double precision as libtorch's own in single precision are, within a factor of two: two
+/// ways of rounding the same sums.
+fn agree(what: &str, net: &Net, x: &Tensor, logits: &Tensor) -> Result<String, String> {
+    let single = net.forward(x, Mode::Eval).unwrap();
+    let d = off(logits, &single);
+    let line = format!("{what}: logits off by {d:.1e}");
+    if d <= BOUND {
+        return Ok(line);
+    }
+    let double = net.to_kind(Kind::Double).unwrap().forward(&x.to_kind(Kind::Double), Mode::Eval).unwrap();
+    let (ours, theirs) = (off(logits, &double), off(&single, &double));
+    let line = format!("{line}; from double precision by {ours:.1e}, libtorch by {theirs:.1e}");
+    if ours <= BOUND.max(2.0 * theirs) { Ok(line) } else { Err(line) }
+}
+
 fn file(net: &Net, batch: Batch, float16: bool) -> File {
     let bytes = to_onnx(net, &Options { batch, float16, about: BTreeMap::new() }).unwrap();
     File::load(&bytes, 1).unwrap()
@@ -51,25 +71,13 @@ fn logits_of_every_published_network_are_libtorchs() {
         let template = family.template(info.id).unwrap();
         let graph = template.plan(&template.values(), info.resolution, 1000).unwrap().lower().unwrap();
         let net = net(graph);
-        let x = images(&net, 1);
-        let expected = net.forward(&x, Mode::Eval).unwrap();
-        let exact = net.to_kind(Kind::Double).unwrap().forward(&x.to_kind(Kind::Double), Mode::Eval).unwrap();
-        let frozen = net.freeze().unwrap();
-        let plain = file(&net, Batch::Fixed(1), false).run(&x).unwrap();
-        let fused = file(&frozen, Batch::Dynamic, false).run(&x).unwrap();
-        let frozen = frozen.forward(&x, Mode::Eval).unwrap();
-        let all = [
-            off(&plain, &expected),
-            off(&fused, &frozen),
-            off(&expected, &exact),
-            off(&plain, &exact),
-            off(&frozen, &exact),
-            off(&fused, &exact),
-        ];
-        let shown = all.map(|d| format!("{d:.1e}")).join(" ");
-        say(&format!("{}@{}: {shown}", info.id, info.resolution));
-        if all[..2].iter().any(|d| !(*d <= 1e-5)) {
-            wrong.push(format!("{}@{}: {shown}", info.id, info.resolution));
+        let (x, frozen) = (images(&net, 1), net.freeze().unwrap());
+        for (what, net, batch) in [("plain", &net, Batch::Fixed(1)), ("fused", &frozen, Batch::Dynamic)] {
+            let logits = file(net, batch, false).run(&x).unwrap();
+            match agree(&format!("{}@{} {what}", info.id, info.resolution), net, &x, &logits) {
+                Ok(line) => say(&line),
+                Err(line) => wrong.push(line),
+            }
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -140,6 +148,7 @@ fn weights_in_half_precision_are_cast_and_nothing_else() {
 #[test]
 fn logits_of_random_networks_are_libtorchs_in_every_batch() {
     let _guard = tch::no_grad_guard();
+    let mut wrong = Vec::new();
     for family in FAMILIES {
         let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
         let design = Design { family: family.name().into(), width: 0.25, divisor: 8, knobs, classes: 7 };
@@ -150,9 +159,12 @@ fn logits_of_random_networks_are_libtorchs_in_every_batch() {
             let mut file = file(&net, Batch::Dynamic, false);
             for batch in [1, 3] {
                 let x = images(&net, batch);
-                let d = off(&file.run(&x).unwrap(), &net.forward(&x, Mode::Eval).unwrap());
-                assert!(d <= 1e-5, "{}, batch {batch}: off by {d:.1e}", family.name());
+                let logits = file.run(&x).unwrap();
+                if let Err(line) = agree(&format!("{}, batch {batch}", family.name()), &net, &x, &logits) {
+                    wrong.push(line);
+                }
             }
         }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -238,7 +238,7 @@ fn a_search_takes_its_latencies_from_a_table() {
     }
     assert!(text.contains("Latency is a sum over blocks"), "the caveat");
     let page = fs::read_to_string(dir.path().join("run/report/index.html")).unwrap();
-    assert!(page.contains("Latency table"), "the report says how well the table does");
+    assert!(page.contains("Error of the latency table"), "the report says how well the table does");
     let tau = table.validation.as_ref().and_then(|v| v.tau).unwrap();
     assert_eq!(said.contains("warning: The latency table orders"), tau < 0.9, "tau {tau}: {said}");
 }

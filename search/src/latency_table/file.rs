@@ -288,7 +288,7 @@ fn format(path: &Path, first: &[u8]) -> Result<(), TableError> {
     let json: serde_json::Value = serde_json::from_slice(first).unwrap_or_default();
     let found = &json["table"]["format"];
     if found.is_null() {
-        let (found, expected) = ("no `table` line with a `format`".to_string(), "a latency table".to_string());
+        let (found, expected) = ("found no `table` line with a `format`".to_string(), "a latency table".to_string());
         return Err(TableError::Damaged { path: path.to_path_buf(), line: 1, found, expected });
     }
     if found != FORMAT {

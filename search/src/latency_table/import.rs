@@ -279,7 +279,8 @@ fn reference(line: &Line, id: &str, mistakes: &mut Mistakes) -> Option<Reference
     if id != nets::REFERENCE {
         mistakes.add(line.number, "id", format!("found {id:?}, expected {}", nets::REFERENCE));
     }
-    let (ms, count) = (mistakes.number(line, "median_ms", true)?, mistakes.count(line));
+    let (ms, count) = (mistakes.number(line, "median_ms", true), mistakes.count(line));
+    let ms = ms?;
     // One number is all that is known of it.
     let latency = record::Latency { median_ms: ms, p10_ms: ms, p90_ms: ms, samples: count };
     let (_, resolution) = nets::reference()?;

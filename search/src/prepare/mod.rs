@@ -52,6 +52,13 @@ pub struct Prepared {
     pub table: Option<Table>,
 }
 
+impl From<TableError> for PrepareError {
+    // Its words are in ours: as a source they would be told twice.
+    fn from(e: TableError) -> PrepareError {
+        PrepareError::Table(e)
+    }
+}
+
 /// What keeps a search from beginning: the user's to mend.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
@@ -66,7 +73,7 @@ pub enum PrepareError {
     Data(#[from] DataError),
     /// The table of latencies.
     #[error("latency.table: {0}")]
-    Table(#[from] TableError),
+    Table(TableError),
     /// No genome meets the bounds.
     #[error("{}: no genome found among {size:.3e} that meets search.bounds: the nearest has {missed}; its knobs: {knobs}", file.display())]
     Infeasible {
