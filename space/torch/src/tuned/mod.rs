@@ -78,6 +78,9 @@ fn gone(at: &str) -> NetError {
     NetError::Missing { name: at.to_string(), expected: vec![] }
 }
 
+/// Whether a step ran.
+type Done = Result<(), NetError>;
+
 impl Tuned {
     /// Chooses the steps of a frozen network for batches of so many images.
     ///
@@ -129,7 +132,7 @@ impl Tuned {
     pub fn watch(
         &self,
         images: &Tensor,
-        around: &mut dyn FnMut(&Choice, &mut dyn FnMut() -> Result<(), NetError>) -> Result<(), NetError>,
+        around: &mut dyn FnMut(&Choice, &mut dyn FnMut() -> Done) -> Done,
     ) -> Result<Tensor, NetError> {
         let _guard = Inference::begin();
         let mut values: Vec<Option<Tensor>> = (0..self.nodes).map(|_| None).collect();
