@@ -38,7 +38,7 @@ fn the_blocks_of_a_network_do_all_its_deployed_work() {
         let names = |g: &Graph| -> Vec<&str> {
             fold_batch_norms(g).graph.nodes.iter().filter(|n| works(&n.op)).map(|n| n.op.name()).collect()
         };
-        let parts: Vec<&str> = blocks(&whole).iter().flat_map(|b| names(b)).collect();
+        let parts: Vec<&str> = blocks(&whole).iter().flat_map(&names).collect();
         assert_eq!(names(&whole), parts, "{id}: something is folded over the border of two blocks");
     }
 }

@@ -162,7 +162,7 @@ fn on_a_space(space: &Space, args: &Args, seed: u64) -> Result<(f64, usize)> {
         });
         Ok(told?.into_iter().flatten().collect())
     };
-    let seconds = search(&mut strategy, &domain, args.candidates, seed, score, |_| {})?;
+    let seconds = search(&mut strategy, domain, args.candidates, seed, score, |_| {})?;
     Ok((args.candidates as f64 / seconds, pool.current_num_threads()))
 }
 

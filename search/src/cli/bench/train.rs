@@ -182,7 +182,7 @@ fn supernet(args: &Args, file: &Path, on: Device) -> Result<Json> {
     let mut lesson = Supernet::new(&space, &loaded.config.supernet, loaded.config.seed, 1);
     if let Some(part) = args.memory {
         return match part {
-            Part::Largest => memory(args, || Ok(alone(args, largest, on).map(drop)?)),
+            Part::Largest => memory(args, || alone(args, largest, on).map(drop)),
             Part::Sandwich => memory(args, || {
                 let mut trained = Trained::new(args, lesson.store(0, on)?, side)?;
                 (0..u64::from(args.steps + WARM_UP)).try_for_each(|at| trained.step(&mut lesson, at))

@@ -95,11 +95,11 @@ fn genomes_of_every_family_stay_what_they_are() {
 fn every_published_variant_stays_what_it_is() {
     for family in FAMILIES {
         for (turn, variant) in family.variants().iter().enumerate() {
-            let (family, _) = families::variant(&variant.id).unwrap();
-            let template = family.template(&variant.id).unwrap();
+            let (family, _) = families::variant(variant.id).unwrap();
+            let template = family.template(variant.id).unwrap();
             let side = if variant.resolution == 256 { 128 } else { variant.resolution };
             let graph = Arc::new(template.plan(&template.values(), side, 10).unwrap().lower().unwrap());
-            agrees(&variant.id, &graph, 1, turn);
+            agrees(variant.id, &graph, 1, turn);
         }
     }
 }
