@@ -138,7 +138,7 @@ fn axes(frames: &[&Frame], points: &[Point], activations: Vec<Option<f64>>, may:
         mes.larger = true;
         // Each run measured its own unit.
         let unit = |f: &Frame| f.unit_latency_ms().filter(|_| frames.len() == 1);
-        mes.note = frames.first().map(|f| score::formula(&f.run.mes, unit(f))).unwrap_or_default();
+        mes.note = frames.first().map(|f| format!("{}.", score::formula(&f.run.mes, unit(f)))).unwrap_or_default();
         all.push(mes);
     }
     all.extend(others(points).into_iter().map(|m| axis(&m, &m, "", Show::Plain, &m)));

@@ -1,6 +1,6 @@
 //! What stands around a plot: its title, legend, axis names and caption.
 
-use super::chart::{Chart, Dress, LINE, MARGIN, Series, TEXT};
+use super::chart::{Chart, Dress, LINE, MARGIN, Series, Steps, TEXT};
 use super::paint::{Anchor, Shape};
 use super::theme::{self, Color};
 
@@ -41,7 +41,9 @@ impl Page {
                 let points = vec![(x, centre.1), (x + 20.0, centre.1)];
                 self.shapes.push(Shape::Line { points, width: 1.75, color: s.color });
             }
-            s.mark.draw(&mut self.shapes, centre, s.color, false);
+            if !matches!(s.steps, Some(Steps::Band | Steps::Straight)) {
+                s.mark.draw(&mut self.shapes, centre, s.color, false);
+            }
             self.text(&s.name, (x + 26.0, y), TEXT, false, theme::INK);
             x += entry + 18.0;
         }

@@ -289,7 +289,7 @@ impl Plane {
             }
             // Marks that would cover each other to the pixel are drawn once.
             let mut drawn = HashSet::new();
-            for (p, point) in at.iter().zip(&s.points) {
+            for (p, point) in at.iter().zip(&s.points).filter(|_| banded.is_none()) {
                 if drawn.insert((p.0.round() as i64, p.1.round() as i64)) {
                     s.mark.draw(shapes, *p, s.color, point.soft);
                 }

@@ -85,6 +85,7 @@ fn a_run_can_be_asked() {
         fits(&mut b);
         assert_eq!(front(&mut b, "trials"), front_of(&frame, metric::LATENCY, Goal::Minimise));
         b.hover("#trials [data-front]");
+        assert!(b.text("#trials .axis-name").ends_with("(%)"), "the unit is never cut");
         assert!(b.text("#trials .tip").contains("latency") && b.text("#trials .tip").contains("resolution="));
         b.shot(&name);
         b.click("#trials [data-front]");
@@ -96,6 +97,84 @@ fn a_run_can_be_asked() {
         assert!(!panel.contains("undefined") && !panel.contains("NaN") && !panel.contains("null"), "{panel}");
         b.hover("#trials .words");
         b.shot(&format!("{name}-inspect"));
+        clean(&b);
+    }
+}
+
+/// Labels of a plot that lie over a line of a front, an error bar, a mark or another label, by the boxes that the browser
+/// gives; and the number of labels.
+const LABELS: &str = "((id) => { const s = document.querySelector(`#${id} .stage`); \
+    const box = (e) => e.getBoundingClientRect(); const meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && \
+    a.top < b.bottom - 1 && b.top < a.bottom - 1; \
+    const tight = (e) => { const b = box(e); \
+      return { left: b.left, right: b.right, top: b.top, bottom: b.bottom, text: e.textContent }; }; \
+    const labels = [...s.querySelectorAll('.label')].map(tight); const bad = []; \
+    const words = [...s.querySelectorAll('.tick, .axis-name')].map(box); \
+    const marks = [...s.querySelectorAll('.mark')].map(box); \
+    const lines = []; const o = box(s.querySelector('svg')); \
+    for (const e of s.querySelectorAll('.steps')) { let x = 0, y = 0; \
+      for (const [, c, rest] of e.getAttribute('d').matchAll(/([MHV])([^MHV]*)/g)) { const v = rest.trim().split(/[ ,]+/).map(Number); \
+        const [nx, ny] = c === 'M' ? v : c === 'H' ? [v[0], y] : [x, v[0]]; \
+        if (c !== 'M') lines.push({ left: o.left + Math.min(x, nx) - 1, right: o.left + Math.max(x, nx) + 1, \
+          top: o.top + Math.min(y, ny) - 1, bottom: o.top + Math.max(y, ny) + 1 }); [x, y] = [nx, ny]; } } \
+    for (const e of s.querySelectorAll('.bar')) { const b = box(e); \
+      lines.push({ left: b.left - 1, right: b.right + 1, top: b.top - 1, bottom: b.bottom + 1 }); } \
+    labels.forEach((l, i) => { if (lines.some((b) => meet(l, b))) bad.push(`${l.text} on a line`); \
+      if (marks.some((b) => meet(l, b))) bad.push(`${l.text} on a mark`); \
+      if (words.some((b) => meet(l, b))) bad.push(`${l.text} on a word of the axes`); \
+      if (labels.some((b, k) => k > i && meet(l, b))) bad.push(`${l.text} on a label`); }); \
+    return { labels: labels.length, lines: lines.length, bad }; })";
+
+/// Asserts that no label of a plot lies over anything, and returns how many labels and lines there are.
+fn labels_are_free(b: &mut Browser, plot: &str) -> (u64, u64) {
+    let found = b.eval(&format!("{LABELS}({plot:?})"));
+    assert_eq!(found["bad"].as_array().unwrap().len(), 0, "{plot}: {found}");
+    (found["labels"].as_u64().unwrap(), found["lines"].as_u64().unwrap())
+}
+
+#[test]
+fn labels_lie_on_nothing() {
+    let Some(mut b) = browser() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    for (seed, trials) in [(21, 43), (22, 200), (23, 2000)] {
+        let (_, index) = page(&dir.path().join(seed.to_string()), &synthetic::real::rows("made", seed, trials));
+        for size in [DESK, PHONE] {
+            b.open(&index, size, false);
+            for across in ["latency", "parameters", "MACs", "memory", "activations", "MES"] {
+                choose(&mut b, "trials", "Across", across);
+                let (labels, lines) = labels_are_free(&mut b, "trials");
+                assert!(labels >= 3 && lines >= 4, "{across}: {labels} labels, {lines} lines");
+            }
+            b.click("#trials [data-tick=log]");
+            labels_are_free(&mut b, "trials");
+            choose(&mut b, "trials", "Up", "test top-1 (retrained)");
+            assert_eq!(labels_are_free(&mut b, "trials").0, 3, "every retrained network has its name");
+            b.middle("#trials .stage");
+            b.shot(&format!("labels-{seed}-{}", size.0));
+            b.eval("document.querySelector('#landscape .filters').open = true");
+            b.click("#landscape [data-tick=apart]");
+            labels_are_free(&mut b, "landscape");
+            b.middle("#landscape .stage");
+            b.shot(&format!("labels-landscape-{seed}-{}", size.0));
+        }
+        clean(&b);
+    }
+}
+
+#[test]
+fn a_study_is_readable_everywhere() {
+    let Some(mut b) = browser() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    synthetic::study::write(dir.path(), &synthetic::study::rows("made", "find A"));
+    let study = mobilenas_reports::study::Study::read(dir.path()).unwrap();
+    let index = mobilenas_reports::render_study(&study, dir.path()).unwrap().index;
+    for (size, dark) in [(DESK, false), (DESK, true), (PHONE, false), (PHONE, true)] {
+        b.open(&index, size, dark);
+        fits(&mut b);
+        for id in ["fidelity", "search", "papers"] {
+            b.eval(&format!("document.getElementById({id:?}).scrollIntoView()"));
+            b.shot(&format!("study-{id}-{}-{}", size.0, if dark { "dark" } else { "light" }));
+        }
         clean(&b);
     }
 }

@@ -2,7 +2,7 @@
 //! made up from them.
 
 use mobilenas_reports::record::*;
-use mobilenas_space::{Coster, Design, Genome, Space};
+use mobilenas_space::{Coster, Design, Genome, Space, memory};
 
 use super::{Random, header, unit};
 
@@ -36,7 +36,8 @@ fn trial(id: u64, variant: Option<&str>, space: &Space, coster: &mut Coster, r: 
     let (params, macs) = (cost.params as f64, cost.macs as f64);
     let median_ms = 0.4 + macs / 3e6 * (0.8 + 0.4 * r.unit());
     let top1 = ((60.0 + 4.0 * (macs / 1e5).ln() + 2.0 * r.unit()) * 50.0).round() / 50.0;
-    let metrics = [("params", params), ("macs", macs), ("latency_ms", median_ms), ("top1", top1)];
+    let memory = memory(&space.lower(&genome).ok()?).bytes() as f64;
+    let metrics = [("params", params), ("macs", macs), ("memory", memory), ("latency_ms", median_ms), ("top1", top1)];
     let outcome = Outcome::Scored(metrics.map(|(k, v)| (k.to_owned(), v)).into());
     let latency = Some(Latency { median_ms, p10_ms: median_ms * 0.985, p90_ms: median_ms * 1.04, samples: 50 });
     let origin = variant.map_or(Origin::Search, |v| Origin::Variant(v.to_owned()));

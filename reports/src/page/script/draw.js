@@ -14,10 +14,10 @@ Plot.prototype.draw = function draw() {
   const { stage, data } = this;
   const [width, height] = [stage.clientWidth, stage.clientHeight];
   if (!width) return;
-  Object.assign(this, { width, height });
-  this.points = this.collect();
+    this.points = this.collect();
   const narrow = width < 520;
   const side = { left: narrow ? 44 : 56, right: 14, top: 30, bottom: 46 };
+  Object.assign(this, { width, height, side });
   const inner = { width: width - side.left - side.right, height: height - side.top - side.bottom };
   const across = scale(this.span("x", data.axes[this.x]), this.log, narrow ? 4 : 9);
   const up = scale(this.span("y", data.axes[this.y]), false, narrow ? 6 : 8);
@@ -63,7 +63,12 @@ Plot.prototype.frame = function frame(across, up, side, inner) {
     this.svg.append(svg("line", { x1: side.left, x2: right, y1: y, y2: y, class: "grid" }),
       svg("text", { x: side.left - 7, y: y + 4, class: "tick", "text-anchor": "end" }, up.label(t)));
   }
-  const fit = (text) => { const most = Math.floor((this.width - 12) / 6.6); return text.length > most ? `${text.slice(0, most - 1)}…` : text; };
+  // Too long a name loses its middle, never its unit.
+  const fit = (text) => {
+    const most = Math.floor((this.width - 12) / 6.6);
+    const [unit] = text.match(/ \([^()]*\)$/) || [""];
+    return text.length > most ? `${text.slice(0, Math.max(most - 1 - unit.length, 0))}…${unit}` : text;
+  };
   this.svg.append(svg("line", { x1: side.left, x2: right, y1: bottom, y2: bottom, class: "axis" }),
     svg("text", { x: 2, y: 15, class: "axis-name" }, fit(axis(this.y).label)),
     svg("text", { x: right, y: bottom + 38, class: "axis-name", "text-anchor": "end" },

@@ -29,7 +29,7 @@ const cross = ([a, b], [c, d]) => {
 // one stands farther away with a line to its point if it has to.
 Plot.prototype.label = function label(labels, strong) {
   const marks = strong.map((p) => [p.px - p.reach - 1, p.py - p.reach - 1, p.px + p.reach + 1, p.py + p.reach + 1]);
-  const area = [2, 20, this.width - 2, this.height - 46];
+  const area = [this.side.left + 1, 20, this.width - 2, this.height - this.side.bottom];
   const taken = [...marks, ...this.rules];
   const specks = this.points.length > 3000 ? [] : this.points.filter((p) => !p.strong);
   const leaders = [];
