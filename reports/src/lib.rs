@@ -73,6 +73,8 @@ pub fn read(run_dir: &Path) -> Result<Frame, ReportError> {
 /// # Errors
 /// If a file cannot be made or written; the files before it are then in place.
 pub fn render(frame: &Frame, out: &Path) -> Result<Written, ReportError> {
+    // Before what follows side by side, so that whoever comes first meets the same.
+    std::fs::create_dir_all(out).map_err(|source| ReportError::Write { path: out.to_owned(), source })?;
     let mut site = page::Site::new(out);
     // The page is made beside the other files, and written last, so that what it links to is there.
     let files = || {
