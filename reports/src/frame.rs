@@ -172,7 +172,8 @@ impl Frame {
 
     /// Whether the trials' latencies are sums over a table, and not each measured.
     pub fn predicted_latency(&self) -> bool {
-        self.latency_table.as_ref().is_some_and(|t| t.source != Source::Measured)
+        let by_row = self.latency_table.as_ref().is_some_and(|t| t.source != Source::Measured);
+        by_row || self.run.engine.table.is_some()
     }
 
     /// What a trial's latency is, for axes and heads.

@@ -1,6 +1,7 @@
 //! Numbers as people read them: rounded once, here, with their unit.
 
-/// `value` rounded to `digits` significant digits, without an exponent: `12.3`, `0.00912`, `5640`.
+/// `value` rounded to `digits` significant digits: `12.3`, `0.00912`, `5640`; with an exponent only where zeros would fill
+/// the page: `1.00e300`.
 pub fn significant(value: f64, digits: usize) -> String {
     if !value.is_finite() {
         return value.to_string();
@@ -11,6 +12,9 @@ pub fn significant(value: f64, digits: usize) -> String {
     // Formatting with an exponent rounds first, so 9.996 becomes 1.00e1 and not 10.00.
     let rounded = format!("{value:.*e}", digits.saturating_sub(1));
     let exponent = rounded.split_once('e').and_then(|(_, e)| e.parse::<i32>().ok()).unwrap_or(0);
+    if !(-9..15).contains(&exponent) {
+        return rounded;
+    }
     let decimals = (digits as i32 - 1 - exponent).max(0) as usize;
     format!("{value:.decimals$}")
 }
@@ -123,7 +127,14 @@ mod tests {
 
     #[test]
     fn significant_digits() {
-        let cases = [(12.345, "12.3"), (9.996, "10.0"), (0.009123, "0.00912"), (5641.0, "5641"), (0.0, "0")];
+        let cases = [
+            (12.345, "12.3"),
+            (9.996, "10.0"),
+            (0.009123, "0.00912"),
+            (5641.0, "5641"),
+            (0.0, "0"),
+            (1e300, "1.00e300"),
+        ];
         for (value, expected) in cases {
             assert_eq!(significant(value, 3), expected);
         }

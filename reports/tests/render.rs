@@ -125,7 +125,7 @@ fn one_scored_trial_and_one_absurd_number() {
     rows.push(Row::Trial(absurd));
     let (dir, page) = rendered(&rows);
     keep(dir.path(), "one");
-    assert!(page.contains("<svg"));
+    assert!(page.contains("<svg") && page.contains("1.00e300") && !page.contains("00000000000"));
 }
 
 #[test]
@@ -225,6 +225,7 @@ fn damaged_journals_have_pages_that_say_so() {
         let dir = tempfile::tempdir().unwrap();
         synthetic::write(dir.path(), journal);
         let written = render(&read(dir.path()).unwrap(), dir.path()).unwrap();
+        keep(dir.path(), &format!("damaged-{}", says.replace(' ', "-")));
         let page = std::fs::read_to_string(written.index).unwrap();
         assert!(words(&page).contains(says), "{says}");
     }

@@ -17,7 +17,7 @@ const GROUPS: [(&str, &str, &str); 3] = [
 ];
 
 /// What the memory of a trial is.
-pub(super) const MEMORY: &str = "Memory: single-precision weights, batch norms folded, and the most activations that are \
+pub(super) const MEMORY: &str = "Single-precision weights, batch norms folded, and the most activations that are \
     alive at one time when the graph runs in its order on one image. Counted on the graph, not measured: an engine may \
     need less or more.";
 
@@ -121,7 +121,7 @@ fn axes(frames: &[&Frame], points: &[Point], activations: Vec<Option<f64>>, may:
     all.push(axis("parameters", "Learnable parameters", "", Show::Count, metric::PARAMS));
     all.push(axis("MACs", "Multiply-accumulates of one image", "", Show::Count, metric::MACS));
     let mut memory = axis("memory", "Peak memory of one image (bytes)", "", Show::Bytes, metric::MEMORY);
-    memory.note = MEMORY.to_owned();
+    memory.note = format!("Memory: {MEMORY}");
     all.push(memory);
     all.push(Axis {
         name: "activations".to_owned(),

@@ -1,6 +1,7 @@
 //! The page's words: how far the run came, how each number is made, and what was run on what.
 
 use super::super::html::{escape, facts, section};
+use super::super::trials::MEMORY;
 use crate::record::Run;
 use crate::{Frame, score, text};
 
@@ -45,7 +46,7 @@ pub(super) fn how_made(f: &Frame) -> String {
             "Learnable parameters, counted on the network's graph. k, M, G: thousand, million, billion.".to_owned(),
         ),
         ("MACs", "Multiply-accumulates of one image: convolutions, linear layers and attention products.".to_owned()),
-        ("Memory", super::super::trials::MEMORY.trim_start_matches("Memory: ").to_owned()),
+        ("Memory", MEMORY.to_owned()),
         ("MES", format!("{}. {unit}", score::formula(&run.mes, f.unit_latency_ms()))),
         (
             "Front",
