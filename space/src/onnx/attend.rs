@@ -2,7 +2,7 @@
 
 use super::OnnxError;
 use super::lower::{At, Lower, Out, sizes};
-use crate::ir::{Groups, Layout, Op, ParamSpec};
+use crate::ir::{Layout, Op, ParamSpec};
 
 /// Rows of a matrix that lie one after another in `values`, picked.
 fn picked(values: &[f32], width: usize, rows: &[usize], factor: f32) -> Vec<f32> {
@@ -17,17 +17,13 @@ fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
 }
 
 impl Lower<'_> {
-    /// Whether a linear layer or a convolution is read in parts only. Then each part is one of its own, on the rows of
-    /// the weights that make it: cutting weights, once, is cheaper than cutting values each time.
+    /// Whether a linear layer is read in parts only. Then each part is a layer of its own, on the rows of the weights that
+    /// make it: cutting weights, once, is cheaper than cutting rows each time.
     pub(super) fn comes_in_parts(&self, index: usize) -> bool {
         let node = &self.graph.nodes[index];
-        let can = match &node.op {
-            Op::Linear { .. } => true,
-            Op::Conv { groups, .. } => *groups == Groups::Dense,
-            _ => false,
-        };
         let cut = |r: &usize| matches!(self.graph.nodes[*r].op, Op::Slice { .. } | Op::SliceHeads { .. });
-        can && index != self.graph.output && !self.readers[index].is_empty() && self.readers[index].iter().all(cut)
+        let linear = matches!(node.op, Op::Linear { .. }) && index != self.graph.output;
+        linear && !self.readers[index].is_empty() && self.readers[index].iter().all(cut)
     }
 
     /// The part of its input that a node reads, if that comes in parts.
@@ -53,11 +49,8 @@ impl Lower<'_> {
         let specs = self.graph.node_params(from);
         let factor = self.factor_of(at.index);
         let name = if factor == 1.0 { name } else { format!("{name}.scaled") };
-        let piece = Piece { at, from, x: &x, rows: &rows, name: &name, factor };
-        match &whole.op {
-            Op::Linear { .. } => self.linear_of(&specs, piece).map(Some),
-            _ => self.conv_part(&specs, piece).map(Some),
-        }
+        let piece = Piece { at, x: &x, rows: &rows, name: &name, factor };
+        self.linear_of(&specs, piece).map(Some)
     }
 
     /// `key_dim^-0.5` for the rows that are an attention's queries and nothing else, so that weights hold it.
@@ -75,23 +68,10 @@ impl Lower<'_> {
         }
     }
 
-    fn conv_part(&mut self, specs: &[ParamSpec], p: Piece) -> Out {
-        let mut weights = Vec::new();
-        for spec in specs {
-            let mut shape = spec.shape();
-            shape[0] = p.rows.len() as i64;
-            let width: i64 = shape.iter().skip(1).product();
-            let values = picked(self.array(spec)?, width as usize, p.rows, p.factor);
-            weights.push(self.w.weights(&format!("{}.{}", spec.name, p.name), &shape, &values));
-        }
-        let whole = At::of(p.from, &self.graph.nodes[p.from]);
-        self.conv_of(&whole, p.x, &weights)
-    }
-
     pub(super) fn linear(&mut self, at: &At) -> Out {
         let specs = self.graph.node_params(at.index);
         let rows: Vec<usize> = (0..at.node.value.channels() as usize).collect();
-        let piece = Piece { at, from: at.index, x: at.input(0)?, rows: &rows, name: "", factor: 1.0 };
+        let piece = Piece { at, x: at.input(0)?, rows: &rows, name: "", factor: 1.0 };
         self.linear_of(&specs, piece)
     }
 
@@ -246,8 +226,6 @@ fn scale(key_dim: u32) -> f32 {
 /// Some output channels of a layer, for the node that reads them.
 struct Piece<'p, 'n> {
     at: &'p At<'n>,
-    /// The layer.
-    from: usize,
     /// What the layer reads.
     x: &'p str,
     /// The channels.

@@ -3,7 +3,7 @@
 use super::proto::{Attribute, Graph as OnnxGraph, Size};
 use super::writer::{Writer, border};
 use super::{Arrays, Batch, INPUT, OUTPUT, OnnxError, Options};
-use crate::ir::{ActFn, BN_EPS, GROUP_NORM_EPS, Graph, Groups, Node, Op, ParamSpec, distances};
+use crate::ir::{ActFn, Graph, Groups, Node, Op, ParamSpec, distances};
 
 pub(super) type Out = Result<String, OnnxError>;
 
@@ -27,12 +27,7 @@ pub(super) struct At<'a> {
     ins: Vec<String>,
 }
 
-impl<'a> At<'a> {
-    /// A node whose inputs are known otherwise.
-    pub(super) fn of(index: usize, node: &'a Node) -> At<'a> {
-        At { index, node, ins: Vec::new() }
-    }
-
+impl At<'_> {
     pub(super) fn input(&self, index: usize) -> Result<&str, OnnxError> {
         let missing = || OnnxError::Input { at: self.node.path.to_string(), index };
         self.ins.get(index).map(String::as_str).ok_or_else(missing)
@@ -117,7 +112,7 @@ impl<'a> Lower<'a> {
         Ok(self.w.weights(&spec.name, &spec.shape(), values))
     }
 
-    fn all_weights(&mut self, index: usize) -> Result<Vec<String>, OnnxError> {
+    pub(super) fn all_weights(&mut self, index: usize) -> Result<Vec<String>, OnnxError> {
         let specs = self.graph.node_params(index);
         specs.iter().filter(|p| p.role != crate::ir::Role::Counter).map(|p| self.weight(p)).collect()
     }
@@ -139,7 +134,8 @@ impl<'a> Lower<'a> {
             Op::BatchNorm | Op::LayerNorm { .. } | Op::GroupNorm => self.norm(at),
             Op::Linear { .. } => self.linear(at),
             Op::Act(f) => self.act(*f, at.input(0)?),
-            Op::AvgPool { .. } | Op::GlobalPool { .. } | Op::Resize { .. } => self.resample(at),
+            Op::AvgPool { .. } | Op::GlobalPool { .. } => self.pool(at),
+            Op::Resize { .. } => self.resize(at),
             Op::Unfold { .. } | Op::Fold { .. } | Op::Flatten => self.patches(at),
             Op::Slice { start, len } => match self.part(at)? {
                 Some(part) => Ok(part),
@@ -192,12 +188,10 @@ impl<'a> Lower<'a> {
     }
 
     fn conv(&mut self, at: &At) -> Out {
-        let weights = self.all_weights(at.index)?;
-        self.conv_of(at, at.input(0)?, &weights)
-    }
-
-    /// The convolution of a node over `x`, with other weights than the node's perhaps.
-    pub(super) fn conv_of(&mut self, at: &At, x: &str, weights: &[String]) -> Out {
+        let weights = match self.shared_norm(at)? {
+            Some(norm) => self.weights_after(at, norm)?,
+            None => self.all_weights(at.index)?,
+        };
         let from = at.node.inputs.first().map_or(0, |i| *i as usize);
         let Op::Conv { kernel, stride, pad, groups, .. } = &self.graph.nodes[at.index].op else {
             return Err(self.lost(at));
@@ -210,45 +204,13 @@ impl<'a> Lower<'a> {
             Attribute::ints("pads", &[pad; 4]),
             Attribute::ints("strides", &[stride; 2]),
         ];
-        let mut ins = vec![x];
+        let mut ins = vec![at.input(0)?];
         ins.extend(weights.iter().map(String::as_str));
         Ok(self.w.node("Conv", &ins, attributes))
     }
 
-    fn norm(&mut self, at: &At) -> Out {
-        if at.node.op == Op::GroupNorm {
-            return self.group_norm(at);
-        }
-        let weights = self.all_weights(at.index)?;
-        let mut ins = vec![at.input(0)?];
-        ins.extend(weights.iter().map(String::as_str));
-        match &at.node.op {
-            Op::LayerNorm { eps_e7 } => {
-                let eps = (f64::from(*eps_e7) * 1e-7) as f32;
-                let attributes = vec![Attribute::int("axis", -1), Attribute::float("epsilon", eps)];
-                Ok(self.w.node("LayerNormalization", &ins, attributes))
-            }
-            _ => Ok(self.w.node("BatchNormalization", &ins, vec![Attribute::float("epsilon", BN_EPS as f32)])),
-        }
-    }
-
-    /// One group over everything: an instance of one long channel, then the learnt scale and shift.
-    fn group_norm(&mut self, at: &At) -> Out {
-        let x = self.reshape(at.input(0)?, &[0, 1, -1]);
-        let (one, zero) = (self.w.vector(1.0), self.w.vector(0.0));
-        let eps = Attribute::float("epsilon", GROUP_NORM_EPS as f32);
-        let x = self.w.node("InstanceNormalization", &[&x, &one, &zero], vec![eps]);
-        let shape: Vec<i64> = std::iter::once(0).chain(sizes(&at.node.value.dims)).collect();
-        let x = self.reshape(&x, &shape);
-        let specs = self.graph.node_params(at.index);
-        let [gamma, beta] = &specs[..] else { return Err(self.lost(at)) };
-        let (gamma, beta) = (self.channelwise(gamma, at)?, self.channelwise(beta, at)?);
-        let x = self.w.node("Mul", &[&x, &gamma], vec![]);
-        Ok(self.w.node("Add", &[&x, &beta], vec![]))
-    }
-
     /// One number for each channel, shaped to meet the value of a node.
-    fn channelwise(&mut self, spec: &ParamSpec, at: &At) -> Out {
+    pub(super) fn channelwise(&mut self, spec: &ParamSpec, at: &At) -> Out {
         let value = &at.node.value;
         let mut shape = vec![1; value.dims.len() - value.axis];
         shape[0] = i64::from(value.channels());
@@ -294,7 +256,7 @@ impl<'a> Lower<'a> {
         })
     }
 
-    fn resample(&mut self, at: &At) -> Out {
+    fn pool(&mut self, at: &At) -> Out {
         let (x, value) = (at.input(0)?, &at.node.value);
         let from = at.node.inputs.first().map(|i| &self.graph.nodes[*i as usize].value);
         match &at.node.op {
@@ -307,16 +269,6 @@ impl<'a> Lower<'a> {
                     Attribute::ints("strides", &[stride; 2]),
                 ];
                 Ok(self.w.node("AveragePool", &[x], attributes))
-            }
-            Op::Resize { h, w, align_corners } => {
-                let mode = if *align_corners { "align_corners" } else { "half_pixel" };
-                let size = self.w.ints(&[i64::from(*h), i64::from(*w)]);
-                let attributes = vec![
-                    Attribute::ints("axes", &[2, 3]),
-                    Attribute::text("coordinate_transformation_mode", mode),
-                    Attribute::text("mode", "linear"),
-                ];
-                Ok(self.w.node("Resize", &[x, "", "", &size], attributes))
             }
             Op::GlobalPool { keep } if from.is_some_and(|v| v.hw().is_some()) => {
                 let pooled = self.w.node("GlobalAveragePool", &[x], vec![]);

@@ -1,11 +1,13 @@
 //! A network as an ONNX file: one reading of the graph, to bytes.
 //!
 //! Opset [`OPSET`]; input `images` `[B, C, H, W]`, output `logits` `[B, classes]`, both float32. Tensors keep the names
-//! that checkpoints give them, with a word added where the file holds them changed: `transposed`, or a part `0..64`.
+//! that checkpoints give them, with a word added where the file holds them changed: `transposed`, `normed`, or a part `0..64`.
 
 mod attend;
 mod lower;
+mod norm;
 pub mod proto;
+mod resize;
 mod writer;
 
 use std::collections::BTreeMap;
