@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use crate::pareto::{self, Goal};
-use crate::record::{Caveat, Done, Origin, Outcome, Retrained, Row, Run, Supernet, Trial, Unit, metric};
+use crate::record::{Caveat, Done, Foretold, Origin, Outcome, Retrained, Row, Run, Supernet, Trial, Unit, metric};
 use crate::{ReportError, journal, score};
 
 /// A run, read and sorted. A run that is still going, or that has no scored trial, is a frame like any other.
@@ -20,6 +20,8 @@ pub struct Frame {
     pub trials: Vec<Entry>,
     /// Winners retrained from scratch.
     pub retrained: Vec<Retrained>,
+    /// How well the search's predictor foretold, fit by fit.
+    pub foretold: Vec<Foretold>,
     /// The run's caveats, then one for each line that could not be read.
     pub caveats: Vec<Caveat>,
     /// The end, if the run reached it.
@@ -97,6 +99,7 @@ impl Frame {
             supernet: None,
             trials: Vec::new(),
             retrained: Vec::new(),
+            foretold: Vec::new(),
             caveats: Vec::new(),
             done: None,
             config: journal::config(run_dir),
@@ -128,6 +131,7 @@ impl Frame {
             Row::Supernet(supernet) => self.supernet = Some(supernet),
             Row::Trial(trial) => self.trials.push(Entry { trial, mes: None, on_front: false }),
             Row::Retrained(retrained) => self.retrained.push(retrained),
+            Row::Foretold(foretold) => self.foretold.push(foretold),
             Row::Caveat(caveat) => self.caveats.push(caveat),
             Row::Done(done) => self.done = Some(done),
         }

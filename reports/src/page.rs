@@ -7,6 +7,7 @@ mod knobs;
 mod landscape;
 mod papers;
 mod pareto;
+mod predictors;
 mod progress;
 mod retrained;
 mod script;
@@ -39,6 +40,7 @@ pub trait Report: Sync {
 /// All reports but the page, in the order they are written.
 pub static REPORTS: &[&dyn Report] = &[
     &tables::Tables,
+    &predictors::Predictors,
     &papers::Papers,
     &pareto::Pareto,
     &retrained::Winners,

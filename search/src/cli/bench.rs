@@ -1,5 +1,6 @@
 //! `mobilenas bench WHAT`: this program's own speed, for anyone to repeat.
 
+mod score;
 mod search;
 mod train;
 
@@ -26,6 +27,8 @@ enum What {
     Space(SpaceArgs),
     /// Strategies: candidates per second and hypervolume on an analytic problem; with a config, a search step on its space
     Search(search::Args),
+    /// Scoring one subnet: seconds to bind, recalibrate and evaluate it
+    Score(score::Args),
     /// Training steps: images per second of networks, or a sandwich step against its networks alone
     Train(train::Args),
 }
@@ -53,6 +56,7 @@ pub fn run(args: &Args) -> Result<i32> {
     match &args.what {
         What::Space(args) => space(args),
         What::Search(args) => search::run(args),
+        What::Score(args) => score::run(args),
         What::Train(args) => train::run(args),
     }
 }

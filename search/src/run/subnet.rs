@@ -28,14 +28,23 @@ impl Prepared {
     }
 }
 
+/// The trained supernet in a run's folder.
+///
+/// # Errors
+/// When it is not there yet, or not the config's.
+pub fn stored_supernet(prepared: &Prepared, root: &Path) -> Result<Store, RunError> {
+    let largest = prepared.space.lower(&prepared.space.largest())?;
+    let mut store = Store::init(&largest, Names::Shared, 0, Device::Cpu)?;
+    store.fill(&weights::load(&root.join(SUPERNET))?.0)?;
+    Ok(store)
+}
+
 /// Binds a graph to slices of the supernet in a run's folder and recalibrates its batch norms on the run's own images, as
 /// scoring does.
 ///
 /// # Errors
 /// When the supernet is not there yet or not the config's, or the graph is none of its subnets.
 pub fn subnet(prepared: &Prepared, root: &Path, graph: Arc<Graph>) -> Result<Net, RunError> {
-    let largest = prepared.space.lower(&prepared.space.largest())?;
-    let mut store = Store::init(&largest, Names::Shared, 0, Device::Cpu)?;
-    store.fill(&weights::load(&root.join(SUPERNET))?.0)?;
+    let store = stored_supernet(prepared, root)?;
     Ok(evaluate::subnet(&store, graph, &prepared.train, &prepared.calibration())?)
 }
