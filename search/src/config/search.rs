@@ -21,7 +21,7 @@ pub struct Search {
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub minutes: Option<f64>,
     /// It also ends when the front has stood still.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_still: Option<Still>,
     /// Candidates asked for at once.
     #[serde(default = "defaults::one")]
@@ -138,7 +138,7 @@ pub struct Nsga2 {
 
 impl Default for Nsga2 {
     fn default() -> Nsga2 {
-        Nsga2 { population: 20, crossover: 0.9, mutation: None }
+        Nsga2 { population: 20, crossover: 0.25, mutation: None }
     }
 }
 

@@ -75,7 +75,7 @@ fn strategies(n: usize) -> Vec<(Box<dyn Strategy>, usize, usize)> {
     vec![
         (Box::new(Random), n, POPULATION),
         (Box::new(RegularizedEvolution::new(POPULATION, POPULATION / 4, 0.1)), n, POPULATION),
-        (Box::new(Nsga2::new(POPULATION, 0.9, None)), n, POPULATION),
+        (Box::new(Nsga2::new(POPULATION, 0.25, None)), n, POPULATION),
         (Box::new(MesSlimming::new(2, None, knobs)), n, n),
         (Box::new(Predictor::new(40, 0.1)), n.min(FEW), 20),
     ]
@@ -166,7 +166,7 @@ fn on_the_analytic_problem(args: &Args) -> Result<Vec<Figures>> {
 fn on_a_space(space: &Space, args: &Args, seed: u64) -> Result<(f64, usize)> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).build()?;
     let domain = space.domain();
-    let mut strategy = Nsga2::new(POPULATION, 0.9, None);
+    let mut strategy = Nsga2::new(POPULATION, 0.25, None);
     let mut costers: Vec<Coster> = (0..pool.current_num_threads()).map(|_| Coster::new()).collect();
     let score = |asked: Vec<Genome>| {
         let share = asked.len().div_ceil(costers.len());
