@@ -128,7 +128,11 @@ mod tests {
             let mut cache = Cache::open(dir.path(), "w", "p").unwrap();
             cache.put("d", top1(4.0)).unwrap();
             let cache = Cache::open(dir.path(), "w", "p").unwrap();
-            assert_eq!(["a", "b", "d"].map(|g| cache.get(g, "top1")), [Some(1.0), Some(2.0), Some(4.0)], "cut at {cut}");
+            assert_eq!(
+                ["a", "b", "d"].map(|g| cache.get(g, "top1")),
+                [Some(1.0), Some(2.0), Some(4.0)],
+                "cut at {cut}"
+            );
         }
     }
 }

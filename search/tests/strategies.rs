@@ -43,7 +43,8 @@ impl Tiny {
         let dir = TempDir::new().unwrap();
         let objectives = format!("[{{metric: top1, goal: maximize}}, {objectives}]");
         for workers in [1, 2, 3] {
-            let search = format!("search: {{strategy: {{{strategy}}}, objectives: {objectives}, workers: {workers}, {more}}}\n");
+            let search =
+                format!("search: {{strategy: {{{strategy}}}, objectives: {objectives}, workers: {workers}, {more}}}\n");
             fs::write(dir.path().join(format!("{workers}.yaml")), format!("name: tiny\n{CONFIG}{search}")).unwrap();
         }
         Tiny { dir }

@@ -105,13 +105,7 @@ impl Run<'_> {
     }
 
     /// Tells a strategy what came of what it asked for, and writes down how well it had foretold that.
-    fn tell(
-        &mut self,
-        strategy: &mut dyn Strategy,
-        asked: Asked,
-        seen: &Seen,
-        bar: &Progress,
-    ) -> Result<(), RunError> {
+    fn tell(&mut self, strategy: &mut dyn Strategy, asked: Asked, seen: &Seen, bar: &Progress) -> Result<(), RunError> {
         let known = |(genome, digest): (Genome, String)| {
             seen.get(&digest).and_then(Option::as_ref).map(|t| Told { genome, ..t.clone() })
         };

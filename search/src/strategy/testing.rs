@@ -197,7 +197,8 @@ fn slimmed(domain: &Domain, knobs: &[usize], score: impl Fn(&[u8]) -> Vec<f64>) 
 #[test]
 fn slimming_lowers_only_the_knobs_that_it_may() {
     let domain = Domain::new([3, 3, 3]);
-    let (asked, said) = slimmed(&domain, &[0, 2], |c| vec![f64::from(c[0] + c[2]), 9.0 - f64::from(c[0] + c[1] + c[2])]);
+    let (asked, said) =
+        slimmed(&domain, &[0, 2], |c| vec![f64::from(c[0] + c[2]), 9.0 - f64::from(c[0] + c[1] + c[2])]);
     assert!(asked.concat().iter().all(|c| c[1] == 2));
     // Both actions of the largest are asked for at once.
     assert_eq!(asked[1], [[1, 2, 2], [2, 2, 1]]);

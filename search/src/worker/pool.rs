@@ -203,7 +203,8 @@ mod tests {
         let log = dir.path().join("log");
         let tries = || std::fs::read_to_string(&log).unwrap().lines().count();
         // Dies at the first two tries of job 1.
-        let script = format!("if [ $k = 1 ]; then echo x >> {0}; [ $(wc -l < {0}) -lt 3 ] && exit 7; fi; {ECHO}", log.display());
+        let script =
+            format!("if [ $k = 1 ]; then echo x >> {0}; [ $(wc -l < {0}) -lt 3 ] && exit 7; fi; {ECHO}", log.display());
         let all = run(pool(1, 2, &script), 3, usize::MAX);
         assert_eq!((all, tries()), ((0..3).map(|k| (k, value(k))).collect::<Vec<_>>(), 3));
         std::fs::remove_file(&log).unwrap();

@@ -57,8 +57,7 @@ pub fn run(args: &Args) -> Result<i32> {
         }
         // The first time brings the images to the subnet's resolution, which later ones find.
         scorer.spent(&graph)?;
-        let mut spent: Vec<Spent> =
-            (0..args.repeats.max(1)).map(|_| scorer.spent(&graph)).collect::<Result<_, _>>()?;
+        let mut spent: Vec<Spent> = (0..args.repeats.max(1)).map(|_| scorer.spent(&graph)).collect::<Result<_, _>>()?;
         spent.sort_by(|a, b| a.seconds().total_cmp(&b.seconds()));
         all.push((graph.input().dims[1], spent.swap_remove(spent.len() / 2)));
     }
