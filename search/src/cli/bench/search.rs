@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::config;
 use crate::seed::{Purpose, rng};
-use crate::strategy::{Nsga2, Random, RegularizedEvolution, Strategy, Told};
+use crate::strategy::{MesSlimming, Nsga2, Predictor, Random, RegularizedEvolution, Strategy, Told};
 
 /// Candidates asked for at a time, and alive in NSGA-II: the population of the programs it is compared with.
 const POPULATION: usize = 100;
@@ -66,71 +66,98 @@ mod analytic {
     }
 }
 
-fn strategies() -> Vec<Box<dyn Strategy>> {
+/// Candidates of the predictor, at most: it is made for scores that take minutes, and fits its models again and again.
+const FEW: usize = 400;
+
+/// A strategy for a search of `n` candidates, how many of them it sees, and how many at a time.
+fn strategies(n: usize) -> Vec<(Box<dyn Strategy>, usize, usize)> {
+    let knobs = 0..analytic::domain().counts().len();
     vec![
-        Box::new(Random),
-        Box::new(RegularizedEvolution::new(POPULATION, POPULATION / 4, 0.1)),
-        Box::new(Nsga2::new(POPULATION, 0.9, None)),
+        (Box::new(Random), n, POPULATION),
+        (Box::new(RegularizedEvolution::new(POPULATION, POPULATION / 4, 0.1)), n, POPULATION),
+        (Box::new(Nsga2::new(POPULATION, 0.25, None)), n, POPULATION),
+        (Box::new(MesSlimming::new(2, None, knobs)), n, n),
+        (Box::new(Predictor::new(40, 0.1)), n.min(FEW), 20),
     ]
 }
 
-/// Asks, scores and tells until `n` candidates were seen; their scores (larger is better), and the seconds it took.
+/// Asks for `at_once` candidates, scores and tells until `n` were seen or there are no more: how many were, and the
+/// seconds it took.
 fn search(
     strategy: &mut dyn Strategy,
     domain: &Domain,
-    n: usize,
+    (n, at_once): (usize, usize),
     seed: u64,
     mut score: impl FnMut(Vec<Genome>) -> Result<Vec<Told>>,
     mut see: impl FnMut(&[Told]),
-) -> Result<f64> {
+) -> Result<(usize, f64)> {
     let clock = Wall::new();
     let begin = clock.now();
     let mut rng = rng(seed, Purpose::Ask, 0, 1);
     let mut seen = 0;
     while seen < n {
-        let asked = strategy.ask(domain, POPULATION.min(n - seen), &mut rng);
+        let asked = strategy.ask(domain, at_once.min(n - seen), &mut rng);
         if asked.is_empty() {
-            return Err(anyhow!("{} had nothing more to try after {seen} candidates", strategy.name()));
+            break;
         }
         seen += asked.len();
         let told = score(asked)?;
         see(&told);
         strategy.tell(&told);
     }
-    Ok((clock.now() - begin).as_secs_f64())
+    Ok((seen, (clock.now() - begin).as_secs_f64()))
 }
 
 /// One strategy's figures: medians over the seeds.
 struct Figures {
     strategy: &'static str,
+    candidates: usize,
     rate: f64,
     hypervolume: f64,
+    /// That of random search after as many candidates.
+    chance: f64,
+}
+
+/// One search of the analytic problem: candidates seen, seconds, hypervolume.
+fn once(strategy: &mut dyn Strategy, size: (usize, usize), seed: u64) -> Result<(usize, f64, f64)> {
+    let mut points = Vec::with_capacity(size.0);
+    let score = |asked: Vec<Genome>| {
+        let scored = asked.into_iter().map(|genome| {
+            let [cost, loss] = analytic::values(&genome);
+            // What slimming may lose comes first, what it is to gain second; to the others the order is the same.
+            Told { genome, scores: Some(vec![-loss, -cost]), violation: 0.0 }
+        });
+        Ok(scored.collect())
+    };
+    let see = |told: &[Told]| {
+        points.extend(told.iter().filter_map(|t| t.scores.as_ref()).map(|s| vec![-s[1], -s[0]]));
+    };
+    let (seen, seconds) = search(strategy, &analytic::domain(), size, seed, score, see)?;
+    Ok((seen, seconds, analytic::hypervolume(&points)))
 }
 
 fn on_the_analytic_problem(args: &Args) -> Result<Vec<Figures>> {
-    let domain = analytic::domain();
-    (0..strategies().len())
+    (0..strategies(1).len())
         .map(|i| {
-            let (mut rates, mut volumes, mut name) = (Vec::new(), Vec::new(), "");
+            let (mut seen, mut rates, mut volumes, mut chances) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
             for seed in 0..args.seeds.max(1) {
-                let mut strategy = strategies().swap_remove(i);
-                let mut points = Vec::with_capacity(args.evaluations);
-                let score = |asked: Vec<Genome>| {
-                    let scored = asked.into_iter().map(|genome| {
-                        let scores = analytic::values(&genome).map(|v| -v).to_vec();
-                        Told { genome, scores: Some(scores), violation: 0.0 }
-                    });
-                    Ok(scored.collect())
-                };
-                let see = |told: &[Told]| {
-                    points.extend(told.iter().filter_map(|t| t.scores.as_ref()).map(|s| vec![-s[0], -s[1]]));
-                };
-                let seconds = search(strategy.as_mut(), &domain, args.evaluations, seed, score, see)?;
-                name = strategy.name();
-                rates.push(args.evaluations as f64 / seconds);
-                volumes.push(analytic::hypervolume(&points));
+                let (mut strategy, n, at_once) = strategies(args.evaluations).swap_remove(i);
+                let (candidates, seconds, volume) = once(strategy.as_mut(), (n, at_once), seed)?;
+                seen.push(candidates as f64);
+                rates.push(candidates as f64 / seconds);
+                volumes.push(volume);
+                // With other seeds than the strategy's, so that nothing is shared.
+                chances.push(once(&mut Random, (candidates, POPULATION), seed + 1000)?.2);
             }
-            Ok(Figures { strategy: name, rate: median(rates), hypervolume: median(volumes) })
+            let strategy = strategies(1).swap_remove(i).0.name();
+            let candidates = median(seen) as usize;
+            Ok(Figures {
+                strategy,
+                candidates,
+                rate: median(rates),
+                hypervolume: median(volumes),
+                chance: median(chances),
+            })
         })
         .collect()
 }
@@ -139,7 +166,7 @@ fn on_the_analytic_problem(args: &Args) -> Result<Vec<Figures>> {
 fn on_a_space(space: &Space, args: &Args, seed: u64) -> Result<(f64, usize)> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).build()?;
     let domain = space.domain();
-    let mut strategy = Nsga2::new(POPULATION, 0.9, None);
+    let mut strategy = Nsga2::new(POPULATION, 0.25, None);
     let mut costers: Vec<Coster> = (0..pool.current_num_threads()).map(|_| Coster::new()).collect();
     let score = |asked: Vec<Genome>| {
         let share = asked.len().div_ceil(costers.len());
@@ -162,8 +189,9 @@ fn on_a_space(space: &Space, args: &Args, seed: u64) -> Result<(f64, usize)> {
         });
         Ok(told?.into_iter().flatten().collect())
     };
-    let seconds = search(&mut strategy, &domain, args.candidates, seed, score, |_| {})?;
-    Ok((args.candidates as f64 / seconds, pool.current_num_threads()))
+    let size = (args.candidates, POPULATION);
+    let (seen, seconds) = search(&mut strategy, domain, size, seed, score, |_| {})?;
+    Ok((seen as f64 / seconds, pool.current_num_threads()))
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -188,7 +216,13 @@ pub fn run(args: &Args) -> Result<i32> {
     if args.json {
         let strategies: serde_json::Map<String, serde_json::Value> = figures
             .iter()
-            .map(|f| (f.strategy.into(), json!({"candidates_per_second": f.rate, "hypervolume": f.hypervolume})))
+            .map(|f| {
+                let of = json!({
+                    "candidates": f.candidates, "candidates_per_second": f.rate, "hypervolume": f.hypervolume,
+                    "random_hypervolume": f.chance,
+                });
+                (f.strategy.into(), of)
+            })
             .collect();
         let step = step.map(|(rate, threads)| {
             json!({"config": args.config, "candidates": args.candidates, "threads": threads, "candidates_per_second": rate})
@@ -203,9 +237,10 @@ pub fn run(args: &Args) -> Result<i32> {
         return Ok(0);
     }
     println!("analytic problem, {} evaluations, median of {} seeds", args.evaluations, args.seeds);
-    println!("{:<24}{:>16}{:>14}", "strategy", "candidates/s", "hypervolume");
+    println!("{:<24}{:>12}{:>16}{:>14}{:>14}", "strategy", "candidates", "candidates/s", "hypervolume", "random's");
     for f in &figures {
-        println!("{:<24}{:>16.0}{:>14.5}", f.strategy, f.rate, f.hypervolume);
+        let (strategy, seen) = (f.strategy, f.candidates);
+        println!("{strategy:<24}{seen:>12}{:>16.0}{:>14.5}{:>14.5}", f.rate, f.hypervolume, f.chance);
     }
     if let (Some((rate, threads)), Some(path)) = (step, &args.config) {
         println!("nsga2 on {}, params and MACs: {rate:.0} candidates/s on {threads} threads", path.display());
@@ -228,5 +263,13 @@ mod tests {
         let mut one = vec![7; 20];
         one[1] = 4;
         assert_eq!(of(one), [137.0 / 140.0, 18.0 / 1960.0 + 0.3 / 7.0]);
+    }
+    #[test]
+    #[allow(clippy::unwrap_used)]
+    fn every_strategy_beats_chance_there() {
+        let args = Args { config: None, evaluations: 2_000, seeds: 3, candidates: 1, threads: None, json: false };
+        for f in on_the_analytic_problem(&args).unwrap().into_iter().skip(1) {
+            assert!(f.hypervolume > f.chance, "{}: {} against {}", f.strategy, f.hypervolume, f.chance);
+        }
     }
 }
