@@ -128,17 +128,17 @@ pub struct Nsga2 {
     /// Genomes alive.
     #[schemars(range(min = 2, max = 100000))]
     pub population: usize,
-    /// Probability that a child has two parents.
+    /// Probability that a child has two parents. Half of the knobs they differ in then get a choice near one of theirs.
     #[schemars(range(min = 0, max = 1))]
     pub crossover: f64,
-    /// Probability that a knob of a child mutates; one knob a child on average if left out.
+    /// Probability that a knob of a child mutates, most often to the next choice; one knob a child on average if left out.
     #[schemars(range(min = 0, max = 1))]
     pub mutation: Option<f64>,
 }
 
 impl Default for Nsga2 {
     fn default() -> Nsga2 {
-        Nsga2 { population: 20, crossover: 0.25, mutation: None }
+        Nsga2 { population: 20, crossover: 0.9, mutation: None }
     }
 }
 

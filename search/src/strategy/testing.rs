@@ -125,6 +125,27 @@ fn all_genomes_fit_whatever_is_told() {
 }
 
 #[test]
+fn how_many_threads_there_are_changes_no_child() {
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let (domain, mut strategy, mut all) = (Domain::new(vec![5; 12]), Nsga2::new(60, 0.9, None), Vec::new());
+        for step in 0..6 {
+            let asked = pool.install(|| strategy.ask(&domain, 60, &mut rng(5, Purpose::Ask, step, 0)));
+            let sum = |g: &Genome| g.choices().iter().map(|c| f64::from(*c)).sum::<f64>();
+            let first = |g: &Genome| f64::from(g.choices()[0]);
+            let told: Vec<Told> = asked
+                .into_iter()
+                .map(|g| Told { scores: Some(vec![sum(&g) + first(&g), -sum(&g)]), genome: g, violation: 0.0 })
+                .collect();
+            strategy.tell(&told);
+            all.extend(told);
+        }
+        all
+    };
+    assert_eq!(run(1), run(3));
+}
+
+#[test]
 fn within_the_bounds_comes_first() {
     // Feasible only where the first knob is 0; the scores pull the other way.
     let domain = Domain::new(vec![8; 6]);
