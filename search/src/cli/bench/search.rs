@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use mobilenas_bench::{Clock, Host, Wall};
 use mobilenas_reports::pareto::{self, Goal};
 use mobilenas_space::{Coster, Domain, Genome, Space};
@@ -246,8 +246,8 @@ pub fn run(args: &Args) -> Result<i32> {
     };
     let figures = on_the_analytic_problem(args)?;
     let step = space.as_ref().map(|(space, table, seed)| on_a_space(space, table.as_ref(), args, *seed)).transpose()?;
-    let names = match &space {
-        Some((_, Some(_), _)) => ["params", "macs", "latency_ms"].as_slice(),
+    let names: &[&str] = match &space {
+        Some((_, Some(_), _)) => &["params", "macs", "latency_ms"],
         _ => &["params", "macs"],
     };
     if args.json {

@@ -120,7 +120,7 @@ impl Strategy for Nsga2 {
         "nsga2"
     }
 
-    fn ask(&mut self, domain: &Domain, n: usize, rng: &mut dyn Rng) -> Vec<Genome> {
+    fn ask(&mut self, domain: &Domain, n: usize, mut rng: &mut dyn Rng) -> Vec<Genome> {
         let sizes = (0..n.div_ceil(STREAM)).map(|k| STREAM.min(n - k * STREAM));
         let streams: Vec<(usize, ChaCha8Rng)> = sizes.map(|n| (n, ChaCha8Rng::from_rng(&mut *rng))).collect();
         let draw = |(n, mut rng): (usize, ChaCha8Rng)| self.stream(domain, n, &mut rng);

@@ -80,7 +80,7 @@ mod tests {
         let all = counts(8, |rng| between(6, 2, 8, rng));
         // The distribution is symmetric about the middle of the parents but for the ends of the knob.
         assert!(all[2] > all[4] && all[6] > all[4] && all[2] > all[1] && all[6] > all[7], "{all:?}");
-        assert!(all[1] > 400 && all[7] > 400 && all[3] > 4_000 && all[5] > 4_000, "{all:?}");
+        assert!(all[1] > 400 && all[7] > 400 && all[3] > 2_000 && all[5] > 2_000, "{all:?}");
         let mean = all.iter().enumerate().map(|(c, n)| c * n).sum::<usize>() as f64 / 40_000.0;
         assert!((mean - 4.0).abs() < 0.1, "{mean}");
     }
@@ -93,8 +93,8 @@ mod tests {
             assert_eq!(all[at], 0);
             let next = all[at.saturating_sub(1)] + all.get(at + 1).copied().unwrap_or_default();
             assert!(n > 100 || next > 20_000, "{choice} of {n}: {all:?}");
-            // Every choice can be reached.
-            assert!(n > 8 || all.iter().filter(|v| **v > 0).count() == usize::from(n) - 1, "{choice} of {n}: {all:?}");
+            // Every choice is reached, but for the farthest, of which there is one in 40,000.
+            assert!(n > 8 || all.iter().filter(|v| **v > 0).count() + 2 >= usize::from(n), "{choice} of {n}: {all:?}");
         }
     }
 
