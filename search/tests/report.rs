@@ -54,6 +54,6 @@ fn what_is_no_run_is_told() {
     none -> 2: error: none/journal.jsonl: could not be read: No such file or directory (os error 2); expected the journal of a run
     empty -> 2: error: empty/journal.jsonl:1: the journal is empty; expected the first line to be the row {"run": {...}}
     a a -> 2: error: --out: not given, expected the folder to write the page over 2 runs into
-    a --out file -> 1: error: file: could not be written: File exists (os error 17); expected a folder that can be written to
+    a --out file -> 1: error: file/report: could not be written: Not a directory (os error 20); expected a folder that can be written to
     "#);
 }

@@ -26,10 +26,11 @@ fn config(change: impl FnOnce(&mut Config)) -> Config {
     c
 }
 
-/// Noise: of images that are nearly the same, batch norms would make noise of rounding.
+/// Images that differ in the large: of ones that are alike, as fine noise is to a network, batch norms would amplify rounding.
 fn batch() -> Batch {
     let labels: Vec<i64> = (0..32).map(|i| i % 4).collect();
-    Batch { images: formula::images(32, 32).unwrap(), labels: Tensor::from_slice(&labels), targets: None }
+    let images = formula::images(32, 4).unwrap().upsample_bicubic2d([32, 32], false, None, None);
+    Batch { images, labels: Tensor::from_slice(&labels), targets: None }
 }
 
 #[test]
@@ -130,7 +131,11 @@ fn only_the_largest_drops_anything() {
 
 #[test]
 fn batch_norms_per_width_keep_statistics_that_score_without_recalibration() {
-    let (space, c) = (space(), config(|c| c.batch_norms = BatchNorms::PerWidth));
+    // Widths that no scaling makes equal, and no networks between: so nobody else moves the smallest one's statistics.
+    let design = Design { family: "mobilenet_v2".into(), width: 1.0, divisor: 8, knobs: [].into(), classes: 4 };
+    let knobs = [("resolution".to_string(), vec![24])].into();
+    let space = Space::new(&Design { knobs, ..design }).unwrap();
+    let c = config(|c| (c.batch_norms, c.random_subnets) = (BatchNorms::PerWidth, 0));
     let mut supernet = Supernet::new(&space, &c, 1, STEPS);
     let store = supernet.store(1, Device::Cpu).unwrap();
     for step in 0..60 {
@@ -147,7 +152,7 @@ fn batch_norms_per_width_keep_statistics_that_score_without_recalibration() {
     let recalibrated = logits(&net);
     // The smallest has been seen in every step, always with these images: what it kept is what recalibrating finds.
     let off = |a: &Tensor| (a - &recalibrated).norm().double_value(&[]) / recalibrated.norm().double_value(&[]);
-    assert!(off(&kept) < 0.5 * off(&untouched), "{} and {}", off(&kept), off(&untouched));
+    assert!(off(&kept) < 0.1 * off(&untouched), "{} and {}", off(&kept), off(&untouched));
 }
 
 #[test]

@@ -33,7 +33,8 @@ fn batch() -> Batch {
 /// Saves a network as a TorchScript program; its tensors become constants, so they must be detached.
 fn script(net: &Net, file: &Path) {
     let net = net.freeze().unwrap();
-    let example = Tensor::zeros([2, 3, 32, 32], (Kind::Float, Device::Cpu));
+    // A trace holds the sizes that reshaping saw: those of the batch.
+    let example = Tensor::zeros([4, 3, 32, 32], (Kind::Float, Device::Cpu));
     let mut run = |ins: &[Tensor]| vec![net.forward(&ins[0], Mode::Eval).unwrap()];
     let traced = tch::no_grad(|| CModule::create_by_tracing("teacher", "forward", &[example], &mut run).unwrap());
     traced.save(file).unwrap();
