@@ -45,7 +45,11 @@ fn fronts(all: &[One], n: usize) -> Vec<Vec<usize>> {
     outside.sort_by(|a, b| all[*a].violation.total_cmp(&all[*b].violation));
     sorted.extend(outside.chunk_by(|a, b| all[*a].violation == all[*b].violation).map(<[usize]>::to_vec));
     let mut count = 0;
-    sorted.retain(|front| std::mem::replace(&mut count, count + front.len()) < n);
+    sorted.retain(|front| {
+        let before = count;
+        count += front.len();
+        before < n
+    });
     sorted.iter_mut().for_each(|front| front.sort_unstable());
     sorted
 }
