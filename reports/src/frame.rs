@@ -5,7 +5,9 @@ use std::path::Path;
 
 use crate::latency_table::Source;
 use crate::pareto::{self, Goal};
-use crate::record::{Caveat, Done, LatencyTable, Origin, Outcome, Retrained, Row, Run, Supernet, Trial, Unit, metric};
+use crate::record::{
+    Caveat, Done, Foretold, LatencyTable, Origin, Outcome, Retrained, Row, Run, Supernet, Trial, Unit, metric,
+};
 use crate::study::{self, Study};
 use crate::{ReportError, journal, score};
 
@@ -22,6 +24,8 @@ pub struct Frame {
     pub trials: Vec<Entry>,
     /// Winners retrained from scratch.
     pub retrained: Vec<Retrained>,
+    /// How well the search's predictor foretold, fit by fit.
+    pub foretold: Vec<Foretold>,
     /// The run's caveats, then one for each line that could not be read.
     pub caveats: Vec<Caveat>,
     /// The end, if the run reached it.
@@ -103,6 +107,7 @@ impl Frame {
             supernet: None,
             trials: Vec::new(),
             retrained: Vec::new(),
+            foretold: Vec::new(),
             caveats: Vec::new(),
             done: None,
             latency_table: None,
@@ -143,6 +148,7 @@ impl Frame {
             Row::Supernet(supernet) => self.supernet = Some(supernet),
             Row::Trial(trial) => self.trials.push(Entry { trial, mes: None, on_front: false }),
             Row::Retrained(retrained) => self.retrained.push(retrained),
+            Row::Foretold(foretold) => self.foretold.push(foretold),
             Row::Caveat(caveat) => self.caveats.push(caveat),
             Row::Done(done) => self.done = Some(done),
         }

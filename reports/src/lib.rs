@@ -30,6 +30,7 @@ pub mod layers;
 pub mod page;
 pub mod pareto;
 pub mod plot;
+pub mod predictors;
 pub mod published;
 pub mod rank;
 pub mod record;
@@ -67,7 +68,7 @@ pub fn read(run_dir: &Path) -> Result<Frame, ReportError> {
 }
 
 /// Writes every report into `out`, mostly the run's own folder: `trials.csv`, `trials.parquet`, `report/index.html`,
-/// `report/table.md`, `report/table.tex` and `report/*.png`, `report/*.svg` for each plot that has a point. Files of an
+/// `report/predictors.csv`, `report/table.md`, `report/table.tex` and `report/*.png`, `report/*.svg` for each plot that has a point. Files of an
 /// earlier report are replaced.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ mod landscape;
 mod papers;
 mod pareto;
 mod predicted;
+mod predictors;
 mod progress;
 mod retrained;
 mod script;
@@ -42,6 +43,7 @@ pub trait Report: Sync {
 /// All reports but the page, in the order they are written.
 pub static REPORTS: &[&dyn Report] = &[
     &tables::Tables,
+    &predictors::Predictors,
     &papers::Papers,
     &pareto::Pareto,
     &retrained::Winners,

@@ -45,6 +45,8 @@ pub enum Row {
     Trial(Trial),
     /// A winner trained from scratch and scored on the test split.
     Retrained(Retrained),
+    /// How well a predictor foretold trials before it was fitted on them.
+    Foretold(Foretold),
     /// Something a reader of the results has to know.
     Caveat(Caveat),
     /// The run reached its end.
@@ -245,7 +247,10 @@ pub struct Trial {
     pub outcome: Outcome,
     /// Details of the latency, if it was measured.
     pub latency: Option<Latency>,
-    /// Seconds that scoring took.
+    /// Metrics that came from the scores kept of other runs on the same weights, by the same protocol.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cached: Vec<String>,
+    /// Seconds by which scoring it made the search longer: with several workers, less than it took.
     pub seconds: f64,
 }
 
@@ -294,6 +299,20 @@ pub struct Retrained {
     pub metrics: BTreeMap<String, f64>,
     /// Seconds it took, resumed parts together.
     pub seconds: f64,
+}
+
+/// How well a predictor foretold the first objective of trials that it had not been fitted on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Foretold {
+    /// Trials that it had been fitted on.
+    pub fitted_on: usize,
+    /// Trials that it foretold, none of them among those.
+    pub trials: usize,
+    /// Mean absolute error, in the objective's unit.
+    pub mean_error: f64,
+    /// Kendall's tau-b; none for fewer than two trials, or where all are tied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kendall: Option<f64>,
 }
 
 /// Something a reader of the results has to know.

@@ -3,16 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mobilenas_bench::engine::{self, Setting};
+use mobilenas_bench::engine::{self, Engine as _, Setting, libtorch::Libtorch};
 use mobilenas_bench::{Clock, Protocol};
 use mobilenas_reports::record::{self, Latency};
 use mobilenas_reports::score;
 use mobilenas_space::ir::Graph;
-use mobilenas_torch::{Apart, Mode, Names, Net, Owned, Shared, Store};
+use mobilenas_torch::{Apart, Mode, Names, Net, Owned, Shared, Store, weights};
+use sha2::{Digest as _, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use crate::config::{Proxy, Statistics};
-use crate::data::{SearchVal, Test};
+use crate::data::{Raw, SearchVal, Test};
+use crate::device;
 use crate::latency_table::Table;
 use crate::metric::Lab;
 use crate::proxy;
@@ -158,6 +160,26 @@ pub struct Scorer<'a> {
     seed: u64,
 }
 
+/// What scoring a subnet came to: seconds by part, and top-1 in percent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spent {
+    /// Taking slices of the supernet.
+    pub bind: f64,
+    /// Estimating the batch norms' statistics.
+    pub recalibrate: f64,
+    /// Running the search-validation images.
+    pub evaluate: f64,
+    /// Top-1 on them.
+    pub top1: f64,
+}
+
+impl Spent {
+    /// All parts together.
+    pub fn seconds(&self) -> f64 {
+        self.bind + self.recalibrate + self.evaluate
+    }
+}
+
 /// A subnet on slices of the supernet, with batch-norm statistics of its own as scoring takes them.
 ///
 /// # Errors
@@ -168,16 +190,24 @@ pub fn subnet(
     view: &View,
     (statistics, calibration): (Statistics, &[usize]),
 ) -> Result<Net, TrainError> {
-    bind(supernet, graph, statistics, &mut calibrating(view, calibration, supernet.device())?)
+    let net = bind(supernet, graph, statistics)?;
+    recalibrate(&net, statistics, &mut calibrating(view, calibration, supernet.device())?)?;
+    Ok(net)
 }
 
-fn bind(supernet: &Store, graph: Arc<Graph>, statistics: Statistics, images: &mut List) -> Result<Net, TrainError> {
-    if statistics == Statistics::Trained {
-        return Ok(Net::bind(graph, &Apart(supernet))?);
+fn bind(supernet: &Store, graph: Arc<Graph>, statistics: Statistics) -> Result<Net, TrainError> {
+    Ok(match statistics {
+        Statistics::Trained => Net::bind(graph, &Apart(supernet))?,
+        Statistics::Recalibrated => Net::bind(graph, &Shared(supernet))?,
+    })
+}
+
+/// Estimates the statistics of a subnet that has none of its own from training.
+fn recalibrate(net: &Net, statistics: Statistics, images: &mut List) -> Result<(), TrainError> {
+    match statistics {
+        Statistics::Trained => Ok(()),
+        Statistics::Recalibrated => images.recalibrate(net),
     }
-    let net = Net::bind(graph, &Shared(supernet))?;
-    images.recalibrate(&net)?;
-    Ok(net)
 }
 
 /// The images of recalibration, in batches of one size, so that each weighs the same in the statistics.
@@ -237,6 +267,89 @@ impl<'a> Scorer<'a> {
         })
     }
 
+    /// Digests of the supernet's weights and of the protocol, by which scores are kept for other runs. The protocol is all
+    /// that a score depends on beside weights and graph: images as they stand in their files, how they are brought to a
+    /// network, batches, the seed of fresh weights, and what computes.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn digests(&self, threads: u32) -> Result<[String; 2], TrainError> {
+        let mut learnt = Sha256::new();
+        for (name, entry) in self.supernet.entries() {
+            let t = entry.tensor.detach().f_contiguous().map_err(TrainError::torch)?;
+            learnt.update(format!("{name} {:?} {:?}\n", t.size(), t.kind()));
+            let t = t.f_view([-1]).and_then(|t| t.f_to_kind(Kind::Float)).map_err(TrainError::torch)?;
+            let values = Vec::<f32>::try_from(&t).map_err(TrainError::torch)?;
+            values.iter().for_each(|v| learnt.update(v.to_le_bytes()));
+        }
+        let host = mobilenas_bench::Host::read();
+        let own = self.calibration.view.words();
+        let how = (env!("CARGO_PKG_VERSION"), Libtorch.version(), host.cpu, threads, self.seed);
+        let where_from = (self.supernet.device(), self.statistics, self.calibration.view.side);
+        let mut protocol = Sha256::new();
+        protocol.update(format!("{how:?} {own:?} {where_from:?}"));
+        for list in [&self.calibration, &self.validation] {
+            protocol.update(format!("{} {}\n", list.indices.len(), list.size));
+            let data = &list.view.data;
+            for &i in &list.indices {
+                protocol.update(data.labels[i].to_le_bytes());
+                match data.images.read(i) {
+                    Ok(Raw::Levels(p)) => protocol.update(&p.levels),
+                    Ok(Raw::File(bytes)) => protocol.update(&bytes),
+                    Err(e) => protocol.update(e),
+                }
+            }
+        }
+        // 16 digits a digest: collisions are out of the question, and the files' names stay readable.
+        let hex = |h: Sha256| h.finalize()[..8].iter().map(|b| format!("{b:02x}")).collect::<String>();
+        Ok([hex(learnt), hex(protocol)])
+    }
+
+    /// Scores a subnet: its top-1 on the search-validation images, in percent, and the seconds it took.
+    ///
+    /// # Errors
+    /// When libtorch refuses, or too many images are damaged.
+    pub fn spent(&mut self, graph: &Arc<Graph>) -> Result<Spent, TrainError> {
+        let (clock, on) = (self.clock, self.supernet.device());
+        let mut at = clock.now();
+        let mut lap = || {
+            device::wait(on);
+            let now = clock.now();
+            (now - std::mem::replace(&mut at, now)).as_secs_f64()
+        };
+        let net = bind(&self.supernet, graph.clone(), self.statistics)?;
+        let bind = lap();
+        recalibrate(&net, self.statistics, &mut self.calibration)?;
+        let recalibrate = lap();
+        let top1 = self.validation.top1(&net)?;
+        Ok(Spent { bind, recalibrate, evaluate: lap(), top1 })
+    }
+
+    /// Images that recalibrate, and images that are scored.
+    pub fn images(&self) -> [usize; 2] {
+        [self.calibration.indices.len(), self.validation.indices.len()]
+    }
+
+    /// All images at a side, as they are given to networks, and the labels of those that are scored.
+    ///
+    /// # Errors
+    /// When libtorch refuses, or too many images are damaged.
+    pub fn exported(&mut self, side: u32) -> Result<weights::Named, TrainError> {
+        let mut all = weights::Named::new();
+        for (name, list) in [("calibration", &mut self.calibration), ("validation", &mut self.validation)] {
+            let (mut images, mut labels) = (Vec::new(), Vec::new());
+            list.each(side, |x, y| {
+                images.push(x.shallow_clone());
+                labels.push(y.shallow_clone());
+                Ok(())
+            })?;
+            let join = |parts: &[Tensor]| Tensor::f_cat(parts, 0).map_err(TrainError::torch);
+            all.insert(name.to_string(), join(&images)?);
+            all.insert(format!("{name}_labels"), join(&labels)?);
+        }
+        Ok(all)
+    }
+
     /// Details of the latency measured last; taken out.
     pub fn take_latency(&mut self) -> Option<Latency> {
         self.last_latency.take()
@@ -276,7 +389,6 @@ impl Lab for Scorer<'_> {
     }
 
     fn top1(&mut self, graph: &Arc<Graph>) -> Result<f64, TrainError> {
-        let net = bind(&self.supernet, graph.clone(), self.statistics, &mut self.calibration)?;
-        self.validation.top1(&net)
+        Ok(self.spent(graph)?.top1)
     }
 }

@@ -1,6 +1,7 @@
 //! The search: train a supernet, ask a strategy, score what it asks for, retrain the winners, write the report.
 
 pub mod bounds;
+pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod data;
@@ -19,3 +20,4 @@ pub mod sheet;
 pub mod stop;
 pub mod strategy;
 pub mod train;
+pub mod worker;

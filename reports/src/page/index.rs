@@ -189,5 +189,6 @@ fn files(f: &Frame) -> String {
     for (name, what) in [("table.md", "Markdown"), ("table.tex", "LaTeX")] {
         links += &format!("<li><a href=\"{name}\">{name}</a>: winners, front and published variants in {what}</li>\n");
     }
+    links += "<li><a href=\"predictors.csv\">predictors.csv</a>: how well parameters, MACs and proxies order the trials by top-1</li>\n";
     section("files", "Files", &format!("{}<ul>\n{links}</ul>\n", paragraph(&note)))
 }

@@ -6,6 +6,7 @@
 use super::html::{facts, section};
 use super::index::figure;
 use super::predicted;
+use crate::predictors::{Predictor, predictors};
 use crate::record::metric;
 use crate::winners::{self, kendall};
 use crate::{Frame, ReportError, study, text};
@@ -13,8 +14,17 @@ use crate::{Frame, ReportError, study, text};
 /// A name and what there is to say, if there is anything.
 type Part = fn(&Frame) -> Option<(&'static str, String)>;
 
-const PARTS: &[Part] =
-    &[latency_spread, latency_samples, accuracy_step, predicted::trust, rank_fidelity, rank_agreement, seeds];
+const PARTS: &[Part] = &[
+    latency_spread,
+    latency_samples,
+    accuracy_step,
+    predicted::trust,
+    rank_fidelity,
+    rank_agreement,
+    foretelling,
+    predictor_error,
+    seeds,
+];
 
 /// The section; empty if no part has anything to say.
 pub(super) fn section_of(f: &Frame) -> Result<String, ReportError> {
@@ -111,6 +121,47 @@ fn rank_agreement(f: &Frame) -> Option<(&'static str, String)> {
             "Kendall's τ-b between inherited and retrained top-1 is {tau:.2} over {} networks. They were chosen for a good \
              inherited top-1, which makes τ smaller than over networks of all kinds; few networks make it uncertain.",
             pairs.len()
+        ),
+    ))
+}
+
+/// Whether proxies tell more of top-1 than the size of a network does.
+fn foretelling(f: &Frame) -> Option<(&'static str, String)> {
+    let number = |v: Option<f64>| v.map_or_else(|| "–".to_owned(), |v| format!("{v:.2}"));
+    let one = |p: &Predictor| format!("{} {} / {} ({})", p.name, number(p.kendall), number(p.spearman), p.trials);
+    let all: Vec<String> = predictors(f).iter().map(one).collect();
+    if all.is_empty() {
+        return None;
+    }
+    Some((
+        "What foretells top-1",
+        format!(
+            "Kendall's τ-b / Spearman's ρ with the inherited top-1 (trials): {}. A proxy is worth something where it does \
+             better than parameters and MACs, which cost nothing. The trials are those of a search, not an even sample of \
+             the space.",
+            all.join(", ")
+        ),
+    ))
+}
+
+/// How well the search's own predictor did on trials that it had not seen.
+fn predictor_error(f: &Frame) -> Option<(&'static str, String)> {
+    let trials: usize = f.foretold.iter().map(|t| t.trials).sum();
+    let (first, last) = (f.foretold.first()?, f.foretold.last()?);
+    let mean = f.foretold.iter().map(|t| t.mean_error * t.trials as f64).sum::<f64>() / trials.max(1) as f64;
+    let tau = |t: &crate::record::Foretold| t.kendall.map_or_else(|| "–".to_owned(), |v| format!("{v:.2}"));
+    Some((
+        "Error of the accuracy predictor",
+        format!(
+            "Over {} that it foretold before they were scored, it was off by {} on average; τ-b was {} within those after \
+             the first fit (on {}) and {} after the last that was tested (on {}). It proposed most of them for being good, which makes τ \
+             smaller than over networks of all kinds.",
+            text::plural(trials, "trial"),
+            text::significant(mean, 2),
+            tau(first),
+            text::plural(first.fitted_on, "trial"),
+            tau(last),
+            text::plural(last.fitted_on, "trial")
         ),
     ))
 }

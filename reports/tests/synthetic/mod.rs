@@ -123,7 +123,16 @@ pub fn trial(id: u64, variant: Option<&str>, r: &mut Random) -> Trial {
     };
     let latency = matches!(outcome, Outcome::Scored(_)).then_some(latency);
     let origin = variant.map_or(Origin::Search, |v| Origin::Variant(v.to_owned()));
-    Trial { id, origin, genome, digest: format!("{:016x}", r.next()), outcome, latency, seconds: 2.5 + r.unit() }
+    Trial {
+        id,
+        origin,
+        genome,
+        digest: format!("{:016x}", r.next()),
+        outcome,
+        latency,
+        cached: Vec::new(),
+        seconds: 2.5 + r.unit(),
+    }
 }
 
 /// All rows of a planned run.

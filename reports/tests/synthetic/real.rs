@@ -42,7 +42,16 @@ fn trial(id: u64, variant: Option<&str>, space: &Space, coster: &mut Coster, r: 
     let latency = Some(Latency { median_ms, p10_ms: median_ms * 0.985, p90_ms: median_ms * 1.04, samples: 50 });
     let origin = variant.map_or(Origin::Search, |v| Origin::Variant(v.to_owned()));
     let digest = format!("{:016x}", r.next());
-    Some(Trial { id, origin, genome: space.values(&genome), digest, outcome, latency, seconds: 0.2 })
+    Some(Trial {
+        id,
+        origin,
+        genome: space.values(&genome),
+        digest,
+        outcome,
+        latency,
+        cached: Vec::new(),
+        seconds: 0.2,
+    })
 }
 
 /// All rows of a run of `trials` trials; the first found and the last variant are retrained.

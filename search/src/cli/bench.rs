@@ -6,6 +6,7 @@ mod check;
 mod data;
 mod gate;
 mod history;
+mod score;
 mod search;
 mod train;
 
@@ -34,6 +35,8 @@ enum What {
     Search(search::Args),
     /// Images from files to batches: images per second
     Data(data::Args),
+    /// Scoring one subnet: seconds to bind, recalibrate and evaluate it
+    Score(score::Args),
     /// Training steps: images per second of networks, or a sandwich step against its networks alone
     Train(train::Args),
     /// The gate: networks and their times against a baseline, for CI
@@ -71,6 +74,7 @@ pub fn run(args: &Args) -> Result<i32> {
         What::Space(args) => space(args),
         What::Search(args) => search::run(args),
         What::Data(args) => data::run(args),
+        What::Score(args) => score::run(args),
         What::Train(args) => train::run(args),
         What::Check(args) => check::run(args),
         What::Bless(args) => bless::run(args),

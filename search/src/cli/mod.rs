@@ -14,6 +14,7 @@ mod schema;
 mod search;
 mod train;
 mod weights;
+mod worker;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -54,6 +55,9 @@ enum Verb {
     Schema(schema::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
+    /// Score what standard input asks for; a search starts it for itself
+    #[command(hide = true)]
+    Worker(worker::Args),
 }
 
 /// Runs the verb; gives the exit code.
@@ -75,6 +79,7 @@ pub fn run(args: Args) -> Result<i32> {
         Verb::Weights(a) => weights::run(&a),
         Verb::Schema(a) => schema::run(&a),
         Verb::Completions(a) => completions::run(&a),
+        Verb::Worker(a) => worker::run(&a),
     }
 }
 

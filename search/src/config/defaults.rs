@@ -43,3 +43,11 @@ pub(in crate::config) fn half() -> f64 {
 pub(in crate::config) fn temperature() -> f64 {
     1.0
 }
+
+pub(in crate::config) fn single() -> usize {
+    1
+}
+
+pub(in crate::config) fn thousandth() -> f64 {
+    1e-3
+}

@@ -14,6 +14,11 @@ impl Config {
         self.name.as_deref().unwrap_or("run")
     }
 
+    /// Threads that score a candidate.
+    pub fn scoring_threads(&self) -> u32 {
+        self.search.threads.unwrap_or(self.threads)
+    }
+
     /// What the types alone cannot say: mistakes between values, each with its path.
     pub fn mistakes(&self) -> Vec<(Vec<String>, String)> {
         let mut all = Vec::new();

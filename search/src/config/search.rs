@@ -1,5 +1,7 @@
 //! How candidates are found.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,11 +20,14 @@ pub struct Search {
     #[serde(default)]
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub minutes: Option<f64>,
+    /// It also ends when the front has stood still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_still: Option<Still>,
     /// Candidates asked for at once.
     #[serde(default = "defaults::one")]
     #[schemars(range(min = 1, max = 10000))]
     pub batch: u64,
-    /// Upper bounds that no candidate may pass.
+    /// What every candidate has to meet.
     #[serde(default)]
     pub bounds: Bounds,
     /// What is better. Measured latency differs from run to run, and so does a search that is guided by it.
@@ -36,10 +41,51 @@ pub struct Search {
     #[serde(default = "defaults::once")]
     #[schemars(range(min = 0, max = 100))]
     pub retries: u32,
+    /// Processes that score candidates side by side. How many changes no result; `threads` may.
+    #[serde(default = "defaults::single")]
+    #[schemars(range(min = 1, max = 256))]
+    pub workers: usize,
+    /// Threads of each worker; the config's `threads` if left out.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 256))]
+    pub threads: Option<u32>,
+    /// Scores that are kept for other runs.
+    #[serde(default)]
+    pub cache: Cache,
     /// Failed candidates in a row that end the search.
     #[serde(default = "defaults::failures")]
     #[schemars(range(min = 1, max = 1000000))]
     pub failures: usize,
+}
+
+/// When the front counts as standing still.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Still {
+    /// Candidates in which the hypervolume of the front has hardly grown. It is measured in the objectives, from the worst
+    /// of each so far.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub trials: u64,
+    /// Growth that is hardly any, as a share of the hypervolume.
+    #[serde(default = "defaults::thousandth")]
+    #[schemars(range(min = 0, max = 1))]
+    pub gain: f64,
+}
+
+/// Scores by graph, weights and protocol, kept for other runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cache {
+    /// Whether scores are looked up and kept.
+    pub enabled: bool,
+    /// Folder of the scores; `scores` beside the run's folder if left out.
+    pub dir: Option<PathBuf>,
+}
+
+impl Default for Cache {
+    fn default() -> Cache {
+        Cache { enabled: true, dir: None }
+    }
 }
 
 /// A number about an untrained network that is said to foretell its accuracy: flow through absolute weights (Tanaka et al.,
@@ -82,10 +128,10 @@ pub struct Nsga2 {
     /// Genomes alive.
     #[schemars(range(min = 2, max = 100000))]
     pub population: usize,
-    /// Probability that a child has two parents.
+    /// Probability that a child has two parents. Half of the knobs they differ in then get a choice near one of theirs.
     #[schemars(range(min = 0, max = 1))]
     pub crossover: f64,
-    /// Probability that a knob of a child mutates; one knob a child on average if left out.
+    /// Probability that a knob of a child mutates, most often to the next choice; one knob a child on average if left out.
     #[schemars(range(min = 0, max = 1))]
     pub mutation: Option<f64>,
 }
@@ -93,6 +139,22 @@ pub struct Nsga2 {
 impl Default for Nsga2 {
     fn default() -> Nsga2 {
         Nsga2 { population: 20, crossover: 0.9, mutation: None }
+    }
+}
+
+impl Action {
+    /// The kind of knob, in the word that the space has for it.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Action::Depth => "depth",
+            Action::Width => "width",
+            Action::Expansion => "expansion",
+            Action::Patch => "patch",
+            Action::Heads => "heads",
+            Action::Kernel => "kernel",
+            Action::Stride => "stride",
+            Action::Resolution => "resolution",
+        }
     }
 }
 
@@ -105,11 +167,34 @@ pub struct MesSlimming {
     pub beam: usize,
     /// It ends at a subnet within the bounds whose second objective reaches this; at the smallest subnet if left out.
     pub target: Option<f64>,
+    /// Kinds of knobs that a step may lower by one choice: `depth` drops a block, `width` narrows a stage or a transformer,
+    /// `expansion` those of one block, `patch` makes patches larger.
+    #[schemars(length(min = 1))]
+    pub actions: Vec<Action>,
+}
+
+/// A kind of knob that slimming may lower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Action {
+    Depth,
+    Width,
+    Expansion,
+    Patch,
+    Heads,
+    Kernel,
+    Stride,
+    Resolution,
 }
 
 impl Default for MesSlimming {
     fn default() -> MesSlimming {
-        MesSlimming { beam: 1, target: None }
+        MesSlimming {
+            beam: 1,
+            target: None,
+            actions: vec![Action::Depth, Action::Width, Action::Expansion, Action::Patch],
+        }
     }
 }
 
@@ -157,7 +242,7 @@ impl Default for RegularizedEvolution {
     }
 }
 
-/// Upper bounds.
+/// Hard bounds: upper ones, but for `top1`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Bounds {
@@ -170,6 +255,9 @@ pub struct Bounds {
     /// Median latency in ms on this host.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub latency_ms: Option<f64>,
+    /// At least so much top-1 on the search-validation images, in percent, with inherited weights.
+    #[schemars(range(max = 100), extend("exclusiveMinimum" = 0))]
+    pub top1: Option<f64>,
 }
 
 /// Which way is better.

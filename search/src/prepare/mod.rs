@@ -5,6 +5,7 @@ pub mod views;
 use std::path::{Path, PathBuf};
 
 use mobilenas_bench::{Clock, Protocol};
+use mobilenas_reports::record;
 use mobilenas_space::ir::ShapeError;
 use mobilenas_space::{Cost, Coster, Genome, Space};
 use mobilenas_torch::{Names, Net, Owned, Store};
@@ -14,7 +15,7 @@ use crate::bounds::Bounds;
 use crate::config::{self, Config, ConfigError, Recipe};
 use crate::data::{self, DataError, Split, Test};
 use crate::device::{self, DeviceError};
-use crate::evaluate::Timing;
+use crate::evaluate::{Bench, Timing};
 use crate::latency_table::row::Source;
 use crate::latency_table::{Table, TableError, Wanted};
 use crate::seed::{Purpose, number, rng};
@@ -246,6 +247,36 @@ impl Prepared {
         all.shuffle(&mut rng(self.config.seed, Purpose::Recalibrate, 0, 0));
         all.truncate(self.config.scoring.recalibrate);
         all
+    }
+
+    /// Constants of the score.
+    pub fn constants(&self) -> record::Mes {
+        let m = &self.config.mes;
+        record::Mes {
+            score: m.score,
+            unit_params: m.unit_params,
+            alpha_params: m.alpha_params,
+            alpha_latency: m.alpha_latency,
+            reference_units: m.reference_units,
+        }
+    }
+
+    /// What candidates are scored with, beside the supernet.
+    pub fn bench<'a>(&'a self, calibration: &'a [usize], clock: &'a dyn Clock, unit_ms: f64) -> Bench<'a> {
+        Bench {
+            view: &self.train,
+            validation: &self.split.search_val,
+            validation_images: self.config.scoring.images.unwrap_or(usize::MAX),
+            calibration,
+            statistics: self.config.scoring.statistics,
+            batch: self.config.scoring.batch,
+            timing: self.timing(),
+            table: self.table.as_ref(),
+            clock,
+            constants: self.constants(),
+            unit_ms,
+            seed: self.config.seed,
+        }
     }
 
     /// How networks are timed.

@@ -1,8 +1,10 @@
 //! The one search loop: unit, supernet, variants, trials, winners, report. Every phase begins where the journal ends.
 
 pub mod alone;
+mod budget;
 mod error;
 mod folder;
+mod scoring;
 mod subnet;
 mod trials;
 mod winners;
@@ -22,9 +24,9 @@ use tch::Device;
 pub use crate::latency_table::nets::REFERENCE;
 pub use error::RunError;
 pub use folder::Folder;
-pub use subnet::subnet;
+pub use subnet::{stored_supernet, subnet};
 
-use crate::evaluate::{Bench, Scorer};
+use crate::evaluate::Scorer;
 use crate::latency_table::{Table, nets};
 use crate::prepare::Prepared;
 use crate::progress::Progress;
@@ -80,11 +82,12 @@ impl Run<'_> {
         let unit_ms = self.unit()?;
         let Some(supernet) = self.supernet()? else { return Ok(Finish::Stopped) };
         let calibration = p.calibration();
-        let mut scorer = Scorer::new(supernet, self.bench(&calibration, unit_ms))?;
-        if !self.trials(&mut scorer)? {
+        let scorer = Scorer::new(supernet, p.bench(&calibration, self.clock, unit_ms))?;
+        tch::set_num_threads(p.config.scoring_threads() as i32);
+        if !self.trials(scorer)? {
             return Ok(Finish::Stopped);
         }
-        drop(scorer);
+        tch::set_num_threads(p.config.threads as i32);
         if !self.winners()? {
             return Ok(Finish::Stopped);
         }
@@ -109,7 +112,7 @@ impl Run<'_> {
             config_digest: folder::config_digest(c)?,
             seed: c.seed,
             family: p.space.family().name().to_string(),
-            strategy: crate::strategy::from_config(&c.search.strategy).name().to_string(),
+            strategy: crate::strategy::from_config(&c.search.strategy, &p.space).name().to_string(),
             space_size: p.space.size(),
             params_range: [low.params, high.params],
             macs_range: [low.macs, high.macs],
@@ -123,13 +126,7 @@ impl Run<'_> {
             },
             host: record::Host { cpu: host.cpu, cores: host.cores, memory: host.memory, os: host.os },
             engine: self.engine(),
-            mes: record::Mes {
-                score: c.mes.score,
-                unit_params: c.mes.unit_params,
-                alpha_params: c.mes.alpha_params,
-                alpha_latency: c.mes.alpha_latency,
-                reference_units: c.mes.reference_units,
-            },
+            mes: p.constants(),
         })
     }
 
@@ -201,7 +198,7 @@ impl Run<'_> {
             Row::Unit(u) => Some(u.latency.median_ms),
             _ => None,
         });
-        let constants = self.header()?.mes;
+        let constants = p.constants();
         found.map(|ms| score::unit_latency_ms(&constants, ms)).ok_or(RunError::Reference)
     }
 
@@ -242,34 +239,6 @@ impl Run<'_> {
             n => self.caveat(format!(
                 "Training {what} left out {n} of {steps} steps, whose loss or gradient was not finite."
             )),
-        }
-    }
-
-    fn bench<'b>(&self, calibration: &'b [usize], unit_ms: f64) -> Bench<'b>
-    where
-        Self: 'b,
-    {
-        let p = self.prepared;
-        let c = &p.config;
-        Bench {
-            view: &p.train,
-            validation: &p.split.search_val,
-            validation_images: c.scoring.images.unwrap_or(usize::MAX),
-            calibration,
-            statistics: c.scoring.statistics,
-            batch: c.scoring.batch,
-            timing: p.timing(),
-            table: p.table.as_ref(),
-            clock: self.clock,
-            constants: record::Mes {
-                score: c.mes.score,
-                unit_params: c.mes.unit_params,
-                alpha_params: c.mes.alpha_params,
-                alpha_latency: c.mes.alpha_latency,
-                reference_units: c.mes.reference_units,
-            },
-            unit_ms,
-            seed: c.seed,
         }
     }
 

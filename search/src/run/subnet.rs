@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mobilenas_space::ir::Graph;
 use mobilenas_torch::weights::About;
-use mobilenas_torch::{Net, weights};
+use mobilenas_torch::{Net, Store, weights};
 
 use super::{RunError, SUPERNET, folder};
 use crate::evaluate;
@@ -27,13 +27,22 @@ impl Prepared {
     }
 }
 
+/// The trained supernet in a run's folder.
+///
+/// # Errors
+/// When it is not there yet, or not the config's.
+pub fn stored_supernet(prepared: &Prepared, root: &Path) -> Result<Store, RunError> {
+    let mut store = prepared.supernet_store()?;
+    store.fill(&weights::load(&root.join(SUPERNET))?.0)?;
+    Ok(store)
+}
+
 /// Binds a graph to slices of the supernet in a run's folder and recalibrates its batch norms on the run's own images, as
 /// scoring does.
 ///
 /// # Errors
 /// When the supernet is not there yet or not the config's, or the graph is none of its subnets.
 pub fn subnet(prepared: &Prepared, root: &Path, graph: Arc<Graph>) -> Result<Net, RunError> {
-    let mut store = prepared.supernet_store()?;
-    store.fill(&weights::load(&root.join(SUPERNET))?.0)?;
+    let store = stored_supernet(prepared, root)?;
     Ok(evaluate::subnet(&store, graph, &prepared.train, (prepared.config.scoring.statistics, &prepared.calibration()))?)
 }

@@ -5,18 +5,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use mobilenas_reports::record::{Origin, Outcome, Row, Trial, metric};
-use mobilenas_space::ir::Graph;
-use mobilenas_space::{Coster, Genome, cost};
-use mobilenas_torch::NetError;
+use mobilenas_space::{Coster, Genome};
 use rand::Rng;
 
+use super::budget::Budget;
+use super::scoring::{Desk, Fresh, violation};
 use super::{Run, RunError};
-use crate::config::{self, Goal, Objective};
+use crate::config::{Goal, Objective};
 use crate::evaluate::Scorer;
-use crate::metric::{self as metrics, Candidate};
+use crate::progress::Progress;
 use crate::seed::{Purpose, rng};
 use crate::strategy::{self, Strategy, Told};
-use crate::train::TrainError;
 
 /// Draws that may repeat known networks before the space counts as exhausted.
 const REPEATS: usize = 500;
@@ -37,104 +36,150 @@ fn values(metrics: &BTreeMap<String, f64>, objectives: &[Objective]) -> Option<V
     objectives.iter().map(one).collect()
 }
 
-/// By how much metrics pass the bounds, each as a share of its bound, summed.
-fn violation(metrics: &BTreeMap<String, f64>, bounds: &config::Bounds) -> f64 {
-    let over = |name: &str, bound: Option<f64>| match (metrics.get(name), bound) {
-        (Some(v), Some(b)) if *v > b => v / b - 1.0,
-        _ => 0.0,
-    };
-    over(metric::PARAMS, bounds.params.map(|b| b as f64))
-        + over(metric::MACS, bounds.macs.map(|b| b as f64))
-        + over(metric::LATENCY, bounds.latency_ms)
+/// What a strategy asked for in a step: genomes in its order with the digests of their networks, and, of these, the
+/// networks that are not known yet, each once.
+struct Asked {
+    all: Vec<(Genome, String)>,
+    fresh: Vec<Fresh>,
 }
 
-/// A genome that no trial has had.
-struct Fresh {
-    genome: Genome,
-    graph: Arc<Graph>,
-    digest: String,
+type Seen = HashMap<String, Option<Told>>;
+
+/// Why a search ended, if not for its number of trials.
+enum Why {
+    Exhausted,
+    Late,
+    Still(String),
 }
 
 impl Run<'_> {
     /// Scores variants and candidates until there are enough. False if the run was asked to stop.
-    pub(super) fn trials(&mut self, scorer: &mut Scorer<'_>) -> Result<bool, RunError> {
+    pub(super) fn trials(&mut self, scorer: Scorer<'_>) -> Result<bool, RunError> {
         let p = self.prepared;
         let search = &p.config.search;
+        let bar = (self.progress)("search");
+        let root = self.folder.root().to_path_buf();
+        let mut desk = Desk::new(scorer, &root, &p.config, bar)?;
         let mut seen = HashMap::new();
-        if !self.variants(scorer, &mut seen)? {
+        if !self.variants(&mut desk, &mut seen)? {
             return Ok(false);
         }
         let past: Vec<Trial> = self.searched().cloned().collect();
-        let (mut strategy, batch) = (strategy::from_config(&search.strategy), search.batch.max(1));
-        let mut coster = Coster::new();
-        let bar = (self.progress)("search");
-        bar.begin(search.trials, self.scored());
-        let (mut asked, mut step, mut exhausted, mut late) = (0usize, 0, false, false);
-        while !exhausted && !late && self.scored() < search.trials && asked < 20 * search.trials as usize {
+        let mut strategy = strategy::from_config(&search.strategy, &p.space);
+        let (mut coster, mut budget, mut step, mut why) = (Coster::new(), Budget::new(search), 0, None);
+        desk.bar().begin(search.trials, past.iter().filter(|t| whole(t)).count() as u64);
+        while why.is_none() && budget.left() > 0 {
             let mut rng = rng(p.config.seed, Purpose::Ask, step, 0);
             step += 1;
-            let (asked_for, mut told) = self.ask(strategy.as_mut(), &mut coster, &mut seen, &mut rng)?;
-            exhausted =
-                asked_for.is_empty() && told.is_empty() || (!strategy.exact() && asked_for.len() < batch as usize);
-            for fresh in asked_for {
-                late = search.minutes.is_some_and(|m| self.seconds_before(asked) >= 60.0 * m);
-                if late {
-                    break;
-                }
-                // On resuming, the strategy asks for the same again: what the journal knows is not scored twice.
-                let trial = match past.get(asked) {
-                    Some(known) => known.clone(),
-                    None if self.stop.asked() => return Ok(false),
-                    None => self.score(Origin::Search, &fresh, scorer, strategy.exact())?,
-                };
-                asked += 1;
-                let one = self.told(fresh.genome, &trial);
-                seen.insert(fresh.digest, Some(one.clone()));
-                told.push(one);
-                bar.at(self.scored(), &self.best_so_far());
+            let n = if strategy.exact() { usize::MAX } else { search.batch.max(1).min(budget.left()) as usize };
+            let mut asked = self.ask(strategy.as_mut(), n, &mut coster, &mut seen, &mut rng)?;
+            if asked.all.is_empty() || (!strategy.exact() && asked.fresh.len() < n) {
+                why = Some(Why::Exhausted);
             }
-            strategy.tell(&told);
+            asked.fresh.truncate(budget.left() as usize);
+            let (wanted, before) = (asked.fresh.len(), budget.asked);
+            // On resuming, the strategy asks for the same again: what the journal knows is not scored twice.
+            let known = past.get(before..).unwrap_or_default().iter().take(wanted);
+            let mut trials: Vec<Trial> = known.cloned().collect();
+            if trials.len() < wanted {
+                let rest = &asked.fresh[trials.len()..];
+                trials.extend(self.score(&Origin::Search, rest, &mut desk, strategy.exact())?);
+            }
+            if trials.len() < wanted && self.stop.asked() {
+                return Ok(false);
+            }
+            if trials.len() < wanted {
+                why = Some(Why::Late);
+            }
+            for (fresh, trial) in asked.fresh.iter().zip(&trials) {
+                let one = self.told(fresh.genome.clone(), trial);
+                budget.take(whole(trial), one.feasible().map(<[f64]>::to_vec));
+                seen.insert(fresh.digest.clone(), Some(one));
+            }
+            self.tell(strategy.as_mut(), asked, &seen, desk.bar())?;
+            why = why.or(budget.still().map(Why::Still));
         }
-        bar.done();
-        if exhausted && !strategy.exact() {
-            self.caveat(format!("The space holds no more than {} different networks within the bounds.", seen.len()))?;
-        } else if !exhausted && !late && self.scored() < search.trials {
-            self.caveat(format!("Only {} of {asked} candidates met the bound on latency.", self.scored()))?;
+        desk.bar().done();
+        self.ended(why, strategy.as_ref(), &budget, seen.len())?;
+        Ok(true)
+    }
+
+    /// Tells a strategy what came of what it asked for, and writes down how well it had foretold that.
+    fn tell(&mut self, strategy: &mut dyn Strategy, asked: Asked, seen: &Seen, bar: &Progress) -> Result<(), RunError> {
+        let known = |(genome, digest): (Genome, String)| {
+            seen.get(&digest).and_then(Option::as_ref).map(|t| Told { genome, ..t.clone() })
+        };
+        let told: Vec<Told> = asked.all.into_iter().filter_map(known).collect();
+        strategy.tell(&told);
+        for f in strategy.foretold() {
+            let tau = f.kendall.map_or_else(String::new, |t| format!(", Kendall's tau {t:.2}"));
+            let row = Row::Foretold(f.clone());
+            if !self.folder.rows.contains(&row) {
+                bar.say(&format!(
+                    "predictor fitted on {}: mean error {:.3} on the next {}{tau}",
+                    f.fitted_on, f.mean_error, f.trials
+                ));
+                self.folder.append(row)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down why a search ended, and what else its reader should know.
+    fn ended(
+        &mut self,
+        why: Option<Why>,
+        strategy: &dyn Strategy,
+        budget: &Budget,
+        seen: usize,
+    ) -> Result<(), RunError> {
+        match why {
+            Some(Why::Exhausted) if !strategy.exact() => {
+                self.caveat(format!("The space holds no more than {seen} different networks within the bounds."))?;
+            }
+            Some(Why::Still(text)) => self.caveat(text)?,
+            None if budget.scored() < self.prepared.config.search.trials => {
+                let (scored, asked) = (budget.scored(), budget.asked);
+                self.caveat(format!("Only {scored} of {asked} candidates met the bound on latency."))?;
+            }
+            _ => {}
         }
         for note in strategy.notes() {
             self.caveat(note)?;
         }
-        Ok(true)
+        Ok(())
     }
 
-    /// What a strategy wants to try next, and what is known already of what it wants.
+    /// What a strategy wants to try next, and which of it is not known yet.
     fn ask(
         &self,
         strategy: &mut dyn Strategy,
+        n: usize,
         coster: &mut Coster,
-        seen: &mut HashMap<String, Option<Told>>,
+        seen: &mut Seen,
         rng: &mut dyn Rng,
-    ) -> Result<(Vec<Fresh>, Vec<Told>), RunError> {
+    ) -> Result<Asked, RunError> {
         let p = self.prepared;
-        let batch = p.config.search.batch.max(1) as usize;
-        let (mut fresh, mut told) = (Vec::new(), Vec::new());
+        let mut asked = Asked { all: Vec::new(), fresh: Vec::new() };
         if !strategy.exact() {
-            while fresh.len() < batch
+            while asked.fresh.len() < n
                 && let Some(one) = self.fresh(strategy, coster, seen, rng)?
             {
-                fresh.push(one);
+                asked.all.push((one.genome.clone(), one.digest.clone()));
+                asked.fresh.push(one);
             }
-            return Ok((fresh, told));
+            return Ok(asked);
         }
-        for genome in strategy.ask(p.space.domain(), batch, rng) {
+        for genome in strategy.ask(p.space.domain(), n, rng) {
             let graph = Arc::new(p.space.lower(&genome)?);
             let digest = graph.digest();
-            match seen.get(&digest) {
-                Some(Some(known)) => told.push(Told { genome, ..known.clone() }),
-                _ => fresh.push(Fresh { genome, graph, digest }),
+            asked.all.push((genome.clone(), digest.clone()));
+            let waits = asked.fresh.iter().any(|f| f.digest == digest);
+            if !waits && !matches!(seen.get(&digest), Some(Some(_))) {
+                asked.fresh.push(Fresh { genome, graph, digest });
             }
         }
-        Ok((fresh, told))
+        Ok(asked)
     }
 
     /// What a strategy is told of a trial.
@@ -148,11 +193,6 @@ impl Run<'_> {
         Told { genome, scores: values(known, &search.objectives), violation: violation(known, &search.bounds) }
     }
 
-    /// Seconds that scoring the first candidates took.
-    fn seconds_before(&self, asked: usize) -> f64 {
-        self.searched().take(asked).map(|t| t.seconds).sum()
-    }
-
     /// Trials that the strategy asked for.
     pub(super) fn searched(&self) -> impl Iterator<Item = &Trial> {
         self.folder.rows.iter().filter_map(|r| match r {
@@ -161,25 +201,12 @@ impl Run<'_> {
         })
     }
 
-    fn scored(&self) -> u64 {
-        // What a bound ended before its accuracy was known cost next to nothing.
-        let whole = |t: &&Trial| match &t.outcome {
-            Outcome::Infeasible { metrics, .. } => metrics.contains_key(metric::TOP1),
-            _ => true,
-        };
-        self.searched().filter(whole).count() as u64
-    }
-
-    fn best_so_far(&self) -> String {
+    pub(super) fn best_so_far(&self) -> String {
         let best = self.searched().filter_map(|t| t.score(metric::TOP1)).fold(f64::NAN, f64::max);
         if best.is_nan() { String::new() } else { format!("best top-1 {best:.2} %") }
     }
 
-    fn variants(
-        &mut self,
-        scorer: &mut Scorer<'_>,
-        seen: &mut HashMap<String, Option<Told>>,
-    ) -> Result<bool, RunError> {
+    fn variants(&mut self, desk: &mut Desk<'_>, seen: &mut Seen) -> Result<bool, RunError> {
         let p = self.prepared;
         for v in p.space.family().variants() {
             let Ok(genome) = p.space.variant(v.id) else { continue };
@@ -193,10 +220,12 @@ impl Run<'_> {
             });
             let trial = match known {
                 Some(trial) => trial,
-                None if self.stop.asked() => return Ok(false),
                 None => {
                     let fresh = Fresh { genome: genome.clone(), graph, digest: digest.clone() };
-                    self.score(origin, &fresh, scorer, false)?
+                    match self.score(&origin, &[fresh], desk, false)?.pop() {
+                        Some(trial) => trial,
+                        None => return Ok(false),
+                    }
                 }
             };
             seen.insert(digest, Some(self.told(genome, &trial)));
@@ -209,7 +238,7 @@ impl Run<'_> {
         &self,
         strategy: &mut dyn Strategy,
         coster: &mut Coster,
-        seen: &mut HashMap<String, Option<Told>>,
+        seen: &mut Seen,
         rng: &mut dyn Rng,
     ) -> Result<Option<Fresh>, RunError> {
         let p = self.prepared;
@@ -230,98 +259,12 @@ impl Run<'_> {
         }
         Ok(None)
     }
-
-    /// Scores a network, metric by metric in the order of their stage, and writes the row. If `whole`, a bound that it
-    /// misses ends nothing.
-    fn score(
-        &mut self,
-        origin: Origin,
-        fresh: &Fresh,
-        scorer: &mut Scorer<'_>,
-        whole: bool,
-    ) -> Result<Trial, RunError> {
-        let begin = self.clock.now();
-        let mut c = Candidate {
-            genome: fresh.genome.clone(),
-            graph: fresh.graph.clone(),
-            cost: cost::graph(&fresh.graph),
-            known: BTreeMap::new(),
-        };
-        let search = &self.prepared.config.search;
-        let bounds = match origin {
-            Origin::Search => search.bounds.clone(),
-            Origin::Variant(_) => config::Bounds::default(),
-        };
-        let mut outcome = self.outcome(&mut c, &bounds, scorer, whole);
-        for again in 0..search.retries {
-            let Outcome::Failed { .. } = &outcome else { break };
-            c.known.clear();
-            outcome = self.outcome(&mut c, &bounds, scorer, whole);
-            if let Outcome::Failed { why } = &mut outcome {
-                *why = format!("{why} (tried {} times)", again + 2);
-            }
-        }
-        let trial = Trial {
-            id: self.folder.rows.iter().filter(|r| matches!(r, Row::Trial(_))).count() as u64,
-            origin,
-            genome: self.prepared.space.values(&fresh.genome),
-            digest: fresh.digest.clone(),
-            outcome,
-            latency: scorer.take_latency(),
-            seconds: (self.clock.now() - begin).as_secs_f64(),
-        };
-        self.folder.append(Row::Trial(trial.clone()))?;
-        let last: Vec<&Trial> = self.searched().collect();
-        let failed = |t: &&&Trial| matches!(t.outcome, Outcome::Failed { .. });
-        let count = last.iter().rev().take_while(failed).count();
-        match &trial.outcome {
-            Outcome::Failed { why } if count >= self.prepared.config.search.failures => {
-                return Err(RunError::Failing { count, why: why.clone() });
-            }
-            _ => {}
-        }
-        Ok(trial)
-    }
-
-    fn outcome(&self, c: &mut Candidate, bounds: &config::Bounds, scorer: &mut Scorer<'_>, whole: bool) -> Outcome {
-        let mut missed = None;
-        for m in metrics::wanted(&self.prepared.config.search) {
-            match m.eval(c, scorer) {
-                // A proxy that is no number says nothing, which is no failure of the network.
-                Ok(v) if m.stage() == metrics::Stage::Untrained && !v.is_finite() => continue,
-                Ok(v) => c.known.insert(m.name().to_string(), v),
-                Err(e) => return Outcome::Failed { why: e.to_string() },
-            };
-            if missed.is_none() && violation(&c.known, bounds) > 0.0 {
-                missed = Some(missed_in_words(&c.known, bounds));
-            }
-            if let Some(why) = missed.as_ref().filter(|_| !whole) {
-                return Outcome::Infeasible { why: why.clone(), metrics: c.known.clone() };
-            }
-        }
-        if let Some(why) = missed {
-            return Outcome::Infeasible { why, metrics: c.known.clone() };
-        }
-        match c.known.iter().find(|(_, v)| !v.is_finite()) {
-            Some((name, v)) => {
-                let e = TrainError::Net(NetError::Torch { at: name.clone(), message: format!("is {v}") });
-                Outcome::Failed { why: e.to_string() }
-            }
-            None => Outcome::Scored(c.known.clone()),
-        }
-    }
 }
 
-/// The bounds that metrics pass, in words.
-fn missed_in_words(metrics: &BTreeMap<String, f64>, bounds: &config::Bounds) -> String {
-    let all = [
-        (metric::PARAMS, bounds.params.map(|b| b as f64), 0),
-        (metric::MACS, bounds.macs.map(|b| b as f64), 0),
-        (metric::LATENCY, bounds.latency_ms, 3),
-    ];
-    let word = |(name, bound, digits): (&str, Option<f64>, usize)| {
-        let (v, b) = (metrics.get(name)?, bound?);
-        (*v > b).then(|| format!("{name} {v:.digits$} above the bound {b}"))
-    };
-    all.into_iter().filter_map(word).collect::<Vec<_>>().join(", ")
+/// Whether a trial counts: what a bound ended before its accuracy was known cost next to nothing.
+pub(super) fn whole(t: &Trial) -> bool {
+    match &t.outcome {
+        Outcome::Infeasible { metrics, .. } => metrics.contains_key(metric::TOP1),
+        _ => true,
+    }
 }

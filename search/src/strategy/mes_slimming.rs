@@ -1,12 +1,12 @@
 //! Evaluation-based slimming, the joint search of EfficientFormerV2 (Li et al., 2022, section 3.2): from the largest
-//! subnet on, every knob is tried one choice smaller, and the change is made that loses the least accuracy per gain of the
+//! subnet on, every knob of certain kinds is tried one choice smaller, and the change is made that loses the least accuracy per gain of the
 //! mobile efficiency score; then again.
 //!
 //! With a beam of `n`, the best `n` changes of a step are followed side by side. The first objective of the search is
 //! what is lost (accuracy), the second what is gained (the score). A change that loses nothing comes before any that
 //! does, the one with the larger gain first.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use mobilenas_space::{Domain, Genome};
 use rand::Rng;
@@ -36,6 +36,8 @@ enum End {
 pub struct MesSlimming {
     beam: usize,
     target: Option<f64>,
+    /// Positions of the knobs that a step may lower.
+    knobs: BTreeSet<usize>,
     /// Subnets whose changes are on trial; empty before the largest one is scored.
     at: Vec<Stop>,
     /// What came of every genome: `None` for a failure.
@@ -45,9 +47,17 @@ pub struct MesSlimming {
 }
 
 impl MesSlimming {
-    /// Follows so many subnets at once, until one reaches the target score within the bounds, if there is a target.
-    pub fn new(beam: usize, target: Option<f64>) -> MesSlimming {
-        MesSlimming { beam: beam.max(1), target, at: Vec::new(), known: HashMap::new(), steps: 0, end: None }
+    /// Follows so many subnets at once, lowering the knobs at these positions, until one reaches the target score within
+    /// the bounds, if there is a target.
+    pub fn new(beam: usize, target: Option<f64>, knobs: impl IntoIterator<Item = usize>) -> MesSlimming {
+        let (beam, knobs) = (beam.max(1), knobs.into_iter().collect());
+        MesSlimming { beam, target, knobs, at: Vec::new(), known: HashMap::new(), steps: 0, end: None }
+    }
+
+    /// What one action makes of a genome.
+    fn actions(&self, domain: &Domain, genome: &Genome) -> Vec<Genome> {
+        let allowed = |to: &Genome| domain.differing(genome, to).iter().all(|i| self.knobs.contains(i));
+        domain.smaller(genome).into_iter().filter(allowed).collect()
     }
 
     /// The genomes of this step, in a fixed order, each once.
@@ -55,7 +65,7 @@ impl MesSlimming {
         if self.at.is_empty() {
             return vec![domain.largest()];
         }
-        let mut all: Vec<Genome> = self.at.iter().flat_map(|s| domain.smaller(&s.genome)).collect();
+        let mut all: Vec<Genome> = self.at.iter().flat_map(|s| self.actions(domain, &s.genome)).collect();
         all.sort();
         all.dedup();
         all
@@ -87,7 +97,7 @@ impl MesSlimming {
         }
         let mut changes: Vec<((u8, f64), Stop)> = Vec::new();
         for to in frontier.iter().filter_map(scored) {
-            let from = self.at.iter().filter(|s| domain.smaller(&s.genome).contains(&to.genome));
+            let from = self.at.iter().filter(|s| self.actions(domain, &s.genome).contains(&to.genome));
             if let Some(price) = from.filter_map(|s| price(s, to)).min_by(cheaper) {
                 changes.push((price, to.clone()));
             }

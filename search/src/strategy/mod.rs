@@ -10,7 +10,8 @@ mod regularized_evolution;
 #[cfg(test)]
 mod testing;
 
-use mobilenas_space::{Domain, Genome};
+use mobilenas_reports::record::Foretold;
+use mobilenas_space::{Domain, Genome, Space};
 use rand::Rng;
 
 pub use mes_slimming::MesSlimming;
@@ -66,6 +67,11 @@ pub trait Strategy {
     /// strategy to where it was.
     fn tell(&mut self, done: &[Told]);
 
+    /// How well it foretold what it was told, one for each fit, of those that were not given out before.
+    fn foretold(&mut self) -> Vec<Foretold> {
+        Vec::new()
+    }
+
     /// What a reader of the results should know of how it went, in sentences.
     fn notes(&self) -> Vec<String> {
         Vec::new()
@@ -77,15 +83,17 @@ pub fn dominates(a: &[f64], b: &[f64]) -> bool {
     a.iter().zip(b).all(|(x, y)| x >= y) && a.iter().zip(b).any(|(x, y)| x > y)
 }
 
-/// The strategy that a config names.
-pub fn from_config(config: &config::Strategy) -> Box<dyn Strategy> {
+/// The strategy that a config names, on a space.
+pub fn from_config(config: &config::Strategy, space: &Space) -> Box<dyn Strategy> {
     let config::Strategy { random: _, regularized_evolution, nsga2, mes_slimming, predictor } = config;
     if let Some(e) = regularized_evolution {
         Box::new(RegularizedEvolution::new(e.population, e.sample, e.mutation))
     } else if let Some(n) = nsga2 {
         Box::new(Nsga2::new(n.population, n.crossover, n.mutation))
     } else if let Some(s) = mes_slimming {
-        Box::new(MesSlimming::new(s.beam, s.target))
+        let kinds: Vec<&str> = s.actions.iter().map(|a| a.kind()).collect();
+        let knobs = space.knobs().iter().enumerate().filter(|(_, k)| kinds.contains(&k.kind.word()));
+        Box::new(MesSlimming::new(s.beam, s.target, knobs.map(|(i, _)| i)))
     } else if let Some(p) = predictor {
         Box::new(Predictor::new(p.warm, p.explore))
     } else {

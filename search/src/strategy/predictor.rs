@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use mobilenas_reports::rank;
+use mobilenas_reports::record::Foretold;
 use mobilenas_space::{Domain, Genome};
 use rand::seq::SliceRandom as _;
 use rand::{Rng, RngExt};
@@ -29,6 +30,10 @@ pub struct Predictor {
     foretold: HashMap<Genome, f64>,
     /// What was foretold of the first objective, and what came.
     pairs: Vec<(f64, f64)>,
+    /// Where the pairs of the current fit begin.
+    since: usize,
+    /// Fits whose pairs are complete.
+    fits: Vec<Foretold>,
 }
 
 impl Predictor {
@@ -44,6 +49,8 @@ impl Predictor {
             proposed: VecDeque::new(),
             foretold: HashMap::new(),
             pairs: Vec::new(),
+            since: 0,
+            fits: Vec::new(),
         }
     }
 
@@ -53,6 +60,7 @@ impl Predictor {
         if known == self.fitted_on || (known * 10 < self.fitted_on * 11 && !self.proposed.is_empty()) {
             return;
         }
+        self.close();
         self.fitted_on = known;
         let x: Vec<Vec<f64>> = self.scored.iter().map(|(g, _)| read(domain, g)).collect();
         let objectives = self.scored.first().map_or(0, |(_, s)| s.len());
@@ -70,6 +78,16 @@ impl Predictor {
         front.dedup();
         front.shuffle(rng);
         self.proposed = front.into();
+    }
+
+    /// Sums up what the current fit foretold, before it makes room for the next.
+    fn close(&mut self) {
+        let pairs = &self.pairs[self.since..];
+        if !pairs.is_empty() {
+            let (mean_error, kendall) = errors(pairs);
+            self.fits.push(Foretold { fitted_on: self.fitted_on, trials: pairs.len(), mean_error, kendall });
+        }
+        self.since = self.pairs.len();
     }
 
     /// What the models say of genomes.
@@ -96,6 +114,13 @@ impl Predictor {
             }
         }
     }
+}
+
+/// Mean absolute error and Kendall's tau of what was foretold and what came.
+fn errors(pairs: &[(f64, f64)]) -> (f64, Option<f64>) {
+    let (said, came): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+    let error = pairs.iter().map(|(a, b)| (a - b).abs()).sum::<f64>() / pairs.len().max(1) as f64;
+    (error, rank::kendall(&said, &came))
 }
 
 fn read(domain: &Domain, genome: &Genome) -> Vec<f64> {
@@ -135,11 +160,14 @@ impl Strategy for Predictor {
         self.foretold.clear();
     }
 
+    fn foretold(&mut self) -> Vec<Foretold> {
+        std::mem::take(&mut self.fits)
+    }
+
     fn notes(&self) -> Vec<String> {
         let n = self.pairs.len();
-        let (said, came): (Vec<f64>, Vec<f64>) = self.pairs.iter().copied().unzip();
-        let error = said.iter().zip(&came).map(|(a, b)| (a - b).abs()).sum::<f64>() / n.max(1) as f64;
-        match rank::kendall(&said, &came) {
+        let (error, tau) = errors(&self.pairs);
+        match tau {
             Some(tau) => vec![format!(
                 "The predictor foretold the first objective of {n} trials before they were scored: mean absolute error \
                  {error:.3}, Kendall's tau {tau:.2}."

@@ -15,7 +15,7 @@ fn all() -> Vec<Box<dyn Strategy>> {
         Box::new(Random),
         Box::new(RegularizedEvolution::new(10, 4, 0.1)),
         Box::new(Nsga2::new(10, 0.9, None)),
-        Box::new(MesSlimming::new(2, None)),
+        Box::new(MesSlimming::new(2, None, 0..8)),
         Box::new(Predictor::new(8, 0.1)),
     ]
 }
@@ -125,6 +125,27 @@ fn all_genomes_fit_whatever_is_told() {
 }
 
 #[test]
+fn how_many_threads_there_are_changes_no_child() {
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let (domain, mut strategy, mut all) = (Domain::new(vec![5; 12]), Nsga2::new(60, 0.9, None), Vec::new());
+        for step in 0..6 {
+            let asked = pool.install(|| strategy.ask(&domain, 60, &mut rng(5, Purpose::Ask, step, 0)));
+            let sum = |g: &Genome| g.choices().iter().map(|c| f64::from(*c)).sum::<f64>();
+            let first = |g: &Genome| f64::from(g.choices()[0]);
+            let told: Vec<Told> = asked
+                .into_iter()
+                .map(|g| Told { scores: Some(vec![sum(&g) + first(&g), -sum(&g)]), genome: g, violation: 0.0 })
+                .collect();
+            strategy.tell(&told);
+            all.extend(told);
+        }
+        all
+    };
+    assert_eq!(run(1), run(3));
+}
+
+#[test]
 fn within_the_bounds_comes_first() {
     // Feasible only where the first knob is 0; the scores pull the other way.
     let domain = Domain::new(vec![8; 6]);
@@ -153,7 +174,7 @@ fn slimming_takes_the_cheapest_change_and_keeps_to_the_beam() {
         let c = g.choices();
         vec![f64::from(c[1]) * 10.0 + f64::from(c[2]), 6.0 - f64::from(c[0] + c[1])]
     };
-    let mut strategy = MesSlimming::new(1, Some(4.0));
+    let mut strategy = MesSlimming::new(1, Some(4.0), 0..3);
     let mut steps = Vec::new();
     loop {
         let asked = strategy.ask(&domain, 100, &mut rng(0, Purpose::Ask, 0, 0));
@@ -174,4 +195,71 @@ fn slimming_takes_the_cheapest_change_and_keeps_to_the_beam() {
         ]
     );
     assert_eq!(strategy.notes(), ["Slimming ended after 2 steps, when the target was reached."]);
+}
+
+/// Follows slimming to its end: what each step asked for, and its notes.
+fn slimmed(domain: &Domain, knobs: &[usize], score: impl Fn(&[u8]) -> Vec<f64>) -> (Vec<Vec<Vec<u8>>>, String) {
+    let mut strategy = MesSlimming::new(1, None, knobs.iter().copied());
+    let mut asked_for = Vec::new();
+    loop {
+        let asked = strategy.ask(domain, usize::MAX, &mut rng(0, Purpose::Ask, 0, 0));
+        if asked.is_empty() {
+            return (asked_for, strategy.notes().concat());
+        }
+        asked_for.push(asked.iter().map(|g| g.choices().to_vec()).collect());
+        let came: Vec<Told> = asked
+            .into_iter()
+            .map(|genome| Told { scores: Some(score(genome.choices())), genome, violation: 0.0 })
+            .collect();
+        strategy.tell(&came);
+    }
+}
+
+#[test]
+fn slimming_lowers_only_the_knobs_that_it_may() {
+    let domain = Domain::new([3, 3, 3]);
+    let (asked, said) =
+        slimmed(&domain, &[0, 2], |c| vec![f64::from(c[0] + c[2]), 9.0 - f64::from(c[0] + c[1] + c[2])]);
+    assert!(asked.concat().iter().all(|c| c[1] == 2));
+    // Both actions of the largest are asked for at once.
+    assert_eq!(asked[1], [[1, 2, 2], [2, 2, 1]]);
+    assert_eq!(said, "Slimming ended after 4 steps, at the smallest subnet.");
+}
+
+#[test]
+fn slimming_takes_what_loses_nothing_first_then_the_larger_gain_then_the_first() {
+    // The second knob gains accuracy as it shrinks, the third loses none and gains more score; the first only costs.
+    let domain = Domain::new([2, 2, 2, 2]);
+    let score = |c: &[u8]| {
+        let lost = 5.0 * f64::from(1 - c[0]) - 2.0 * f64::from(1 - c[1]);
+        vec![50.0 - lost, f64::from(1 - c[0]) * 9.0 + f64::from(1 - c[1]) + 3.0 * f64::from(2 - c[2] - c[3])]
+    };
+    let (asked, _) = slimmed(&domain, &[0, 1, 2, 3], score);
+    // The third and the fourth are alike: of equals the first in the order of genomes, which lowers the third.
+    assert_eq!(asked[2].iter().filter(|c| c[2] == 0).count(), asked[2].len(), "{asked:?}");
+    assert_eq!(asked[3].iter().filter(|c| c[2] + c[3] == 0).count(), asked[3].len(), "{asked:?}");
+    assert_eq!(asked[4], [[0, 0, 0, 0]], "{asked:?}");
+}
+
+#[test]
+fn a_predictor_is_tested_on_what_it_was_not_fitted_on() {
+    let domain = domain();
+    let (mut strategy, mut all, mut known) = (Predictor::new(10, 0.1), Vec::new(), 0);
+    for step in 0..40 {
+        let asked = strategy.ask(&domain, 4, &mut rng(4, Purpose::Ask, step, 0));
+        let before = known;
+        known += asked.len();
+        let came: Vec<Told> = asked.into_iter().map(|g| told(&domain, g)).collect();
+        strategy.tell(&came);
+        for f in strategy.foretold() {
+            assert!(f.fitted_on >= 10 && f.trials > 0 && f.fitted_on + f.trials <= before, "{f:?} before {before}");
+            assert!(f.mean_error.is_finite() && f.kendall.is_none_or(|t| (-1.0..=1.0).contains(&t)));
+            all.push(f);
+        }
+    }
+    let first = all.first().unwrap();
+    assert_eq!(first.fitted_on, 12, "{all:?}");
+    // It gets better with more trials.
+    let mean = |some: &[mobilenas_reports::record::Foretold]| some.iter().map(|f| f.mean_error).sum::<f64>();
+    assert!(mean(&all[all.len() - 3..]) < mean(&all[..3]), "{all:?}");
 }

@@ -2,25 +2,32 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use mobilenas_bench::{Clock, Host, Wall};
 use mobilenas_reports::pareto::{self, Goal};
 use mobilenas_space::{Coster, Domain, Genome, Space};
 use rayon::prelude::*;
 use serde_json::json;
 
-use crate::config;
+use crate::config::{self, LatencySource};
+use crate::latency_table::{Pricer, Table};
 use crate::seed::{Purpose, rng};
-use crate::strategy::{Nsga2, Random, RegularizedEvolution, Strategy, Told};
+use crate::strategy::{MesSlimming, Nsga2, Predictor, Random, RegularizedEvolution, Strategy, Told};
 
 /// Candidates asked for at a time, and alive in NSGA-II: the population of the programs it is compared with.
 const POPULATION: usize = 100;
 
+/// Share of NSGA-II's children that have two parents: the config's default, and that of the programs it is compared with.
+const CROSSOVER: f64 = 0.9;
+
 /// Arguments of `bench search`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A config whose space is searched too, by params and MACs [default: only the analytic problem]
+    /// A config whose space is searched too, by params, MACs and, with a table, latency [default: only the analytic problem]
     config: Option<PathBuf>,
+    /// A latency table of the config's space [default: the config's, if it names one]
+    #[arg(long, requires = "config")]
+    table: Option<PathBuf>,
     /// Candidates a search sees on the analytic problem
     #[arg(long, default_value_t = 10_000)]
     evaluations: usize,
@@ -30,7 +37,7 @@ pub struct Args {
     /// Candidates a search sees on the config's space
     #[arg(long, default_value_t = 1_000_000)]
     candidates: usize,
-    /// Threads that count params and MACs [default: all cores]
+    /// Threads of a search on the config's space [default: all cores]
     #[arg(long)]
     threads: Option<usize>,
     /// Print one JSON object
@@ -66,104 +73,155 @@ mod analytic {
     }
 }
 
-fn strategies() -> Vec<Box<dyn Strategy>> {
+/// Candidates of the predictor, at most: it is made for scores that take minutes, and fits its models again and again.
+const FEW: usize = 400;
+
+/// A strategy for a search of `n` candidates, how many of them it sees, and how many at a time.
+fn strategies(n: usize) -> Vec<(Box<dyn Strategy>, usize, usize)> {
+    let knobs = 0..analytic::domain().counts().len();
     vec![
-        Box::new(Random),
-        Box::new(RegularizedEvolution::new(POPULATION, POPULATION / 4, 0.1)),
-        Box::new(Nsga2::new(POPULATION, 0.9, None)),
+        (Box::new(Random), n, POPULATION),
+        (Box::new(RegularizedEvolution::new(POPULATION, POPULATION / 4, 0.1)), n, POPULATION),
+        (Box::new(Nsga2::new(POPULATION, CROSSOVER, None)), n, POPULATION),
+        (Box::new(MesSlimming::new(2, None, knobs)), n, n),
+        (Box::new(Predictor::new(40, 0.1)), n.min(FEW), 20),
     ]
 }
 
-/// Asks, scores and tells until `n` candidates were seen; their scores (larger is better), and the seconds it took.
+/// Asks for `at_once` candidates, scores and tells until `n` were seen or there are no more: how many were, and the
+/// seconds it took.
 fn search(
     strategy: &mut dyn Strategy,
     domain: &Domain,
-    n: usize,
+    (n, at_once): (usize, usize),
     seed: u64,
     mut score: impl FnMut(Vec<Genome>) -> Result<Vec<Told>>,
     mut see: impl FnMut(&[Told]),
-) -> Result<f64> {
+) -> Result<(usize, f64)> {
     let clock = Wall::new();
     let begin = clock.now();
     let mut rng = rng(seed, Purpose::Ask, 0, 1);
     let mut seen = 0;
     while seen < n {
-        let asked = strategy.ask(domain, POPULATION.min(n - seen), &mut rng);
+        let asked = strategy.ask(domain, at_once.min(n - seen), &mut rng);
         if asked.is_empty() {
-            return Err(anyhow!("{} had nothing more to try after {seen} candidates", strategy.name()));
+            break;
         }
         seen += asked.len();
         let told = score(asked)?;
         see(&told);
         strategy.tell(&told);
     }
-    Ok((clock.now() - begin).as_secs_f64())
+    Ok((seen, (clock.now() - begin).as_secs_f64()))
 }
 
 /// One strategy's figures: medians over the seeds.
 struct Figures {
     strategy: &'static str,
+    candidates: usize,
     rate: f64,
     hypervolume: f64,
+    /// That of random search after as many candidates.
+    chance: f64,
+}
+
+/// One search of the analytic problem: candidates seen, seconds, hypervolume.
+fn once(strategy: &mut dyn Strategy, size: (usize, usize), seed: u64) -> Result<(usize, f64, f64)> {
+    let mut points = Vec::with_capacity(size.0);
+    let score = |asked: Vec<Genome>| {
+        let scored = asked.into_iter().map(|genome| {
+            let [cost, loss] = analytic::values(&genome);
+            // What slimming may lose comes first, what it is to gain second; to the others the order is the same.
+            Told { genome, scores: Some(vec![-loss, -cost]), violation: 0.0 }
+        });
+        Ok(scored.collect())
+    };
+    let see = |told: &[Told]| {
+        points.extend(told.iter().filter_map(|t| t.scores.as_ref()).map(|s| vec![-s[1], -s[0]]));
+    };
+    let (seen, seconds) = search(strategy, &analytic::domain(), size, seed, score, see)?;
+    Ok((seen, seconds, analytic::hypervolume(&points)))
 }
 
 fn on_the_analytic_problem(args: &Args) -> Result<Vec<Figures>> {
-    let domain = analytic::domain();
-    (0..strategies().len())
+    (0..strategies(1).len())
         .map(|i| {
-            let (mut rates, mut volumes, mut name) = (Vec::new(), Vec::new(), "");
+            let (mut seen, mut rates, mut volumes, mut chances) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
             for seed in 0..args.seeds.max(1) {
-                let mut strategy = strategies().swap_remove(i);
-                let mut points = Vec::with_capacity(args.evaluations);
-                let score = |asked: Vec<Genome>| {
-                    let scored = asked.into_iter().map(|genome| {
-                        let scores = analytic::values(&genome).map(|v| -v).to_vec();
-                        Told { genome, scores: Some(scores), violation: 0.0 }
-                    });
-                    Ok(scored.collect())
-                };
-                let see = |told: &[Told]| {
-                    points.extend(told.iter().filter_map(|t| t.scores.as_ref()).map(|s| vec![-s[0], -s[1]]));
-                };
-                let seconds = search(strategy.as_mut(), &domain, args.evaluations, seed, score, see)?;
-                name = strategy.name();
-                rates.push(args.evaluations as f64 / seconds);
-                volumes.push(analytic::hypervolume(&points));
+                let (mut strategy, n, at_once) = strategies(args.evaluations).swap_remove(i);
+                let (candidates, seconds, volume) = once(strategy.as_mut(), (n, at_once), seed)?;
+                seen.push(candidates as f64);
+                rates.push(candidates as f64 / seconds);
+                volumes.push(volume);
+                // With other seeds than the strategy's, so that nothing is shared.
+                chances.push(once(&mut Random, (candidates, POPULATION), seed + 1000)?.2);
             }
-            Ok(Figures { strategy: name, rate: median(rates), hypervolume: median(volumes) })
+            let strategy = strategies(1).swap_remove(i).0.name();
+            let candidates = median(seen) as usize;
+            Ok(Figures {
+                strategy,
+                candidates,
+                rate: median(rates),
+                hypervolume: median(volumes),
+                chance: median(chances),
+            })
         })
         .collect()
 }
 
-/// Candidates per second of NSGA-II on a space, each lowered to its blocks and counted.
-fn on_a_space(space: &Space, args: &Args, seed: u64) -> Result<(f64, usize)> {
+/// What a thread remembers of the blocks of a space.
+enum Counter<'t> {
+    Costs(Coster),
+    Prices(Pricer<'t>),
+}
+
+impl Counter<'_> {
+    /// Large networks, few MACs, little latency: in conflict, so that there is a front and not one best.
+    fn score(&mut self, space: &Space, genome: &Genome) -> Result<Vec<f64>> {
+        let plan = space.plan(genome)?;
+        match self {
+            Counter::Costs(coster) => {
+                let cost = coster.cost(&plan)?;
+                Ok(vec![cost.params as f64, -(cost.macs as f64)])
+            }
+            Counter::Prices(pricer) => {
+                let priced = pricer.price(&plan)?;
+                Ok(vec![priced.cost.params as f64, -(priced.cost.macs as f64), -priced.latency_ms])
+            }
+        }
+    }
+}
+
+/// Candidates per second of NSGA-II on a space, each lowered to its blocks and looked up; and the threads.
+fn on_a_space(space: &Space, table: Option<&Table>, args: &Args, seed: u64) -> Result<(f64, usize)> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).build()?;
-    let domain = space.domain();
-    let mut strategy = Nsga2::new(POPULATION, 0.9, None);
-    let mut costers: Vec<Coster> = (0..pool.current_num_threads()).map(|_| Coster::new()).collect();
+    let threads = pool.current_num_threads();
+    let counter = |_| table.map_or_else(|| Counter::Costs(Coster::new()), |t| Counter::Prices(Pricer::new(t)));
+    let mut counters: Vec<Counter<'_>> = (0..threads).map(counter).collect();
     let score = |asked: Vec<Genome>| {
-        let share = asked.len().div_ceil(costers.len());
-        let told: Result<Vec<Vec<Told>>> = pool.install(|| {
-            asked
-                .par_chunks(share)
-                .zip(costers.par_iter_mut())
-                .map(|(genomes, coster)| {
-                    genomes
-                        .iter()
-                        .map(|g| {
-                            let cost = space.cost(g, coster).map_err(|e| anyhow!(e))?;
-                            // Against each other, so that there is a front and not one best: large networks, few MACs.
-                            let scores = vec![cost.params as f64, -(cost.macs as f64)];
-                            Ok(Told { genome: g.clone(), scores: Some(scores), violation: 0.0 })
-                        })
-                        .collect()
-                })
-                .collect()
-        });
-        Ok(told?.into_iter().flatten().collect())
+        let (share, n) = (asked.len().div_ceil(threads).max(1), asked.len());
+        let mut told: Vec<Option<Told>> = Vec::new();
+        told.resize_with(n, || None);
+        let parts = asked.par_chunks(share).zip(told.par_chunks_mut(share)).zip(counters.par_iter_mut());
+        parts.try_for_each(|((genomes, places), counter)| -> Result<()> {
+            for (genome, place) in genomes.iter().zip(places) {
+                let scores = Some(counter.score(space, genome)?);
+                *place = Some(Told { genome: genome.clone(), scores, violation: 0.0 });
+            }
+            Ok(())
+        })?;
+        Ok(told.into_iter().flatten().collect())
     };
-    let seconds = search(&mut strategy, domain, args.candidates, seed, score, |_| {})?;
-    Ok((args.candidates as f64 / seconds, pool.current_num_threads()))
+    let size = (args.candidates, POPULATION);
+    let mut strategy = Nsga2::new(POPULATION, CROSSOVER, None);
+    let (seen, seconds) = pool.install(|| search(&mut strategy, space.domain(), size, seed, score, |_| {}))?;
+    Ok((seen as f64 / seconds, threads))
+}
+
+/// The table whose latencies a search on a config's space takes, if any.
+fn table(args: &Args, config: &config::Config) -> Result<Option<Table>> {
+    let own = config.latency.table.as_ref().filter(|_| config.latency.source != LatencySource::Measured);
+    Ok(args.table.as_ref().or(own).map(|path| Table::load(path)).transpose()?)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -179,36 +237,54 @@ pub fn run(args: &Args) -> Result<i32> {
     let space = match &args.config {
         Some(path) => {
             let loaded = config::load(path)?;
-            Some((loaded.space(10)?, loaded.config.seed))
+            let table = table(args, &loaded.config)?;
+            // A table knows the number of classes of its networks.
+            let classes = table.as_ref().map_or(10, |t| t.header.classes);
+            Some((loaded.space(classes)?, table, loaded.config.seed))
         }
         None => None,
     };
     let figures = on_the_analytic_problem(args)?;
-    let step = space.as_ref().map(|(space, seed)| on_a_space(space, args, *seed)).transpose()?;
+    let step = space.as_ref().map(|(space, table, seed)| on_a_space(space, table.as_ref(), args, *seed)).transpose()?;
+    let names: &[&str] = match &space {
+        Some((_, Some(_), _)) => &["params", "macs", "latency_ms"],
+        _ => &["params", "macs"],
+    };
     if args.json {
         let strategies: serde_json::Map<String, serde_json::Value> = figures
             .iter()
-            .map(|f| (f.strategy.into(), json!({"candidates_per_second": f.rate, "hypervolume": f.hypervolume})))
+            .map(|f| {
+                let of = json!({
+                    "candidates": f.candidates, "candidates_per_second": f.rate, "hypervolume": f.hypervolume,
+                    "random_hypervolume": f.chance,
+                });
+                (f.strategy.into(), of)
+            })
             .collect();
         let step = step.map(|(rate, threads)| {
-            json!({"config": args.config, "candidates": args.candidates, "threads": threads, "candidates_per_second": rate})
+            json!({"config": args.config, "scores": names, "candidates": args.candidates, "threads": threads,
+                   "candidates_per_second": rate})
         });
         println!(
             "{}",
             json!({
-                "bench": "search", "evaluations": args.evaluations, "seeds": args.seeds, "analytic": strategies,
+                "bench": "search", "nsga2": {"population": POPULATION, "crossover": CROSSOVER}, "evaluations": args.evaluations, "seeds": args.seeds, "analytic": strategies,
                 "space": step, "host": Host::read(),
             })
         );
         return Ok(0);
     }
-    println!("analytic problem, {} evaluations, median of {} seeds", args.evaluations, args.seeds);
-    println!("{:<24}{:>16}{:>14}", "strategy", "candidates/s", "hypervolume");
+    println!(
+        "analytic problem, {} evaluations, median of {} seeds; nsga2 with population {POPULATION}, crossover {CROSSOVER}",
+        args.evaluations, args.seeds
+    );
+    println!("{:<24}{:>12}{:>16}{:>14}{:>14}", "strategy", "candidates", "candidates/s", "hypervolume", "random's");
     for f in &figures {
-        println!("{:<24}{:>16.0}{:>14.5}", f.strategy, f.rate, f.hypervolume);
+        let (strategy, seen) = (f.strategy, f.candidates);
+        println!("{strategy:<24}{seen:>12}{:>16.0}{:>14.5}{:>14.5}", f.rate, f.hypervolume, f.chance);
     }
     if let (Some((rate, threads)), Some(path)) = (step, &args.config) {
-        println!("nsga2 on {}, params and MACs: {rate:.0} candidates/s on {threads} threads", path.display());
+        println!("nsga2 on {}, {}: {rate:.0} candidates/s on {threads} threads", path.display(), names.join(", "));
     }
     Ok(0)
 }
@@ -221,13 +297,25 @@ mod tests {
     #[allow(clippy::unwrap_used)]
     fn the_analytic_problem_by_hand() {
         let domain = analytic::domain();
-        let of = |choices: Vec<u8>| analytic::values(&domain.genome(choices).unwrap());
-        assert_eq!(of(vec![7; 20]), [1.0, 0.0]);
+        let is = |choices: Vec<u8>, expected: [f64; 2]| {
+            let found = analytic::values(&domain.genome(choices).unwrap());
+            assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}, not {expected:?}");
+        };
+        is(vec![7; 20], [1.0, 0.0]);
         // 49 times seven ones, seven twos and six threes.
-        assert_eq!(of(vec![0; 20]), [0.0, 49.0 * 39.0 / 1960.0]);
+        is(vec![0; 20], [0.0, 49.0 * 39.0 / 1960.0]);
         let mut one = vec![7; 20];
         one[1] = 4;
-        let ([cost, loss], by_hand) = (of(one), [137.0 / 140.0, 18.0 / 1960.0 + 0.3 / 7.0]);
-        assert!((cost - by_hand[0]).abs() < 1e-15 && (loss - by_hand[1]).abs() < 1e-15, "{cost} {loss}");
+        is(one, [137.0 / 140.0, 18.0 / 1960.0 + 0.3 / 7.0]);
+    }
+
+    #[test]
+    #[allow(clippy::unwrap_used)]
+    fn every_strategy_beats_chance_there() {
+        let args =
+            Args { config: None, table: None, evaluations: 2_000, seeds: 3, candidates: 1, threads: None, json: false };
+        for f in on_the_analytic_problem(&args).unwrap().into_iter().skip(1) {
+            assert!(f.hypervolume > f.chance, "{}: {} against {}", f.strategy, f.hypervolume, f.chance);
+        }
     }
 }

@@ -1,0 +1,349 @@
+//! Scoring candidates: metrics in the order of their stage, by this process or by workers, and the rows that come of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use clap::ValueEnum as _;
+use mobilenas_reports::record::{Latency, Origin, Outcome, Row, Trial, metric};
+use mobilenas_space::ir::Graph;
+use mobilenas_space::{Genome, cost};
+
+use super::trials::whole;
+use super::{Run, RunError};
+use crate::cache::Cache;
+use crate::config::{self, Config};
+use crate::evaluate::Scorer;
+use crate::metric::{self as metrics, Candidate, Metric, Stage};
+use crate::progress::Progress;
+use crate::worker::{Answer, Job, Pool, evaluate};
+
+/// A genome that no trial has had.
+pub(super) struct Fresh {
+    pub(super) genome: Genome,
+    pub(super) graph: Arc<Graph>,
+    pub(super) digest: String,
+}
+
+/// Who scores, and what is known of other runs.
+pub(super) struct Desk<'a> {
+    scorer: Scorer<'a>,
+    /// Workers, if there are several.
+    pool: Option<Pool>,
+    books: Books,
+}
+
+/// Where a trial is written beside its row.
+struct Books {
+    cache: Cache,
+    bar: Progress,
+}
+
+/// A candidate under way.
+struct Draft {
+    candidate: Candidate,
+    digest: String,
+    /// The bound that it missed, in words.
+    missed: Option<String>,
+    /// How it ended, if it did.
+    end: Option<Outcome>,
+    latency: Option<Latency>,
+    /// Metrics that it still needs.
+    left: Vec<&'static dyn Metric>,
+    cached: Vec<String>,
+    seconds: f64,
+}
+
+/// By how much metrics pass the bounds, each as a share of its bound, summed.
+pub(super) fn violation(metrics: &BTreeMap<String, f64>, bounds: &config::Bounds) -> f64 {
+    let over = |name: &str, bound: Option<f64>| match (metrics.get(name), bound) {
+        (Some(v), Some(b)) if *v > b => v / b - 1.0,
+        _ => 0.0,
+    };
+    let under = |name: &str, bound: Option<f64>| match (metrics.get(name), bound) {
+        (Some(v), Some(b)) if *v < b => 1.0 - v / b,
+        _ => 0.0,
+    };
+    over(metric::PARAMS, bounds.params.map(|b| b as f64))
+        + over(metric::MACS, bounds.macs.map(|b| b as f64))
+        + over(metric::LATENCY, bounds.latency_ms)
+        + under(metric::TOP1, bounds.top1)
+}
+
+/// The bounds that metrics pass, in words.
+fn missed_in_words(metrics: &BTreeMap<String, f64>, bounds: &config::Bounds) -> String {
+    let all = [
+        (metric::PARAMS, bounds.params.map(|b| b as f64), 0, true),
+        (metric::MACS, bounds.macs.map(|b| b as f64), 0, true),
+        (metric::LATENCY, bounds.latency_ms, 3, true),
+        (metric::TOP1, bounds.top1, 2, false),
+    ];
+    let word = |(name, bound, digits, most): (&str, Option<f64>, usize, bool)| {
+        let (v, b) = (*metrics.get(name)?, bound?);
+        let side = if most { "above" } else { "below" };
+        (if most { v > b } else { v < b }).then(|| format!("{name} {v:.digits$} {side} the bound {b}"))
+    };
+    all.into_iter().filter_map(word).collect::<Vec<_>>().join(", ")
+}
+
+impl<'a> Desk<'a> {
+    /// Progress of the search.
+    pub(super) fn bar(&self) -> &Progress {
+        &self.books.bar
+    }
+
+    /// A scorer, workers if the config wants several, and the scores of other runs.
+    pub(super) fn new(scorer: Scorer<'a>, root: &Path, config: &Config, bar: Progress) -> Result<Desk<'a>, RunError> {
+        let search = &config.search;
+        let cache = if search.cache.enabled {
+            let beside = root.parent().unwrap_or(Path::new("")).join("scores");
+            let folder = search.cache.dir.clone().unwrap_or(beside);
+            let [weights, protocol] = scorer.digests(config.scoring_threads())?;
+            Cache::open(&folder, &weights, &protocol).unwrap_or_else(|e| {
+                bar.say(&format!("{}: {e}; scores of other runs are not looked up", folder.display()));
+                Cache::none()
+            })
+        } else {
+            Cache::none()
+        };
+        let (root, device) = (root.to_path_buf(), config.device);
+        let pool = (search.workers > 1).then(|| {
+            Pool::new(search.workers, search.retries, move || {
+                let mut c = Command::new(std::env::current_exe()?);
+                let device = device.to_possible_value().map_or_else(String::new, |v| v.get_name().to_string());
+                c.arg("worker").arg(&root).args(["--device", &device]);
+                Ok(c)
+            })
+        });
+        Ok(Desk { scorer, pool, books: Books { cache, bar } })
+    }
+}
+
+impl Run<'_> {
+    /// Scores networks and writes their rows, in order. Fewer rows than networks come back where `go_on` ended it. If
+    /// `whole`, a bound that is missed ends nothing.
+    pub(super) fn score(
+        &mut self,
+        origin: &Origin,
+        fresh: &[Fresh],
+        desk: &mut Desk<'_>,
+        whole: bool,
+    ) -> Result<Vec<Trial>, RunError> {
+        let bounds = match origin {
+            Origin::Search => self.prepared.config.search.bounds.clone(),
+            Origin::Variant(_) => config::Bounds::default(),
+        };
+        let mut rows = Vec::with_capacity(fresh.len());
+        // Without workers each is done before the next begins; with them, nothing is measured while they work.
+        let at_once = if desk.pool.is_some() { fresh.len() } else { 1 };
+        for some in fresh.chunks(at_once.max(1)) {
+            let mut drafts = Vec::with_capacity(some.len());
+            for one in some {
+                if !self.go_on(origin) {
+                    break;
+                }
+                drafts.push(self.measured(one, &bounds, desk, whole));
+            }
+            let stopped = drafts.len() < some.len();
+            // What was measured and not yet scored is measured again some other day.
+            if !(stopped && self.stop.asked()) {
+                self.trained(origin, drafts, &bounds, desk, &mut rows)?;
+            }
+            if stopped {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Whether a further candidate may be begun.
+    fn go_on(&self, origin: &Origin) -> bool {
+        let late = || self.prepared.config.search.minutes.is_some_and(|m| self.seconds() >= 60.0 * m);
+        !self.stop.asked() && (*origin != Origin::Search || !late())
+    }
+
+    /// Seconds that the search's trials took so far.
+    fn seconds(&self) -> f64 {
+        self.searched().map(|t| t.seconds).sum()
+    }
+
+    /// What the graph and an engine tell, and what other runs found out.
+    fn measured(&self, fresh: &Fresh, bounds: &config::Bounds, desk: &mut Desk<'_>, whole: bool) -> Draft {
+        let (begin, search) = (self.clock.now(), &self.prepared.config.search);
+        let mut d = Draft {
+            candidate: Candidate {
+                genome: fresh.genome.clone(),
+                graph: fresh.graph.clone(),
+                cost: cost::graph(&fresh.graph),
+                known: BTreeMap::new(),
+            },
+            digest: fresh.digest.clone(),
+            missed: None,
+            end: None,
+            latency: None,
+            left: Vec::new(),
+            cached: Vec::new(),
+            seconds: 0.0,
+        };
+        let (engine, left): (Vec<_>, Vec<_>) =
+            metrics::wanted(search).into_iter().partition(|m| m.stage() <= Stage::Measured);
+        for m in engine {
+            if let Err(why) = again(search.retries, || evaluate(&mut d.candidate, &[m], &mut desk.scorer)) {
+                d.end = Some(Outcome::Failed { why });
+                break;
+            }
+            self.bound(&mut d, bounds);
+            if let Some(why) = d.missed.as_ref().filter(|_| !whole) {
+                d.end = Some(Outcome::Infeasible { why: why.clone(), metrics: d.candidate.known.clone() });
+                break;
+            }
+        }
+        d.latency = desk.scorer.take_latency();
+        if d.end.is_none() {
+            for m in left {
+                match desk.books.cache.get(&d.digest, m.name()) {
+                    Some(v) => {
+                        d.candidate.known.insert(m.name().to_string(), v);
+                        d.cached.push(m.name().to_string());
+                    }
+                    None => d.left.push(m),
+                }
+            }
+        }
+        d.seconds = (self.clock.now() - begin).as_secs_f64();
+        d
+    }
+
+    fn bound(&self, d: &mut Draft, bounds: &config::Bounds) {
+        if violation(&d.candidate.known, bounds) > 0.0 {
+            d.missed = Some(missed_in_words(&d.candidate.known, bounds));
+        }
+    }
+
+    /// What weights and images tell, and the rows.
+    fn trained(
+        &mut self,
+        origin: &Origin,
+        drafts: Vec<Draft>,
+        bounds: &config::Bounds,
+        desk: &mut Desk<'_>,
+        rows: &mut Vec<Trial>,
+    ) -> Result<(), RunError> {
+        let mut begin = self.clock.now();
+        let Desk { scorer, pool, books } = desk;
+        let p = self.prepared;
+        let Some(pool) = pool else {
+            for mut d in drafts {
+                let retries = p.config.search.retries;
+                let found = match d.end.is_none() && !d.left.is_empty() {
+                    true => again(retries, || evaluate(&mut d.candidate, &d.left, scorer)),
+                    false => Ok(BTreeMap::new()),
+                };
+                d.seconds += (self.clock.now() - begin).as_secs_f64();
+                rows.push(self.write(origin, d, found, bounds, books)?);
+                begin = self.clock.now();
+            }
+            return Ok(());
+        };
+        let needs = |d: &Draft| d.end.is_none() && !d.left.is_empty();
+        let job = |d: &Draft| Job {
+            genome: p.space.values(&d.candidate.genome),
+            metrics: d.left.iter().map(|m| m.name().to_string()).collect(),
+        };
+        let jobs: Vec<Job> = drafts.iter().filter(|d| needs(d)).map(job).collect();
+        let mut waiting = drafts.into_iter().peekable();
+        let stop = self.stop;
+        // Trials are counted by the rows that are written; what is under way then is finished and counts too.
+        let late = std::sync::atomic::AtomicBool::new(false);
+        let order = std::sync::atomic::Ordering::SeqCst;
+        let go_on = || !stop.asked() && !late.load(order);
+        pool.run(&jobs, go_on, |_, answer| -> Result<(), RunError> {
+            while let Some(d) = waiting.next_if(|d| !needs(d)) {
+                rows.push(self.write(origin, d, Ok(BTreeMap::new()), bounds, books)?);
+            }
+            let Some(mut d) = waiting.next() else { return Ok(()) };
+            let now = self.clock.now();
+            d.seconds += (now - std::mem::replace(&mut begin, now)).as_secs_f64();
+            let found = match answer {
+                Answer::Values(values) => Ok(values),
+                Answer::Failed(why) => Err(why),
+            };
+            rows.push(self.write(origin, d, found, bounds, books)?);
+            late.store(!self.go_on(origin), order);
+            Ok(())
+        })?;
+        while let Some(d) = waiting.next_if(|d| !needs(d)) {
+            rows.push(self.write(origin, d, Ok(BTreeMap::new()), bounds, books)?);
+        }
+        Ok(())
+    }
+
+    /// Writes a trial's row, and keeps its scores for other runs.
+    fn write(
+        &mut self,
+        origin: &Origin,
+        mut d: Draft,
+        found: Result<BTreeMap<String, f64>, String>,
+        bounds: &config::Bounds,
+        books: &mut Books,
+    ) -> Result<Trial, RunError> {
+        let mut fresh = BTreeMap::new();
+        let outcome = match (d.end.take(), found) {
+            (Some(end), _) => end,
+            (None, Err(why)) => Outcome::Failed { why },
+            (None, Ok(values)) => {
+                d.candidate.known.extend(values.clone());
+                fresh = values;
+                self.bound(&mut d, bounds);
+                match d.missed.take() {
+                    Some(why) => Outcome::Infeasible { why, metrics: d.candidate.known },
+                    None => Outcome::Scored(d.candidate.known),
+                }
+            }
+        };
+        let trial = Trial {
+            id: self.folder.rows.iter().filter(|r| matches!(r, Row::Trial(_))).count() as u64,
+            origin: origin.clone(),
+            genome: self.prepared.space.values(&d.candidate.genome),
+            digest: d.digest,
+            outcome,
+            latency: d.latency,
+            cached: d.cached,
+            seconds: d.seconds,
+        };
+        self.folder.append(Row::Trial(trial.clone()))?;
+        // Only after its row: a run that was killed here finds its own scores in its journal, not among those of others.
+        if !fresh.is_empty()
+            && let Err(e) = books.cache.put(&trial.digest, fresh)
+        {
+            books.bar.say(&format!("scores are not kept for other runs: {e}"));
+        }
+        books.bar.at(self.searched().filter(|t| whole(t)).count() as u64, &self.best_so_far());
+        self.failing(&trial)?;
+        Ok(trial)
+    }
+
+    /// Ends the search when trial after trial fails.
+    fn failing(&self, last: &Trial) -> Result<(), RunError> {
+        let Outcome::Failed { why } = &last.outcome else { return Ok(()) };
+        let all: Vec<&Trial> = self.searched().collect();
+        let count = all.iter().rev().take_while(|t| matches!(t.outcome, Outcome::Failed { .. })).count();
+        match count >= self.prepared.config.search.failures {
+            true => Err(RunError::Failing { count, why: why.clone() }),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Tries once, and once more as often as allowed.
+fn again<T>(retries: u32, mut attempt: impl FnMut() -> Result<T, String>) -> Result<T, String> {
+    let mut last = attempt();
+    for n in 0..retries {
+        match last {
+            Ok(_) => break,
+            Err(_) => last = attempt().map_err(|why| format!("{why} (tried {} times)", n + 2)),
+        }
+    }
+    last
+}

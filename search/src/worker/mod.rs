@@ -1,0 +1,105 @@
+//! Workers: processes that score candidates side by side. libtorch's threads belong to a whole process, so each worker is
+//! one, with a fixed number of threads; jobs come in by its standard input and answers go out by its standard output, a
+//! line of JSON each.
+
+mod pool;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use mobilenas_bench::Wall;
+use mobilenas_space::cost;
+use serde::{Deserialize, Serialize};
+
+pub use pool::Pool;
+
+use crate::config;
+use crate::device;
+use crate::evaluate::Scorer;
+use crate::metric::{self, Candidate, Lab, Metric, Stage};
+use crate::prepare::{PrepareError, Prepared, prepare};
+use crate::run::{RunError, stored_supernet};
+
+/// A candidate and what is to be found out about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Knob to value.
+    pub genome: BTreeMap<String, i64>,
+    /// Names of metrics that need no engine.
+    pub metrics: Vec<String>,
+}
+
+/// What came of a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Metric to value; a proxy that is no finite number is left out.
+    Values(BTreeMap<String, f64>),
+    /// Why there are none.
+    Failed(String),
+}
+
+/// Computes metrics of a candidate, in their order, and adds them to what is known of it. A proxy that is no number says
+/// nothing, which is no failure of the network.
+///
+/// # Errors
+/// The first metric that cannot be computed, in words.
+pub fn evaluate(
+    c: &mut Candidate,
+    wanted: &[&'static dyn Metric],
+    lab: &mut dyn Lab,
+) -> Result<BTreeMap<String, f64>, String> {
+    let mut found = BTreeMap::new();
+    for m in wanted {
+        let v = m.eval(c, lab).map_err(|e| e.to_string())?;
+        if v.is_finite() {
+            c.known.insert(m.name().to_string(), v);
+            found.insert(m.name().to_string(), v);
+        } else if m.stage() != Stage::Untrained {
+            return Err(format!("{} is {v}", m.name()));
+        }
+    }
+    Ok(found)
+}
+
+/// Answers the jobs of a run until there are no more, on a device, which a run's own config does not name.
+///
+/// # Errors
+/// When the run's folder does not hold what is needed, or the asking program is gone.
+pub fn serve(root: &Path, device: config::Device) -> Result<(), RunError> {
+    let io = |error| RunError::Io { path: root.to_path_buf(), error };
+    // Ctrl-C reaches the whole group of processes; the asking program decides what happens then.
+    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::new(AtomicBool::new(false))).map_err(io)?;
+    let mut prepared = prepare(&root.join("config.yaml"))?;
+    prepared.device = device::open(device).map_err(PrepareError::from)?;
+    tch::set_num_threads(prepared.config.scoring_threads() as i32);
+    let (clock, calibration) = (Wall::new(), prepared.calibration());
+    let supernet = stored_supernet(&prepared, root)?;
+    let mut scorer = Scorer::new(supernet, prepared.bench(&calibration, &clock, f64::NAN))?;
+    let mut out = std::io::stdout().lock();
+    for line in std::io::stdin().lock().lines() {
+        let line = line.map_err(io)?;
+        let answer = match serde_json::from_str::<Job>(&line) {
+            Ok(job) => answer(&prepared, &job, &mut scorer),
+            Err(e) => Answer::Failed(format!("the job cannot be read: {e}")),
+        };
+        let text = serde_json::to_string(&answer).map_err(|e| RunError::Config(e.to_string()))?;
+        writeln!(out, "{text}").and_then(|()| out.flush()).map_err(io)?;
+    }
+    Ok(())
+}
+
+fn answer(p: &Prepared, job: &Job, scorer: &mut Scorer<'_>) -> Answer {
+    let mut values = || {
+        let genome = p.space.genome(&job.genome).map_err(|e| e.to_string())?;
+        let graph = Arc::new(p.space.lower(&genome).map_err(|e| e.to_string())?);
+        let mut c = Candidate { cost: cost::graph(&graph), genome, graph, known: BTreeMap::new() };
+        let one = |name: &String| metric::metric(name).ok_or_else(|| format!("no metric is called {name}"));
+        let wanted: Vec<_> = job.metrics.iter().map(one).collect::<Result<_, _>>()?;
+        evaluate(&mut c, &wanted, scorer)
+    };
+    values().map_or_else(Answer::Failed, Answer::Values)
+}

@@ -1,0 +1,231 @@
+//! Several workers and a list of jobs: each worker takes the next one; answers come back in the list's order.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use super::{Answer, Job};
+
+type Make = dyn Fn() -> io::Result<Command> + Send + Sync;
+
+/// Workers, started when they are first needed and kept from list to list.
+pub struct Pool {
+    make: Box<Make>,
+    slots: Vec<Option<Worker>>,
+    retries: u32,
+}
+
+impl Pool {
+    /// So many workers, each started by a command; a job that failed is tried again at most `retries` times.
+    pub fn new(workers: usize, retries: u32, make: impl Fn() -> io::Result<Command> + Send + Sync + 'static) -> Pool {
+        Pool { make: Box::new(make), slots: (0..workers.max(1)).map(|_| None).collect(), retries }
+    }
+
+    /// Has jobs done while `go_on`, and gives each answer to `done`, in the order of the jobs. Jobs that were begun are
+    /// finished; those that were not are left out.
+    ///
+    /// # Errors
+    /// The first error of `done`; what is under way is then finished and dropped.
+    pub fn run<E>(
+        &mut self,
+        jobs: &[Job],
+        go_on: impl Fn() -> bool + Sync,
+        mut done: impl FnMut(usize, Answer) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (next, halt) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let (make, retries) = (self.make.as_ref(), self.retries);
+        let (send, receive) = mpsc::channel();
+        let mut end = Ok(());
+        thread::scope(|s| {
+            for slot in self.slots.iter_mut().take(jobs.len()) {
+                let (send, next, halt, go_on) = (send.clone(), &next, &halt, &go_on);
+                s.spawn(move || {
+                    while !halt.load(Ordering::SeqCst) && go_on() {
+                        let i = next.fetch_add(1, Ordering::SeqCst);
+                        let Some(job) = jobs.get(i) else { break };
+                        if send.send((i, insist(slot, job, retries, make))).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop(send);
+            let (mut early, mut first) = (BTreeMap::new(), 0);
+            for (i, answer) in receive {
+                early.insert(i, answer);
+                while end.is_ok() {
+                    let Some(answer) = early.remove(&first) else { break };
+                    end = done(first, answer);
+                    first += 1;
+                    if end.is_err() {
+                        halt.store(true, Ordering::SeqCst);
+                    }
+                }
+            }
+        });
+        end
+    }
+}
+
+/// Has a job done by the worker of a slot, or by a new one where it died.
+fn insist(slot: &mut Option<Worker>, job: &Job, retries: u32, make: &Make) -> Answer {
+    let mut why = String::new();
+    for _ in 0..=retries {
+        let worker = match slot.take().map_or_else(|| Worker::start(make), Ok) {
+            Ok(worker) => slot.insert(worker),
+            Err(e) => {
+                why = format!("no worker could be started: {e}");
+                continue;
+            }
+        };
+        match worker.exchange(job) {
+            Ok(Answer::Values(values)) => return Answer::Values(values),
+            Ok(Answer::Failed(reason)) => why = reason,
+            Err(e) => why = slot.take().map_or_else(String::new, |w| w.bury(&e)),
+        }
+    }
+    Answer::Failed(if retries > 0 { format!("{why} (tried {} times)", retries + 1) } else { why })
+}
+
+/// A worker and the pipes to it.
+struct Worker {
+    child: Child,
+    jobs: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    fn start(make: &Make) -> io::Result<Worker> {
+        let mut child = make()?.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        match (child.stdin.take(), child.stdout.take()) {
+            (Some(jobs), Some(answers)) => Ok(Worker { child, jobs, answers: BufReader::new(answers) }),
+            _ => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn exchange(&mut self, job: &Job) -> io::Result<Answer> {
+        let mut line = serde_json::to_string(job)?;
+        line.push('\n');
+        self.jobs.write_all(line.as_bytes())?;
+        self.jobs.flush()?;
+        line.clear();
+        match self.answers.read_line(&mut line)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(serde_json::from_str(&line)?),
+        }
+    }
+
+    /// Ends a worker that gave no answer; why it gave none, in words.
+    fn bury(mut self, error: &io::Error) -> String {
+        // One that ended by itself has a status of its own to tell.
+        let gone = matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe);
+        if !gone {
+            return format!("a worker's answer cannot be read: {error}");
+        }
+        match self.child.wait() {
+            Ok(status) => format!("the worker ended: {status}"),
+            Err(e) => format!("the worker is gone: {e}"),
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It has nothing to save. Errors mean that it is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn jobs(n: i64) -> Vec<Job> {
+        (0..n).map(|i| Job { genome: BTreeMap::from([("k".to_string(), i)]), metrics: Vec::new() }).collect()
+    }
+
+    /// A worker that runs a script for each line it reads, with the knob's value in `$k`.
+    fn pool(workers: usize, retries: u32, script: &str) -> Pool {
+        let script = format!(r#"while read -r line; do k=${{line#*:?\"k\":}}; k=${{k%%\}}*}}; {script}; done"#);
+        Pool::new(workers, retries, move || {
+            let mut c = Command::new("sh");
+            c.args(["-c", &script]);
+            Ok(c)
+        })
+    }
+
+    const ECHO: &str = r#"echo "{\"values\":{\"top1\":$k}}""#;
+
+    fn run(mut pool: Pool, n: i64, stop_after: usize) -> Vec<(usize, Answer)> {
+        let (mut all, count) = (Vec::new(), AtomicUsize::new(0));
+        let go_on = || count.load(Ordering::SeqCst) < stop_after;
+        let done = |i, answer| -> Result<(), ()> {
+            count.fetch_add(1, Ordering::SeqCst);
+            all.push((i, answer));
+            Ok(())
+        };
+        pool.run(&jobs(n), go_on, done).unwrap();
+        all
+    }
+
+    fn value(k: usize) -> Answer {
+        Answer::Values(BTreeMap::from([("top1".to_string(), k as f64)]))
+    }
+
+    #[test]
+    fn answers_come_in_order_however_many_work_and_however_long_each_takes() {
+        for workers in [1, 2, 3, 9] {
+            let slow = format!("[ $((k % 3)) = 0 ] && sleep 0.05; {ECHO}");
+            let all = run(pool(workers, 0, &slow), 8, usize::MAX);
+            assert_eq!(all, (0..8).map(|k| (k, value(k))).collect::<Vec<_>>(), "{workers} workers");
+        }
+    }
+
+    #[test]
+    fn one_that_dies_is_a_failed_job_and_another_goes_on() {
+        let all = run(pool(2, 0, &format!("[ $k = 3 ] && kill -9 $$; {ECHO}")), 6, usize::MAX);
+        for (k, answer) in all {
+            match answer {
+                Answer::Failed(why) if k == 3 => assert_eq!(why, "the worker ended: signal: 9 (SIGKILL)"),
+                answer => assert_eq!(answer, value(k)),
+            }
+        }
+    }
+
+    #[test]
+    fn a_job_is_tried_again_as_often_as_allowed_by_new_workers() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let tries = || std::fs::read_to_string(&log).unwrap().lines().count();
+        // Dies at the first two tries of job 1.
+        let script =
+            format!("if [ $k = 1 ]; then echo x >> {0}; [ $(wc -l < {0}) -lt 3 ] && exit 7; fi; {ECHO}", log.display());
+        let all = run(pool(1, 2, &script), 3, usize::MAX);
+        assert_eq!((all, tries()), ((0..3).map(|k| (k, value(k))).collect::<Vec<_>>(), 3));
+        std::fs::remove_file(&log).unwrap();
+        let all = run(pool(1, 1, &script), 3, usize::MAX);
+        assert_eq!(all[1].1, Answer::Failed("the worker ended: exit status: 7 (tried 2 times)".to_string()));
+        assert_eq!((&all[2].1, tries()), (&value(2), 2));
+    }
+
+    #[test]
+    fn what_was_begun_is_finished_and_the_rest_left_out() {
+        let all = run(pool(2, 0, ECHO), 100, 5);
+        assert!(all.len() >= 5 && all.len() < 20, "{}", all.len());
+        assert!(all.iter().enumerate().all(|(k, (i, answer))| k == *i && *answer == value(k)));
+    }
+
+    #[test]
+    fn rubbish_and_a_command_that_does_not_start_are_told() {
+        let all = run(pool(1, 0, "echo rubbish"), 1, usize::MAX);
+        assert!(matches!(&all[0].1, Answer::Failed(why) if why.starts_with("a worker's answer cannot be read")));
+        let none = Pool::new(1, 0, || Ok(Command::new("/no/such/program")));
+        let all = run(none, 1, usize::MAX);
+        assert!(matches!(&all[0].1, Answer::Failed(why) if why.starts_with("no worker could be started")));
+    }
+}

@@ -1,0 +1,210 @@
+//! Every strategy on a tiny supernet: killed several times and resumed it is as if never killed, however many workers
+//! score, and scores are looked up where another run has found them out.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The score here is one of parameters alone, so that slimming, which is guided by it, does the same twice.
+const CONFIG: &str = "
+seed: 5
+threads: 1
+space:
+  family: mobilevit_v1
+  scale: {width: 0.25, divisor: 8}
+  knobs:
+    resolution: [16]
+    stem.stride: [2]
+    stages.0.stride: [1]
+    stages.1.stride: [2]
+    stages.2.stride: [2]
+    stages.3.stride: [1]
+    stages.4.stride: [1]
+data: {name: fashion-mnist, search_val: 200, train_limit: 400, test_limit: 100}
+supernet: {epochs: 1, batch: 100, warmup: 0}
+scoring: {recalibrate: 64, batch: 100}
+latency: {warmup_ms: 0, min_samples: 1, max_samples: 1, max_ms: 1}
+mes: {alpha_latency: 0}
+retrain: {best: 0, epochs: 0.1, batch: 64, warmup: 0}
+checkpoint_seconds: 1000
+";
+
+struct Tiny {
+    dir: TempDir,
+}
+
+impl Tiny {
+    fn new(strategy: &str, objectives: &str, more: &str) -> Tiny {
+        let dir = TempDir::new().unwrap();
+        let objectives = format!("[{{metric: top1, goal: maximize}}, {objectives}]");
+        for workers in [1, 2, 3] {
+            let search =
+                format!("search: {{strategy: {{{strategy}}}, objectives: {objectives}, workers: {workers}, {more}}}\n");
+            fs::write(dir.path().join(format!("{workers}.yaml")), format!("name: tiny\n{CONFIG}{search}")).unwrap();
+        }
+        Tiny { dir }
+    }
+
+    /// The folder of a run; runs in different places know nothing of each other's scores.
+    fn folder(&self, place: &str, run: &str) -> PathBuf {
+        self.dir.path().join(place).join(run)
+    }
+
+    fn command(&self, workers: u32, run: &Path, resume: bool) -> Command {
+        assert!(std::env::var_os("MOBILENAS_DATA").is_some(), "MOBILENAS_DATA names no folder; use `cargo xtask test`");
+        let mut c = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
+        c.env("OMP_WAIT_POLICY", "passive").arg("search").arg(self.dir.path().join(format!("{workers}.yaml")));
+        c.arg("--out").arg(run).args(resume.then_some("--resume"));
+        c
+    }
+
+    fn finish(&self, workers: u32, run: &Path, resume: bool) {
+        let out = self.command(workers, run, resume).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    /// Starts a run and kills it with SIGKILL once it has so many trials; false if it was done before.
+    fn kill_at(&self, workers: u32, run: &Path, trials: usize) -> bool {
+        let resume = run.exists();
+        let mut c = self.command(workers, run, resume);
+        let mut child = c.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let begin = Instant::now();
+        while trials_of(run).len() < trials {
+            if child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(300), "the moment never came");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        true
+    }
+}
+
+fn rows(run: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(run.join("journal.jsonl")).unwrap_or_default();
+    text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
+}
+
+fn trials_of(run: &Path) -> Vec<Value> {
+    rows(run).into_iter().filter_map(|r| r.get("trial").cloned()).collect()
+}
+
+/// The rows without times, what follows from them, and what names the config.
+fn comparable(run: &Path) -> Vec<Value> {
+    fn strip(v: &mut Value) {
+        match v {
+            Value::Object(m) => {
+                for timed in ["seconds", "latency", "latency_ms", "started_unix", "config_digest"] {
+                    m.remove(timed);
+                }
+                m.values_mut().for_each(strip);
+            }
+            Value::Array(a) => a.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    let mut all = rows(run);
+    all.iter_mut().for_each(strip);
+    all
+}
+
+fn same(a: &Path, b: &Path, what: &str) {
+    let (a, b) = (comparable(a), comparable(b));
+    for (i, (a, b)) in a.iter().zip(&b).enumerate() {
+        assert_eq!(a, b, "{what}: row {i}");
+    }
+    assert_eq!(a.len(), b.len(), "{what}");
+}
+
+const MACS: &str = "{metric: macs, goal: minimize}";
+
+/// Undisturbed with one worker; with three; and with two, killed three times.
+fn the_same_however_it_ran(strategy: &str, objectives: &str, more: &str) -> (Tiny, PathBuf) {
+    let tiny = Tiny::new(strategy, objectives, more);
+    let (whole, three, killed) = (tiny.folder("a", "run"), tiny.folder("b", "run"), tiny.folder("c", "run"));
+    tiny.finish(1, &whole, false);
+    tiny.finish(3, &three, false);
+    same(&three, &whole, "three workers");
+    let trials = trials_of(&whole).len();
+    let mut kills = 0;
+    for at in [trials / 3, trials / 2, trials - 1] {
+        kills += usize::from(tiny.kill_at(2, &killed, at));
+    }
+    assert!(kills > 0, "the run was never killed");
+    tiny.finish(2, &killed, true);
+    same(&killed, &whole, "killed");
+    (tiny, whole)
+}
+
+#[test]
+fn random() {
+    let more = "trials: 7, batch: 3, proxies: [synflow, nwot, grad_norm]";
+    let (tiny, whole) = the_same_however_it_ran("random: {}", MACS, more);
+    // Another run beside the first finds all its scores there.
+    let again = tiny.folder("a", "again");
+    tiny.finish(2, &again, false);
+    let (first, second) = (trials_of(&whole), trials_of(&again));
+    for (a, b) in first.iter().zip(&second) {
+        let mut names: Vec<&str> = b["cached"].as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["grad_norm", "nwot", "synflow", "top1"]);
+        assert!(a.get("cached").is_none());
+        for metric in names {
+            assert_eq!(a["outcome"]["scored"][metric], b["outcome"]["scored"][metric], "{metric}");
+        }
+    }
+    assert_eq!(first.len(), second.len());
+}
+
+#[test]
+fn regularized_evolution() {
+    the_same_however_it_ran("regularized_evolution: {population: 3, sample: 2}", MACS, "trials: 8, batch: 2");
+}
+
+#[test]
+fn nsga2() {
+    the_same_however_it_ran("nsga2: {population: 4}", MACS, "trials: 10, batch: 4, bounds: {params: 400000, top1: 5}");
+}
+
+#[test]
+fn mes_slimming() {
+    let objectives = "{metric: mes, goal: maximize}";
+    let (_, whole) = the_same_however_it_ran("mes_slimming: {beam: 2}", objectives, "trials: 40");
+    let resolution = |t: &Value| t["genome"]["resolution"].clone();
+    let trials = trials_of(&whole);
+    // The frontier of the largest is scored at once, and keeps what slimming does not lower.
+    assert!(trials.len() >= 40 && trials.iter().all(|t| resolution(t) == 16));
+    let mut digests: Vec<String> = trials.iter().map(|t| t["digest"].to_string()).collect();
+    digests.sort();
+    digests.dedup();
+    assert_eq!(digests.len(), trials.len(), "a network was scored twice");
+}
+
+#[test]
+fn predictor() {
+    let (_, whole) = the_same_however_it_ran("predictor: {warm: 5}", MACS, "trials: 12, batch: 2");
+    let foretold: Vec<Value> = rows(&whole).into_iter().filter_map(|r| r.get("foretold").cloned()).collect();
+    assert!(!foretold.is_empty());
+    for f in &foretold {
+        assert!(f["fitted_on"].as_u64().unwrap() >= 5 && f["trials"].as_u64().unwrap() >= 1);
+        assert!(f["mean_error"].as_f64().unwrap() >= 0.0);
+    }
+}
+
+#[test]
+fn a_search_ends_when_its_front_stands_still() {
+    let tiny = Tiny::new("random: {}", MACS, "trials: 60, until_still: {trials: 3, gain: 1}");
+    let run = tiny.folder("a", "run");
+    tiny.finish(1, &run, false);
+    let searched = trials_of(&run).iter().filter(|t| t["origin"] == "search").count();
+    assert_eq!(searched, 4);
+    let said = rows(&run).iter().filter_map(|r| r["caveat"]["text"].as_str().map(str::to_string)).collect::<Vec<_>>();
+    assert!(said.iter().any(|t| t.starts_with("The search ended after 4 trials")), "{said:?}");
+}
