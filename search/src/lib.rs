@@ -18,4 +18,5 @@ pub mod seed;
 pub mod sheet;
 pub mod stop;
 pub mod strategy;
+pub mod study;
 pub mod train;

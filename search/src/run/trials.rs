@@ -1,25 +1,20 @@
 //! Trials: the published variants first, then what the strategy asks for.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use mobilenas_reports::record::{Origin, Outcome, Row, Trial, metric};
-use mobilenas_space::ir::Graph;
 use mobilenas_space::{Coster, Genome, cost};
 use mobilenas_torch::NetError;
-use rand::Rng;
 
+use super::ask::{self, Fresh, Seen, values, violation};
 use super::{Run, RunError};
-use crate::config::{self, Goal, Objective};
+use crate::config::{self, Objective};
 use crate::evaluate::Scorer;
 use crate::metric::{self as metrics, Candidate};
 use crate::seed::{Purpose, rng};
-use crate::strategy::{self, Strategy, Told};
+use crate::strategy::{self, Told};
 use crate::train::TrainError;
-
-/// Draws that may repeat known networks before the space counts as exhausted.
-const REPEATS: usize = 500;
 
 /// The objectives' values with larger better; `None` if the trial was not scored, or one is missing or no finite number.
 pub(super) fn scores(trial: &Trial, objectives: &[Objective]) -> Option<Vec<f64>> {
@@ -27,32 +22,6 @@ pub(super) fn scores(trial: &Trial, objectives: &[Objective]) -> Option<Vec<f64>
         Outcome::Scored(metrics) => values(metrics, objectives),
         _ => None,
     }
-}
-
-fn values(metrics: &BTreeMap<String, f64>, objectives: &[Objective]) -> Option<Vec<f64>> {
-    let one = |o: &Objective| {
-        let v = metrics.get(&o.metric).copied().filter(|v| v.is_finite())?;
-        Some(if o.goal == Goal::Maximize { v } else { -v })
-    };
-    objectives.iter().map(one).collect()
-}
-
-/// By how much metrics pass the bounds, each as a share of its bound, summed.
-fn violation(metrics: &BTreeMap<String, f64>, bounds: &config::Bounds) -> f64 {
-    let over = |name: &str, bound: Option<f64>| match (metrics.get(name), bound) {
-        (Some(v), Some(b)) if *v > b => v / b - 1.0,
-        _ => 0.0,
-    };
-    over(metric::PARAMS, bounds.params.map(|b| b as f64))
-        + over(metric::MACS, bounds.macs.map(|b| b as f64))
-        + over(metric::LATENCY, bounds.latency_ms)
-}
-
-/// A genome that no trial has had.
-struct Fresh {
-    genome: Genome,
-    graph: Arc<Graph>,
-    digest: String,
 }
 
 impl Run<'_> {
@@ -73,10 +42,9 @@ impl Run<'_> {
         while !exhausted && !late && self.scored() < search.trials && asked < 20 * search.trials as usize {
             let mut rng = rng(p.config.seed, Purpose::Ask, step, 0);
             step += 1;
-            let (asked_for, mut told) = self.ask(strategy.as_mut(), &mut coster, &mut seen, &mut rng)?;
-            exhausted =
-                asked_for.is_empty() && told.is_empty() || (!strategy.exact() && asked_for.len() < batch as usize);
-            for fresh in asked_for {
+            let mut asked_for = ask::ask(p, strategy.as_mut(), batch as usize, &mut coster, &mut seen, &mut rng)?;
+            exhausted = asked_for.ends(strategy.exact(), batch as usize);
+            for fresh in asked_for.fresh.drain(..) {
                 late = search.minutes.is_some_and(|m| self.seconds_before(asked) >= 60.0 * m);
                 if late {
                     break;
@@ -88,12 +56,10 @@ impl Run<'_> {
                     None => self.score(Origin::Search, &fresh, scorer, strategy.exact())?,
                 };
                 asked += 1;
-                let one = self.told(fresh.genome, &trial);
-                seen.insert(fresh.digest, Some(one.clone()));
-                told.push(one);
+                seen.insert(fresh.digest, Some(self.told(fresh.genome, &trial)));
                 bar.at(self.scored(), &self.best_so_far());
             }
-            strategy.tell(&told);
+            strategy.tell(&asked_for.told(&seen));
         }
         bar.done();
         if exhausted && !strategy.exact() {
@@ -107,45 +73,14 @@ impl Run<'_> {
         Ok(true)
     }
 
-    /// What a strategy wants to try next, and what is known already of what it wants.
-    fn ask(
-        &self,
-        strategy: &mut dyn Strategy,
-        coster: &mut Coster,
-        seen: &mut HashMap<String, Option<Told>>,
-        rng: &mut dyn Rng,
-    ) -> Result<(Vec<Fresh>, Vec<Told>), RunError> {
-        let p = self.prepared;
-        let batch = p.config.search.batch.max(1) as usize;
-        let (mut fresh, mut told) = (Vec::new(), Vec::new());
-        if !strategy.exact() {
-            while fresh.len() < batch
-                && let Some(one) = self.fresh(strategy, coster, seen, rng)?
-            {
-                fresh.push(one);
-            }
-            return Ok((fresh, told));
-        }
-        for genome in strategy.ask(p.space.domain(), batch, rng) {
-            let graph = Arc::new(p.space.lower(&genome)?);
-            let digest = graph.digest();
-            match seen.get(&digest) {
-                Some(Some(known)) => told.push(Told { genome, ..known.clone() }),
-                _ => fresh.push(Fresh { genome, graph, digest }),
-            }
-        }
-        Ok((fresh, told))
-    }
-
     /// What a strategy is told of a trial.
     fn told(&self, genome: Genome, trial: &Trial) -> Told {
-        let search = &self.prepared.config.search;
         let nothing = BTreeMap::new();
         let known = match &trial.outcome {
             Outcome::Scored(metrics) | Outcome::Infeasible { metrics, .. } => metrics,
             Outcome::Failed { .. } => &nothing,
         };
-        Told { genome, scores: values(known, &search.objectives), violation: violation(known, &search.bounds) }
+        ask::told(genome, known, &self.prepared.config.search)
     }
 
     /// Seconds that scoring the first candidates took.
@@ -175,11 +110,7 @@ impl Run<'_> {
         if best.is_nan() { String::new() } else { format!("best top-1 {best:.2} %") }
     }
 
-    fn variants(
-        &mut self,
-        scorer: &mut Scorer<'_>,
-        seen: &mut HashMap<String, Option<Told>>,
-    ) -> Result<bool, RunError> {
+    fn variants(&mut self, scorer: &mut Scorer<'_>, seen: &mut Seen) -> Result<bool, RunError> {
         let p = self.prepared;
         for v in p.space.family().variants() {
             let Ok(genome) = p.space.variant(v.id) else { continue };
@@ -202,33 +133,6 @@ impl Run<'_> {
             seen.insert(digest, Some(self.told(genome, &trial)));
         }
         Ok(true)
-    }
-
-    /// A genome within the bounds whose network no trial has had; `None` when draws only repeat.
-    fn fresh(
-        &self,
-        strategy: &mut dyn Strategy,
-        coster: &mut Coster,
-        seen: &mut HashMap<String, Option<Told>>,
-        rng: &mut dyn Rng,
-    ) -> Result<Option<Fresh>, RunError> {
-        let p = self.prepared;
-        let space = &p.space;
-        for repeat in 0..REPEATS {
-            let draw = |rng: &mut dyn Rng| {
-                // A strategy that has settled keeps proposing the same: chance takes over.
-                let asked = if repeat < REPEATS / 2 { strategy.ask(space.domain(), 1, rng).pop() } else { None };
-                asked.unwrap_or_else(|| space.sample(rng))
-            };
-            let genome = p.bounds.meet(space, coster, &p.anchor, rng, draw)?;
-            let graph = Arc::new(space.lower(&genome)?);
-            let digest = graph.digest();
-            if let Entry::Vacant(place) = seen.entry(digest.clone()) {
-                place.insert(None);
-                return Ok(Some(Fresh { genome, graph, digest }));
-            }
-        }
-        Ok(None)
     }
 
     /// Scores a network, metric by metric in the order of their stage, and writes the row. If `whole`, a bound that it
