@@ -62,7 +62,7 @@ impl Cache {
         let Some(file) = &mut self.file else { return Ok(()) };
         let line = Line { graph: graph.to_string(), values };
         let json = serde_json::to_string(&line)?;
-        let text = format!("{:08x} {json}\n", crc32c::crc32c(json.as_bytes()));
+        let text = format!("{}{json}\n", head(json.as_bytes()));
         if let Err(e) = file.write_all(text.as_bytes()) {
             self.file = None;
             return Err(e);
@@ -72,11 +72,15 @@ impl Cache {
     }
 }
 
+/// What stands before the rest of a line: its checksum and a space.
+fn head(json: &[u8]) -> String {
+    format!("{:08x} ", crc32c::crc32c(json))
+}
+
 /// A line whose checksum agrees.
 fn sound(line: &[u8]) -> Option<Line> {
     let (sum, json) = line.split_at_checked(9)?;
-    let sum = u32::from_str_radix(std::str::from_utf8(&sum[..8]).ok()?, 16).ok()?;
-    (sum == crc32c::crc32c(json)).then(|| serde_json::from_slice(json).ok())?
+    (sum == head(json).as_bytes()).then(|| serde_json::from_slice(json).ok())?
 }
 
 #[cfg(test)]

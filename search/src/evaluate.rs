@@ -1,5 +1,7 @@
 //! Scoring: a subnet's accuracy with statistics of its own, and its latency as it is deployed.
 
+pub mod inherited;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

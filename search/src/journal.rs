@@ -5,6 +5,8 @@ use std::io::{self, BufRead as _, BufReader, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use mobilenas_reports::record::Row;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// Name of the journal in a run folder.
 pub const FILE: &str = "journal.jsonl";
@@ -45,7 +47,14 @@ impl Journal {
     /// # Errors
     /// When the disk refuses, or a line before the last is no row.
     pub fn open(folder: &Path) -> Result<(Journal, Vec<Row>), JournalError> {
-        let path = folder.join(FILE);
+        Journal::open_file(folder.join(FILE))
+    }
+
+    /// Opens a file of rows of any kind, likewise.
+    ///
+    /// # Errors
+    /// As for [`Journal::open`].
+    pub fn open_file<R: DeserializeOwned>(path: PathBuf) -> Result<(Journal, Vec<R>), JournalError> {
         let io = |error| JournalError::Io { path: path.clone(), error };
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
@@ -74,7 +83,7 @@ impl Journal {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn append(&mut self, row: &Row) -> Result<(), JournalError> {
+    pub fn append(&mut self, row: &impl Serialize) -> Result<(), JournalError> {
         let io = |error: io::Error| JournalError::Io { path: self.path.clone(), error };
         let mut line = serde_json::to_vec(row).map_err(|e| io(e.into()))?;
         line.push(b'\n');

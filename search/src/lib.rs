@@ -19,5 +19,6 @@ pub mod seed;
 pub mod sheet;
 pub mod stop;
 pub mod strategy;
+pub mod study;
 pub mod train;
 pub mod worker;

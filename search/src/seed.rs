@@ -31,6 +31,8 @@ pub enum Purpose {
     Replace = 11,
     /// Order in which blocks and networks are timed.
     Timing = 40,
+    /// Networks that a study trains alone.
+    Study = 42,
 }
 
 /// A generator for one purpose at one position: (run seed, purpose, step, slot).

@@ -25,6 +25,11 @@ fn trains(file: &Path) -> bool {
     file.parent().is_some_and(|p| p.ends_with("train"))
 }
 
+/// And those of `mobilenas study` likewise.
+fn studies(file: &Path) -> bool {
+    file.parent().is_some_and(|p| p.ends_with("study"))
+}
+
 fn all() -> Vec<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
@@ -36,7 +41,7 @@ fn all() -> Vec<PathBuf> {
 #[test]
 fn every_config_reads_and_describes_a_space() {
     assert!(all().len() >= 2);
-    for file in all().into_iter().filter(|f| !trains(f)) {
+    for file in all().into_iter().filter(|f| !trains(f) && !studies(f)) {
         let loaded = config::load(&file).unwrap_or_else(|e| panic!("{e}"));
         let space = loaded.space(10).unwrap_or_else(|e| panic!("{e}"));
         assert!(space.size() > 1.0, "{}", file.display());
@@ -49,7 +54,12 @@ fn every_config_opens_with_command_time_and_what_it_shows() {
         let text = fs::read_to_string(&file).unwrap();
         let name = file.file_name().unwrap().to_str().unwrap();
         let mut lines = text.lines();
-        let command = format!("# Command: cargo xtask run {} ", if trains(&file) { "train" } else { "search" });
+        let verb = match (trains(&file), studies(&file)) {
+            (true, _) => "train",
+            (_, true) => "study",
+            _ => "search",
+        };
+        let command = format!("# Command: cargo xtask run {verb} ");
         for opening in [command.as_str(), "# Time: ", "# Shows: "] {
             let line = lines.next().unwrap();
             assert!(line.starts_with(opening) && line.len() > opening.len(), "{name}: {line}");
@@ -60,7 +70,7 @@ fn every_config_opens_with_command_time_and_what_it_shows() {
 
 #[test]
 fn a_resolved_config_reads_back_as_itself() {
-    for file in all().into_iter().filter(|f| !trains(f)) {
+    for file in all().into_iter().filter(|f| !trains(f) && !studies(f)) {
         let loaded = config::load(&file).unwrap_or_else(|e| panic!("{e}"));
         let dir = tempfile::tempdir().unwrap();
         let again = dir.path().join("again.yaml");
@@ -93,12 +103,58 @@ fn every_training_reads_makes_a_network_and_reads_back_as_itself() {
 }
 
 #[test]
+fn every_study_reads_holds_published_networks_and_reads_back_as_itself() {
+    let files: Vec<PathBuf> = all().into_iter().filter(|f| studies(f)).collect();
+    assert!(files.len() >= 3);
+    for file in files {
+        let (loaded, study) = config::load_study(&file).unwrap_or_else(|e| panic!("{e}"));
+        let space = loaded.space(10).unwrap_or_else(|e| panic!("{e}"));
+        assert!(space.family().variants().iter().any(|v| space.variant(v.id).is_ok()), "{}", file.display());
+        let whole = config::StudyConfig { search: loaded.config, study };
+        let dir = tempfile::tempdir().unwrap();
+        let again = dir.path().join("again.yaml");
+        fs::write(&again, config::to_yaml(&whole).unwrap()).unwrap();
+        let (loaded, study) = config::load_study(&again).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(whole, config::StudyConfig { search: loaded.config, study });
+    }
+}
+
+#[test]
+fn all_mistakes_of_a_study_are_told_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("s.yaml");
+    let text = "space: {family: mobilevit_v1}\n\
+                search: {strategy: {random: {}}, trials: 3, minutes: 2, bounds: {latency_ms: 1},\n\
+                objectives: [{metric: mes, goal: maximize}]}\n\
+                study:\n  subnets: 2\n  seed: 1\n  rules: [{rule: sandwich}, {rule: sandwich}]\n\
+                  strategies: [{nsga2: {}}, {nsga2: {}}, {}]\n";
+    fs::write(&file, text).unwrap();
+    let said = config::load_study(&file).unwrap_err().to_string();
+    for part in [
+        "9 mistakes",
+        "line 3, search.objectives.0.metric: found \"mes\", expected one of top1, macs, params, memory",
+        "search.objectives: found another first objective, expected top1 in a study",
+        "line 2, search.bounds.latency_ms: found one, expected none in a study",
+        "line 2, search.minutes: found one, expected none in a study",
+        "line 5, study.subnets: found 2, expected at least 3, or 0 for no rank fidelity",
+        "line 6, study.seed: unknown key, did you mean seeds?",
+        "line 7, study.rules.1.rule: found sandwich twice, expected distinct rules",
+        "line 8, study.strategies.1: found nsga2 twice, expected distinct strategies",
+        "line 8, study.strategies.2: found 0 strategies, expected one",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+}
+
+#[test]
 fn the_schemas_that_ship_are_the_programs() {
     let read = |name: &str| -> serde_json::Value {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs").join(name);
         serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
     };
     assert!(read("schema.json") == config::schema(), "`mobilenas schema > configs/schema.json` writes it anew");
+    let study = config::study_schema();
+    assert!(read("study/schema.json") == study, "`mobilenas schema study > configs/study/schema.json` writes it anew");
     let train = config::train_schema();
     assert!(read("train/schema.json") == train, "`mobilenas schema train > configs/train/schema.json` writes it anew");
 }

@@ -12,6 +12,7 @@ mod predict;
 mod report;
 mod schema;
 mod search;
+mod study;
 mod train;
 mod weights;
 mod worker;
@@ -31,6 +32,8 @@ pub struct Args {
 enum Verb {
     /// Train a supernet, search it, measure the finds, retrain the winners, write the report
     Search(search::Args),
+    /// Ask whether the supernet tells the truth, the search beats chance, and the finds the papers' variants
+    Study(study::Args),
     /// Train one network by a recipe and score it on the test split
     Train(train::Args),
     /// Write the pages, plots and tables of a run, finished or not, or of several side by side
@@ -67,6 +70,7 @@ enum Verb {
 pub fn run(args: Args) -> Result<i32> {
     match args.verb {
         Verb::Search(a) => search::run(&a),
+        Verb::Study(a) => study::run(&a),
         Verb::Train(a) => train::run(&a),
         Verb::Report(a) => report::run(&a),
         Verb::Check(a) => check::run(&a),

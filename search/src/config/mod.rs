@@ -9,6 +9,7 @@ mod mistakes;
 mod problems;
 mod recipe;
 mod search;
+mod study;
 #[cfg(test)]
 mod tests;
 mod train;
@@ -27,6 +28,7 @@ pub use gate::*;
 pub use problems::{Problem, Problems, nearest};
 pub use recipe::*;
 pub use search::*;
+pub use study::*;
 pub use train::*;
 pub use types::*;
 pub use yaml::Node;
@@ -96,6 +98,11 @@ pub fn schema() -> Json {
 /// The JSON schema of a training's config.
 pub fn train_schema() -> Json {
     titled::<TrainConfig>("mobilenas train config")
+}
+
+/// The JSON schema of a study's config.
+pub fn study_schema() -> Json {
+    titled::<StudyConfig>("mobilenas study config")
 }
 
 /// The JSON schema of a gate's config.
@@ -182,9 +189,32 @@ fn sound<T>(value: Option<T>, problems: Problems) -> Result<T, ConfigError> {
 /// # Errors
 /// When the file cannot be read, is no YAML, or has mistakes: then all of them.
 pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
-    let (tree, json, mut problems) = read::<Config>(file)?;
+    let (tree, json, problems) = read::<Config>(file)?;
     let config = Config::deserialize(&json).ok();
-    for (path, message) in config.iter().flat_map(Config::mistakes) {
+    let mistakes = config.iter().flat_map(Config::mistakes).collect();
+    loaded(file, (tree, json, problems), config, mistakes)
+}
+
+/// Reads a config of a study: the search's part of it, and what is studied.
+///
+/// # Errors
+/// When the file cannot be read, is no YAML, or has mistakes: then all of them.
+pub fn load_study(file: &Path) -> Result<(Loaded, Study), ConfigError> {
+    let (tree, json, problems) = read::<StudyConfig>(file)?;
+    let config = StudyConfig::deserialize(&json).ok();
+    let mistakes = config.iter().flat_map(StudyConfig::mistakes).collect();
+    let (search, study) = config.map(|c| (c.search, c.study)).unzip();
+    Ok((loaded(file, (tree, json, problems), search, mistakes)?, study.unwrap_or_default()))
+}
+
+/// A config whose values were read, with its name, if nothing is wrong with it.
+fn loaded(
+    file: &Path,
+    (tree, json, mut problems): (Node, Json, Problems),
+    config: Option<Config>,
+    mistakes: Vec<(Vec<String>, String)>,
+) -> Result<Loaded, ConfigError> {
+    for (path, message) in mistakes {
         problems.add_new(&tree, &path, message);
     }
     if let Ok(section) = Space::deserialize(&json["space"]) {

@@ -128,8 +128,15 @@ pub enum PrepareError {
 /// # Errors
 /// What the user has to mend, all mistakes of the config at once.
 pub fn prepare(file: &Path) -> Result<Prepared, PrepareError> {
-    let loaded = config::load(file)?;
-    let c = &loaded.config;
+    checked(config::load(file)?)
+}
+
+/// Checks a config that was read, and loads its images.
+///
+/// # Errors
+/// As for [`prepare`].
+pub fn checked(loaded: config::Loaded) -> Result<Prepared, PrepareError> {
+    let (file, c) = (loaded.file.as_path(), &loaded.config);
     let device = device::open(c.device)?;
     // The space is checked before the images are read, unless they alone say how many classes there are.
     let (classes, mut early) = (data::known_classes(c.data.name), None);

@@ -1,10 +1,13 @@
 //! The one search loop: unit, supernet, variants, trials, winners, report. Every phase begins where the journal ends.
 
+mod about;
 pub mod alone;
+pub mod ask;
 mod budget;
 mod error;
 mod folder;
 mod scoring;
+pub mod scratch;
 mod subnet;
 mod trials;
 mod winners;
@@ -14,7 +17,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mobilenas_bench::clock::unix_now;
-use mobilenas_bench::engine::{self, Engine};
 use mobilenas_bench::{Clock, Host};
 use mobilenas_reports::record::{self, Caveat, Done, Row};
 use mobilenas_reports::{Frame, score};
@@ -23,7 +25,7 @@ use tch::Device;
 
 pub use crate::latency_table::nets::REFERENCE;
 pub use error::RunError;
-pub use folder::Folder;
+pub use folder::{Folder, config_digest};
 pub use subnet::{stored_supernet, subnet};
 
 use crate::evaluate::Scorer;
@@ -116,36 +118,11 @@ impl Run<'_> {
             space_size: p.space.size(),
             params_range: [low.params, high.params],
             macs_range: [low.macs, high.macs],
-            dataset: record::Dataset {
-                name: c.data.name.as_str().to_string(),
-                train: p.split.train.len(),
-                search_val: p.split.search_val.indices().len(),
-                test: p.test_split.indices().len(),
-                classes: p.train.data.classes.len(),
-                scored_on: c.scoring.images.filter(|n| *n < p.split.search_val.indices().len()),
-            },
+            dataset: p.dataset(),
             host: record::Host { cpu: host.cpu, cores: host.cores, memory: host.memory, os: host.os },
-            engine: self.engine(),
+            engine: p.engine(),
             mes: p.constants(),
         })
-    }
-
-    /// What latencies are of.
-    fn engine(&self) -> record::Engine {
-        let p = self.prepared;
-        if let Some(table) = &p.table {
-            return table.engine();
-        }
-        let timing = p.timing();
-        record::Engine {
-            version: engine::engine(&timing.engine).map_or_else(String::new, Engine::version),
-            name: timing.engine,
-            precision: "float32".to_string(),
-            threads: timing.threads,
-            batch: timing.batch,
-            protocol: timing.protocol.to_string(),
-            table: None,
-        }
     }
 
     /// What a reader of the results has to know from the beginning.

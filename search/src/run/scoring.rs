@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
 use clap::ValueEnum as _;
 use mobilenas_reports::record::{Latency, Origin, Outcome, Row, Trial, metric};
 use mobilenas_space::ir::Graph;
 use mobilenas_space::{Genome, cost};
 
+use super::ask::{Fresh, violation};
 use super::trials::whole;
 use super::{Run, RunError};
 use crate::cache::Cache;
@@ -18,13 +18,6 @@ use crate::evaluate::Scorer;
 use crate::metric::{self as metrics, Candidate, Metric, Stage};
 use crate::progress::Progress;
 use crate::worker::{Answer, Job, Pool, evaluate};
-
-/// A genome that no trial has had.
-pub(super) struct Fresh {
-    pub(super) genome: Genome,
-    pub(super) graph: Arc<Graph>,
-    pub(super) digest: String,
-}
 
 /// Who scores, and what is known of other runs.
 pub(super) struct Desk<'a> {
@@ -53,22 +46,6 @@ struct Draft {
     left: Vec<&'static dyn Metric>,
     cached: Vec<String>,
     seconds: f64,
-}
-
-/// By how much metrics pass the bounds, each as a share of its bound, summed.
-pub(super) fn violation(metrics: &BTreeMap<String, f64>, bounds: &config::Bounds) -> f64 {
-    let over = |name: &str, bound: Option<f64>| match (metrics.get(name), bound) {
-        (Some(v), Some(b)) if *v > b => v / b - 1.0,
-        _ => 0.0,
-    };
-    let under = |name: &str, bound: Option<f64>| match (metrics.get(name), bound) {
-        (Some(v), Some(b)) if *v < b => 1.0 - v / b,
-        _ => 0.0,
-    };
-    over(metric::PARAMS, bounds.params.map(|b| b as f64))
-        + over(metric::MACS, bounds.macs.map(|b| b as f64))
-        + over(metric::LATENCY, bounds.latency_ms)
-        + under(metric::TOP1, bounds.top1)
 }
 
 /// The bounds that metrics pass, in words.

@@ -1,24 +1,20 @@
 //! Trials: the published variants first, then what the strategy asks for.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use mobilenas_reports::record::{Origin, Outcome, Row, Trial, metric};
 use mobilenas_space::{Coster, Genome};
-use rand::Rng;
 
+use super::ask::{self, Fresh, Seen, values};
 use super::budget::Budget;
-use super::scoring::{Desk, Fresh, violation};
+use super::scoring::Desk;
 use super::{Run, RunError};
-use crate::config::{Goal, Objective};
+use crate::config::Objective;
 use crate::evaluate::Scorer;
 use crate::progress::Progress;
 use crate::seed::{Purpose, rng};
 use crate::strategy::{self, Strategy, Told};
-
-/// Draws that may repeat known networks before the space counts as exhausted.
-const REPEATS: usize = 500;
 
 /// The objectives' values with larger better; `None` if the trial was not scored, or one is missing or no finite number.
 pub(super) fn scores(trial: &Trial, objectives: &[Objective]) -> Option<Vec<f64>> {
@@ -27,23 +23,6 @@ pub(super) fn scores(trial: &Trial, objectives: &[Objective]) -> Option<Vec<f64>
         _ => None,
     }
 }
-
-fn values(metrics: &BTreeMap<String, f64>, objectives: &[Objective]) -> Option<Vec<f64>> {
-    let one = |o: &Objective| {
-        let v = metrics.get(&o.metric).copied().filter(|v| v.is_finite())?;
-        Some(if o.goal == Goal::Maximize { v } else { -v })
-    };
-    objectives.iter().map(one).collect()
-}
-
-/// What a strategy asked for in a step: genomes in its order with the digests of their networks, and, of these, the
-/// networks that are not known yet, each once.
-struct Asked {
-    all: Vec<(Genome, String)>,
-    fresh: Vec<Fresh>,
-}
-
-type Seen = HashMap<String, Option<Told>>;
 
 /// Why a search ended, if not for its number of trials.
 enum Why {
@@ -72,8 +51,8 @@ impl Run<'_> {
             let mut rng = rng(p.config.seed, Purpose::Ask, step, 0);
             step += 1;
             let n = if strategy.exact() { usize::MAX } else { search.batch.max(1).min(budget.left()) as usize };
-            let mut asked = self.ask(strategy.as_mut(), n, &mut coster, &mut seen, &mut rng)?;
-            if asked.all.is_empty() || (!strategy.exact() && asked.fresh.len() < n) {
+            let mut asked = ask::ask(p, strategy.as_mut(), n, &mut coster, &mut seen, &mut rng)?;
+            if asked.ends(strategy.exact(), n) {
                 why = Some(Why::Exhausted);
             }
             asked.fresh.truncate(budget.left() as usize);
@@ -96,7 +75,7 @@ impl Run<'_> {
                 budget.take(whole(trial), one.feasible().map(<[f64]>::to_vec));
                 seen.insert(fresh.digest.clone(), Some(one));
             }
-            self.tell(strategy.as_mut(), asked, &seen, desk.bar())?;
+            self.tell(strategy.as_mut(), &asked.told(&seen), desk.bar())?;
             why = why.or(budget.still().map(Why::Still));
         }
         desk.bar().done();
@@ -105,12 +84,8 @@ impl Run<'_> {
     }
 
     /// Tells a strategy what came of what it asked for, and writes down how well it had foretold that.
-    fn tell(&mut self, strategy: &mut dyn Strategy, asked: Asked, seen: &Seen, bar: &Progress) -> Result<(), RunError> {
-        let known = |(genome, digest): (Genome, String)| {
-            seen.get(&digest).and_then(Option::as_ref).map(|t| Told { genome, ..t.clone() })
-        };
-        let told: Vec<Told> = asked.all.into_iter().filter_map(known).collect();
-        strategy.tell(&told);
+    fn tell(&mut self, strategy: &mut dyn Strategy, told: &[Told], bar: &Progress) -> Result<(), RunError> {
+        strategy.tell(told);
         for f in strategy.foretold() {
             let tau = f.kendall.map_or_else(String::new, |t| format!(", Kendall's tau {t:.2}"));
             let row = Row::Foretold(f.clone());
@@ -150,47 +125,14 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What a strategy wants to try next, and which of it is not known yet.
-    fn ask(
-        &self,
-        strategy: &mut dyn Strategy,
-        n: usize,
-        coster: &mut Coster,
-        seen: &mut Seen,
-        rng: &mut dyn Rng,
-    ) -> Result<Asked, RunError> {
-        let p = self.prepared;
-        let mut asked = Asked { all: Vec::new(), fresh: Vec::new() };
-        if !strategy.exact() {
-            while asked.fresh.len() < n
-                && let Some(one) = self.fresh(strategy, coster, seen, rng)?
-            {
-                asked.all.push((one.genome.clone(), one.digest.clone()));
-                asked.fresh.push(one);
-            }
-            return Ok(asked);
-        }
-        for genome in strategy.ask(p.space.domain(), n, rng) {
-            let graph = Arc::new(p.space.lower(&genome)?);
-            let digest = graph.digest();
-            asked.all.push((genome.clone(), digest.clone()));
-            let waits = asked.fresh.iter().any(|f| f.digest == digest);
-            if !waits && !matches!(seen.get(&digest), Some(Some(_))) {
-                asked.fresh.push(Fresh { genome, graph, digest });
-            }
-        }
-        Ok(asked)
-    }
-
     /// What a strategy is told of a trial.
     fn told(&self, genome: Genome, trial: &Trial) -> Told {
-        let search = &self.prepared.config.search;
         let nothing = BTreeMap::new();
         let known = match &trial.outcome {
             Outcome::Scored(metrics) | Outcome::Infeasible { metrics, .. } => metrics,
             Outcome::Failed { .. } => &nothing,
         };
-        Told { genome, scores: values(known, &search.objectives), violation: violation(known, &search.bounds) }
+        ask::told(genome, known, &self.prepared.config.search)
     }
 
     /// Trials that the strategy asked for.
@@ -233,31 +175,6 @@ impl Run<'_> {
         Ok(true)
     }
 
-    /// A genome within the bounds whose network no trial has had; `None` when draws only repeat.
-    fn fresh(
-        &self,
-        strategy: &mut dyn Strategy,
-        coster: &mut Coster,
-        seen: &mut Seen,
-        rng: &mut dyn Rng,
-    ) -> Result<Option<Fresh>, RunError> {
-        let p = self.prepared;
-        let space = &p.space;
-        for repeat in 0..REPEATS {
-            let draw = |rng: &mut dyn Rng| {
-                // A strategy that has settled keeps proposing the same: chance takes over.
-                let asked = if repeat < REPEATS / 2 { strategy.ask(space.domain(), 1, rng).pop() } else { None };
-                asked.unwrap_or_else(|| space.sample(rng))
-            };
-            let genome = p.bounds.meet(space, coster, &p.anchor, rng, draw)?;
-            let graph = Arc::new(space.lower(&genome)?);
-            let digest = graph.digest();
-            if let Entry::Vacant(place) = seen.entry(digest.clone()) {
-                place.insert(None);
-                return Ok(Some(Fresh { genome, graph, digest }));
-            }
-        }
-        Ok(None)
     }
 }
 

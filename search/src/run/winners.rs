@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mobilenas_reports::record::{Retrained, Row, Trial, metric};
-use mobilenas_torch::{Names, Net, Owned, Store, weights};
+use mobilenas_torch::weights;
 
+use super::scratch::{Scratch, Trained};
 use super::{Run, RunError, folder, trials};
-use crate::evaluate::test_top1;
 use crate::strategy::dominates;
-use crate::train::teacher::teacher;
-use crate::train::{Ended, Trainer, single};
 
 impl Run<'_> {
     /// The front in the search's objectives, best in the first objective first.
@@ -41,25 +39,22 @@ impl Run<'_> {
         let feed = p.retrain_feed()?;
         let genome = p.space.genome(&trial.genome).map_err(|e| RunError::Config(e.to_string()))?;
         let graph = Arc::new(p.space.lower(&genome)?);
-        let mut store = Store::init(&graph, Names::Own, plan.seed, p.device)?;
-        let net = Net::bind(graph.clone(), &Owned(&store))?;
-        let trainer = Trainer {
+        let scratch = Scratch {
+            prepared: p,
+            genome: &genome,
+            graph,
             plan: &plan,
             feed: &feed,
             checkpoint: self.folder.path(&format!("winners/{}.checkpoint.safetensors", trial.id)),
             digest: format!("{}-{}", folder::config_digest(&p.config)?, trial.digest),
-            clock: self.clock,
-            stop: self.stop,
-            diary: Some(self.folder.path(&format!("training/winner-{}.jsonl", trial.id))),
+            diary: self.folder.path(&format!("training/winner-{}.jsonl", trial.id)),
         };
         let bar = (self.progress)("retrain");
-        let teacher = teacher(&plan.recipe, p.train.data.classes.len() as u32, p.device)?;
-        let ended =
-            single::train(&trainer, &mut store, &bar, &graph, teacher.as_ref(), &|s| p.space.lower_at(&genome, s));
-        bar.done();
-        let Ended::Done { seconds, skipped, steps, .. } = ended? else { return Ok(false) };
+        let Some(Trained { store, test_top1, seconds, steps, skipped }) = scratch.train(self.clock, self.stop, &bar)?
+        else {
+            return Ok(false);
+        };
         self.left_out(&format!("trial {}", trial.id), skipped, steps)?;
-        let score = test_top1(&net, &p.test, &p.test_split, p.config.scoring.batch)?;
         let mut about = p.about()?;
         about.insert("digest".to_string(), trial.digest.clone());
         weights::save(&self.folder.path(&format!("winners/{}.safetensors", trial.id)), &store.named(), &about)?;
@@ -69,10 +64,10 @@ impl Run<'_> {
             digest: trial.digest.clone(),
             seed: plan.seed,
             epochs: plan.recipe.epochs,
-            metrics: BTreeMap::from([(metric::TEST_TOP1.to_string(), score)]),
+            metrics: BTreeMap::from([(metric::TEST_TOP1.to_string(), test_top1)]),
             seconds,
         }))?;
-        trainer.forget();
+        scratch.forget();
         Ok(true)
     }
 

@@ -9,6 +9,7 @@ pub mod net;
 pub mod onnx;
 pub mod params;
 pub mod store;
+pub mod tracked;
 pub mod tuned;
 pub mod weights;
 
@@ -17,4 +18,5 @@ pub use formula::Formula;
 pub use net::{Mode, Net};
 pub use params::{Apart, Frozen, Owned, Params, Resized, Shared};
 pub use store::{Names, Store};
+pub use tracked::Tracked;
 pub use tuned::{Judge, Tuned};

@@ -76,7 +76,7 @@ impl Params for Shared<'_> {
     }
 }
 
-fn shared_entry<'a>(store: &'a Store, p: &ParamSpec) -> Result<&'a Entry, NetError> {
+pub(crate) fn shared_entry<'a>(store: &'a Store, p: &ParamSpec) -> Result<&'a Entry, NetError> {
     store.shared(p).map_err(|e| match e {
         NetError::Missing { name, .. } => NetError::Missing { name, expected: p.shape() },
         other => other,
@@ -101,7 +101,7 @@ impl Params for Apart<'_> {
     }
 }
 
-fn cut_all(mut t: Tensor, whole: &[SliceRule], p: &ParamSpec) -> Result<Tensor, NetError> {
+pub(crate) fn cut_all(mut t: Tensor, whole: &[SliceRule], p: &ParamSpec) -> Result<Tensor, NetError> {
     if whole.len() != p.axes.len() {
         return Err(NetError::Shape { name: p.shared.clone(), found: t.size(), expected: p.shape() });
     }

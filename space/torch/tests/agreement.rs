@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mobilenas_space::families::FAMILIES;
 use mobilenas_space::ir::{Graph, Role};
 use mobilenas_space::{Design, Genome, Space};
-use mobilenas_torch::{Apart, Mode, Names, Net, Owned, Params, Shared, Store};
+use mobilenas_torch::{Apart, Mode, Names, Net, Owned, Params, Shared, Store, Tracked};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
@@ -202,6 +202,42 @@ fn batch_norms_kept_apart_are_those_of_a_width() {
         let recalibrated = Net::bind(graph.clone(), &Shared(&supernet)).unwrap();
         recalibrated.recalibrate([&images(resolution(&graph))].into_iter()).unwrap();
         assert!(supernet.named().iter().all(|(n, t)| t.equal(&kept[n])), "{}", family.name());
+    }
+}
+
+/// Statistics that all subnets share: each moves the channels that it has, wherever they lie, and no others.
+#[test]
+fn tracked_statistics_are_moved_where_a_subnet_has_channels() {
+    for family in FAMILIES {
+        let space = small(family.name());
+        let store = Store::init(&space.lower(&space.largest()).unwrap(), Names::Shared, 1, Device::Cpu).unwrap();
+        let tracked = Tracked(&store);
+        let statistics = |net: &Net| -> Vec<(String, Tensor)> {
+            let all = net.tensors().into_iter().flatten();
+            all.filter(|(p, _)| p.role == Role::Statistic && !p.axes.is_empty()).map(|(p, t)| (p.shared, t)).collect()
+        };
+        let bind = |genome: &Genome| Net::bind(Arc::new(space.lower(genome).unwrap()), &tracked).unwrap();
+        let run = |net: &Net| {
+            let x = images(resolution(net.graph()));
+            tch::no_grad(|| net.forward(&x, Mode::TrainTracking).unwrap());
+        };
+        for genome in genomes(&space) {
+            let before: BTreeMap<String, Tensor> = store.named().into_iter().map(|(n, t)| (n, t.copy())).collect();
+            let net = bind(&genome);
+            run(&net);
+            assert!(store.named().iter().all(|(n, t)| t.equal(&before[n])), "{}: copies until kept", family.name());
+            tracked.keep(&net).unwrap();
+            // What the subnet reads now is what it left, and so many channels have moved, no more.
+            for ((name, left), (_, read)) in statistics(&net).iter().zip(statistics(&bind(&genome))) {
+                assert!(left.equal(&read), "{}: {name}", family.name());
+                let now = &store.entry(name).unwrap().tensor;
+                let moved = i64::try_from(now.ne_tensor(&before[name]).sum(Kind::Int64)).unwrap();
+                assert!(moved > 0 && moved <= left.size()[0], "{}: {name}: {moved} moved", family.name());
+            }
+            for (name, entry) in store.entries().filter(|(_, e)| e.role != Role::Statistic) {
+                assert!(entry.tensor.equal(&before[name]), "{}: {name} is learnt and stays", family.name());
+            }
+        }
     }
 }
 

@@ -1,0 +1,172 @@
+//! What a config of `mobilenas study` says: a search's config, and what is studied.
+
+use mobilenas_reports::record::metric;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::search::Strategy;
+use super::types::{Config, Rule};
+
+/// A search's config and what is studied. The searches go by `search` (its objectives, bounds, trials), the last trainings
+/// by `retrain` (its recipe, and `best`, the number of finds).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("additionalProperties" = false))]
+pub struct StudyConfig {
+    /// The search.
+    #[serde(flatten)]
+    pub search: Config,
+    /// What is studied.
+    #[serde(default)]
+    pub study: Study,
+}
+
+/// What is studied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Study {
+    /// Networks drawn over the space, spread over MACs, and trained alone; 0 leaves rank fidelity out.
+    #[schemars(range(min = 0, max = 10000))]
+    pub subnets: usize,
+    /// Epochs of each of these trainings; those of `retrain` if left out.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub subnet_epochs: Option<f64>,
+    /// Rules that supernets are trained by, one supernet each; the searches are on the first's.
+    #[schemars(length(min = 1))]
+    pub rules: Vec<By>,
+    /// Strategies that search, beside `random` and that of `search.strategy`, which always do.
+    pub strategies: Vec<Strategy>,
+    /// Searches of each strategy, from the config's seed upwards; 0 leaves out the searches and what they would find.
+    #[schemars(range(min = 0, max = 1000))]
+    pub seeds: u64,
+    /// Trainings of each find and of each published network, from the config's seed upwards; 0 leaves them out.
+    #[schemars(range(min = 0, max = 1000))]
+    pub retrain_seeds: u64,
+    /// Rounds in which finds, published networks and the reference are timed in turn.
+    #[schemars(range(min = 3, max = 10000))]
+    pub rounds: usize,
+}
+
+/// How a supernet is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct By {
+    /// The rule.
+    pub rule: Rule,
+    /// Epochs; those of `supernet` if left out.
+    #[serde(default)]
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub epochs: Option<f64>,
+}
+
+impl Default for Study {
+    fn default() -> Study {
+        let by = |rule| By { rule, epochs: None };
+        let empty = Strategy::default;
+        Study {
+            subnets: 24,
+            subnet_epochs: None,
+            rules: vec![by(Rule::Sandwich), by(Rule::Uniform)],
+            strategies: vec![
+                Strategy { regularized_evolution: Some(super::RegularizedEvolution::default()), ..empty() },
+                Strategy { nsga2: Some(super::Nsga2::default()), ..empty() },
+                Strategy { mes_slimming: Some(super::MesSlimming::default()), ..empty() },
+                Strategy { predictor: Some(super::Predictor::default()), ..empty() },
+            ],
+            seeds: 5,
+            retrain_seeds: 3,
+            rounds: 30,
+        }
+    }
+}
+
+impl Rule {
+    /// Its name in configs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rule::Sandwich => "sandwich",
+            Rule::Uniform => "uniform",
+            Rule::Progressive => "progressive",
+        }
+    }
+}
+
+impl Strategy {
+    /// Names of the strategies that are set: one, if the config was checked.
+    pub fn named(&self) -> Vec<&'static str> {
+        let set = [
+            ("random", self.random.is_some()),
+            ("regularized_evolution", self.regularized_evolution.is_some()),
+            ("nsga2", self.nsga2.is_some()),
+            ("mes_slimming", self.mes_slimming.is_some()),
+            ("predictor", self.predictor.is_some()),
+        ];
+        set.into_iter().filter(|(_, is)| *is).map(|(name, _)| name).collect()
+    }
+}
+
+/// What searches of a study may be guided by: nothing that depends on time.
+const OBJECTIVES: [&str; 4] = [metric::TOP1, metric::MACS, metric::PARAMS, metric::MEMORY];
+
+impl StudyConfig {
+    /// Strategies by name, each once: chance, that of the search, the others.
+    pub fn strategies(&self) -> Vec<(&'static str, Strategy)> {
+        let random = Strategy { random: Some(super::Random::default()), ..Strategy::default() };
+        let all = [&random, &self.search.search.strategy].into_iter().chain(&self.study.strategies);
+        let mut out: Vec<(&'static str, Strategy)> = Vec::new();
+        for s in all {
+            if let [name] = s.named()[..]
+                && !out.iter().any(|(n, _)| *n == name)
+            {
+                out.push((name, s.clone()));
+            }
+        }
+        out
+    }
+
+    /// What the types alone cannot say: mistakes between values, each with its path.
+    pub(super) fn mistakes(&self) -> Vec<(Vec<String>, String)> {
+        let (mut all, c) = (self.search.mistakes(), &self.search);
+        let mut add = |path: String, message: String| {
+            all.push((path.split('.').map(str::to_string).collect(), message));
+        };
+        if (1..3).contains(&self.study.subnets) {
+            let found = self.study.subnets;
+            add("study.subnets".into(), format!("found {found}, expected at least 3, or 0 for no rank fidelity"));
+        }
+        for (i, by) in self.study.rules.iter().enumerate() {
+            if self.study.rules[..i].iter().any(|b| b.rule == by.rule) {
+                add(
+                    format!("study.rules.{i}.rule"),
+                    format!("found {} twice, expected distinct rules", by.rule.name()),
+                );
+            }
+        }
+        for (i, s) in self.study.strategies.iter().enumerate() {
+            let (path, named) = (format!("study.strategies.{i}"), s.named());
+            let twice = |n: &&str| self.study.strategies[..i].iter().any(|b| b.named().contains(n));
+            match &named[..] {
+                [name] if twice(name) => add(path, format!("found {name} twice, expected distinct strategies")),
+                [_] => {}
+                _ => add(path, format!("found {} strategies, expected one", named.len())),
+            }
+        }
+        for (i, o) in c.search.objectives.iter().enumerate() {
+            let known = crate::metric::metric(&o.metric).is_some();
+            if known && !OBJECTIVES.contains(&o.metric.as_str()) {
+                let expected = format!("one of {}: a study's searches are repeatable", OBJECTIVES.join(", "));
+                add(format!("search.objectives.{i}.metric"), format!("found {:?}, expected {expected}", o.metric));
+            }
+        }
+        if c.search.objectives.first().is_none_or(|o| o.metric != metric::TOP1) {
+            add("search.objectives".into(), "found another first objective, expected top1 in a study".into());
+        }
+        let timed = "found one, expected none in a study: its searches are repeatable";
+        if c.search.bounds.latency_ms.is_some() {
+            add("search.bounds.latency_ms".into(), timed.into());
+        }
+        if c.search.minutes.is_some() {
+            add("search.minutes".into(), timed.into());
+        }
+        all
+    }
+}

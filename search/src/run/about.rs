@@ -1,0 +1,39 @@
+//! What the header of a run, or of a study, says of its images and of what times its networks.
+
+use mobilenas_bench::engine::{self, Engine};
+use mobilenas_reports::record;
+
+use crate::prepare::Prepared;
+
+impl Prepared {
+    /// The images.
+    pub fn dataset(&self) -> record::Dataset {
+        let c = &self.config;
+        let search_val = self.split.search_val.indices().len();
+        record::Dataset {
+            name: c.data.name.as_str().to_string(),
+            train: self.split.train.len(),
+            search_val,
+            test: self.test_split.indices().len(),
+            classes: self.train.data.classes.len(),
+            scored_on: c.scoring.images.filter(|n| *n < search_val),
+        }
+    }
+
+    /// What latencies are of.
+    pub fn engine(&self) -> record::Engine {
+        if let Some(table) = &self.table {
+            return table.engine();
+        }
+        let timing = self.timing();
+        record::Engine {
+            version: engine::engine(&timing.engine).map_or_else(String::new, Engine::version),
+            name: timing.engine,
+            precision: "float32".to_string(),
+            threads: timing.threads,
+            batch: timing.batch,
+            protocol: timing.protocol.to_string(),
+            table: None,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! How long a study will take: a few steps are timed on noise.
+
+use mobilenas_bench::Clock;
+
+use super::Plan;
+use crate::train::TrainError;
+
+impl Plan {
+    /// Estimated seconds of supernets, searches, trainings of drawn networks, trainings of finds and published ones. Scores
+    /// that strategies share are counted as if they did not: the searches take at most so long.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn estimate(&mut self, clock: &dyn Clock) -> Result<[f64; 4], TrainError> {
+        let (s, own) = (self.config.study.clone(), self.prepared.config.clone());
+        let published = self.prepared.space.family().variants().into_iter();
+        let published = published.filter(|v| self.prepared.space.variant(v.id).is_ok()).count();
+        let (mut supernets, mut scores, mut retrain) = (0.0, 0.0, 0.0);
+        for by in &s.rules {
+            let c = &mut self.prepared.config;
+            c.supernet.rule = by.rule;
+            c.supernet.recipe.epochs = by.epochs.unwrap_or(own.supernet.recipe.epochs);
+            c.retrain.best = 1;
+            (c.latency.warmup_ms, c.latency.max_ms) = (0, 0);
+            let found = self.prepared.estimate(clock);
+            self.prepared.config = own.clone();
+            let found = found?;
+            supernets += found[0];
+            (scores, retrain) = (found[1], found[2]);
+        }
+        let searches = self.config.strategies().len() as f64 * s.seeds as f64;
+        let share = s.subnet_epochs.map_or(1.0, |e| e / own.retrain.recipe.epochs);
+        let finds = if s.seeds > 0 { own.retrain.best } else { 0 };
+        Ok([
+            supernets,
+            scores * searches,
+            retrain * share * s.subnets as f64,
+            retrain * ((finds + published) as u64 * s.retrain_seeds) as f64,
+        ])
+    }
+
+    /// What is studied, for people.
+    pub fn summary(&self, estimate: [f64; 4]) -> String {
+        let s = &self.config.study;
+        let names = |all: Vec<&str>| all.join(", ");
+        let minutes = estimate.map(|s| s / 60.0);
+        let [supernets, searches, drawn, papers] = minutes;
+        format!(
+            "{}\nstudy: {} networks trained alone; supernets {}; {} searches of {} trials each: {}; {} trainings of each \
+             find and published network\nestimated time on this machine: supernets {supernets:.1} min, searches at most \
+             {searches:.1} min, drawn networks {drawn:.1} min, finds and published networks {papers:.1} min; together {:.1} \
+             min",
+            self.prepared.summary(None),
+            s.subnets,
+            names(s.rules.iter().map(|b| b.rule.name()).collect()),
+            s.seeds,
+            self.prepared.config.search.trials,
+            names(self.config.strategies().into_iter().map(|(name, _)| name).collect()),
+            s.retrain_seeds,
+            minutes.iter().sum::<f64>()
+        )
+    }
+}

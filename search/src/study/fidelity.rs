@@ -1,0 +1,90 @@
+//! Rank fidelity: networks drawn over the space, their top-1 with inherited weights, and after training alone.
+
+use std::sync::Arc;
+
+use mobilenas_reports::study::{Condition, Inherited, Network, Origin, Row};
+use mobilenas_space::{Genome, cost, memory};
+
+use super::{Halt, Study, sample};
+use crate::metric::Lab as _;
+use crate::run::RunError;
+
+impl Study<'_> {
+    /// The row of a network that has no row yet.
+    pub(super) fn network(&self, name: String, origin: Origin, genome: &Genome) -> Result<Network, RunError> {
+        let space = &self.plan.prepared.space;
+        let graph = space.lower(genome)?;
+        let (cost, known) = (cost::graph(&graph), self.folder.rows.iter().filter(|r| matches!(r, Row::Network(_))));
+        Ok(Network {
+            id: known.count() as u64,
+            name,
+            origin,
+            genome: space.values(genome),
+            digest: graph.digest(),
+            params: cost.params,
+            macs: cost.macs,
+            memory: Some(memory(&graph).bytes()),
+            latency: None,
+        })
+    }
+
+    /// The drawn networks and their top-1 with inherited weights, under each rule, recalibrated or not.
+    pub(super) fn inherited(&mut self) -> Result<(), Halt> {
+        let (p, study) = (&self.plan.prepared, &self.plan.config.study);
+        if study.subnets == 0 {
+            return Ok(());
+        }
+        let genomes = sample::spread(p, study.subnets)?;
+        for (i, genome) in genomes.iter().enumerate().skip(self.networks(Origin::Drawn).len()) {
+            let row = self.network(format!("drawn {}", i + 1), Origin::Drawn, genome)?;
+            self.folder.append(Row::Network(row))?;
+        }
+        if genomes.len() < study.subnets {
+            self.caveat(format!("The space gave no more than {} different networks to draw.", genomes.len()))?;
+        }
+        let networks = self.networks(Origin::Drawn);
+        let bar = (self.progress)("inherited");
+        let (total, mut at) = (2 * networks.len() * study.rules.len(), 0);
+        bar.begin(total as u64, 0);
+        for (i, by) in study.rules.iter().enumerate() {
+            let mut lab = None;
+            for recalibrated in [true, false] {
+                let condition = Condition { rule: by.rule.name().to_string(), recalibrated };
+                for network in &networks {
+                    at += 1;
+                    let is =
+                        |r: &Row| matches!(r, Row::Inherited(i) if i.network == network.id && i.condition == condition);
+                    if self.folder.rows.iter().any(is) {
+                        continue;
+                    }
+                    if self.stop.asked() {
+                        return Err(Halt::Stopped);
+                    }
+                    let lab = match &mut lab {
+                        Some(lab) => lab,
+                        none => none.insert(self.inheriting(i)?),
+                    };
+                    lab.recalibrated = recalibrated;
+                    let top1 = lab.top1(&Arc::new(p.space.lower(&self.genome(network)?)?))?;
+                    self.folder.append(Row::Inherited(Inherited {
+                        network: network.id,
+                        condition: condition.clone(),
+                        top1,
+                    }))?;
+                    bar.at(at as u64, &format!("{condition}: {top1:.1} %"));
+                }
+            }
+        }
+        bar.done();
+        Ok(())
+    }
+
+    /// Trains the drawn networks alone, each once.
+    pub(super) fn alone(&mut self) -> Result<(), Halt> {
+        let epochs = self.plan.config.study.subnet_epochs.unwrap_or(self.plan.prepared.config.retrain.recipe.epochs);
+        for network in self.networks(Origin::Drawn) {
+            self.retrain(&network, epochs, self.plan.prepared.config.seed)?;
+        }
+        Ok(())
+    }
+}

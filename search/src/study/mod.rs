@@ -1,0 +1,224 @@
+//! A study of the search itself: does the supernet tell the truth, does the search beat chance, do the finds stand against
+//! the papers' variants. Every phase begins where the study's file ends.
+
+mod chance;
+mod estimate;
+mod fidelity;
+mod folder;
+mod found;
+mod papers;
+mod sample;
+mod scores;
+mod statistics;
+mod supernets;
+mod timing;
+pub mod words;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use mobilenas_bench::clock::unix_now;
+use mobilenas_bench::{Clock, Host};
+use mobilenas_reports::record::{self, Caveat, Done};
+use mobilenas_reports::study::{self as record_of, Header, Origin, Row, Volume};
+use mobilenas_space::Genome;
+
+pub use folder::Folder;
+
+use crate::config::{self, BatchNorms, StudyConfig};
+use crate::prepare::{Prepared, checked};
+use crate::progress::Progress;
+use crate::run::{RunError, config_digest};
+use crate::stop::Stop;
+
+/// A study's config, checked through.
+#[derive(Debug)]
+pub struct Plan {
+    /// The search: space, images, device.
+    pub prepared: Prepared,
+    /// The whole config.
+    pub config: StudyConfig,
+    /// Digest of it.
+    pub digest: String,
+}
+
+impl Plan {
+    /// Reads and checks a config, and loads its images.
+    ///
+    /// # Errors
+    /// What the user has to mend, all mistakes of the config at once.
+    pub fn prepare(file: &Path) -> Result<Plan, RunError> {
+        let (loaded, study) = config::load_study(file).map_err(crate::prepare::PrepareError::from)?;
+        let config = StudyConfig { search: loaded.config.clone(), study };
+        Ok(Plan { prepared: checked(loaded)?, digest: config_digest(&config)?, config })
+    }
+}
+
+/// A study under way.
+pub struct Study<'a> {
+    /// The config, checked through.
+    pub plan: &'a Plan,
+    /// Its folder.
+    pub folder: Folder,
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// Whether to stop.
+    pub stop: &'a Stop,
+    /// Makes a progress line for a phase.
+    pub progress: fn(&'static str) -> Progress,
+}
+
+/// How a study ended.
+#[derive(Debug)]
+pub enum Finish {
+    /// All is done: what was found, and the page.
+    Done(Box<record_of::Study>, PathBuf),
+    /// It was asked to stop; `--resume` goes on.
+    Stopped,
+}
+
+/// What a phase ends as when it was asked to stop.
+#[derive(Debug)]
+enum Halt {
+    Stopped,
+    Failed(RunError),
+}
+
+impl<E: Into<RunError>> From<E> for Halt {
+    fn from(e: E) -> Halt {
+        Halt::Failed(e.into())
+    }
+}
+
+impl Study<'_> {
+    /// Does what is not yet done.
+    ///
+    /// # Errors
+    /// When a phase fails; what was written stays.
+    pub fn go(mut self) -> Result<Finish, RunError> {
+        match self.phases() {
+            Ok(()) => {}
+            Err(Halt::Stopped) => return Ok(Finish::Stopped),
+            Err(Halt::Failed(e)) => return Err(e),
+        }
+        let study = record_of::Study::read(self.folder.root())?;
+        let page = mobilenas_reports::render_study(&study, self.folder.root())?.index;
+        Ok(Finish::Done(Box::new(study), page))
+    }
+
+    fn phases(&mut self) -> Result<(), Halt> {
+        tch::set_num_threads(self.plan.prepared.config.threads as i32);
+        let header = self.header()?;
+        self.folder.begin(header)?;
+        for text in self.caveats() {
+            self.caveat(text)?;
+        }
+        let mut seconds = BTreeMap::new();
+        for i in 0..self.plan.config.study.rules.len() {
+            *seconds.entry("supernets".to_string()).or_insert(0.0) += self.supernet(i)?;
+        }
+        self.inherited()?;
+        self.alone()?;
+        self.searches()?;
+        self.against_papers()?;
+        if self.folder.rows.iter().any(|r| matches!(r, Row::Done(_))) {
+            return Ok(());
+        }
+        for row in &self.folder.rows {
+            if let Row::Retrained(r) = row {
+                *seconds.entry("retraining".to_string()).or_insert(0.0) += r.seconds;
+            }
+        }
+        let scored: f64 = self.scores()?.all().map(|s| s.seconds).sum();
+        seconds.insert("scoring".to_string(), scored);
+        Ok(self.folder.append(Row::Done(Done { seconds }))?)
+    }
+
+    /// Writes a caveat, once.
+    fn caveat(&mut self, text: String) -> Result<(), RunError> {
+        let row = Row::Caveat(Caveat { text });
+        if self.folder.rows.contains(&row) { Ok(()) } else { self.folder.append(row) }
+    }
+
+    fn header(&self) -> Result<Header, RunError> {
+        let (p, host) = (&self.plan.prepared, Host::read());
+        let searches = self.plan.config.study.seeds > 0;
+        let volume = if searches { Some(self.volume()?) } else { None };
+        Ok(Header {
+            format: record_of::FORMAT,
+            name: p.config.name().to_string(),
+            program: env!("CARGO_PKG_VERSION").to_string(),
+            started_unix: unix_now(),
+            config_digest: self.plan.digest.clone(),
+            family: p.space.family().name().to_string(),
+            dataset: p.dataset(),
+            host: record::Host { cpu: host.cpu, cores: host.cores, memory: host.memory, os: host.os },
+            engine: p.engine(),
+            volume,
+        })
+    }
+
+    fn volume(&self) -> Result<Volume, RunError> {
+        let axes = self.axes()?;
+        let join = |words: Vec<String>, by: &str| words.join(by);
+        Ok(Volume {
+            of: join(axes.iter().map(|a| a.name.to_string()).collect(), " and "),
+            unit: join(axes.iter().map(|a| a.unit.to_string()).collect(), " · "),
+            reference: join(axes.iter().map(|a| a.in_words()).collect(), " and "),
+        })
+    }
+
+    /// What a reader of the results has to know from the beginning.
+    fn caveats(&self) -> Vec<String> {
+        let (p, s) = (&self.plan.prepared, &self.plan.config.study);
+        let mut all = Vec::new();
+        if s.subnets > 0 {
+            all.push(
+                "The networks of rank fidelity are spread evenly over the logarithm of MACs, not drawn as a search draws \
+                 them: τ and ρ over a narrower range of sizes would be lower."
+                    .to_string(),
+            );
+            if p.config.supernet.batch_norms == BatchNorms::Shared {
+                all.push(statistics::in_words());
+            }
+        }
+        if s.seeds > 0 {
+            all.push(format!(
+                "All searches are on one supernet, trained by the {} rule: their spread is that of the strategies' seeds \
+                 alone. A network's score is computed once and looked up afterwards; a search's seconds are what its \
+                 scores took when they were computed.",
+                s.rules.first().map_or("first", |b| b.rule.name())
+            ));
+            let strategies = self.plan.config.strategies();
+            if strategies.iter().any(|(n, _)| *n == "mes_slimming") {
+                let second = p.config.search.objectives.get(1).map_or("nothing", |o| o.metric.as_str());
+                all.push(format!(
+                    "mes_slimming gains {second} here in place of the mobile efficiency score, which depends on time."
+                ));
+            }
+            if s.retrain_seeds > 0 {
+                all.push(found::in_words());
+            }
+        }
+        for v in p.space.family().variants() {
+            if let Err(e) = p.space.variant(v.id) {
+                let knob = e.at.join(".");
+                all.push(format!("{} is no point of this space: its {knob} would be {}.", v.id, e.found));
+            }
+        }
+        all
+    }
+
+    /// Networks of the study so far, of one origin.
+    fn networks(&self, origin: Origin) -> Vec<record_of::Network> {
+        let of = |r: &Row| match r {
+            Row::Network(n) if n.origin == origin => Some(n.clone()),
+            _ => None,
+        };
+        self.folder.rows.iter().filter_map(of).collect()
+    }
+
+    fn genome(&self, network: &record_of::Network) -> Result<Genome, RunError> {
+        self.plan.prepared.space.genome(&network.genome).map_err(|e| RunError::Config(e.to_string()))
+    }
+}

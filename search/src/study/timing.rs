@@ -1,0 +1,68 @@
+//! Latency of finds and published networks, in turn with the reference: the host's drift cancels.
+
+use std::sync::Arc;
+
+use mobilenas_bench::engine::{self, EngineError, Session, Setting, blank};
+use mobilenas_bench::rounds::{Rounds, rounds};
+use mobilenas_bench::stats::{median, quantile};
+use mobilenas_reports::record::Latency;
+use mobilenas_space::ir::Graph;
+use mobilenas_torch::{Names, Net, Owned, Store};
+use tch::{Device, Tensor};
+
+use super::Study;
+use crate::latency_table::{TableError, nets};
+use crate::prepare::PrepareError;
+use crate::run::RunError;
+use crate::seed::{Purpose, rng};
+use crate::train::TrainError;
+
+impl Study<'_> {
+    /// The latencies of networks: as a table has them, or timed in rounds with the reference. Each sample is the network's
+    /// time over the reference's in the same round, times the reference's median over all rounds.
+    pub(super) fn latencies(&self, graphs: &[Arc<Graph>]) -> Result<Vec<Latency>, RunError> {
+        let p = &self.plan.prepared;
+        if let Some(table) = &p.table {
+            let one = |g: &Arc<Graph>| -> Result<Latency, TableError> {
+                let ms = table.latency(g)?;
+                Ok(Latency { median_ms: ms, p10_ms: ms, p90_ms: ms, samples: 0 })
+            };
+            let all: Result<Vec<_>, _> = graphs.iter().map(one).collect();
+            return Ok(all.map_err(PrepareError::from)?);
+        }
+        let before = tch::get_num_threads();
+        let timed = self.in_turn(graphs);
+        tch::set_num_threads(before);
+        Ok(timed?)
+    }
+
+    fn in_turn(&self, graphs: &[Arc<Graph>]) -> Result<Vec<Latency>, RunError> {
+        let p = &self.plan.prepared;
+        let (reference, _) = nets::reference().ok_or(RunError::Reference)?;
+        let timing = p.timing();
+        let setting = Setting { batch: timing.batch, threads: timing.threads };
+        let engine = engine::engine(&timing.engine)
+            .ok_or_else(|| TrainError::Torch(format!("there is no engine {}", timing.engine)))?;
+        let mut sessions: Vec<(Box<dyn Session>, Tensor)> = Vec::new();
+        for graph in graphs.iter().cloned().chain([Arc::new(reference)]) {
+            let store = Store::init(&graph, Names::Own, 0, Device::Cpu)?;
+            let net = Net::bind(graph, &Owned(&store))?;
+            let session = engine.prepare(&net, setting).map_err(TrainError::from)?;
+            sessions.push((session, blank(&net, setting.batch).map_err(TrainError::from)?));
+        }
+        let how = Rounds { rounds: self.plan.config.study.rounds, warm: 3, lead: 1, references: 1 };
+        let run = |i: usize| -> Result<(), EngineError> {
+            let (session, images) = &mut sessions[i];
+            session.run(images).map(drop)
+        };
+        let mut rng = rng(p.config.seed, Purpose::Timing, 1, 0);
+        let (all, base) = rounds(self.clock, how, graphs.len(), &mut rng, |_| Ok(()), run).map_err(TrainError::from)?;
+        let base = median(&base).unwrap_or(f64::NAN);
+        let latency = |ratios: &[f64]| {
+            let ms: Vec<f64> = ratios.iter().map(|r| r * base).collect();
+            let at = |q| quantile(&ms, q).unwrap_or(f64::NAN);
+            Latency { median_ms: at(0.5), p10_ms: at(0.1), p90_ms: at(0.9), samples: ms.len() }
+        };
+        Ok(all.iter().map(|s| latency(&s.ratio)).collect())
+    }
+}

@@ -1,0 +1,148 @@
+//! A whole study on tiny data: its rows, the same after being killed, and what it says.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use mobilenas_reports::study::{Origin, Study, fidelities};
+use serde_json::Value;
+
+const TINY: &str = "tests/configs/study/tiny.yaml";
+
+fn study(out: &Path, resume: bool) -> Command {
+    assert!(
+        std::env::var_os("MOBILENAS_DATA").is_some(),
+        "MOBILENAS_DATA names no folder with data sets; `cargo xtask test` fetches them and sets it"
+    );
+    let mut c = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
+    c.current_dir(env!("CARGO_MANIFEST_DIR")).env("OMP_WAIT_POLICY", "passive");
+    c.args(["study", TINY, "--out"]).arg(out);
+    if resume {
+        c.arg("--resume");
+    }
+    c
+}
+
+fn finish(mut c: Command) -> String {
+    let out = c.output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+/// The rows without times.
+fn comparable(run: &Path) -> Vec<Value> {
+    fn strip(v: &mut Value) {
+        match v {
+            Value::Object(m) => {
+                ["seconds", "latency", "started_unix"].iter().for_each(|timed| drop(m.remove(*timed)));
+                m.values_mut().for_each(strip);
+            }
+            Value::Array(a) => a.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    let text = fs::read_to_string(run.join("study.jsonl")).unwrap();
+    let mut all: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    all.iter_mut().for_each(strip);
+    all
+}
+
+/// Lines of a file of rows that have a word.
+fn lines(file: &Path, word: &str) -> usize {
+    fs::read_to_string(file).unwrap_or_default().lines().filter(|l| l.contains(word)).count()
+}
+
+/// Runs until something is there, and kills it.
+fn kill_when(out: &Path, resume: bool, there: impl Fn() -> bool) {
+    let mut child = study(out, resume).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begin = Instant::now();
+    while !there() {
+        assert!(begin.elapsed() < Duration::from_secs(300), "nothing to kill it at");
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Every part of the tiny study is there, once.
+fn check_rows(s: &Study) {
+    let of = |o: Origin| s.networks.iter().filter(|n| n.origin == o).count();
+    let variants = of(Origin::Published);
+    assert_eq!((of(Origin::Drawn), of(Origin::Found)), (6, 1));
+    assert!(variants >= 1);
+    let digests: BTreeSet<&str> =
+        s.networks.iter().filter(|n| n.origin == Origin::Drawn).map(|n| n.digest.as_str()).collect();
+    assert_eq!(digests.len(), 6, "drawn networks differ");
+    let compared = s.networks.iter().filter(|n| n.origin != Origin::Drawn);
+    assert!(compared.clone().all(|n| n.latency.as_ref().is_some_and(|l| l.median_ms > 0.0 && l.samples == 3)));
+    assert_eq!(s.inherited.len(), 6 * 2 * 2);
+    let of_condition = fidelities(s);
+    assert_eq!(of_condition.len(), 4);
+    assert!(of_condition.iter().all(|f| f.pairs.len() == 6));
+    // Statistics make a difference: else recalibrating would not have happened, or tracking not.
+    for rule in ["sandwich", "uniform"] {
+        let tops = |recalibrated: bool| -> Vec<f64> {
+            let own =
+                s.inherited.iter().filter(|i| i.condition.rule == rule && i.condition.recalibrated == recalibrated);
+            own.map(|i| i.top1).collect()
+        };
+        assert_ne!(tops(true), tops(false), "{rule}");
+    }
+    assert_eq!(s.retrained.len(), 6 + (1 + variants) * 2);
+    assert!(s.retrained.iter().all(|r| r.test_top1 >= 0.0 && r.test_top1 <= 100.0 && r.seconds > 0.0));
+    let mut searches: Vec<(&str, u64)> = s.searches.iter().map(|s| (s.strategy.as_str(), s.seed)).collect();
+    searches.sort_unstable();
+    let strategies = ["mes_slimming", "random", "regularized_evolution"];
+    assert_eq!(searches, strategies.iter().flat_map(|n| [(*n, 3), (*n, 4)]).collect::<Vec<_>>());
+    for search in &s.searches {
+        assert_eq!(search.volume.last().unwrap().0, 8, "{}", search.strategy);
+        assert!(search.volume.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 <= w[1].1), "{:?}", search.volume);
+    }
+    assert!(s.done.is_some());
+}
+
+#[test]
+fn a_study_answers_and_killed_and_resumed_it_is_as_if_never_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, killed) = (dir.path().join("whole"), dir.path().join("killed"));
+    let said = finish(study(&whole, false));
+    for part in [
+        "rank fidelity, sandwich, recalibrated: Kendall's tau",
+        "rank fidelity, uniform, not recalibrated: Kendall's tau",
+        "search against chance, regularized_evolution: median hypervolume",
+        "search against chance, mes_slimming: median hypervolume",
+        "trained alike, found 1: test top-1",
+        "report: ",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    let read = Study::read(&whole).unwrap();
+    assert!(read.caveats.iter().all(|c| !c.text.contains("line ")), "{:?}", read.caveats);
+    check_rows(&read);
+    let page = fs::read_to_string(whole.join("study/index.html")).unwrap();
+    assert!(page.contains("Rank fidelity") && page.contains("Search against chance"));
+    // A network is scored once, whoever asks for it.
+    let scores = fs::read_to_string(whole.join("scores.jsonl")).unwrap();
+    let digests: Vec<Value> =
+        scores.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["digest"].clone()).collect();
+    let distinct: BTreeSet<String> = digests.iter().map(Value::to_string).collect();
+    assert_eq!(distinct.len(), digests.len());
+    assert!(digests.len() < 3 * 2 * 8, "strategies share scores: {}", digests.len());
+
+    let (rows, scores) = (killed.join("study.jsonl"), killed.join("scores.jsonl"));
+    kill_when(&killed, false, || killed.join("supernet-sandwich.checkpoint.safetensors").exists());
+    kill_when(&killed, true, || lines(&scores, "digest") >= 3);
+    kill_when(&killed, true, || lines(&rows, "\"retrained\"") >= 8);
+    let again = study(&killed, false).output().unwrap();
+    assert_eq!(again.status.code(), Some(2), "a folder that is there is not written over");
+    finish(study(&killed, true));
+    assert_eq!(comparable(&killed), comparable(&whole));
+    // Done is done.
+    let before = fs::read(&rows).unwrap();
+    finish(study(&killed, true));
+    assert_eq!(fs::read(&rows).unwrap(), before);
+}
