@@ -1,8 +1,9 @@
 //! Scoring: a subnet's accuracy with statistics of its own, and its latency as it is deployed.
 
+mod crew;
 pub mod inherited;
+mod list;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use mobilenas_bench::engine::{self, Engine as _, Setting, libtorch::Libtorch};
@@ -10,7 +11,7 @@ use mobilenas_bench::{Clock, Protocol};
 use mobilenas_reports::record::{self, Latency};
 use mobilenas_reports::score;
 use mobilenas_space::ir::Graph;
-use mobilenas_torch::{Apart, Mode, Names, Net, Owned, Shared, Store, weights};
+use mobilenas_torch::{Apart, Names, Net, Owned, Shared, Store, weights};
 use sha2::{Digest as _, Sha256};
 use tch::{Device, Kind, Tensor};
 
@@ -20,8 +21,10 @@ use crate::device;
 use crate::latency_table::Table;
 use crate::metric::Lab;
 use crate::proxy;
-use crate::train::batches::{Batch, View};
-use crate::train::{TrainError, resized};
+use crate::train::TrainError;
+use crate::train::batches::View;
+use crew::Crew;
+use list::List;
 
 /// How networks are timed.
 #[derive(Clone, Debug)]
@@ -57,94 +60,12 @@ impl Timing {
     }
 }
 
-/// Bytes of images that are kept as tensors; more are read again each time they are needed.
-const KEPT: usize = 1 << 30;
-
-/// A list of images on a device: kept as tensors, once for each resolution, or read again each time.
-struct List {
-    view: View,
-    indices: Vec<usize>,
-    size: usize,
-    device: Device,
-    kept: bool,
-    native: Vec<Batch>,
-    resized: HashMap<u32, Vec<Tensor>>,
-}
-
-impl List {
-    fn new(view: &View, indices: &[usize], size: usize, device: Device) -> Result<List, TrainError> {
-        let (c, h, w) = view.shape(None);
-        // Those of one resolution beside the native ones; others are rare, and smaller.
-        let kept = 2 * 4 * c * h * w * indices.len() <= KEPT;
-        let moved = |batch: Result<Batch, TrainError>| batch?.to(device);
-        let native = if kept { view.batches(indices, size).map(moved).collect::<Result<_, _>>()? } else { Vec::new() };
-        let (view, indices) = (view.clone(), indices.to_vec());
-        Ok(List { view, indices, size, device, kept, native, resized: HashMap::new() })
-    }
-
-    /// The first images, at a side, and their labels.
-    fn first(&self, side: u32, n: usize) -> Result<(Tensor, Tensor), TrainError> {
-        let few = &self.indices[..self.indices.len().min(n)];
-        let batch = self
-            .view
-            .batches(few, n)
-            .next()
-            .ok_or_else(|| TrainError::Torch("no images to recalibrate with".into()))??;
-        Ok((resized(&batch.images, side)?, batch.labels))
-    }
-
-    /// Gives each batch's images, at a side, and its labels to a reader.
-    fn each(
-        &mut self,
-        side: u32,
-        mut read: impl FnMut(&Tensor, &Tensor) -> Result<(), TrainError>,
-    ) -> Result<(), TrainError> {
-        if !self.kept {
-            for batch in self.view.batches(&self.indices, self.size) {
-                let batch = batch?.to(self.device)?;
-                read(&resized(&batch.images, side)?, &batch.labels)?;
-            }
-            return Ok(());
-        }
-        if !self.resized.contains_key(&side) {
-            let images = self.native.iter().map(|b| resized(&b.images, side)).collect::<Result<_, _>>()?;
-            self.resized.insert(side, images);
-        }
-        let images = self.resized.get(&side).map_or(&[][..], Vec::as_slice);
-        images.iter().zip(&self.native).try_for_each(|(x, b)| read(x, &b.labels))
-    }
-
-    /// Estimates a network's batch-norm statistics afresh.
-    fn recalibrate(&mut self, net: &Net) -> Result<(), TrainError> {
-        let mut images = Vec::new();
-        self.each(net.graph().input().dims[1], |x, _| {
-            images.push(x.shallow_clone());
-            Ok(())
-        })?;
-        Ok(net.recalibrate(images.iter())?)
-    }
-
-    /// Share of images whose largest logit is their label's, in percent.
-    fn top1(&mut self, net: &Net) -> Result<f64, TrainError> {
-        let _guard = tch::no_grad_guard();
-        let (mut right, mut all) = (0i64, 0i64);
-        self.each(net.graph().input().dims[1], |images, labels| {
-            let hits = net.forward(images, Mode::Eval)?.f_argmax(-1, false).and_then(|p| p.f_eq_tensor(labels));
-            let hits = hits.and_then(|h| h.f_sum(Kind::Int64)).map_err(TrainError::torch)?;
-            right += i64::try_from(hits).map_err(TrainError::torch)?;
-            all += labels.size()[0];
-            Ok(())
-        })?;
-        Ok(100.0 * right as f64 / all.max(1) as f64)
-    }
-}
-
 /// Top-1 of a trained network on the test split, in percent. The only function that takes that split.
 ///
 /// # Errors
 /// When libtorch refuses, or too many images are damaged.
 pub fn test_top1(net: &Net, view: &View, split: &Test, size: usize) -> Result<f64, TrainError> {
-    List::new(view, split.indices(), size, net.device())?.top1(net)
+    List::new(view, split.indices(), size, net.device())?.top1(net, &Crew::new(tch::get_num_threads() as usize)?)
 }
 
 /// Everything that candidates are scored with.
@@ -152,6 +73,7 @@ pub struct Scorer<'a> {
     supernet: Store,
     validation: List,
     calibration: List,
+    crew: Crew,
     statistics: Statistics,
     timing: Timing,
     table: Option<&'a Table>,
@@ -193,7 +115,8 @@ pub fn subnet(
     (statistics, calibration): (Statistics, &[usize]),
 ) -> Result<Net, TrainError> {
     let net = bind(supernet, graph, statistics)?;
-    recalibrate(&net, statistics, &mut calibrating(view, calibration, supernet.device())?)?;
+    let crew = Crew::new(tch::get_num_threads() as usize)?;
+    recalibrate(&net, statistics, &mut calibrating(view, calibration, supernet.device())?, &crew)?;
     Ok(net)
 }
 
@@ -205,10 +128,10 @@ fn bind(supernet: &Store, graph: Arc<Graph>, statistics: Statistics) -> Result<N
 }
 
 /// Estimates the statistics of a subnet that has none of its own from training.
-fn recalibrate(net: &Net, statistics: Statistics, images: &mut List) -> Result<(), TrainError> {
+fn recalibrate(net: &Net, statistics: Statistics, images: &mut List, crew: &Crew) -> Result<(), TrainError> {
     match statistics {
         Statistics::Trained => Ok(()),
-        Statistics::Recalibrated => images.recalibrate(net),
+        Statistics::Recalibrated => images.recalibrate(net, crew),
     }
 }
 
@@ -231,6 +154,8 @@ pub struct Bench<'a> {
     pub statistics: Statistics,
     /// Images in a batch of scoring.
     pub batch: usize,
+    /// Threads that calibrate and score.
+    pub threads: usize,
     /// How networks are timed.
     pub timing: Timing,
     /// The table that latencies come from instead, if they do.
@@ -258,6 +183,7 @@ impl<'a> Scorer<'a> {
             supernet,
             validation: List::new(b.view, indices, b.batch, device)?,
             calibration: calibrating(b.view, b.calibration, device)?,
+            crew: Crew::new(b.threads)?,
             statistics: b.statistics,
             timing: b.timing,
             table: b.table,
@@ -321,9 +247,9 @@ impl<'a> Scorer<'a> {
         };
         let net = bind(&self.supernet, graph.clone(), self.statistics)?;
         let bind = lap();
-        recalibrate(&net, self.statistics, &mut self.calibration)?;
+        recalibrate(&net, self.statistics, &mut self.calibration, &self.crew)?;
         let recalibrate = lap();
-        let top1 = self.validation.top1(&net)?;
+        let top1 = self.validation.top1(&net, &self.crew)?;
         Ok(Spent { bind, recalibrate, evaluate: lap(), top1 })
     }
 

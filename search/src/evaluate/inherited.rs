@@ -5,7 +5,9 @@ use std::sync::Arc;
 use mobilenas_space::ir::Graph;
 use mobilenas_torch::{Net, Shared, Store, Tracked};
 
-use super::{List, calibrating};
+use super::crew::Crew;
+use super::list::List;
+use super::calibrating;
 use crate::config::Proxy;
 use crate::data::SearchVal;
 use crate::metric::Lab;
@@ -17,6 +19,7 @@ pub struct Inheriting {
     supernet: Store,
     validation: List,
     calibration: List,
+    crew: Crew,
     /// Whether a subnet's batch-norm statistics are estimated for it, or are those that training left.
     pub recalibrated: bool,
 }
@@ -36,6 +39,7 @@ impl Inheriting {
         Ok(Inheriting {
             validation: List::new(view, &indices[..indices.len().min(limit)], batch, device)?,
             calibration: calibrating(view, calibration, device)?,
+            crew: Crew::new(tch::get_num_threads() as usize)?,
             supernet,
             recalibrated: true,
         })
@@ -61,8 +65,8 @@ impl Lab for Inheriting {
             false => Net::bind(graph.clone(), &Tracked(&self.supernet))?,
         };
         if self.recalibrated {
-            self.calibration.recalibrate(&net)?;
+            self.calibration.recalibrate(&net, &self.crew)?;
         }
-        self.validation.top1(&net)
+        self.validation.top1(&net, &self.crew)
     }
 }

@@ -277,6 +277,7 @@ impl Prepared {
             calibration,
             statistics: self.config.scoring.statistics,
             batch: self.config.scoring.batch,
+            threads: self.config.scoring_threads() as usize,
             timing: self.timing(),
             table: self.table.as_ref(),
             clock,

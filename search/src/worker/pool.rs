@@ -37,7 +37,8 @@ impl Pool {
     ) -> Result<(), E> {
         let (next, halt) = (AtomicUsize::new(0), AtomicBool::new(false));
         let (make, retries) = (self.make.as_ref(), self.retries);
-        let (send, receive) = mpsc::channel();
+        // Workers run ahead of `done` by no more than an answer each.
+        let (send, receive) = mpsc::sync_channel(self.slots.len());
         let mut end = Ok(());
         thread::scope(|s| {
             for slot in self.slots.iter_mut().take(jobs.len()) {

@@ -19,4 +19,4 @@ pub use net::{Mode, Net};
 pub use params::{Apart, Frozen, Owned, Params, Resized, Shared};
 pub use store::{Names, Store};
 pub use tracked::Tracked;
-pub use tuned::{Judge, Tuned};
+pub use tuned::{Fixed, Judge, Tuned};

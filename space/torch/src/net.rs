@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mobilenas_space::ir::{Graph, Init, Op, ParamSpec, distances, fold_batch_norms};
+use mobilenas_space::ir::{Graph, Init, Op, ParamSpec, Role, distances, fold_batch_norms};
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{NetError, torch};
@@ -230,6 +230,49 @@ impl Net {
         for (n, batch) in (1u32..).zip(batches) {
             // Only the statistics that the pass leaves behind are wanted.
             let _ = self.forward(batch, Mode::Calibrate(n))?;
+        }
+        Ok(())
+    }
+
+    /// The network with running statistics of its own, which are copies; the rest is shared.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn twin(&self) -> Result<Net, NetError> {
+        let mut nodes = Vec::with_capacity(self.nodes.len());
+        for (i, own) in self.nodes.iter().enumerate() {
+            let params = self.graph.node_params(i);
+            let one = |(k, t): (usize, &Tensor)| match params.get(k).map(|p| p.role) {
+                Some(Role::Statistic) => t.f_zeros_like().and_then(|mut new| new.f_copy_(t)),
+                _ => Ok(t.shallow_clone()),
+            };
+            let own = own.iter().enumerate().map(one).collect::<Result<Vec<_>, _>>();
+            nodes.push(own.map_err(torch("copying statistics"))?);
+        }
+        Ok(Net { graph: self.graph.clone(), nodes, done: self.done.clone(), heavy: self.heavy })
+    }
+
+    /// Sets the running statistics to the mean of those of twins, each weighed.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn mean_of(&self, parts: &[(u32, Net)]) -> Result<(), NetError> {
+        let _guard = tch::no_grad_guard();
+        let all: f64 = parts.iter().map(|(n, _)| f64::from(*n)).sum();
+        for (i, own) in self.nodes.iter().enumerate() {
+            for (k, p) in self.graph.node_params(i).iter().enumerate() {
+                if p.role != Role::Statistic || p.axes.is_empty() {
+                    continue;
+                }
+                let mean = || {
+                    let mut mean = own[k].f_zeros_like()?;
+                    for (n, part) in parts {
+                        mean = mean.f_add(&part.nodes[i][k].f_mul_scalar(f64::from(*n) / all)?)?;
+                    }
+                    own[k].shallow_clone().f_copy_(&mean)
+                };
+                let _ = mean().map_err(torch(&p.name))?;
+            }
         }
         Ok(())
     }
