@@ -6,8 +6,7 @@ use std::process::Command;
 
 use clap::ValueEnum as _;
 use mobilenas_reports::record::{Latency, Origin, Outcome, Row, Trial, metric};
-use mobilenas_space::ir::Graph;
-use mobilenas_space::{Genome, cost};
+use mobilenas_space::cost;
 
 use super::ask::{Fresh, violation};
 use super::trials::whole;

@@ -174,8 +174,6 @@ impl Run<'_> {
         }
         Ok(true)
     }
-
-    }
 }
 
 /// Whether a trial counts: what a bound ended before its accuracy was known cost next to nothing.

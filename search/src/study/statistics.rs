@@ -36,7 +36,7 @@ pub fn track(p: &Prepared, supernet: &Supernet<'_>, feed: &Feed, store: &Store, 
             let graph = if any_side { p.space.lower_at(&genome, batch.side())? } else { p.space.lower(&genome)? };
             let images = resized(&batch.images, graph.input().dims[1])?;
             let net = Net::bind(Arc::new(graph), &tracked)?;
-            net.forward(&images, Mode::TrainTracking)?;
+            let _ = net.forward(&images, Mode::TrainTracking)?;
             tracked.keep(&net)?;
         }
     }

@@ -243,7 +243,7 @@ impl Net {
         for (i, own) in self.nodes.iter().enumerate() {
             let params = self.graph.node_params(i);
             let one = |(k, t): (usize, &Tensor)| match params.get(k).map(|p| p.role) {
-                Some(Role::Statistic) => t.f_zeros_like().and_then(|mut new| new.f_copy_(t)),
+                Some(Role::Statistic) => t.f_zeros_like().and_then(|mut new| new.f_copy_(t).map(|()| new)),
                 _ => Ok(t.shallow_clone()),
             };
             let own = own.iter().enumerate().map(one).collect::<Result<Vec<_>, _>>();
@@ -271,7 +271,7 @@ impl Net {
                     }
                     own[k].shallow_clone().f_copy_(&mean)
                 };
-                let _ = mean().map_err(torch(&p.name))?;
+                mean().map_err(torch(&p.name))?;
             }
         }
         Ok(())

@@ -22,7 +22,8 @@ impl Params for Tracked<'_> {
         let axes = if self.0.keeps_apart(p) { &p.axes } else { &entry.axes };
         let cut = cut_all(entry.tensor.shallow_clone(), axes, p)?;
         let mut own = cut.f_zeros_like().map_err(torch(&p.shared))?;
-        own.f_copy_(&cut).map_err(torch(&p.shared))
+        own.f_copy_(&cut).map_err(torch(&p.shared))?;
+        Ok(own)
     }
 }
 
@@ -39,7 +40,7 @@ impl Tracked<'_> {
             let all = Tensor::f_arange(entry.tensor.size()[0], (Kind::Int64, entry.tensor.device()));
             let places = cut_all(all.map_err(torch(&p.shared))?, axes, &p)?;
             let mut whole = entry.tensor.shallow_clone();
-            whole.f_index_copy_(0, &places, &values).map_err(torch(&p.shared))?;
+            let _ = whole.f_index_copy_(0, &places, &values).map_err(torch(&p.shared))?;
         }
         Ok(())
     }
