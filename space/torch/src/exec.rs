@@ -78,7 +78,8 @@ pub(crate) fn node(node: &Node, ins: &[&Tensor], own: &[Tensor], mode: Mode, bat
         Op::InvSqrt { n } => at(0)?.f_mul_scalar(f64::from(*n).powf(-0.5)),
         Op::Attention { heads, key_dim } => {
             let (q, k, v) = (at(0)?, at(1)?, at(2)?);
-            let few = k.size()[k.dim() - 2] <= FEW_KEYS;
+            // What remembers nothing for gradients is faster as one, however few the keys.
+            let few = k.size()[k.dim() - 2] <= FEW_KEYS && !matches!(mode, Mode::Calibrate(_));
             attention(q, k, v, at(3).ok(), i64::from(*heads), i64::from(*key_dim), few)
         }
         Op::SplitHeads { .. } | Op::SliceHeads { .. } | Op::MergeHeads { .. } => heads(&node.op, at(0)?),

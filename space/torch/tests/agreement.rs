@@ -219,7 +219,7 @@ fn tracked_statistics_are_moved_where_a_subnet_has_channels() {
         let bind = |genome: &Genome| Net::bind(Arc::new(space.lower(genome).unwrap()), &tracked).unwrap();
         let run = |net: &Net| {
             let x = images(resolution(net.graph()));
-            tch::no_grad(|| net.forward(&x, Mode::TrainTracking).unwrap());
+            let _ = tch::no_grad(|| net.forward(&x, Mode::TrainTracking).unwrap());
         };
         for genome in genomes(&space) {
             let before: BTreeMap<String, Tensor> = store.named().into_iter().map(|(n, t)| (n, t.copy())).collect();
@@ -237,6 +237,35 @@ fn tracked_statistics_are_moved_where_a_subnet_has_channels() {
             for (name, entry) in store.entries().filter(|(_, e)| e.role != Role::Statistic) {
                 assert!(entry.tensor.equal(&before[name]), "{}: {name} is learnt and stays", family.name());
             }
+        }
+    }
+}
+
+/// Batches shared out among twins leave the statistics that one network would have got from all of them.
+#[test]
+fn statistics_of_twins_are_those_of_one() {
+    for family in FAMILIES {
+        let space = small(family.name());
+        let store = Store::init(&space.lower(&space.largest()).unwrap(), Names::Shared, 1, Device::Cpu).unwrap();
+        let graph = Arc::new(space.lower(&space.smallest()).unwrap());
+        let bind = || Net::bind(graph.clone(), &Shared(&store)).unwrap();
+        let (one, shared) = (bind(), bind());
+        let batches: Vec<Tensor> = (0..3).map(|_| images(resolution(&graph))).collect();
+        one.recalibrate(batches.iter()).unwrap();
+        let parts = [&batches[..2], &batches[2..]].map(|part| {
+            let twin = shared.twin().unwrap();
+            twin.recalibrate(part.iter()).unwrap();
+            (part.len() as u32, twin)
+        });
+        let untouched = bind();
+        let same = |a: &Net, b: &Net| {
+            a.named().iter().zip(b.named()).all(|((_, a), (_, b))| a.allclose(&b, 1e-4, 1e-5, false))
+        };
+        assert!(same(&shared, &untouched) && !same(&one, &untouched), "{}", family.name());
+        shared.mean_of(&parts).unwrap();
+        for ((name, a), (_, b)) in shared.named().iter().zip(one.named()) {
+            // How many batches were seen is nobody's statistic.
+            assert!(name.ends_with("num_batches_tracked") || a.allclose(&b, 1e-4, 1e-5, false), "{name}");
         }
     }
 }

@@ -64,7 +64,7 @@ impl Judge for Fixed {
     }
 
     fn order(&self) -> Option<&'static [&'static str]> {
-        Some(&["mkldnn_packed_act", "mkldnn_packed_add", "mkldnn_packed", "planes_product", "rows", "products"])
+        Some(&["mkldnn_packed_act", "mkldnn_packed_add", "mkldnn_packed", "planes_product", "rows", "fused"])
     }
 }
 

@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
-use super::{Judge, Tuned};
+use super::{Fixed, Judge, Tuned};
 use crate::{Mode, Names, Net, NetError, Owned, Store};
 
 /// Takes the next way at each step, so that over the steps all are taken.
@@ -65,6 +65,13 @@ fn agrees(name: &str, graph: &Arc<Graph>, batch: i64, turn: usize) -> Vec<&'stat
         let most = |t: Tensor| f64::try_from(t.abs().max()).unwrap();
         let (apart, size) = (most(&got - &want), most(want.shallow_clone()));
         assert!(apart <= 1e-4 * size && size > 0.0, "{name}: {apart} of {size}: {tuned:?}");
+    }
+    // What scores candidates takes fixed ways.
+    let (fixed, first) = Tuned::on(&net, &x, &mut Fixed).unwrap();
+    for got in [first, fixed.forward(&x).unwrap()] {
+        let most = |t: Tensor| f64::try_from(t.abs().max()).unwrap();
+        let (apart, size) = (most(&got - &want), most(want.shallow_clone()));
+        assert!(apart <= 1e-4 * size, "{name}: {apart} of {size}: {fixed:?}");
     }
     tuned.choices().map(|c| c.way).collect()
 }
