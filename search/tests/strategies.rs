@@ -176,7 +176,7 @@ fn nsga2() {
 #[test]
 fn mes_slimming() {
     let objectives = "{metric: mes, goal: maximize}";
-    let (_, whole) = the_same_however_it_ran("mes_slimming: {beam: 2}", objectives, "trials: 40");
+    let (_tiny, whole) = the_same_however_it_ran("mes_slimming: {beam: 2}", objectives, "trials: 40");
     let resolution = |t: &Value| t["genome"]["resolution"].clone();
     let trials = trials_of(&whole);
     // The frontier of the largest is scored at once, and keeps what slimming does not lower.
@@ -189,7 +189,7 @@ fn mes_slimming() {
 
 #[test]
 fn predictor() {
-    let (_, whole) = the_same_however_it_ran("predictor: {warm: 5}", MACS, "trials: 12, batch: 2");
+    let (_tiny, whole) = the_same_however_it_ran("predictor: {warm: 5}", MACS, "trials: 12, batch: 2");
     let foretold: Vec<Value> = rows(&whole).into_iter().filter_map(|r| r.get("foretold").cloned()).collect();
     assert!(!foretold.is_empty());
     for f in &foretold {
