@@ -1,14 +1,10 @@
-//! A part of an image, resized: what a training image is made by. Filters and edges are Pillow's; the arithmetic is that
-//! of the crate that resizes, within one level of it.
+//! A part of an image, resized: what a training image is made by.
 
-use std::cell::RefCell;
-
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use mobilenas_space::families::Interpolation;
 
 use super::decode::{CUT_SHORT, decode_bytes, is_jpeg, jpeg_ends};
 use super::jpeg::{Upper, upper};
+use super::resize::{Source, resized_part};
 use crate::data::Picture;
 
 /// A part of an image, in pixels.
@@ -24,11 +20,6 @@ pub struct Area {
     pub height: u32,
 }
 
-thread_local! {
-    /// Keeps its buffers from image to image.
-    static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
-}
-
 /// A part of a picture, resized to `width` x `height`.
 ///
 /// # Errors
@@ -39,23 +30,15 @@ pub fn cut_picture(
     (width, height): (u32, u32),
     how: Interpolation,
 ) -> Result<Picture, String> {
-    let corner = (area.x as usize, area.y as usize);
-    let part = picture.part(corner, (area.width as usize, area.height as usize));
-    if (area.width, area.height) == (width, height) {
-        return Ok(part);
+    if width == 0 || height == 0 {
+        return Err(format!("{width} x {height} pixels, expected at least one"));
     }
-    let kind = if part.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
-    let filter = match how {
-        Interpolation::Bilinear => FilterType::Bilinear,
-        Interpolation::Bicubic => FilterType::CatmullRom,
-    };
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).use_alpha(false);
-    let from = ImageRef::new(area.width, area.height, &part.levels, kind).map_err(|e| e.to_string())?;
-    let mut into = Image::new(width, height, kind);
-    let done = RESIZER.with_borrow_mut(|r| r.resize(&from, &mut into, &options));
-    done.map_err(|e| e.to_string())?;
-    let (width, height) = (width as usize, height as usize);
-    Ok(Picture { width, height, channels: part.channels, levels: into.into_vec() })
+    if (area.width, area.height) == (width, height) {
+        return Ok(picture.part((area.x as usize, area.y as usize), (width as usize, height as usize)));
+    }
+    let from = Source { levels: &picture.levels, width: picture.width, channels: picture.channels, area };
+    let levels = resized_part(from, (width, height), (0, 0), (width, height), how);
+    Ok(Picture { width: width as usize, height: height as usize, channels: picture.channels, levels })
 }
 
 /// A part of an image file's upright picture, resized to `width` x `height`; the part is chosen by the picture's size. What

@@ -5,7 +5,8 @@ use std::fmt;
 use image::RgbImage;
 use mobilenas_space::families::Preprocessing;
 
-use super::resize::resized_part;
+use super::Area;
+use super::resize::{Source, resized_part};
 
 /// A network's preprocessing at its resolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,7 +35,16 @@ impl Pipeline {
     pub fn cut(&self, image: &RgbImage) -> RgbImage {
         let size = self.resized(image.width(), image.height());
         let corner = (half_even(size.0 - self.side), half_even(size.1 - self.side));
-        resized_part(image, size, corner, self.side, self.how.interpolation)
+        let (width, height) = image.dimensions();
+        let from = Source {
+            levels: image.as_raw(),
+            width: width as usize,
+            channels: 3,
+            area: Area { x: 0, y: 0, width, height },
+        };
+        let part = (self.side, self.side);
+        let levels = resized_part(from, size, corner, part, self.how.interpolation);
+        RgbImage::from_raw(self.side, self.side, levels).unwrap_or_else(|| RgbImage::new(self.side, self.side))
     }
 
     /// An image's levels, cut, to a network's input: three channels, each row by row.

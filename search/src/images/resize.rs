@@ -1,19 +1,39 @@
 //! Resizing with Pillow's arithmetic, level for level: the published networks were scored on its images. A row's weights are
 //! the kernel's, widened by the factor of shrinking and normalised, in fixed point; rows first, then columns, each rounded
-//! to whole levels. Only the part that is kept is made.
+//! to whole levels. Only the part that is kept is made, from an area of the image.
 
 use std::ops::Range;
 
-use image::RgbImage;
 use mobilenas_space::families::Interpolation;
+use pulp::Arch;
+
+use super::Area;
 
 /// Bits behind the point of a weight.
 const BITS: u32 = 22;
 
-/// Weights of the levels that one new level is made of.
+/// Weights of the levels that each new level of an axis is made of.
+#[derive(Default)]
 struct Taps {
-    first: usize,
+    /// First level of each, and where its weights begin.
+    at: Vec<(usize, usize)>,
     weights: Vec<i32>,
+}
+
+impl Taps {
+    /// First level and weights of each new level.
+    #[inline(always)]
+    fn each(&self) -> impl Iterator<Item = (usize, &[i32])> {
+        let ends = self.at.iter().skip(1).map(|a| a.1).chain([self.weights.len()]);
+        self.at.iter().zip(ends).map(|(&(first, from), end)| (first, &self.weights[from..end]))
+    }
+
+    /// The old levels that are needed at all.
+    fn needed(&self) -> Range<usize> {
+        let of = |(first, w): (usize, &[i32])| (first, first + w.len());
+        let (from, to) = self.each().map(of).fold((usize::MAX, 0), |(a, b), (c, d)| (a.min(c), b.max(d)));
+        from.min(to)..to
+    }
 }
 
 fn kernel(how: Interpolation, x: f64) -> f64 {
@@ -28,25 +48,27 @@ fn kernel(how: Interpolation, x: f64) -> f64 {
 }
 
 /// Those of the levels `part` of an axis that is resized.
-fn taps(from: u32, to: u32, part: Range<u32>, how: Interpolation) -> Vec<Taps> {
+fn taps(from: u32, to: u32, part: Range<u32>, how: Interpolation) -> Taps {
     let scale = f64::from(from) / f64::from(to);
     let widened = scale.max(1.0);
     let reach = widened * if how == Interpolation::Bicubic { 2.0 } else { 1.0 };
-    let of = |i: u32| {
+    let inverse = 1.0 / widened;
+    let (mut all, mut raw) = (Taps::default(), Vec::new());
+    for i in part {
         let centre = (f64::from(i) + 0.5) * scale;
         let first = (centre - reach + 0.5).max(0.0) as usize;
         let end = ((centre + reach + 0.5) as usize).min(from as usize);
-        let inverse = 1.0 / widened;
-        let weight = |j: usize| kernel(how, (j as f64 - centre + 0.5) * inverse);
-        let raw: Vec<f64> = (first..end).map(weight).collect();
+        raw.clear();
+        raw.extend((first..end).map(|j| kernel(how, (j as f64 - centre + 0.5) * inverse)));
         let sum: f64 = raw.iter().sum();
-        let fixed = |w: &f64| (w / sum * f64::from(1u32 << BITS)).round() as i32;
-        Taps { first, weights: raw.iter().map(fixed).collect() }
-    };
-    part.map(of).collect()
+        all.at.push((first, all.weights.len()));
+        all.weights.extend(raw.iter().map(|w| (w / sum * f64::from(1u32 << BITS)).round() as i32));
+    }
+    all
 }
 
 /// Back from fixed point to a level.
+#[inline(always)]
 fn level(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
 }
@@ -55,59 +77,99 @@ fn level(sum: i32) -> u8 {
 /// sizes of them to less than 2.
 const HALF: i32 = 1 << (BITS - 1);
 
-fn along_rows(data: &[u8], width: usize, taps: &[Taps]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(data.len() / width * taps.len());
-    for row in data.chunks_exact(3 * width) {
-        for t in taps {
-            let mut sums = [HALF; 3];
-            for (pixel, w) in row[3 * t.first..].chunks_exact(3).zip(&t.weights) {
-                for (sum, p) in sums.iter_mut().zip(pixel) {
-                    *sum = sum.wrapping_add(i32::from(*p).wrapping_mul(*w));
-                }
-            }
-            out.extend(sums.map(level));
-        }
-    }
-    out
-}
-
-/// `above` rows of the image are not in `data`.
-fn along_columns(data: &[u8], width: usize, above: usize, taps: &[Taps]) -> Vec<u8> {
-    let row = 3 * width;
-    let mut out = Vec::with_capacity(row * taps.len());
-    let mut sums = vec![HALF; row];
-    for t in taps {
-        sums.fill(HALF);
-        for (line, w) in data[row * (t.first - above)..].chunks_exact(row).zip(&t.weights) {
-            for (sum, p) in sums.iter_mut().zip(line) {
-                *sum = sum.wrapping_add(i32::from(*p).wrapping_mul(*w));
+/// One row of pixels, four numbers each of which `C` are levels, resized into `out`.
+#[inline(always)]
+fn along_row<const C: usize>(row: &[[i32; 4]], taps: &Taps, out: &mut [u8]) {
+    for ((first, weights), out) in taps.each().zip(out.chunks_exact_mut(C)) {
+        let mut sums = [HALF; 4];
+        for (pixel, w) in row[first..].iter().zip(weights) {
+            for k in 0..4 {
+                sums[k] = sums[k].wrapping_add(pixel[k].wrapping_mul(*w));
             }
         }
-        out.extend(sums.iter().map(|s| level(*s)));
+        for k in 0..C {
+            out[k] = level(sums[k]);
+        }
     }
-    out
 }
 
-/// The `side` x `side` pixels from `corner` of an image resized to `size`.
+/// Rows of an image, resized in the other direction: one new row of the levels from `first` on.
+#[inline(always)]
+fn along_columns(lines: &[u8], weights: &[i32], sums: &mut [i32], out: &mut [u8]) {
+    sums.fill(HALF);
+    for (line, w) in lines.chunks_exact(sums.len()).zip(weights) {
+        for (sum, p) in sums.iter_mut().zip(line) {
+            *sum = sum.wrapping_add(i32::from(*p).wrapping_mul(*w));
+        }
+    }
+    for (out, sum) in out.iter_mut().zip(sums) {
+        *out = level(*sum);
+    }
+}
+
+/// An area of an image.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    /// Levels of the whole image, row by row, pixel by pixel.
+    pub levels: &'a [u8],
+    /// Columns of the whole image.
+    pub width: usize,
+    /// Levels of a pixel: 1 or 3.
+    pub channels: usize,
+    /// The area, within the image.
+    pub area: Area,
+}
+
+/// The part of `part` pixels from `corner` on, of an area resized to `size`; black where there is nothing.
 pub(super) fn resized_part(
-    image: &RgbImage,
+    from: Source<'_>,
     size: (u32, u32),
     corner: (u32, u32),
-    side: u32,
+    part: (u32, u32),
     how: Interpolation,
-) -> RgbImage {
-    let (width, height) = image.dimensions();
-    if width == 0 || height == 0 {
-        return RgbImage::new(side, side);
+) -> Vec<u8> {
+    match from.channels {
+        1 => resized::<1>(from, size, corner, part, how),
+        _ => resized::<3>(from, size, corner, part, how),
     }
-    let columns = taps(width, size.0, corner.0..corner.0 + side, how);
-    let rows = taps(height, size.1, corner.1..corner.1 + side, how);
-    let (above, below) = rows
-        .iter()
-        .fold((height as usize, 0), |(above, below), t| (above.min(t.first), below.max(t.first + t.weights.len())));
-    let stride = 3 * width as usize;
-    let needed = &image.as_raw()[above * stride..below.max(above) * stride];
-    let narrow = along_rows(needed, width as usize, &columns);
-    let data = along_columns(&narrow, side as usize, above, &rows);
-    RgbImage::from_raw(side, side, data).unwrap_or_else(|| RgbImage::new(side, side))
+}
+
+fn resized<const C: usize>(
+    from: Source<'_>,
+    size: (u32, u32),
+    corner: (u32, u32),
+    part: (u32, u32),
+    how: Interpolation,
+) -> Vec<u8> {
+    let Area { x, y, width, height } = from.area;
+    let stride = C * part.0 as usize;
+    let mut out = vec![0; stride * part.1 as usize];
+    if width == 0 || height == 0 || out.is_empty() {
+        return out;
+    }
+    let columns = taps(width, size.0, corner.0..corner.0 + part.0, how);
+    let rows = taps(height, size.1, corner.1..corner.1 + part.1, how);
+    let (needed, across) = (rows.needed(), columns.needed());
+    let arch = Arch::new();
+    let mut lanes = vec![[0; 4]; across.end];
+    let mut narrow = vec![0; stride * needed.len()];
+    arch.dispatch(|| {
+        for (line, narrow) in needed.clone().zip(narrow.chunks_exact_mut(stride)) {
+            let begin = C * ((y as usize + line) * from.width + x as usize);
+            let levels = &from.levels[begin..begin + C * across.end];
+            for (lane, pixel) in lanes.iter_mut().zip(levels.chunks_exact(C)).skip(across.start) {
+                for k in 0..C {
+                    lane[k] = i32::from(pixel[k]);
+                }
+            }
+            along_row::<C>(&lanes, &columns, narrow);
+        }
+    });
+    let mut sums = vec![0; stride];
+    arch.dispatch(|| {
+        for ((first, weights), out) in rows.each().zip(out.chunks_exact_mut(stride)) {
+            along_columns(&narrow[stride * (first - needed.start)..], weights, &mut sums, out);
+        }
+    });
+    out
 }
