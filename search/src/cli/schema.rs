@@ -16,6 +16,7 @@ enum Which {
     Search,
     Train,
     Gate,
+    Bench,
 }
 
 /// Prints the JSON schema of the configs.
@@ -27,6 +28,7 @@ pub fn run(args: &Args) -> Result<i32> {
         Which::Search => crate::config::schema(),
         Which::Train => crate::config::train_schema(),
         Which::Gate => crate::config::gate_schema(),
+        Which::Bench => crate::config::bench_schema(),
     };
     println!("{}", serde_json::to_string_pretty(&schema)?);
     Ok(0)

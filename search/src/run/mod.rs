@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use mobilenas_bench::clock::unix_now;
 use mobilenas_bench::engine::{self, Engine};
+use mobilenas_bench::gate::pairs::Side;
 use mobilenas_bench::{Clock, Host};
 use mobilenas_reports::record::{self, Caveat, Done, Row};
 use mobilenas_reports::{Frame, score};
@@ -24,12 +25,13 @@ pub use error::RunError;
 pub use folder::Folder;
 pub use subnet::subnet;
 
+use crate::blocks::Blocks;
 use crate::evaluate::{Bench, Scorer};
 use crate::latency_table::{Table, nets};
 use crate::prepare::Prepared;
 use crate::progress::Progress;
 use crate::stop::Stop;
-use crate::train::{Ended, Trainer};
+use crate::train::{Ended, TrainError, Trainer};
 
 /// File of the trained supernet in a run's folder.
 const SUPERNET: &str = "supernet.safetensors";
@@ -80,7 +82,7 @@ impl Run<'_> {
         let unit_ms = self.unit()?;
         let Some(supernet) = self.supernet()? else { return Ok(Finish::Stopped) };
         let calibration = p.calibration();
-        let mut scorer = Scorer::new(supernet, self.bench(&calibration, unit_ms))?;
+        let mut scorer = Scorer::new(supernet, self.bench(&calibration, unit_ms)?)?;
         if !self.trials(&mut scorer)? {
             return Ok(Finish::Stopped);
         }
@@ -146,7 +148,13 @@ impl Run<'_> {
             precision: "float32".to_string(),
             threads: timing.threads,
             batch: timing.batch,
-            protocol: timing.protocol.to_string(),
+            protocol: match timing.beside {
+                None => timing.protocol.to_string(),
+                Some(b) => format!(
+                    "the ratio to {REFERENCE} in {} fresh processes, {} rounds of random order in each, times its latency",
+                    b.processes, b.rounds
+                ),
+            },
             table: None,
         }
     }
@@ -245,13 +253,13 @@ impl Run<'_> {
         }
     }
 
-    fn bench<'b>(&self, calibration: &'b [usize], unit_ms: f64) -> Bench<'b>
+    fn bench<'b>(&self, calibration: &'b [usize], unit_ms: f64) -> Result<Bench<'b>, RunError>
     where
         Self: 'b,
     {
         let p = self.prepared;
-        let c = &p.config;
-        Bench {
+        let (c, blocks) = (&p.config, self.blocks(unit_ms)?);
+        Ok(Bench {
             view: &p.train,
             validation: &p.split.search_val,
             validation_images: c.scoring.images.unwrap_or(usize::MAX),
@@ -269,8 +277,19 @@ impl Run<'_> {
                 reference_units: c.mes.reference_units,
             },
             unit_ms,
+            blocks,
             seed: c.seed,
-        }
+        })
+    }
+
+    /// Where candidates are timed in blocks, if they are; latencies of a table need none.
+    fn blocks(&self, unit_ms: f64) -> Result<Option<Blocks>, RunError> {
+        let (p, timing) = (self.prepared, self.prepared.timing());
+        let Some(how) = timing.beside.filter(|_| p.table.is_none()) else { return Ok(None) };
+        let program = std::env::current_exe().map_err(|e| TrainError::Torch(format!("this program: {e}")))?;
+        let side = Side::new(program, &["bench", "worker"], REFERENCE, &timing.engine);
+        let side = Side { threads: timing.threads, batch: timing.batch, ..side };
+        Ok(Some(Blocks::new(how, side, unit_ms * p.config.mes.reference_units)))
     }
 
     fn finish(mut self) -> Result<Finish, RunError> {

@@ -76,6 +76,10 @@ impl Run<'_> {
             let (asked_for, mut told) = self.ask(strategy.as_mut(), &mut coster, &mut seen, &mut rng)?;
             exhausted =
                 asked_for.is_empty() && told.is_empty() || (!strategy.exact() && asked_for.len() < batch as usize);
+            let new: Vec<&Fresh> = asked_for.iter().skip(past.len().saturating_sub(asked)).collect();
+            if !self.time_ahead(&new, scorer) {
+                return Ok(false);
+            }
             for fresh in asked_for {
                 late = search.minutes.is_some_and(|m| self.seconds_before(asked) >= 60.0 * m);
                 if late {
@@ -105,6 +109,13 @@ impl Run<'_> {
             self.caveat(note)?;
         }
         Ok(true)
+    }
+
+    /// Times networks together, where latencies are measured so. False if the run was asked to stop.
+    fn time_ahead(&self, new: &[&Fresh], scorer: &mut Scorer<'_>) -> bool {
+        let space = &self.prepared.space;
+        let block: Vec<_> = new.iter().map(|f| (f.digest.clone(), space.design(&f.genome))).collect();
+        scorer.time_ahead(&block, self.stop)
     }
 
     /// What a strategy wants to try next, and what is known already of what it wants.
@@ -180,7 +191,7 @@ impl Run<'_> {
         scorer: &mut Scorer<'_>,
         seen: &mut HashMap<String, Option<Told>>,
     ) -> Result<bool, RunError> {
-        let p = self.prepared;
+        let (p, mut all) = (self.prepared, Vec::new());
         for v in p.space.family().variants() {
             let Ok(genome) = p.space.variant(v.id) else { continue };
             let graph = Arc::new(p.space.lower(&genome)?);
@@ -191,15 +202,19 @@ impl Run<'_> {
                 Row::Trial(t) if t.origin == origin => Some(t.clone()),
                 _ => None,
             });
+            all.push((origin, Fresh { genome, graph, digest }, known));
+        }
+        let new: Vec<&Fresh> = all.iter().filter(|(_, _, known)| known.is_none()).map(|(_, fresh, _)| fresh).collect();
+        if !self.time_ahead(&new, scorer) {
+            return Ok(false);
+        }
+        for (origin, fresh, known) in all {
             let trial = match known {
                 Some(trial) => trial,
                 None if self.stop.asked() => return Ok(false),
-                None => {
-                    let fresh = Fresh { genome: genome.clone(), graph, digest: digest.clone() };
-                    self.score(origin, &fresh, scorer, false)?
-                }
+                None => self.score(origin, &fresh, scorer, false)?,
             };
-            seen.insert(digest, Some(self.told(genome, &trial)));
+            seen.insert(fresh.digest, Some(self.told(fresh.genome, &trial)));
         }
         Ok(true)
     }
@@ -268,7 +283,7 @@ impl Run<'_> {
             digest: fresh.digest.clone(),
             outcome,
             latency: scorer.take_latency(),
-            seconds: (self.clock.now() - begin).as_secs_f64(),
+            seconds: (self.clock.now() - begin).as_secs_f64() + scorer.seconds_ahead(&fresh.digest),
         };
         self.folder.append(Row::Trial(trial.clone()))?;
         let last: Vec<&Trial> = self.searched().collect();
