@@ -1,4 +1,5 @@
-//! `bench run` from the command line: the table, its files, what fails, what is resumed, and what it says of bad input.
+//! `bench run` from the command line: the table, its files, what fails, what is resumed, and what it says of bad input; and a
+//! search that measures in blocks.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
@@ -240,22 +241,62 @@ noise: {steel: 1}
 window: 3
 ";
     fs::write(dir.path().join("c.yaml"), text).unwrap();
-    insta::assert_snapshot!(refused(dir.path(), &["c.yaml"]), @"");
+    insta::assert_snapshot!(refused(dir.path(), &["c.yaml"]), @r#"
+    error: c.yaml: 12 mistakes
+      line 1, models.0: found "mobilevit_xx", expected a published network (`mobilenas models` lists them); did you mean mobilevit_xs?
+      line 1, models.2: found "mobilevit_xs" twice, expected distinct ones
+      line 2, found.0.class: unknown key, did you mean classes? (keys here: classes, genome, name)
+      line 3, engines.0: found "onnx", expected one of libtorch, libtorch-plain, torchscript, onnxruntime
+      line 4, threads.0: found 0, expected a whole number of 1 to 256
+      line 5, batch: found a list of 0, expected a list of at least 1
+      line 6, cores.1: found 1 twice, expected distinct ones
+      line 7, warmup.windows: found 1, expected a whole number of 2 to 100
+      line 8, samples.min: found 50, expected at most max, 20
+      line 9, processes.fewest: found 5, expected at most most, 4
+      line 10, noise.steel: unknown key, did you mean steal? (keys here: drift, foreign, share, steal, trend)
+      line 11, window: unknown key, did you mean window_ms? (keys here: batch, cores, engines, found, models, noise, processes, samples, seed, threads, warmup, window_ms)
+    "#);
 }
 
 #[test]
 fn mistakes_on_the_command_line() {
     let dir = TempDir::new().unwrap();
     let said = |words: &[&str]| refused(dir.path(), words);
-    insta::assert_snapshot!(said(&["--models", "mobilevit_xx"]), @"");
-    insta::assert_snapshot!(said(&["--models", "mobilevit_xs", "--engines", "libtorhc"]), @"");
-    insta::assert_snapshot!(said(&["--models", "mobilevit_xs", "--threads", "0"]), @"");
-    insta::assert_snapshot!(said(&["--models", "mobilevit_xs", "--batch", "4,4"]), @"");
-    insta::assert_snapshot!(said(&["--genomes", "none.yaml"]), @"");
+    insta::assert_snapshot!(said(&["--models", "mobilevit_xx"]), @r#"error: --models: found "mobilevit_xx", expected a published network (`mobilenas models` lists them); did you mean mobilevit_xs?"#);
+    insta::assert_snapshot!(said(&["--models", "mobilevit_xs", "--engines", "libtorhc"]), @r#"error: --engines: found "libtorhc", expected one of libtorch, libtorch-plain, torchscript, onnxruntime; did you mean libtorch?"#);
+    insta::assert_snapshot!(said(&["--models", "mobilevit_xs", "--threads", "0"]), @"error: --threads: found 0, expected a whole number of 1 to 256");
+    insta::assert_snapshot!(said(&["--models", "mobilevit_xs", "--batch", "4,4"]), @"error: --batch: found 4 twice, expected distinct ones");
+    insta::assert_snapshot!(said(&["--genomes", "none.yaml"]), @"error: none.yaml: No such file or directory (os error 2), expected a YAML file in UTF-8");
     fs::create_dir(dir.path().join("o")).unwrap();
     fs::write(dir.path().join("o/bench.json"), "[]").unwrap();
-    insta::assert_snapshot!(said(&["--models", "mobilevit_xs", "--out", "o", "--resume"]), @"");
+    insta::assert_snapshot!(said(&["--models", "mobilevit_xs", "--out", "o", "--resume"]), @"error: o/bench.json: schema null, expected a report that `mobilenas bench run` wrote");
     fs::write(dir.path().join("file"), "").unwrap();
-    insta::assert_snapshot!(said(&["--models", "mobilevit_xs", "--out", "file"]), @"");
+    insta::assert_snapshot!(said(&["--models", "mobilevit_xs", "--out", "file"]), @"error: file/bench.json: Not a directory (os error 20), expected a report that `mobilenas bench run` wrote");
     assert!(said(&[]).contains("required arguments were not provided"));
+}
+
+#[test]
+fn a_search_times_its_candidates_beside_the_reference_in_fresh_processes() {
+    let dir = TempDir::new().unwrap();
+    let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configs/tiny.yaml");
+    let latency = "latency: {engine: libtorch-plain, processes: 2, rounds: 4}\n";
+    let text = fs::read_to_string(tiny).unwrap();
+    let (before, after) = text.split_once("latency: {").unwrap();
+    let text = before.to_string() + latency + after.split_once('\n').unwrap().1;
+    fs::write(dir.path().join("c.yaml"), text.replace("trials: 8", "trials: 4").replace("best: 2", "best: 0")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
+    let out = command.args(["search", "c.yaml", "--out", "run"]).current_dir(dir.path()).output().unwrap();
+    assert_eq!(out.status.code(), Some(0), "{}", err(&out));
+    let frame = mobilenas_reports::read(&dir.path().join("run")).unwrap();
+    let protocol = &frame.run.engine.protocol;
+    insta::assert_snapshot!(protocol, @"the ratio to mobilenetv2_100 in 2 fresh processes, 4 rounds of random order in each, times its latency");
+    let scored: Vec<_> = frame.trials.iter().filter_map(|e| e.trial.latency.as_ref()).collect();
+    assert!(scored.len() >= 4, "{:?}", frame.trials);
+    for l in scored {
+        assert_eq!(l.samples, 8);
+        assert!(0.0 < l.p10_ms && l.p10_ms <= l.median_ms && l.median_ms <= l.p90_ms, "{l:?}");
+    }
+    // A quarter of a MobileViT on at most 24 pixels does a thousandth of MobileNetV2's work on 224.
+    let unit = frame.unit.as_ref().unwrap().latency.median_ms;
+    assert!(frame.trials.iter().filter_map(|e| e.trial.latency.as_ref()).all(|l| l.median_ms < unit), "{unit}");
 }
