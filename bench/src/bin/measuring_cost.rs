@@ -14,7 +14,7 @@ use mobilenas_bench::gate::pairs::{Side, Worker};
 use mobilenas_bench::gate::{GateError, worker};
 use mobilenas_bench::load::Load;
 use mobilenas_bench::stats::median;
-use mobilenas_bench::{Clock as _, Wall, load, settle};
+use mobilenas_bench::{Wall, load, settle};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
 
