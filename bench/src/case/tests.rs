@@ -41,7 +41,7 @@ impl<'a> Machine<'a> {
         let load = || Load { busy: vec![clock.now()], ..Load::default() };
         let eyes = Eyes { clock: &*clock, load: &load, mhz: &|| None, stop: &|| false };
         let mut run = |n: usize| {
-            let times: Vec<f64> = (*calls..*calls + n).map(|i| ms(i)).collect();
+            let times: Vec<f64> = (*calls..*calls + n).map(*ms).collect();
             *calls += n;
             let sum: f64 = times.iter().sum();
             clock.0.set(clock.0.get() + ((sum + *beside) * 1e6) as u64);
