@@ -2,6 +2,8 @@
 //!
 //! Nothing here runs beside a timer: one thread of ours works while another is never started.
 
+pub mod beside;
+pub mod case;
 pub mod clock;
 pub mod engine;
 pub mod gate;

@@ -54,23 +54,33 @@ impl Load {
         }
     }
 
-    /// The core that did least since an earlier reading; of equals the last, since the first takes most interrupts.
-    pub fn idlest(&self, earlier: &Load) -> Option<usize> {
-        let did = |i: &usize| self.busy[*i].saturating_sub(earlier.busy[*i]);
-        (0..self.busy.len().min(earlier.busy.len())).rev().min_by_key(did)
+    /// The cores that did least since an earlier reading, at most `n` of those that are allowed, the idlest first; of equals
+    /// the last, since the first takes most interrupts.
+    pub fn idlest(&self, earlier: &Load, allowed: &[usize], n: usize) -> Vec<usize> {
+        let known = self.busy.len().min(earlier.busy.len());
+        let mut cores: Vec<usize> = allowed.iter().rev().copied().filter(|i| *i < known).collect();
+        cores.sort_by_key(|i| self.busy[*i].saturating_sub(earlier.busy[*i]));
+        cores.truncate(n);
+        cores
     }
+}
+
+/// The cores that do least, at most `n`, watched for `window`; and what the machine did meanwhile.
+pub fn idlest_cores(window: Duration, n: usize) -> (Vec<usize>, Change) {
+    let before = Load::read();
+    std::thread::sleep(window);
+    let after = Load::read();
+    (after.idlest(&before, &allowed_cores(), n), after.since(&before, window))
 }
 
 /// The core that does least, watched for `window`.
 pub fn idlest_core(window: Duration) -> Option<usize> {
-    let before = Load::read();
-    std::thread::sleep(window);
-    Load::read().idlest(&before)
+    idlest_cores(window, 1).0.first().copied()
 }
 
 /// Load average of the last minute, if the system keeps one.
 pub fn average() -> Option<f64> {
-    procfs::LoadAverage::current().ok().map(|l| f64::from(l.one))
+    sysinfo::System::load_average().ok().map(|l| l.one)
 }
 
 /// Current frequency of a core in MHz, where the system tells.
@@ -79,20 +89,27 @@ pub fn frequency_mhz(core: usize) -> Option<f64> {
     std::fs::read_to_string(file).ok()?.trim().parse::<f64>().ok().map(|khz| khz / 1e3)
 }
 
-/// Lets this thread, and those it starts, run on one core only.
+/// Lets this thread, and those it starts, run on some cores only.
 ///
 /// # Errors
 /// When the system refuses, as for a core that is not there.
-pub fn pin(core: usize) -> std::io::Result<()> {
+pub fn pin(cores: &[usize]) -> std::io::Result<()> {
     let mut set = rustix::thread::CpuSet::new();
-    if core >= rustix::thread::CpuSet::MAX_CPU {
+    if cores.iter().any(|c| *c >= rustix::thread::CpuSet::MAX_CPU) {
         return Err(std::io::Error::from(std::io::ErrorKind::InvalidInput));
     }
-    set.set(core);
+    cores.iter().for_each(|c| set.set(*c));
     Ok(rustix::thread::sched_setaffinity(None, &set)?)
 }
 
+/// The cores that this thread may run on; none where the system does not say.
+pub fn allowed_cores() -> Vec<usize> {
+    let Ok(set) = rustix::thread::sched_getaffinity(None) else { return Vec::new() };
+    (0..rustix::thread::CpuSet::MAX_CPU).filter(|c| set.is_set(*c)).collect()
+}
+
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -108,9 +125,22 @@ mod tests {
     }
 
     #[test]
-    fn the_idlest_core_did_least() {
-        assert_eq!(load(0, [1500, 900]).idlest(&load(0, [500, 400])), Some(1));
-        assert_eq!(load(0, [500, 900]).idlest(&load(0, [500, 400])), Some(0));
-        assert_eq!(load(0, [500, 400]).idlest(&load(0, [500, 400])), Some(1));
+    fn the_idlest_cores_did_least() {
+        let idlest = |now, n| load(0, now).idlest(&load(0, [500, 400]), &[0, 1], n);
+        assert_eq!(idlest([1500, 900], 1), [1]);
+        assert_eq!(idlest([500, 900], 1), [0]);
+        assert_eq!(idlest([500, 400], 1), [1]);
+        assert_eq!(idlest([500, 900], 9), [0, 1]);
+        assert_eq!(load(0, [500, 900]).idlest(&load(0, [500, 400]), &[1], 2), [1], "not those that are forbidden");
+    }
+
+    #[test]
+    fn a_thread_runs_where_it_was_put() {
+        let allowed = allowed_cores();
+        let Some(last) = allowed.last().copied() else { return };
+        let seen = std::thread::spawn(move || pin(&[last]).map(|()| allowed_cores())).join().unwrap();
+        assert_eq!(seen.unwrap(), [last]);
+        assert!(pin(&[1 << 20]).is_err());
+        assert_eq!(allowed_cores(), allowed, "other threads are left alone");
     }
 }

@@ -6,6 +6,11 @@ pub fn resident() -> Option<[u64; 2]> {
     Some([field(&status, "VmHWM:")?, field(&status, "VmRSS:")?])
 }
 
+/// Forgets the most that was ever resident, so that it is counted from now on; whether the system can.
+pub fn forget_peak() -> bool {
+    std::fs::write("/proc/self/clear_refs", "5").is_ok()
+}
+
 /// A field of kibibytes, in bytes.
 fn field(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|l| l.strip_prefix(name))?;

@@ -23,7 +23,7 @@ pub struct Rounds {
 }
 
 /// One thing's times, a number for each round.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Series {
     /// Milliseconds.
     pub ms: Vec<f64>,

@@ -34,8 +34,13 @@ pub fn median_interval(samples: &[f64], confidence: f64) -> Option<(f64, f64)> {
     let n = samples.len() as u64;
     let tail = (1.0 - confidence) / 2.0;
     let below = Binomial::new(0.5, n).ok()?;
-    // The largest rank whose chance of lying above the median is within the tail.
-    let rank = (0..n / 2).take_while(|k| below.cdf(*k) <= tail).last()? as usize;
+    // The largest rank whose chance of lying above the median is within the tail: the last before the first that is not.
+    let (mut from, mut to) = (0, n / 2);
+    while from < to {
+        let middle = (from + to) / 2;
+        if below.cdf(middle) <= tail { from = middle + 1 } else { to = middle }
+    }
+    let rank = from.checked_sub(1)? as usize;
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
     Some((sorted[rank], sorted[sorted.len() - 1 - rank]))

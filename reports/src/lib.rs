@@ -20,6 +20,7 @@ mod best;
 pub mod changes;
 pub mod drift;
 mod error;
+pub mod flat;
 mod frame;
 pub mod genome;
 pub mod history;

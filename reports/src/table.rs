@@ -109,7 +109,7 @@ pub(crate) fn networks(study: &Study, word: impl Fn(Origin) -> &'static str) -> 
 }
 
 /// Text that no spreadsheet takes for a formula: an apostrophe goes before a leading `=`, `+`, `-`, `@`, tab or return.
-fn defused(text: &str) -> Cow<'_, str> {
+pub(crate) fn defused(text: &str) -> Cow<'_, str> {
     match text.chars().next() {
         Some('=' | '+' | '-' | '@' | '\t' | '\r') => Cow::Owned(format!("'{text}")),
         _ => Cow::Borrowed(text),
@@ -154,7 +154,7 @@ fn build(frame: &Frame, safe: &dyn Fn(&str) -> Cow<'_, str>) -> PolarsResult<Dat
     DataFrame::new(rows.len(), columns)
 }
 
-fn column<T, P: ?Sized>(name: &str, values: T) -> Column
+pub(crate) fn column<T, P: ?Sized>(name: &str, values: T) -> Column
 where
     polars::prelude::Series: polars::prelude::NamedFrom<T, P>,
 {

@@ -6,6 +6,7 @@ mod list;
 
 use std::sync::Arc;
 
+use mobilenas_bench::beside::Beside;
 use mobilenas_bench::engine::{self, Engine as _, Setting, libtorch::Libtorch};
 use mobilenas_bench::{Clock, Protocol};
 use mobilenas_reports::record::{self, Latency};
@@ -15,12 +16,14 @@ use mobilenas_torch::{Apart, Names, Net, Owned, Shared, Store, weights};
 use sha2::{Digest as _, Sha256};
 use tch::{Device, Kind, Tensor};
 
+use crate::blocks::{Blocks, Candidate};
 use crate::config::{Proxy, Statistics};
 use crate::data::{Raw, SearchVal, Test};
 use crate::device;
 use crate::latency_table::Table;
 use crate::metric::Lab;
 use crate::proxy;
+use crate::stop::Stop;
 use crate::train::TrainError;
 use crate::train::batches::View;
 use crew::Crew;
@@ -37,6 +40,8 @@ pub struct Timing {
     pub threads: usize,
     /// Name of the engine.
     pub engine: String,
+    /// How blocks of candidates are timed beside the reference in fresh processes, if they are.
+    pub beside: Option<Beside>,
 }
 
 impl Timing {
@@ -80,6 +85,7 @@ pub struct Scorer<'a> {
     clock: &'a dyn Clock,
     constants: record::Mes,
     unit_ms: f64,
+    blocks: Option<Blocks>,
     last_latency: Option<Latency>,
     seed: u64,
 }
@@ -166,6 +172,8 @@ pub struct Bench<'a> {
     pub constants: record::Mes,
     /// One unit of latency in ms.
     pub unit_ms: f64,
+    /// Where blocks of candidates are timed in fresh processes, if they are.
+    pub blocks: Option<Blocks>,
     /// What the fresh weights of proxies derive from.
     pub seed: u64,
 }
@@ -190,6 +198,7 @@ impl<'a> Scorer<'a> {
             clock: b.clock,
             constants: b.constants,
             unit_ms: b.unit_ms,
+            blocks: b.blocks,
             last_latency: None,
             seed: b.seed,
         })
@@ -278,6 +287,18 @@ impl<'a> Scorer<'a> {
         Ok(all)
     }
 
+    /// Times a block of candidates ahead, where they are timed in blocks. False if the run was asked to stop.
+    pub fn time_ahead(&mut self, block: &[Candidate], stop: &Stop) -> bool {
+        let Some(blocks) = &mut self.blocks else { return true };
+        let new: Vec<Candidate> = block.iter().filter(|(digest, _)| blocks.get(digest).is_none()).cloned().collect();
+        new.is_empty() || blocks.time(&new, self.clock, stop)
+    }
+
+    /// Seconds that were spent on a network ahead of its scoring.
+    pub fn seconds_ahead(&self, digest: &str) -> f64 {
+        self.blocks.as_ref().and_then(|b| b.get(digest)).map_or(0.0, |t| t.seconds)
+    }
+
     /// Details of the latency measured last; taken out.
     pub fn take_latency(&mut self) -> Option<Latency> {
         self.last_latency.take()
@@ -297,7 +318,15 @@ impl Lab for Scorer<'_> {
         if let Some(table) = self.table {
             return table.latency(graph).map_err(|e| TrainError::Torch(e.to_string()));
         }
-        let latency = self.timing.latency(graph, self.clock)?;
+        let latency = match &self.blocks {
+            Some(blocks) => {
+                let known = blocks.get(&graph.digest()).map(|t| t.latency.clone());
+                known
+                    .unwrap_or_else(|| Err("it was in no block that was timed".to_string()))
+                    .map_err(TrainError::Torch)?
+            }
+            None => self.timing.latency(graph, self.clock)?,
+        };
         let median = latency.median_ms;
         self.last_latency = Some(latency);
         Ok(median)

@@ -1,5 +1,6 @@
 //! The search: train a supernet, ask a strategy, score what it asks for, retrain the winners, write the report.
 
+pub mod blocks;
 pub mod bounds;
 pub mod cache;
 pub mod cli;

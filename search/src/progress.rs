@@ -85,6 +85,11 @@ impl Progress {
         }
     }
 
+    /// Lets something be printed without the bar in its way.
+    pub fn aside(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
+    }
+
     /// Ends the phase and leaves its last line.
     pub fn done(&self) {
         self.bar.abandon();

@@ -10,8 +10,8 @@ fn yaml_files(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            // Recipes are parts of configs; the gate's are read by a test of its own.
-            if path.file_name().is_none_or(|n| n != "recipes" && n != "gate") {
+            // Recipes are parts of configs; those of `bench` are read by tests of their own.
+            if path.file_name().is_none_or(|n| !["recipes", "gate", "bench"].iter().any(|other| n == *other)) {
                 yaml_files(&path, into);
             }
         } else if path.extension().is_some_and(|e| e == "yaml") {

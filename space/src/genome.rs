@@ -16,7 +16,7 @@ use crate::ir::{Graph, Plan, ShapeError};
 pub const RESOLUTION: &str = "resolution";
 
 /// What a config says of a space.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Design {
     /// Name of the family.
     pub family: String,
@@ -197,6 +197,17 @@ impl Space {
     pub fn values(&self, genome: &Genome) -> BTreeMap<String, i64> {
         let pair = |(k, &c): (&SpaceKnob, &u8)| (k.name.clone(), i64::from(k.choices[usize::from(c)]));
         self.knobs.iter().zip(&genome.0).map(pair).collect()
+    }
+
+    /// The design of a space that holds this genome alone: what makes its network anywhere.
+    pub fn design(&self, genome: &Genome) -> Design {
+        Design {
+            family: self.family.name().to_string(),
+            width: self.width,
+            divisor: self.divisor,
+            knobs: self.values(genome).into_iter().map(|(name, value)| (name, vec![value])).collect(),
+            classes: self.classes,
+        }
     }
 
     /// The genome of given values; a knob left out has to have a single choice.

@@ -129,6 +129,21 @@ fn every_published_network_is_a_point_of_its_space() {
 }
 
 #[test]
+fn the_design_of_a_genome_makes_its_network_anywhere() {
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    for family in FAMILIES {
+        let space = space(*family, 0.5, &[]);
+        for genome in (0..20).map(|_| space.sample(&mut rng)) {
+            let design = space.design(&genome);
+            let alone = Space::new(&design).unwrap_or_else(|e| panic!("{design:?}: {e:?}"));
+            assert_eq!(alone.size(), 1.0);
+            let same = alone.lower(&alone.smallest()).unwrap().digest();
+            assert_eq!(same, space.lower(&genome).unwrap().digest(), "{design:?}");
+        }
+    }
+}
+
+#[test]
 fn every_knob_changes_some_network() {
     for family in FAMILIES {
         let space = space(*family, 1.0, &[]);

@@ -74,7 +74,7 @@ struct Trial {
 fn side(model: &str, extra: u32) -> Result<Side, GateError> {
     let program = std::env::current_exe()
         .map_err(|e| GateError::Worker { program: "gate_trials".into(), message: e.to_string() })?;
-    Ok(Side { program, verb: vec!["worker".into()], model: model.into(), engine: "libtorch-plain".into(), extra })
+    Ok(Side { extra, ..Side::new(program, &["worker"], model, "libtorch-plain") })
 }
 
 /// Milliseconds of a call and of a unit of added work.
@@ -103,7 +103,7 @@ impl Busy {
             let end = end.clone();
             std::thread::spawn(move || {
                 // Where pinning is refused the core is the scheduler's choice.
-                let _ = load::pin(core);
+                let _ = load::pin(&[core]);
                 let mut x = 1u64;
                 while !end.load(Ordering::Relaxed) {
                     for _ in 0..10_000 {

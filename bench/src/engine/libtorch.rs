@@ -4,7 +4,7 @@ use mobilenas_torch::{Mode, Net, Tuned};
 use tch::Tensor;
 
 use super::judge::Timed;
-use super::{Engine, EngineError, Session, Setting};
+use super::{Engine, EngineError, Session, Setting, watched};
 
 /// The version of libtorch that the program was built for.
 pub const VERSION: &str = "2.11.0";
@@ -32,6 +32,10 @@ impl Engine for Libtorch {
 impl Session for Tuned {
     fn run(&mut self, images: &Tensor) -> Result<Tensor, EngineError> {
         Ok(self.forward(images)?)
+    }
+
+    fn peak_bytes(&mut self, images: &Tensor) -> Result<Option<u64>, EngineError> {
+        watched(|| self.run(images))
     }
 
     fn choices(&self) -> Vec<(String, String)> {
@@ -64,5 +68,9 @@ impl Session for Frozen {
     fn run(&mut self, images: &Tensor) -> Result<Tensor, EngineError> {
         let _guard = tch::no_grad_guard();
         Ok(self.0.forward(images, Mode::Eval)?)
+    }
+
+    fn peak_bytes(&mut self, images: &Tensor) -> Result<Option<u64>, EngineError> {
+        watched(|| self.run(images))
     }
 }

@@ -74,10 +74,26 @@ pub trait Session {
     /// When the engine refuses.
     fn run(&mut self, images: &Tensor) -> Result<Tensor, EngineError>;
 
+    /// The most bytes that the engine's allocator held at once while one batch ran, beyond what it held before; `None` if the
+    /// engine does not say.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    fn peak_bytes(&mut self, _images: &Tensor) -> Result<Option<u64>, EngineError> {
+        Ok(None)
+    }
+
     /// What the engine chose for this network while preparing it, as place and choice; kept with the record.
     fn choices(&self) -> Vec<(String, String)> {
         Vec::new()
     }
+}
+
+/// The most bytes of tensors that libtorch held at once on this thread while something ran.
+fn watched(run: impl FnOnce() -> Result<Tensor, EngineError>) -> Result<Option<u64>, EngineError> {
+    let watch = mobilenas_native::Watch::begin();
+    let _logits = run()?;
+    Ok(Some(watch.peak()))
 }
 
 /// One batch of images of zeros, as the network takes them.

@@ -4,7 +4,7 @@ use mobilenas_native::Script;
 use mobilenas_torch::{Mode, Net, NetError};
 use tch::{CModule, Tensor};
 
-use super::{Engine, EngineError, Session, Setting, blank, libtorch};
+use super::{Engine, EngineError, Session, Setting, blank, libtorch, watched};
 
 const NAME: &str = "torchscript";
 
@@ -61,5 +61,9 @@ impl Session for Scripted {
     fn run(&mut self, images: &Tensor) -> Result<Tensor, EngineError> {
         let _guard = tch::no_grad_guard();
         self.0.run(images).map_err(refused)
+    }
+
+    fn peak_bytes(&mut self, images: &Tensor) -> Result<Option<u64>, EngineError> {
+        watched(|| self.run(images))
     }
 }

@@ -11,6 +11,7 @@ pub mod baseline;
 pub mod count;
 pub mod exact;
 pub mod finding;
+pub mod kernel;
 pub mod output;
 pub mod paired;
 pub mod pairs;

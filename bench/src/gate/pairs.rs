@@ -2,12 +2,14 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::GateError;
@@ -29,6 +31,53 @@ pub struct Side {
     pub engine: String,
     /// Units of added work, for experiments.
     pub extra: u32,
+    /// Intra-op threads.
+    #[serde(default = "one")]
+    pub threads: usize,
+    /// Images in a batch.
+    #[serde(default = "one")]
+    pub batch: usize,
+    /// The only cores it may run on, from its beginning; any if empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cores: Vec<usize>,
+    /// The design of the network as JSON, if it is no published one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub design: Option<String>,
+}
+
+fn one() -> usize {
+    1
+}
+
+impl Side {
+    /// A published network on an engine: one thread, one image, any core.
+    pub fn new(program: PathBuf, verb: &[&str], model: &str, engine: &str) -> Side {
+        let verb = verb.iter().map(ToString::to_string).collect();
+        let (model, engine) = (model.to_string(), engine.to_string());
+        Side { program, verb, model, engine, extra: 0, threads: 1, batch: 1, cores: Vec::new(), design: None }
+    }
+
+    /// The words that start it. What is as it always was is left out: an older program may not know it.
+    fn words(&self) -> Vec<String> {
+        let mut words = self.verb.clone();
+        let mut add = |name: &str, value: String| words.extend([name.to_string(), value]);
+        add("--model", self.model.clone());
+        add("--engine", self.engine.clone());
+        add("--threads", self.threads.to_string());
+        if self.extra > 0 {
+            add("--extra", self.extra.to_string());
+        }
+        if self.batch != 1 {
+            add("--batch", self.batch.to_string());
+        }
+        if !self.cores.is_empty() {
+            add("--cores", self.cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
+        }
+        if let Some(design) = &self.design {
+            add("--design", design.clone());
+        }
+        words
+    }
 }
 
 /// A worker that takes longer than this for one answer hangs.
@@ -39,6 +88,8 @@ pub struct Worker {
     child: Child,
     input: Option<ChildStdin>,
     answers: Receiver<std::io::Result<String>>,
+    /// The last line that it says beside the answers, once it has ended.
+    words: Option<JoinHandle<String>>,
     name: String,
 }
 
@@ -51,11 +102,7 @@ impl Worker {
         let name = side.program.display().to_string();
         let refuse = |message: String| GateError::Worker { program: name.clone(), message };
         let mut command = Command::new(&side.program);
-        command.args(&side.verb).args(["--model", &side.model, "--engine", &side.engine, "--threads", "1"]);
-        if side.extra > 0 {
-            command.args(["--extra", &side.extra.to_string()]);
-        }
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(side.words()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| refuse(format!("{e}, expected a program")))?;
         let input = child.stdin.take();
         let output = child.stdout.take().ok_or_else(|| refuse("no pipe".into()))?;
@@ -67,7 +114,36 @@ impl Worker {
                 }
             }
         });
-        Ok(Worker { child, input, answers, name })
+        let beside = child.stderr.take().ok_or_else(|| refuse("no pipe".into()))?;
+        let words = std::thread::spawn(move || {
+            let lines = BufReader::new(beside).lines().map_while(Result::ok);
+            lines.filter(|l| !l.trim().is_empty()).last().unwrap_or_default()
+        });
+        Ok(Worker { child, input, answers, words: Some(words), name })
+    }
+
+    /// Ends it: its input ends, and so does it; killing is for one that hangs.
+    fn end(&mut self) -> Option<ExitStatus> {
+        self.input = None;
+        for _ in 0..20 {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.child.kill();
+        self.child.wait().ok()
+    }
+
+    /// That it ended although it should not have, with its last words.
+    fn ended(&mut self) -> GateError {
+        let status = self.end().map(|s| s.to_string()).unwrap_or_default();
+        let words = self.words.take().and_then(|w| w.join().ok()).unwrap_or_default();
+        let words = words.strip_prefix("error: ").unwrap_or(&words).trim();
+        if words.is_empty() {
+            return self.refuse(format!("it ended without a word ({status}), expected an answer"));
+        }
+        self.refuse(format!("it ended ({status}): {words}"))
     }
 
     fn refuse(&self, message: impl Into<String>) -> GateError {
@@ -80,9 +156,7 @@ impl Worker {
             Err(RecvTimeoutError::Timeout) => {
                 Err(self.refuse(format!("no answer in {} s, expected one", PATIENCE.as_secs())))
             }
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(self.refuse("it ended, expected an answer (see its own message)"))
-            }
+            Err(RecvTimeoutError::Disconnected) => Err(self.ended()),
         }
     }
 
@@ -105,9 +179,17 @@ impl Worker {
     /// # Errors
     /// When it ends, hangs, or does not answer as it should.
     pub fn ask(&mut self, line: &str) -> Result<Answer, GateError> {
+        self.ask_for(line)
+    }
+
+    /// Tells one line and waits for an answer of another kind.
+    ///
+    /// # Errors
+    /// When it ends, hangs, or does not answer as it should.
+    pub fn ask_for<T: DeserializeOwned>(&mut self, line: &str) -> Result<T, GateError> {
         let sent = self.input.as_mut().map(|pipe| writeln!(pipe, "{line}").and_then(|()| pipe.flush()));
         if !matches!(sent, Some(Ok(()))) {
-            return Err(self.refuse("it ended, expected it to listen (see its own message)"));
+            return Err(self.ended());
         }
         let answer = self.line()?;
         serde_json::from_str(&answer).map_err(|_| self.refuse(format!("it said {answer:?}, expected a time")))
@@ -116,16 +198,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Its input ends, and so does it; killing is for one that hangs.
-        self.input = None;
-        for _ in 0..20 {
-            if matches!(self.child.try_wait(), Ok(Some(_))) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end();
     }
 }
 
@@ -240,5 +313,34 @@ impl Source for Pairs<'_> {
         let wall = clock.now();
         (round.seconds, round.load) = (wall.as_secs_f64(), Load::read().since(&before, wall));
         Ok(round)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_program_understands_what_is_as_it_always_was() {
+        let side = Side::new("p".into(), &["bench", "worker"], "m", "e");
+        assert_eq!(side.words().join(" "), "bench worker --model m --engine e --threads 1");
+        let design = Some("{}".to_string());
+        let side = Side { extra: 3, threads: 2, batch: 8, cores: vec![0, 1], design, ..side };
+        let words = "bench worker --model m --engine e --threads 2 --extra 3 --batch 8 --cores 0,1 --design {}";
+        assert_eq!(side.words().join(" "), words);
+    }
+
+    #[test]
+    fn a_worker_that_ends_is_named_with_its_last_words() {
+        let worker = |script: &str| {
+            // What comes after the script are its own arguments, which it does not look at.
+            let side = Side::new("/bin/sh".into(), &["-c", script], "m", "e");
+            Worker::start(&side).and_then(|mut w| w.ready()).map_err(|e| e.to_string())
+        };
+        let said = worker("echo first >&2; echo 'error: no such engine' >&2; exit 2");
+        assert_eq!(said, Err("worker /bin/sh: it ended (exit status: 2): no such engine".to_string()));
+        let said = worker("kill -9 $$");
+        let words = "worker /bin/sh: it ended without a word (signal: 9 (SIGKILL)), expected an answer";
+        assert_eq!(said, Err(words.to_string()));
     }
 }

@@ -1,4 +1,4 @@
-//! `mobilenas bench WHAT`: this program's own speed, for anyone to repeat.
+//! `mobilenas bench WHAT`: networks on this machine, the gate, and this program's own speed, for anyone to repeat.
 
 mod accuracy;
 mod bless;
@@ -6,6 +6,7 @@ mod check;
 mod data;
 mod gate;
 mod history;
+mod run;
 mod score;
 mod search;
 mod train;
@@ -39,13 +40,15 @@ enum What {
     Score(score::Args),
     /// Training steps: images per second of networks, or a sandwich step against its networks alone
     Train(train::Args),
+    /// Networks on engines: time, throughput, memory and cold start, in a table and in files
+    Run(run::Args),
     /// The gate: networks and their times against a baseline, for CI
     Check(check::Args),
     /// Write what is so now as the baseline, and say what that changes
     Bless(bless::Args),
     /// Append a check to a history, and draw each metric over commits
     History(history::Args),
-    /// Answer timed calls over pipes; `check` starts it
+    /// Answer timed calls over pipes; `run` and `check` start it
     #[command(hide = true)]
     Worker(mobilenas_bench::gate::worker::Args),
 }
@@ -76,6 +79,7 @@ pub fn run(args: &Args) -> Result<i32> {
         What::Data(args) => data::run(args),
         What::Score(args) => score::run(args),
         What::Train(args) => train::run(args),
+        What::Run(args) => run::run(args),
         What::Check(args) => check::run(args),
         What::Bless(args) => bless::run(args),
         What::History(args) => history::run(args),

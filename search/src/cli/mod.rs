@@ -42,7 +42,7 @@ enum Verb {
     Check(check::Args),
     /// Look at the training images of a config
     Data(data::Args),
-    /// Repeat a measurement of this program's own speed
+    /// Measure networks on this machine, guard them in CI, or repeat a measurement of this program's own speed
     Bench(bench::Args),
     /// Build, import or show a table of block times, from which a search can take its latencies
     LatencyTable(latency_table::Args),

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow, bail};
 use mobilenas_reports::{record, score};
 use mobilenas_space::families::{self, FAMILIES, Family, VariantInfo};
 use mobilenas_space::ir::{Graph, Op, fold_batch_norms};
-use mobilenas_space::{Cost, cost};
+use mobilenas_space::{Cost, Space, cost};
 
 use crate::config;
 
@@ -68,12 +68,17 @@ pub fn variant(name: &str, resolution: Option<u32>, classes: u32) -> Result<Grap
 
 /// The graph of a genome's file.
 pub(super) fn genome(file: &Path, classes: u32) -> Result<Graph> {
-    let space = config::load_genome(file, classes)?;
+    let space = one_network(file, config::load_genome(file, classes)?)?;
+    Ok(space.lower(&space.smallest())?)
+}
+
+/// A genome's space, if it has one network only.
+pub(super) fn one_network(file: &Path, space: Space) -> Result<Space> {
     if space.size() > 1.0 {
         let open: Vec<&str> = space.knobs().iter().filter(|k| k.choices.len() > 1).map(|k| k.name.as_str()).collect();
         bail!(super::Input(format!("{}: more than one choice for {}, expected one", file.display(), open.join(", "))));
     }
-    Ok(space.lower(&space.smallest())?)
+    Ok(space)
 }
 
 /// What the list says of a published network.

@@ -17,6 +17,7 @@ enum Which {
     Train,
     Gate,
     Study,
+    Bench,
 }
 
 /// Prints the JSON schema of the configs.
@@ -29,6 +30,7 @@ pub fn run(args: &Args) -> Result<i32> {
         Which::Train => crate::config::train_schema(),
         Which::Gate => crate::config::gate_schema(),
         Which::Study => crate::config::study_schema(),
+        Which::Bench => crate::config::bench_schema(),
     };
     println!("{}", serde_json::to_string_pretty(&schema)?);
     Ok(0)

@@ -183,7 +183,7 @@ pub fn published() -> Vec<&'static str> {
 }
 
 /// What is wrong with a name that is no published network's.
-fn unknown(model: &str) -> Option<String> {
+pub(super) fn unknown(model: &str) -> Option<String> {
     if families::variant(model).is_some() {
         return None;
     }

@@ -1,6 +1,7 @@
 //! Configs: strict YAML in, checked values out. The types here are the one description: the JSON schema, the messages and
 //! the defaults all follow from them.
 
+mod bench;
 mod check;
 mod data;
 mod defaults;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize as _;
 use serde_json::Value as Json;
 
+pub use bench::*;
 pub use data::*;
 pub use gate::*;
 pub use problems::{Problem, Problems, nearest};
@@ -108,6 +110,11 @@ pub fn study_schema() -> Json {
 /// The JSON schema of a gate's config.
 pub fn gate_schema() -> Json {
     titled::<GateConfig>("mobilenas bench check config")
+}
+
+/// The JSON schema of a config of measuring networks.
+pub fn bench_schema() -> Json {
+    titled::<BenchConfig>("mobilenas bench run config")
 }
 
 fn text(file: &Path) -> Result<String, ConfigError> {
@@ -259,6 +266,19 @@ pub fn load_gate(file: &Path) -> Result<GateConfig, ConfigError> {
     let (tree, json, mut problems) = read::<GateConfig>(file)?;
     let config = GateConfig::deserialize(&json).ok();
     for (path, message) in config.iter().flat_map(GateConfig::mistakes) {
+        problems.add_new(&tree, &path, message);
+    }
+    sound(config, problems)
+}
+
+/// Reads a config of measuring networks.
+///
+/// # Errors
+/// When the file cannot be read, is no YAML, or has mistakes: then all of them.
+pub fn load_bench(file: &Path) -> Result<BenchConfig, ConfigError> {
+    let (tree, json, mut problems) = read::<BenchConfig>(file)?;
+    let config = BenchConfig::deserialize(&json).ok();
+    for (path, message) in config.iter().flat_map(BenchConfig::mistakes) {
         problems.add_new(&tree, &path, message);
     }
     sound(config, problems)

@@ -225,6 +225,13 @@ pub struct Latency {
     /// No further sample after so many milliseconds.
     #[schemars(range(min = 1, max = 600000))]
     pub max_ms: u64,
+    /// Fresh processes in which the candidates of a batch run beside the reference network, in one random order; a latency is
+    /// then the ratio to the reference's. 0 times each candidate by itself, in this process.
+    #[schemars(range(min = 0, max = 64))]
+    pub processes: usize,
+    /// Rounds in each of these processes.
+    #[schemars(range(min = 3, max = 10000))]
+    pub rounds: usize,
 }
 
 impl Default for Latency {
@@ -240,6 +247,8 @@ impl Default for Latency {
             min_samples: 30,
             max_samples: 200,
             max_ms: 400,
+            processes: 0,
+            rounds: 10,
         }
     }
 }

@@ -4,6 +4,7 @@ pub mod views;
 
 use std::path::{Path, PathBuf};
 
+use mobilenas_bench::beside::Beside;
 use mobilenas_bench::{Clock, Protocol};
 use mobilenas_reports::record;
 use mobilenas_space::ir::ShapeError;
@@ -283,6 +284,7 @@ impl Prepared {
             clock,
             constants: self.constants(),
             unit_ms,
+            blocks: None,
             seed: self.config.seed,
         }
     }
@@ -297,7 +299,9 @@ impl Prepared {
             max_samples: l.max_samples,
             max_time: ms(l.max_ms),
         };
-        Timing { protocol, batch: l.batch, threads: l.threads, engine: l.engine.clone() }
+        let beside = Beside { processes: l.processes, rounds: l.rounds, seed: self.config.seed };
+        let beside = (l.processes > 0).then_some(beside);
+        Timing { protocol, batch: l.batch, threads: l.threads, engine: l.engine.clone(), beside }
     }
 
     /// Finds out, before anything is trained, whether a network can meet the bound on latency: the smallest ones are timed

@@ -3,6 +3,7 @@
 use mobilenas_bench::engine::{self, Engine};
 use mobilenas_reports::record;
 
+use super::REFERENCE;
 use crate::prepare::Prepared;
 
 impl Prepared {
@@ -32,7 +33,13 @@ impl Prepared {
             precision: "float32".to_string(),
             threads: timing.threads,
             batch: timing.batch,
-            protocol: timing.protocol.to_string(),
+            protocol: match timing.beside {
+                None => timing.protocol.to_string(),
+                Some(b) => format!(
+                    "the ratio to {REFERENCE} in {} fresh processes, {} rounds of random order in each, times its latency",
+                    b.processes, b.rounds
+                ),
+            },
             table: None,
         }
     }

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mobilenas_bench::clock::unix_now;
+use mobilenas_bench::gate::pairs::Side;
 use mobilenas_bench::{Clock, Host};
 use mobilenas_reports::record::{self, Caveat, Done, Row};
 use mobilenas_reports::{Frame, score};
@@ -28,12 +29,13 @@ pub use error::RunError;
 pub use folder::{Folder, config_digest};
 pub use subnet::{stored_supernet, subnet};
 
-use crate::evaluate::Scorer;
+use crate::blocks::Blocks;
+use crate::evaluate::{Bench, Scorer};
 use crate::latency_table::{Table, nets};
 use crate::prepare::Prepared;
 use crate::progress::Progress;
 use crate::stop::Stop;
-use crate::train::{Ended, Trainer};
+use crate::train::{Ended, TrainError, Trainer};
 
 /// File of the trained supernet in a run's folder.
 const SUPERNET: &str = "supernet.safetensors";
@@ -84,7 +86,8 @@ impl Run<'_> {
         let unit_ms = self.unit()?;
         let Some(supernet) = self.supernet()? else { return Ok(Finish::Stopped) };
         let calibration = p.calibration();
-        let scorer = Scorer::new(supernet, p.bench(&calibration, self.clock, unit_ms))?;
+        let bench = Bench { blocks: self.blocks(unit_ms)?, ..p.bench(&calibration, self.clock, unit_ms) };
+        let scorer = Scorer::new(supernet, bench)?;
         tch::set_num_threads(p.config.scoring_threads() as i32);
         if !self.trials(scorer)? {
             return Ok(Finish::Stopped);
@@ -217,6 +220,16 @@ impl Run<'_> {
                 "Training {what} left out {n} of {steps} steps, whose loss or gradient was not finite."
             )),
         }
+    }
+
+    /// Where candidates are timed in blocks, if they are; latencies of a table need none.
+    fn blocks(&self, unit_ms: f64) -> Result<Option<Blocks>, RunError> {
+        let (p, timing) = (self.prepared, self.prepared.timing());
+        let Some(how) = timing.beside.filter(|_| p.table.is_none()) else { return Ok(None) };
+        let program = std::env::current_exe().map_err(|e| TrainError::Torch(format!("this program: {e}")))?;
+        let side = Side::new(program, &["bench", "worker"], REFERENCE, &timing.engine);
+        let side = Side { threads: timing.threads, batch: timing.batch, ..side };
+        Ok(Some(Blocks::new(how, side, unit_ms * p.config.mes.reference_units)))
     }
 
     fn finish(mut self) -> Result<Finish, RunError> {

@@ -111,6 +111,9 @@ impl Run<'_> {
             Origin::Variant(_) => config::Bounds::default(),
         };
         let mut rows = Vec::with_capacity(fresh.len());
+        if !self.time_ahead(fresh.iter(), desk) {
+            return Ok(rows);
+        }
         // Without workers each is done before the next begins; with them, nothing is measured while they work.
         let at_once = if desk.pool.is_some() { fresh.len() } else { 1 };
         for some in fresh.chunks(at_once.max(1)) {
@@ -131,6 +134,13 @@ impl Run<'_> {
             }
         }
         Ok(rows)
+    }
+
+    /// Times networks together, where latencies are measured so. False if the run was asked to stop.
+    pub(super) fn time_ahead<'f>(&self, fresh: impl Iterator<Item = &'f Fresh>, desk: &mut Desk<'_>) -> bool {
+        let space = &self.prepared.space;
+        let block: Vec<_> = fresh.map(|f| (f.digest.clone(), space.design(&f.genome))).collect();
+        desk.scorer.time_ahead(&block, self.stop)
     }
 
     /// Whether a further candidate may be begun.
@@ -187,7 +197,7 @@ impl Run<'_> {
                 }
             }
         }
-        d.seconds = (self.clock.now() - begin).as_secs_f64();
+        d.seconds = (self.clock.now() - begin).as_secs_f64() + desk.scorer.seconds_ahead(&d.digest);
         d
     }
 

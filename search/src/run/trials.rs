@@ -149,7 +149,7 @@ impl Run<'_> {
     }
 
     fn variants(&mut self, desk: &mut Desk<'_>, seen: &mut Seen) -> Result<bool, RunError> {
-        let p = self.prepared;
+        let (p, mut all) = (self.prepared, Vec::new());
         for v in p.space.family().variants() {
             let Ok(genome) = p.space.variant(v.id) else { continue };
             let graph = Arc::new(p.space.lower(&genome)?);
@@ -160,17 +160,21 @@ impl Run<'_> {
                 Row::Trial(t) if t.origin == origin => Some(t.clone()),
                 _ => None,
             });
+            all.push((origin, Fresh { genome, graph, digest }, known));
+        }
+        let new = all.iter().filter(|(_, _, known)| known.is_none()).map(|(_, fresh, _)| fresh);
+        if !self.time_ahead(new, desk) {
+            return Ok(false);
+        }
+        for (origin, fresh, known) in all {
             let trial = match known {
                 Some(trial) => trial,
-                None => {
-                    let fresh = Fresh { genome: genome.clone(), graph, digest: digest.clone() };
-                    match self.score(&origin, &[fresh], desk, false)?.pop() {
-                        Some(trial) => trial,
-                        None => return Ok(false),
-                    }
-                }
+                None => match self.score(&origin, std::slice::from_ref(&fresh), desk, false)?.pop() {
+                    Some(trial) => trial,
+                    None => return Ok(false),
+                },
             };
-            seen.insert(digest, Some(self.told(genome, &trial)));
+            seen.insert(fresh.digest, Some(self.told(fresh.genome, &trial)));
         }
         Ok(true)
     }

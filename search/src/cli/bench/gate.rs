@@ -61,8 +61,7 @@ pub fn side(program: Option<&Path>, model: &str, engine: &str) -> Result<Side> {
         Some(p) => p.canonicalize()?,
         None => std::env::current_exe()?,
     };
-    let verb = ["bench", "worker"].map(String::from).to_vec();
-    Ok(Side { program, verb, model: model.to_string(), engine: engine.to_string(), extra: 0 })
+    Ok(Side::new(program, &["bench", "worker"], model, engine))
 }
 
 /// The exact numbers of networks.

@@ -1,8 +1,8 @@
 //! What libtorch offers and tch does not: any operation of the dispatcher by its name, TorchScript frozen and optimised
-//! for inference, and inference mode. The only unsafe code of the project.
-
+//! for inference, inference mode, and what its allocator holds. The only unsafe code of the project.
 mod raw;
 mod script;
+mod watch;
 
 use std::ffi::{CString, c_void};
 use std::marker::PhantomData;
@@ -11,6 +11,7 @@ use std::ptr::null_mut;
 use tch::Tensor;
 
 pub use script::Script;
+pub use watch::Watch;
 
 /// What libtorch said.
 #[derive(Debug, thiserror::Error)]

@@ -4,12 +4,16 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/ivalue.h>
+#include <c10/core/Allocator.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/util/ThreadLocalDebugInfo.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/serialization/import.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <memory>
 
 namespace {
 
@@ -51,6 +55,24 @@ c10::IValue value_of(const Arg& a) {
       return {};
   }
 }
+
+// The bytes of tensors on the processor, made on one thread since it began; what is freed and was there before has no size.
+struct Counter : c10::MemoryReportingInfoBase {
+  int64_t now = 0, most = 0;
+
+  void reportMemoryUsage(void*, int64_t bytes, size_t, size_t, c10::Device device) override {
+    if (!device.is_cpu()) return;
+    now += bytes;
+    most = std::max(most, now);
+  }
+
+  bool memoryProfilingEnabled() const override { return true; }
+};
+
+struct Watching {
+  std::shared_ptr<Counter> counter = std::make_shared<Counter>();
+  c10::DebugInfoGuard guard{c10::DebugInfoKind::PROFILER_STATE, counter};
+};
 
 template <class F>
 char* guarded(F work) {
@@ -104,6 +126,12 @@ char* mn_tensor(const void* value, void** out) {
 void* mn_inference_begin() { return new c10::InferenceMode(); }
 
 void mn_inference_end(void* guard) { delete static_cast<c10::InferenceMode*>(guard); }
+
+void* mn_watch_begin() { return new Watching(); }
+
+int64_t mn_watch_peak(const void* watching) { return static_cast<const Watching*>(watching)->counter->most; }
+
+void mn_watch_end(void* watching) { delete static_cast<Watching*>(watching); }
 
 char* mn_script_load(const char* path, int optimize, void** out) {
   return guarded([&] {

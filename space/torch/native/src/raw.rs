@@ -24,6 +24,9 @@ unsafe extern "C" {
     pub(crate) fn mn_tensor(value: *const c_void, out: *mut *mut c_void) -> *mut c_char;
     pub(crate) fn mn_inference_begin() -> *mut c_void;
     pub(crate) fn mn_inference_end(guard: *mut c_void);
+    pub(crate) fn mn_watch_begin() -> *mut c_void;
+    pub(crate) fn mn_watch_peak(watching: *const c_void) -> i64;
+    pub(crate) fn mn_watch_end(watching: *mut c_void);
     pub(crate) fn mn_script_load(path: *const c_char, optimize: c_int, out: *mut *mut c_void) -> *mut c_char;
     pub(crate) fn mn_free_script(script: *mut c_void);
     pub(crate) fn mn_script_run(script: *mut c_void, input: *const c_void, out: *mut *mut c_void) -> *mut c_char;

@@ -1,6 +1,6 @@
 use tch::{Device, Kind, Tensor};
 
-use super::{Arg, Inference, Operation, Script};
+use super::{Arg, Inference, Operation, Script, Watch};
 
 #[test]
 fn an_operation_outside_tch_is_called() {
@@ -44,4 +44,22 @@ fn inference_ends_with_its_guard() {
         assert!(!(&x * 2.0).requires_grad());
     }
     assert!((&x * 2.0).requires_grad());
+}
+
+#[test]
+fn the_watch_counts_what_is_held_at_once() {
+    let megabyte = || Tensor::zeros([1 << 18], (Kind::Float, Device::Cpu));
+    let before = megabyte();
+    let watch = Watch::begin();
+    assert_eq!(watch.peak(), 0);
+    drop(megabyte());
+    drop(megabyte());
+    assert_eq!(watch.peak(), 1 << 20, "one after the other");
+    drop(before);
+    let two = [megabyte(), megabyte()];
+    assert_eq!(watch.peak(), 2 << 20, "at once");
+    drop(two);
+    drop(watch);
+    let again = Watch::begin();
+    assert_eq!(again.peak(), 0);
 }

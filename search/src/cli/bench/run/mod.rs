@@ -1,0 +1,218 @@
+//! `mobilenas bench run [CONFIG]`: networks x engines x threads x batches, measured one by one.
+
+mod files;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow};
+use mobilenas_bench::Host;
+use mobilenas_bench::case::output::{self, Table};
+use mobilenas_bench::case::record::{Outcome, Record, Report, SCHEMA};
+use mobilenas_bench::case::{Case, measure};
+use mobilenas_bench::gate::GateError;
+use mobilenas_bench::gate::pairs::Side;
+
+use super::gate::{input, side};
+use crate::cli::{Input, models};
+use crate::config::{self, BenchConfig, Found};
+use crate::progress::Progress;
+use crate::stop::Stop;
+
+/// Arguments of `bench run`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What is measured and how, a YAML file
+    #[arg(value_name = "CONFIG", required_unless_present_any = ["models", "genomes"])]
+    config: Option<PathBuf>,
+    /// Only these published networks
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    models: Option<Vec<String>>,
+    /// Only these networks that runs found: RUN/winners/N.yaml; beside `--models`, if both are given
+    #[arg(long, value_name = "FILE,..", value_delimiter = ',')]
+    genomes: Option<Vec<PathBuf>>,
+    /// Only these engines
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    engines: Option<Vec<String>>,
+    /// Numbers of threads
+    #[arg(long, value_name = "N,..", value_delimiter = ',')]
+    threads: Option<Vec<usize>>,
+    /// Numbers of images in a batch
+    #[arg(long, value_name = "N,..", value_delimiter = ',')]
+    batch: Option<Vec<usize>>,
+    /// Folder for JSON, CSV, Parquet and Markdown
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on in the folder, with what is not measured there yet
+    #[arg(long, requires = "out")]
+    resume: bool,
+    /// Print one JSON object with everything instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+/// Measures.
+///
+/// # Errors
+/// When the input is wrong, or a file cannot be written. A case that fails is a row.
+pub fn run(args: &Args) -> Result<i32> {
+    let stop = Stop::on_signals()?;
+    let config = args.load()?;
+    let cases = cases(&config)?;
+    let mut report = args.begin(&config)?;
+    let table = Table::new(&cases.iter().map(|(c, _)| c.clone()).collect::<Vec<_>>());
+    let progress = Progress::new("bench");
+    let left = cases.iter().filter(|(c, _)| !report.rows.iter().any(|r| r.case == *c)).count();
+    progress.begin(cases.len() as u64, (cases.len() - left) as u64);
+    let print = |line: String| progress.aside(|| if args.json { eprintln!("{line}") } else { println!("{line}") });
+    print(table.head());
+    report.rows.iter().for_each(|r| print(table.row(r)));
+    let (rules, host) = (report.rules.clone(), report.host.clone());
+    for (at, (case, side)) in cases.iter().enumerate() {
+        if report.rows.iter().any(|r| r.case == *case) {
+            continue;
+        }
+        progress.at(at as u64, &case.to_string());
+        let mut each = |all: &[_]| progress.at(at as u64, &format!("{case}, {} processes", all.len()));
+        let record = match measure(case, side, &rules, &host, &|| stop.asked(), &mut each) {
+            Err(GateError::Stopped) => break,
+            other => other.map_err(input)?,
+        };
+        print(table.row(&record));
+        report.rows.push(record);
+        if let Some(folder) = &args.out {
+            output::write(&report, folder)?;
+        }
+    }
+    progress.done();
+    if let Some(folder) = &args.out {
+        files::write(&report, folder)?;
+    }
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    }
+    eprintln!("{}", in_words(&report, cases.len()));
+    if stop.asked() {
+        return Ok(stop.exit_code());
+    }
+    let failed = report.rows.iter().all(|r| matches!(r.outcome, Outcome::Failed { .. }));
+    Ok(i32::from(failed))
+}
+
+impl Args {
+    /// The config, with what the command line says instead.
+    fn load(&self) -> Result<BenchConfig> {
+        let mut config = match &self.config {
+            Some(file) => config::load_bench(file)?,
+            None => BenchConfig { engines: vec!["libtorch".to_string()], ..BenchConfig::default() },
+        };
+        if self.models.is_some() || self.genomes.is_some() {
+            config.models = Some(self.models.clone().unwrap_or_default());
+            config.found = self.genomes.iter().flatten().cloned().map(Found::new).collect();
+        }
+        if let Some(engines) = &self.engines {
+            config.engines.clone_from(engines);
+        }
+        for (name, given, of, most) in
+            [("--threads", &self.threads, &mut config.threads, 256), ("--batch", &self.batch, &mut config.batch, 4096)]
+        {
+            let Some(given) = given else { continue };
+            if let Some(n) = given.iter().find(|n| !(1..=most).contains(*n)) {
+                return Err(Input(format!("{name}: found {n}, expected a whole number of 1 to {most}")).into());
+            }
+            of.clone_from(given);
+        }
+        // A config that was read has none left: these are the command line's.
+        match config.mistakes().into_iter().next() {
+            None => Ok(config),
+            Some((path, message)) => {
+                let key = path.first().map_or("", String::as_str);
+                let key = if key == "found" { "genomes" } else { key };
+                Err(Input(format!("--{key}: {message}")).into())
+            }
+        }
+    }
+
+    /// The report so far: empty, or that of the folder with the rows that have numbers.
+    fn begin(&self, config: &BenchConfig) -> Result<Report> {
+        let rules = config.rules();
+        let report = Report {
+            schema: SCHEMA,
+            program: concat!("mobilenas ", env!("CARGO_PKG_VERSION")).to_string(),
+            host: Host::read(),
+            protocol: rules.to_string(),
+            rules,
+            rows: Vec::new(),
+        };
+        let Some(folder) = &self.out else { return Ok(report) };
+        let refuse = |message: String| anyhow!(Input(format!("{}: {message}", folder.display())));
+        match output::read(folder).map_err(input)? {
+            None => {
+                std::fs::create_dir_all(folder).map_err(|e| refuse(format!("{e}, expected a folder to write into")))?;
+                Ok(report)
+            }
+            Some(_) if !self.resume => Err(refuse(
+                "holds measurements, expected a new folder; --resume goes on with those that are there".into(),
+            )),
+            Some(old) => match differences(&old, &report) {
+                Some(what) => Err(refuse(format!("holds measurements by another {what}, expected a new folder"))),
+                // What failed is tried again.
+                None => {
+                    Ok(Report { rows: old.rows.into_iter().filter(|r| r.measured().is_some()).collect(), ..report })
+                }
+            },
+        }
+    }
+}
+
+/// Why rows of two reports must not stand in one table; `None` if they may.
+fn differences(old: &Report, new: &Report) -> Option<String> {
+    if old.rules != new.rules {
+        return Some(format!("protocol ({})", old.protocol));
+    }
+    let mut all = new.host.differences(&old.host);
+    if old.host.engines != new.host.engines {
+        all.push(format!("engines {} -> {}", old.host.engines.join(", "), new.host.engines.join(", ")));
+    }
+    if old.program != new.program {
+        all.push(format!("program {} -> {}", old.program, new.program));
+    }
+    (!all.is_empty()).then(|| format!("machine or program ({})", all.join(", ")))
+}
+
+/// All cases in the order of the table, with the process that runs each.
+fn cases(config: &BenchConfig) -> Result<Vec<(Case, Side)>> {
+    let mut networks = Vec::new();
+    for model in config.models() {
+        networks.push((model, None));
+    }
+    for found in &config.found {
+        let space = models::one_network(&found.genome, config::load_genome(&found.genome, found.classes)?)?;
+        let design = space.design(&space.smallest());
+        networks.push((found.name(), Some(serde_json::to_string(&design)?)));
+    }
+    let mut all = Vec::new();
+    for (model, design) in networks {
+        for engine in &config.engines {
+            let side = Side { design: design.clone(), ..side(None, &model, engine)? };
+            for &threads in &config.threads {
+                for &batch in &config.batch {
+                    let case = Case { model: model.clone(), engine: engine.clone(), threads, batch };
+                    all.push((case, side.clone()));
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// One line on how it went.
+fn in_words(report: &Report, wanted: usize) -> String {
+    let of = |status: &str| report.rows.iter().filter(|r: &&Record| r.status() == status).count();
+    let (good, doubtful, failed) = (of("measured"), of("unreliable"), of("failed"));
+    let left = wanted.saturating_sub(report.rows.len());
+    let mut line = format!("{good} measured, {doubtful} unreliable, {failed} failed");
+    if left > 0 {
+        line += &format!(", {left} not measured");
+    }
+    line
+}
