@@ -112,7 +112,6 @@ impl Job<'_> {
             let text = format!("{}: images of {found} classes, expected {classes} as the network has", self.title);
             return Err(Input(text).into());
         }
-        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let (stop, side) = (Stop::on_signals()?, graph.input().dims[1]);
         let shape = match self.batch {
             Batch::Fixed(n) => Shape { side, batch: n as usize, fixed: true },
@@ -123,7 +122,7 @@ impl Job<'_> {
         self.about.insert("int8".to_string(), format!("calibrated on up to {how}"));
         let int8 = to_int8(self.net, &self.options())?;
         let layers = int8.layers();
-        let mut calibrator = Calibrator::new(int8, flags.ranges.rule(), threads)?;
+        let mut calibrator = Calibrator::new(int8, flags.ranges.rule(), 1)?;
         let bar = Progress::new("calibrate");
         let Some(seen) = calibrate(&mut calibrator, &self.sets, (shape, flags.images as usize), (&stop, &bar))? else {
             return Ok(stop.exit_code());
@@ -137,11 +136,10 @@ impl Job<'_> {
         } else {
             super::export::whole(self.out, &int8)?;
         }
-        let (mut a, mut b) = (File::load(&float32, threads)?, File::load(&int8, threads)?);
+        let (mut a, mut b) = (File::load(&float32, 1)?, File::load(&int8, 1)?);
         let Some(judged) = judge((&mut a, &mut b), &self.sets, shape, (&stop, &Progress::new("judge")))? else {
             return Ok(stop.exit_code());
         };
-        let (mut a, mut b) = (File::load(&float32, 1)?, File::load(&int8, 1)?);
         let batch = if shape.fixed { shape.batch } else { 1 };
         let mut rng = rng(self.sets.seed, Purpose::Timing, 0, 0);
         let gain = gain(&Wall::new(), (&mut a, &mut b), &blank(self.net, batch)?, &mut rng)?;
