@@ -132,8 +132,8 @@ fn the_runtime_runs_every_layer_on_whole_numbers() {
         let count = |op: &str| found.get(op).copied().unwrap_or(0);
         assert_eq!(count("QLinearConv") + count("QGemm"), layers, "{name}: {found:?}");
         assert_eq!(count("Conv") + count("FusedConv") + count("Gemm") + count("FusedGemm"), 0, "{name}: {found:?}");
-        // What clips after a layer is gone; that of MobileViT v2 clips a part of what a layer gives.
-        let clips = if name.starts_with("mobilevit_v2") { count("Split") } else { 0 };
+        // What clips after a layer is gone; that of separable attention clips one of the parts that a layer's result is cut into.
+        let clips = count("Split");
         assert_eq!(count("Relu") + count("Clip"), clips, "{name}: {found:?}");
         say(&format!("{name}: {found:?}"));
     }
@@ -146,9 +146,15 @@ fn moved_by_rounded_images(net: &Net, x: &Tensor, logits: &Tensor) -> f64 {
     off(&net.forward(&rounded, Mode::Eval).unwrap(), logits)
 }
 
-/// Untrained networks turn small changes into large ones, each its own way. So the bound is the network's own: if rounding
-/// the image moves the logits by so much, rounding n values and n layers' weights, each independent of the others and no
-/// coarser, moves them by the root of 2 n times as much.
+/// An error of a tenth of the logits' own size, 20 dB.
+const NEAR: f64 = 0.1;
+
+/// Beyond it, logits would say little.
+const FAR: f64 = 0.5;
+
+/// Logits are near. Untrained networks turn small changes into large ones, each its own way: where one does, its own answer
+/// is the bound. If rounding the image moves its logits by so much, rounding n values, each independent of the others and no
+/// coarser, moves them by the root of n times as much.
 #[test]
 fn logits_in_int8_are_as_near_as_so_many_roundings_let_them_be() {
     let _guard = tch::no_grad_guard();
@@ -157,7 +163,8 @@ fn logits_in_int8_are_as_near_as_so_many_roundings_let_them_be() {
         let x = images(net.graph().input().dims[1], 16, 6);
         let logits = net.forward(&x, Mode::Eval).unwrap();
         let n = to_int8(&net, &options(Batch::Dynamic)).unwrap().values().count();
-        let bound = moved_by_rounded_images(&net, &x, &logits) * (2.0 * n as f64).sqrt();
+        let own = moved_by_rounded_images(&net, &x, &logits) * (n as f64).sqrt();
+        let bound = own.clamp(NEAR, FAR);
         for rule in [Rule::MinMax, Rule::Percentile] {
             let ours = File::load(&calibrated(&net, Batch::Dynamic, rule, &x), 1).unwrap().run(&x).unwrap();
             let (d, bound) = (100.0 * off(&ours, &logits), 100.0 * bound);

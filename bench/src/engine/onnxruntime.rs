@@ -95,8 +95,7 @@ impl File {
         let builder = Loaded::builder(&library()?.environment).map_err(refused)?;
         let builder = builder.with_intra_threads(threads).map_err(refused)?;
         let builder = builder.with_inter_threads(1).map_err(refused)?;
-        // Products of 8-bit numbers are summed exactly, also on processors without VNNI, which would cut off large sums.
-        let mut builder = builder.with_precise_qmm().map_err(refused)?;
+        let mut builder = if sums_overflow() { builder.with_precise_qmm().map_err(refused)? } else { builder };
         let session = builder.commit_from_memory(bytes).map_err(refused)?;
         let shape = session.inputs().first().and_then(|i| i.dtype().tensor_shape().map(|s| s.to_vec()));
         let channels = shape.and_then(|s| s.get(1).copied()).unwrap_or(-1);
@@ -136,6 +135,17 @@ impl File {
         let wanted: SessionInputValue = (&*input).into();
         read(&self.session.run(vec![(INPUT, wanted)]).map_err(refused)?)
     }
+}
+
+/// Whether ONNX Runtime's fast products of 8-bit numbers cut off large sums here: on x86 without VNNI. Its exact ones are
+/// then asked for; elsewhere they are only slower.
+fn sums_overflow() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let overflow =
+        !std::arch::is_x86_feature_detected!("avx512vnni") && !std::arch::is_x86_feature_detected!("avxvnni");
+    #[cfg(not(target_arch = "x86_64"))]
+    let overflow = false;
+    overflow
 }
 
 /// The model that the runtime makes of a file before it runs it.
