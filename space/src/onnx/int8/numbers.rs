@@ -129,7 +129,9 @@ mod tests {
     #[test]
     fn zero_is_a_whole_number_and_the_ends_are_the_ends() {
         assert_eq!(affine(0.0, 6.0), Affine { scale: 6.0 / 255.0, zero: 0 });
-        assert_eq!(affine(-1.0, 1.0).zero, 128, "127.5 rounds to the even neighbour");
+        assert_eq!(affine(-51.0, 204.0), Affine { scale: 1.0, zero: 51 });
+        assert_eq!(affine(-0.5, 254.5).zero, 0, "halves round to the even neighbour");
+        assert_eq!(affine(-1.5, 253.5).zero, 2);
         assert_eq!(affine(-6.0, 0.0), Affine { scale: 6.0 / 255.0, zero: 255 });
         // A range that lies to one side of 0 is stretched to hold it.
         assert_eq!(affine(2.0, 6.0), affine(0.0, 6.0));
