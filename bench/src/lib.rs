@@ -8,6 +8,7 @@ pub mod clock;
 pub mod engine;
 pub mod gate;
 pub mod host;
+pub mod int8;
 pub mod load;
 pub mod memory;
 pub mod protocol;

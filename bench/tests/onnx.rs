@@ -1,11 +1,13 @@
 //! ONNX files on ONNX Runtime: their logits are libtorch's.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod checker;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Command, Stdio};
+use std::io::Write as _;
 use std::sync::Arc;
 
+use checker::Checker;
 use mobilenas_bench::engine::Session as _;
 use mobilenas_bench::engine::onnxruntime::File;
 use mobilenas_space::families::FAMILIES;
@@ -83,31 +85,9 @@ fn logits_of_every_published_network_are_libtorchs() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Python that reads names of files and says of each what onnx's checker does.
-const CHECKER: &str = "\
-import sys, onnx
-for line in sys.stdin:
-    try:
-        onnx.checker.check_model(line.strip(), full_check=True)
-        print('sound', flush=True)
-    except Exception as e:
-        print(' '.join(str(e).split()), flush=True)
-";
-
 #[test]
 fn the_checker_of_onnx_finds_every_published_network_sound() {
-    let python = std::env::var_os("MOBILENAS_ONNX_PYTHON");
-    let python = python.expect("MOBILENAS_ONNX_PYTHON is a Python with the package onnx; `cargo xtask test` sets it");
-    let mut child =
-        Command::new(python).args(["-c", CHECKER]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut ask = child.stdin.take().unwrap();
-    let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut check = |bytes: &[u8]| {
-        let file = tempfile::Builder::new().suffix(".onnx").tempfile().unwrap();
-        std::fs::write(file.path(), bytes).unwrap();
-        writeln!(ask, "{}", file.path().display()).unwrap();
-        answers.next().expect("the checker answers").unwrap()
-    };
+    let mut checker = Checker::new();
     let mut wrong = Vec::new();
     for (family, info) in FAMILIES.iter().flat_map(|f| f.variants().into_iter().map(move |v| (f, v))) {
         let template = family.template(info.id).unwrap();
@@ -117,16 +97,13 @@ fn the_checker_of_onnx_finds_every_published_network_sound() {
             let floats = graph.params().into_iter().filter(|p| !matches!(p.role, Role::Counter | Role::Index));
             let arrays = floats.map(|p| (p.name.clone(), vec![0.5; p.elements() as usize])).collect();
             let bytes = onnx::write(graph, &arrays, &Options { batch, float16, about: BTreeMap::new() }).unwrap();
-            let said = check(&bytes);
+            let said = checker.check(&bytes);
             if said != "sound" {
                 wrong.push(format!("{}: {said}", info.id));
             }
         }
     }
-    // And it would say so: half a file is none.
-    assert_ne!(check(b"no model"), "sound");
-    drop(ask);
-    assert!(child.wait().unwrap().success());
+    checker.end();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 

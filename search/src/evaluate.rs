@@ -65,7 +65,7 @@ impl Timing {
     }
 }
 
-/// Top-1 of a trained network on the test split, in percent. The only function that takes that split.
+/// Top-1 of a trained network on the test split, in percent. Beside it only the judging of a written int8 file takes that split.
 ///
 /// # Errors
 /// When libtorch refuses, or too many images are damaged.

@@ -15,6 +15,7 @@ pub mod metric;
 pub mod prepare;
 pub mod progress;
 pub mod proxy;
+pub mod quantize;
 pub mod run;
 pub mod seed;
 pub mod sheet;

@@ -4,11 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use mobilenas_space::onnx::proto::{self, Model};
 use mobilenas_space::onnx::{Batch, INPUT, OUTPUT, Options};
 use mobilenas_torch::Net;
 use mobilenas_torch::onnx::to_onnx;
 use ort::environment::Environment;
-use ort::session::{Session as Loaded, SessionInputValue};
+use ort::session::{Session as Loaded, SessionInputValue, SessionOutputs};
 use ort::value::Tensor as OrtTensor;
 use tch::Tensor;
 
@@ -93,16 +94,33 @@ impl File {
     pub fn load(bytes: &[u8], threads: usize) -> Result<File, EngineError> {
         let builder = Loaded::builder(&library()?.environment).map_err(refused)?;
         let builder = builder.with_intra_threads(threads).map_err(refused)?;
-        let mut builder = builder.with_inter_threads(1).map_err(refused)?;
+        let builder = builder.with_inter_threads(1).map_err(refused)?;
+        let mut builder = if sums_overflow() { builder.with_precise_qmm().map_err(refused)? } else { builder };
         let session = builder.commit_from_memory(bytes).map_err(refused)?;
         let shape = session.inputs().first().and_then(|i| i.dtype().tensor_shape().map(|s| s.to_vec()));
         let channels = shape.and_then(|s| s.get(1).copied()).unwrap_or(-1);
         Ok(File { session, threads, input: None, channels })
     }
-}
 
-impl Session for File {
-    fn run(&mut self, images: &Tensor) -> Result<Tensor, EngineError> {
+    /// Runs one batch; `read` gets the name and the values of every output that holds floats.
+    ///
+    /// # Errors
+    /// When the runtime refuses.
+    pub fn outputs(&mut self, images: &Tensor, mut read: impl FnMut(&str, &[f32])) -> Result<(), EngineError> {
+        self.answer(images, |outputs| {
+            for (name, value) in outputs {
+                read(name, value.try_extract_tensor::<f32>().map_err(refused)?.1);
+            }
+            Ok(())
+        })
+    }
+
+    /// Runs one batch and reads its outputs.
+    fn answer<R>(
+        &mut self,
+        images: &Tensor,
+        read: impl FnOnce(&SessionOutputs) -> Result<R, EngineError>,
+    ) -> Result<R, EngineError> {
         let images = match images.size()[..] {
             [b, 1, h, w] if self.channels > 1 => images.f_expand([b, self.channels, h, w], false).map_err(refused)?,
             _ => images.shallow_clone(),
@@ -115,10 +133,40 @@ impl Session for File {
         let Some((_, input)) = &mut self.input else { return Err(refused("no input")) };
         images.f_copy_data(input.extract_tensor_mut().1, images.numel()).map_err(refused)?;
         let wanted: SessionInputValue = (&*input).into();
-        let outputs = self.session.run(vec![(INPUT, wanted)]).map_err(refused)?;
-        let logits = outputs.get(OUTPUT).ok_or_else(|| refused(format!("no output {OUTPUT}")))?;
-        let (shape, values) = logits.try_extract_tensor::<f32>().map_err(refused)?;
-        Tensor::f_from_slice(values).and_then(|t| t.f_reshape(&shape[..])).map_err(refused)
+        read(&self.session.run(vec![(INPUT, wanted)]).map_err(refused)?)
+    }
+}
+
+/// Whether ONNX Runtime's fast products of 8-bit numbers cut off large sums here: on x86 without VNNI. Its exact ones are
+/// then asked for; elsewhere they are only slower.
+fn sums_overflow() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let overflow =
+        !std::arch::is_x86_feature_detected!("avx512vnni") && !std::arch::is_x86_feature_detected!("avxvnni");
+    #[cfg(not(target_arch = "x86_64"))]
+    let overflow = false;
+    overflow
+}
+
+/// The model that the runtime makes of a file before it runs it.
+///
+/// # Errors
+/// When the library is not here, or refuses the file.
+pub fn rewritten(bytes: &[u8]) -> Result<Model, EngineError> {
+    let file = tempfile::Builder::new().suffix(".onnx").tempfile().map_err(refused)?;
+    let builder = Loaded::builder(&library()?.environment).map_err(refused)?;
+    let mut builder = builder.with_optimized_model_path(file.path()).map_err(refused)?;
+    builder.commit_from_memory(bytes).map_err(refused)?;
+    proto::read(&std::fs::read(file.path()).map_err(refused)?).map_err(refused)
+}
+
+impl Session for File {
+    fn run(&mut self, images: &Tensor) -> Result<Tensor, EngineError> {
+        self.answer(images, |outputs| {
+            let logits = outputs.get(OUTPUT).ok_or_else(|| refused(format!("no output {OUTPUT}")))?;
+            let (shape, values) = logits.try_extract_tensor::<f32>().map_err(refused)?;
+            Tensor::f_from_slice(values).and_then(|t| t.f_reshape(&shape[..])).map_err(refused)
+        })
     }
 
     fn choices(&self) -> Vec<(String, String)> {

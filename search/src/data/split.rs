@@ -26,7 +26,7 @@ impl SearchVal {
     }
 }
 
-/// Positions in the test set. Only the final score of retrained winners takes it.
+/// Positions in the test set. Only the final score of what is trained takes it, and the judging of a written int8 file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Test(Vec<usize>);
 

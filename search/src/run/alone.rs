@@ -21,6 +21,7 @@ use crate::evaluate::test_top1;
 use crate::prepare::views::{check_sides, feed, views};
 use crate::prepare::{PrepareError, data_folder};
 use crate::progress::Progress;
+use crate::quantize::Sets;
 use crate::seed::{Purpose, number};
 use crate::stop::Stop;
 use crate::train::batches::{Feed, View};
@@ -152,6 +153,12 @@ impl Alone {
     pub fn feed(&self) -> Result<Feed, TrainError> {
         let c = &self.config;
         feed(&self.train, &self.split.train, &c.data, &c.train, (c.threads, c.seed))
+    }
+
+    /// Its images, for what is done with the network after the training.
+    pub fn sets(self) -> Sets {
+        let (trained, seed) = (self.split.train, self.config.seed);
+        Sets { train: self.train, trained, test: self.test, test_split: self.test_split, seed }
     }
 
     fn classes(&self) -> u32 {

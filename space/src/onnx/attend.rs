@@ -91,6 +91,13 @@ impl Lower<'_> {
         if let (1, Some(bias)) = (p.at.node.value.dims.len(), &bias) {
             return Ok(self.w.node("Gemm", &[p.x, &weight, bias], vec![]));
         }
+        if self.rows_as_matrices {
+            let x = self.reshape(p.x, &[-1, width]);
+            let ins: Vec<&str> = [x.as_str(), &weight].into_iter().chain(bias.as_deref()).collect();
+            let out = self.w.node("Gemm", &ins, vec![]);
+            let shape: Vec<i64> = std::iter::once(-1).chain(sizes(&p.at.node.value.dims)).collect();
+            return Ok(self.reshape(&out, &shape));
+        }
         let out = self.w.node("MatMul", &[p.x, &weight], vec![]);
         Ok(bias.map_or(out.clone(), |b| self.w.node("Add", &[&out, &b], vec![])))
     }

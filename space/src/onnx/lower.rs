@@ -12,6 +12,8 @@ pub(super) struct Lower<'a> {
     pub(super) graph: &'a Graph,
     arrays: &'a Arrays,
     options: &'a Options,
+    /// Whether linear layers over rows are matrix products of all rows at once.
+    pub(super) rows_as_matrices: bool,
     pub(super) w: Writer,
     /// The ONNX value of each node.
     values: Vec<String>,
@@ -47,8 +49,13 @@ impl<'a> Lower<'a> {
                 readers[*input as usize].push(i);
             }
         }
-        let (values, batched) = (Vec::new(), Vec::new());
-        Lower { graph, arrays, options, w: Writer::new(options.float16), values, batched, readers }
+        let (values, batched, w) = (Vec::new(), Vec::new(), Writer::new(options.float16));
+        Lower { graph, arrays, options, rows_as_matrices: false, w, values, batched, readers }
+    }
+
+    /// Writes linear layers over rows as `Gemm` of all rows at once: it takes the bias in, which `MatMul` does not.
+    pub(super) fn with_rows_as_matrices(self) -> Lower<'a> {
+        Lower { rows_as_matrices: true, ..self }
     }
 
     pub(super) fn run(mut self) -> Result<OnnxGraph, OnnxError> {

@@ -2,8 +2,10 @@
 //!
 //! Opset [`OPSET`]; input `images` `[B, C, H, W]`, output `logits` `[B, classes]`, both float32. Tensors keep the names
 //! that checkpoints give them, with a word added where the file holds them changed: `transposed`, `normed`, or a part `0..64`.
+//! [`int8`] makes files whose layers work on whole numbers.
 
 mod attend;
+pub mod int8;
 mod lower;
 mod norm;
 pub mod proto;
@@ -52,7 +54,7 @@ impl Default for Options {
 }
 
 /// A graph that cannot be written.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum OnnxError {
     /// A tensor is not there, or of another size.
     #[error("{name}: {found} elements, expected {expected}")]
@@ -72,6 +74,25 @@ pub enum OnnxError {
         /// Which one, from 0.
         index: usize,
     },
+    /// The range of a value that should become whole numbers is not known.
+    #[error("range of {name}: {low} to {high}, expected finite numbers, from images")]
+    Range {
+        /// Its name.
+        name: String,
+        /// The lower end.
+        low: f32,
+        /// The upper end.
+        high: f32,
+    },
+    /// Weights that should become whole numbers are no numbers.
+    #[error("{name}: weights or biases that are not finite, expected finite ones")]
+    NotFinite {
+        /// Name of the weights.
+        name: String,
+    },
+    /// Weights should be stored in int8 and in half precision.
+    #[error("found weights in half precision for an int8 file, expected single precision")]
+    TwoPrecisions,
 }
 
 /// The floating tensors of a network by name, row-major.
@@ -82,16 +103,20 @@ pub type Arrays = BTreeMap<String, Vec<f32>>;
 /// # Errors
 /// When a tensor is missing or of another size.
 pub fn model(graph: &Graph, arrays: &Arrays, options: &Options) -> Result<proto::Model, OnnxError> {
-    let graph = lower::Lower::new(graph, arrays, options).run()?;
+    Ok(packed(lower::Lower::new(graph, arrays, options).run()?, &options.about))
+}
+
+/// A graph and what its file says of itself.
+fn packed(graph: proto::Graph, about: &BTreeMap<String, String>) -> proto::Model {
     let entry = |(k, v): (&String, &String)| proto::Entry { key: Some(k.clone()), value: Some(v.clone()) };
-    Ok(proto::Model {
+    proto::Model {
         ir_version: Some(IR_VERSION),
         producer_name: Some("mobilenas".to_string()),
         producer_version: Some(env!("CARGO_PKG_VERSION").to_string()),
         graph: Some(graph),
         opset_import: vec![proto::OpsetId { domain: Some(String::new()), version: Some(OPSET) }],
-        metadata_props: options.about.iter().map(entry).collect(),
-    })
+        metadata_props: about.iter().map(entry).collect(),
+    }
 }
 
 /// The bytes of the ONNX file of a graph and its tensors.

@@ -13,6 +13,14 @@ pub mod kind {
     pub const FLOAT16: i32 = 10;
 }
 
+/// A model from a file's bytes; what is not known here is left out.
+///
+/// # Errors
+/// When the bytes are no model.
+pub fn read(bytes: &[u8]) -> Result<Model, prost::DecodeError> {
+    Model::decode(bytes)
+}
+
 #[derive(Clone, PartialEq, Message)]
 pub struct Model {
     #[prost(int64, optional, tag = "1")]

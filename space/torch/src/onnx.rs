@@ -1,5 +1,6 @@
 //! A network with its tensors as an ONNX file.
 
+use mobilenas_space::onnx::int8::Int8;
 use mobilenas_space::onnx::{self, Arrays, Options};
 use tch::Kind;
 
@@ -26,4 +27,12 @@ pub fn arrays(net: &Net) -> Result<Arrays, NetError> {
 /// When libtorch refuses.
 pub fn to_onnx(net: &Net, options: &Options) -> Result<Vec<u8>, NetError> {
     Ok(onnx::write(net.graph(), &arrays(net)?, options)?)
+}
+
+/// A frozen network on its way to an int8 ONNX file.
+///
+/// # Errors
+/// When libtorch refuses.
+pub fn to_int8(net: &Net, options: &Options) -> Result<Int8, NetError> {
+    Ok(Int8::new(net.graph(), &arrays(net)?, options)?)
 }

@@ -13,17 +13,24 @@ use tch::{Device, Kind};
 
 use super::super::loaded::bound;
 use super::super::{Input, models};
+use super::int8;
+use crate::config;
 use crate::prepare::{Prepared, prepare};
+use crate::quantize::Sets;
+use crate::run::alone::Alone;
 use crate::run::{RunError, subnet};
 
 /// Arguments of `weights export`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A published network (`mobilenas models` lists them), with --weights; an ONNX file may do without
-    #[arg(long, value_name = "NAME", required_unless_present = "run")]
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["run", "config"], group = "network")]
     model: Option<String>,
+    /// Config of a training (`mobilenas train`), for its network instead of a published one, with --weights
+    #[arg(long, value_name = "CONFIG", requires = "weights", group = "network")]
+    config: Option<PathBuf>,
     /// Its weights: safetensors, or a state dict that torch.save wrote
-    #[arg(long, value_name = "FILE", requires = "model")]
+    #[arg(long, value_name = "FILE", requires = "network")]
     weights: Option<PathBuf>,
     /// Side of a published network's images in pixels [default: the published one]
     #[arg(long, value_name = "PX", requires = "model", value_parser = clap::value_parser!(u32).range(1..=4096))]
@@ -32,7 +39,7 @@ pub struct Args {
     #[arg(long, value_name = "N", requires = "model", conflicts_with = "weights", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     classes: Option<u32>,
     /// Folder of a run, for one of its networks instead of a published one
-    #[arg(long, value_name = "DIR", requires = "which", conflicts_with_all = ["model", "weights"])]
+    #[arg(long, value_name = "DIR", requires = "which", conflicts_with_all = ["network", "weights"])]
     run: Option<PathBuf>,
     /// A trial of the run: its retrained weights if it is a winner, else its part of the supernet
     #[arg(long, value_name = "N", requires = "run", group = "which")]
@@ -58,6 +65,8 @@ pub struct Args {
     /// ONNX: take so many images at once [default: 1]
     #[arg(long, value_name = "N", conflicts_with = "dynamic_batch", value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: Option<u32>,
+    #[command(flatten)]
+    int8: int8::Flags,
     /// The file to write: ONNX if it ends in .onnx, else safetensors
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -69,22 +78,28 @@ pub struct Args {
 /// When there is no such network, or the disk refuses.
 pub fn run(args: &Args) -> Result<i32> {
     let onnx = args.out.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx"));
-    if !onnx && (args.float16 || args.dynamic_batch || args.batch.is_some()) {
-        let out = args.out.display();
-        bail!(Input(format!("{out}: --float16, --batch and --dynamic-batch are for ONNX, expected a name in .onnx")));
+    if !onnx && (args.float16 || args.int8.int8 || args.dynamic_batch || args.batch.is_some()) {
+        let (out, which) = (args.out.display(), "--float16, --int8, --batch and --dynamic-batch");
+        bail!(Input(format!("{out}: {which} are for ONNX, expected a name in .onnx")));
     }
     let name = args.model.as_deref().unwrap_or_default();
-    let (net, mut about, title) = match (&args.run, &args.weights) {
-        (Some(run), _) => found(args, run)?,
-        (None, Some(file)) => published(name, file, args.resolution)?,
-        (None, None) if onnx => untrained(name, args.resolution, args.classes.unwrap_or(1000))?,
-        (None, None) => bail!(Input(format!("{name}: no weights to export, expected --weights FILE"))),
+    let (net, mut about, title) = match (&args.run, &args.config, &args.weights) {
+        (Some(run), ..) => found(args, run)?,
+        (_, Some(config), Some(file)) => trained(config, file)?,
+        (_, _, Some(file)) => published(name, file, args.resolution)?,
+        _ if onnx && !args.int8.int8 => untrained(name, args.resolution, args.classes.unwrap_or(1000))?,
+        _ => bail!(Input(format!("{name}: no weights to export, expected --weights FILE"))),
     };
     about.insert("program".to_string(), format!("mobilenas {}", env!("CARGO_PKG_VERSION")));
     let (net, title) = match args.fused || (onnx && !args.unfused) {
         true => (net.freeze()?, format!("{title}, batch norms folded")),
         false => (net, title),
     };
+    if args.int8.int8 {
+        let job =
+            int8::Job { net: &net, batch: args.batch(), about, title: &title, out: &args.out, sets: args.sets(&net)? };
+        return job.run(&args.int8);
+    }
     if onnx {
         write_onnx(args, &net, about, &title)?;
     } else {
@@ -93,21 +108,52 @@ pub fn run(args: &Args) -> Result<i32> {
     Ok(0)
 }
 
+impl Args {
+    fn batch(&self) -> Batch {
+        match self.dynamic_batch {
+            true => Batch::Dynamic,
+            false => Batch::Fixed(self.batch.unwrap_or(1)),
+        }
+    }
+
+    /// The images that the network learnt from and those it is judged on.
+    fn sets(&self, net: &Net) -> Result<Sets> {
+        if let Some(run) = &self.run {
+            return Ok(prepare(&run.join("config.yaml")).map_err(RunError::from)?.into());
+        }
+        if let Some(config) = &self.config {
+            return Ok(Alone::prepare(config)?.sets());
+        }
+        self.int8.folder(self.model.as_deref().unwrap_or_default(), net.graph().input().dims[1])
+    }
+}
+
 fn write_onnx(args: &Args, net: &Net, about: About, title: &str) -> Result<()> {
-    let batch = match args.dynamic_batch {
-        true => Batch::Dynamic,
-        false => Batch::Fixed(args.batch.unwrap_or(1)),
-    };
+    let batch = args.batch();
     let bytes = to_onnx(net, &Options { batch, float16: args.float16, about })?;
-    write_whole(&args.out, &bytes)
-        .map_err(|e| Input(format!("{}: {e}, expected a disk that takes the file", args.out.display())))?;
-    let images = match batch {
+    let kind = if args.float16 { "float16 weights" } else { "float32" };
+    written(&args.out, &bytes, &format!("{title}: {kind}, {}", in_words(batch)))
+}
+
+/// Writes a file.
+pub(super) fn whole(out: &Path, bytes: &[u8]) -> Result<()> {
+    let refused = |e| Input(format!("{}: {e}, expected a disk that takes the file", out.display()));
+    Ok(write_whole(out, bytes).map_err(refused)?)
+}
+
+/// Writes an ONNX file and says so.
+pub(super) fn written(out: &Path, bytes: &[u8], what: &str) -> Result<()> {
+    whole(out, bytes)?;
+    println!("{what}, opset {OPSET}, {} bytes written to {}", bytes.len(), out.display());
+    Ok(())
+}
+
+/// A batch in words.
+pub(super) fn in_words(batch: Batch) -> String {
+    match batch {
         Batch::Dynamic => "any number of images".to_string(),
         Batch::Fixed(n) => format!("batch {n}"),
-    };
-    let kind = if args.float16 { "float16 weights" } else { "float32" };
-    println!("{title}: {kind}, {images}, opset {OPSET}, {} bytes written to {}", bytes.len(), args.out.display());
-    Ok(())
+    }
 }
 
 type Exported = (Net, About, String);
@@ -130,6 +176,18 @@ fn published(name: &str, file: &Path, resolution: Option<u32>) -> Result<Exporte
     about.insert("model".to_string(), name.to_string());
     about.insert("resolution".to_string(), side.to_string());
     Ok((net, about, format!("{name} at {side} px, {classes} classes")))
+}
+
+/// The network of a training's config.
+fn trained(file: &Path, weights: &Path) -> Result<Exported> {
+    let config = config::load_train(file)?;
+    let graph = |classes: u32| -> Result<Graph> {
+        let space = config.network.space(classes)?;
+        Ok(space.lower(&space.smallest())?)
+    };
+    let (net, classes, about) = bound(weights, &format!("the network of {}", file.display()), Kind::Float, graph)?;
+    let side = net.graph().input().dims[1];
+    Ok((net, about, format!("{} at {side} px, {classes} classes", config.name())))
 }
 
 /// A network of a run: a retrained winner, or a part of the supernet.

@@ -2,6 +2,7 @@
 
 mod export;
 mod import;
+mod int8;
 
 use std::path::Path;
 

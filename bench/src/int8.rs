@@ -1,0 +1,102 @@
+//! int8 files on ONNX Runtime: the ranges of values over images, and what the file gains in time.
+
+use std::collections::BTreeMap;
+
+use mobilenas_space::onnx::INPUT;
+use mobilenas_space::onnx::int8::{Int8, Rule, Seen};
+use mobilenas_torch::NetError;
+use rand::Rng;
+use tch::{Kind, Tensor};
+
+use crate::clock::Clock;
+use crate::engine::onnxruntime::File;
+use crate::engine::{EngineError, Session as _};
+use crate::rounds::{Rounds, rounds};
+use crate::stats::{median, median_interval};
+
+/// A network whose values are looked at while it runs.
+pub struct Calibrator {
+    int8: Int8,
+    file: File,
+    seen: BTreeMap<String, Seen>,
+}
+
+impl Calibrator {
+    /// Nothing seen yet. The network runs in float32 on so many threads.
+    ///
+    /// # Errors
+    /// When the runtime is not here, or refuses the network.
+    pub fn new(int8: Int8, rule: Rule, threads: usize) -> Result<Calibrator, EngineError> {
+        let file = File::load(&int8.probe(), threads)?;
+        let seen = int8.values().map(|v| (v.to_string(), Seen::new(rule))).collect();
+        Ok(Calibrator { int8, file, seen })
+    }
+
+    /// Runs one batch `[B, C, H, W]` and takes in its values.
+    ///
+    /// # Errors
+    /// When the runtime refuses.
+    pub fn see(&mut self, images: &Tensor) -> Result<(), EngineError> {
+        let seen = &mut self.seen;
+        if let Some(input) = seen.get_mut(INPUT) {
+            let torch = |e: tch::TchError| NetError::Torch { at: INPUT.into(), message: e.to_string() };
+            let flat = images.f_to_kind(Kind::Float).and_then(|t| t.f_reshape([-1])).map_err(torch)?;
+            input.take(&Vec::<f32>::try_from(flat).map_err(torch)?);
+        }
+        self.file.outputs(images, |name, values| {
+            if let Some(own) = seen.get_mut(name) {
+                own.take(values);
+            }
+        })
+    }
+
+    /// The bytes of the int8 file.
+    ///
+    /// # Errors
+    /// When no batch was seen, or a value or a weight was not finite.
+    pub fn write(&self) -> Result<Vec<u8>, EngineError> {
+        let ranges = self.seen.iter().map(|(name, seen)| (name.clone(), seen.range())).collect();
+        Ok(self.int8.write(&ranges).map_err(NetError::from)?)
+    }
+}
+
+/// Times of two files, run in turn.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Gain {
+    /// Median of the float32 file in ms.
+    pub float32_ms: f64,
+    /// Median of the int8 file in ms.
+    pub int8_ms: f64,
+    /// Median over the rounds of the time in int8 over that in float32.
+    pub ratio: f64,
+    /// The interval of that median, 95 % sure.
+    pub ratio_interval: (f64, f64),
+    /// Rounds.
+    pub rounds: usize,
+}
+
+/// Rounds of a comparison: enough for an interval of the median that holds the middle fifth of them.
+const ROUNDS: Rounds = Rounds { rounds: 100, warm: 10, lead: 1, references: 1 };
+
+/// Times two files of one network in turn, each round in random order.
+///
+/// # Errors
+/// When the runtime refuses.
+pub fn gain(
+    clock: &dyn Clock,
+    (float32, int8): (&mut File, &mut File),
+    images: &Tensor,
+    rng: &mut dyn Rng,
+) -> Result<Gain, EngineError> {
+    let run = |which: usize| if which == 0 { int8.run(images).map(drop) } else { float32.run(images).map(drop) };
+    let (series, reference) = rounds(clock, ROUNDS, 1, rng, |_| Ok(()), run)?;
+    let one = series.into_iter().next().unwrap_or_default();
+    let nan = f64::NAN;
+    Ok(Gain {
+        float32_ms: median(&reference).unwrap_or(nan),
+        int8_ms: median(&one.ms).unwrap_or(nan),
+        ratio: one.ratio(),
+        ratio_interval: median_interval(&one.ratio, 0.95).unwrap_or((nan, nan)),
+        rounds: ROUNDS.rounds,
+    })
+}

@@ -1,0 +1,218 @@
+//! int8 files: sound, run on whole numbers, and near the float file.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod checker;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::sync::Arc;
+
+use checker::Checker;
+use mobilenas_bench::Wall;
+use mobilenas_bench::engine::Session as _;
+use mobilenas_bench::engine::onnxruntime::{File, rewritten};
+use mobilenas_bench::int8::{Calibrator, gain};
+use mobilenas_space::families::FAMILIES;
+use mobilenas_space::ir::{Graph, Role, fold_batch_norms};
+use mobilenas_space::onnx::int8::{Int8, Range, Rule};
+use mobilenas_space::onnx::proto::Model;
+use mobilenas_space::onnx::{Batch, INPUT, Options};
+use mobilenas_space::{Design, Space};
+use mobilenas_torch::onnx::{to_int8, to_onnx};
+use mobilenas_torch::{Mode, Names, Net, Owned, Store};
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use tch::{Device, Kind, Tensor};
+
+fn images(side: u32, n: i64, seed: i64) -> Tensor {
+    tch::manual_seed(seed);
+    let side = i64::from(side);
+    Tensor::randn([n, 3, side, side], (Kind::Float, Device::Cpu))
+}
+
+/// A network with first weights and statistics of noise, batch norms folded.
+fn frozen(graph: Graph) -> Net {
+    let graph = Arc::new(graph);
+    let store = Store::init(&graph, Names::Own, 1, Device::Cpu).unwrap();
+    let net = Net::bind(graph.clone(), &Owned(&store)).unwrap();
+    net.recalibrate([&images(graph.input().dims[1], 4, 4)].into_iter()).unwrap();
+    net.freeze().unwrap()
+}
+
+/// The largest and the smallest network of each family, at a quarter of its widths.
+fn networks() -> Vec<(String, Net)> {
+    let mut all = Vec::new();
+    for family in FAMILIES {
+        let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
+        let design = Design { family: family.name().into(), width: 0.25, divisor: 8, knobs, classes: 7 };
+        let space = Space::new(&design).unwrap();
+        for (which, genome) in [("largest", space.largest()), ("smallest", space.smallest())] {
+            all.push((format!("{} {which}", family.name()), frozen(space.lower(&genome).unwrap())));
+        }
+    }
+    all
+}
+
+fn options(batch: Batch) -> Options {
+    Options { batch, ..Options::default() }
+}
+
+/// The root of the mean square of the difference over that of the reference.
+fn off(ours: &Tensor, reference: &Tensor) -> f64 {
+    let square = |t: Tensor| (&t * &t).mean(Kind::Double).double_value(&[]);
+    assert_eq!(ours.size(), reference.size());
+    (square(ours - reference) / square(reference.shallow_clone())).sqrt()
+}
+
+fn say(line: &str) {
+    // Past the test's capture: these lines are for everyone to see.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+fn calibrated(net: &Net, batch: Batch, rule: Rule, x: &Tensor) -> Vec<u8> {
+    let mut calibrator = Calibrator::new(to_int8(net, &options(batch)).unwrap(), rule, 1).unwrap();
+    calibrator.see(x).unwrap();
+    calibrator.write().unwrap()
+}
+
+#[test]
+fn the_checker_of_onnx_finds_every_published_network_sound_in_int8() {
+    let (mut checker, mut wrong) = (Checker::new(), Vec::new());
+    for (family, info) in FAMILIES.iter().flat_map(|f| f.variants().into_iter().map(move |v| (f, v))) {
+        let template = family.template(info.id).unwrap();
+        let graph = template.plan(&template.values(), info.resolution, 10).unwrap().lower().unwrap();
+        let graph = fold_batch_norms(&graph).graph;
+        let floats = graph.params().into_iter().filter(|p| !matches!(p.role, Role::Counter | Role::Index));
+        let arrays = floats.map(|p| (p.name.clone(), vec![0.5; p.elements() as usize])).collect();
+        let int8 = Int8::new(&graph, &arrays, &options(Batch::Dynamic)).unwrap();
+        let ranges = int8.values().map(|v| (v.to_string(), Range { low: -1.0, high: 3.0 })).collect();
+        let said = checker.check(&int8.write(&ranges).unwrap());
+        if said != "sound" {
+            wrong.push(format!("{}: {said}", info.id));
+        }
+    }
+    checker.end();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_file_that_calibrates_is_the_float_network() {
+    let _guard = tch::no_grad_guard();
+    for (name, net) in networks() {
+        let x = images(net.graph().input().dims[1], 2, 5);
+        let int8 = to_int8(&net, &options(Batch::Fixed(2))).unwrap();
+        let mut file = File::load(&int8.probe(), 1).unwrap();
+        let logits = file.run(&x).unwrap();
+        let d = off(&logits, &net.forward(&x, Mode::Eval).unwrap());
+        assert!(d <= 1e-5, "{name}: logits off by {d:.1e}");
+        let mut given = BTreeSet::new();
+        file.outputs(&x, |name, values| assert!(!values.is_empty() && given.insert(name.to_string()))).unwrap();
+        let wanted = int8.values().filter(|v| *v != INPUT).map(str::to_string).chain(["logits".to_string()]);
+        assert_eq!(given, wanted.collect(), "{name}");
+    }
+}
+
+/// How often operators occur.
+fn histogram(model: &Model) -> BTreeMap<String, usize> {
+    let mut all = BTreeMap::new();
+    for op in model.graph.iter().flat_map(|g| &g.node).filter_map(|n| n.op_type.clone()) {
+        *all.entry(op).or_default() += 1;
+    }
+    all
+}
+
+#[test]
+fn the_runtime_runs_every_layer_on_whole_numbers() {
+    let _guard = tch::no_grad_guard();
+    for (name, net) in networks() {
+        let x = images(net.graph().input().dims[1], 1, 5);
+        let [whole, layers] = to_int8(&net, &options(Batch::Fixed(1))).unwrap().layers();
+        assert_eq!(whole, layers, "{name}");
+        let found = histogram(&rewritten(&calibrated(&net, Batch::Fixed(1), Rule::MinMax, &x)).unwrap());
+        let count = |op: &str| found.get(op).copied().unwrap_or(0);
+        assert_eq!(count("QLinearConv") + count("QGemm"), layers, "{name}: {found:?}");
+        assert_eq!(count("Conv") + count("FusedConv") + count("Gemm") + count("FusedGemm"), 0, "{name}: {found:?}");
+        // What clips after a layer is gone; that of separable attention clips one of the parts that a layer's result is cut into.
+        let clips = count("Split");
+        assert_eq!(count("Relu") + count("Clip"), clips, "{name}: {found:?}");
+        say(&format!("{name}: {found:?}"));
+    }
+}
+
+/// A network's own answer to rounding: how far its logits move when its images alone are rounded to 256 steps.
+fn moved_by_rounded_images(net: &Net, x: &Tensor, logits: &Tensor) -> f64 {
+    let scale = (x.max().double_value(&[]) - x.min().double_value(&[])) / 255.0;
+    let rounded = (x / scale).round() * scale;
+    off(&net.forward(&rounded, Mode::Eval).unwrap(), logits)
+}
+
+/// An error of a tenth of the logits' own size, 20 dB.
+const NEAR: f64 = 0.1;
+
+/// Beyond it, logits would say little.
+const FAR: f64 = 0.5;
+
+/// Logits are near. Untrained networks turn small changes into large ones, each its own way: where one does, its own answer
+/// is the bound. If rounding the image moves its logits by so much, rounding n values, each independent of the others and no
+/// coarser, moves them by the root of n times as much.
+#[test]
+fn logits_in_int8_are_as_near_as_so_many_roundings_let_them_be() {
+    let _guard = tch::no_grad_guard();
+    let mut wrong = Vec::new();
+    for (name, net) in networks() {
+        let x = images(net.graph().input().dims[1], 16, 6);
+        let logits = net.forward(&x, Mode::Eval).unwrap();
+        let n = to_int8(&net, &options(Batch::Dynamic)).unwrap().values().count();
+        let own = moved_by_rounded_images(&net, &x, &logits) * (n as f64).sqrt();
+        let bound = own.clamp(NEAR, FAR);
+        for rule in [Rule::MinMax, Rule::Percentile] {
+            let ours = File::load(&calibrated(&net, Batch::Dynamic, rule, &x), 1).unwrap().run(&x).unwrap();
+            let (d, bound) = (100.0 * off(&ours, &logits), 100.0 * bound);
+            let line = format!("{name}, {rule:?}: logits off by {d:.1} % of their size, bound {bound:.1} %");
+            say(&line);
+            if d > bound {
+                wrong.push(line);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn images_of_another_size_of_numbers_are_cut_off() {
+    // The ranges are those of the images that were seen: ten times as bright, the network sees them cut off.
+    let _guard = tch::no_grad_guard();
+    let (_, net) = networks().remove(0);
+    let x = images(net.graph().input().dims[1], 4, 6);
+    let mut file = File::load(&calibrated(&net, Batch::Fixed(4), Rule::MinMax, &x), 1).unwrap();
+    let reference = |x: &Tensor| net.forward(x, Mode::Eval).unwrap();
+    let near = off(&file.run(&x).unwrap(), &reference(&x));
+    let far = off(&file.run(&(&x * 10.0)).unwrap(), &reference(&(&x * 10.0)));
+    assert!(far > 2.0 * near, "{near} {far}");
+}
+
+#[test]
+fn without_images_there_is_no_file() {
+    let (_, net) = networks().remove(0);
+    let calibrator = Calibrator::new(to_int8(&net, &options(Batch::Fixed(1))).unwrap(), Rule::MinMax, 1).unwrap();
+    let said = calibrator.write().unwrap_err().to_string();
+    assert!(
+        said.starts_with("range of ") && said.ends_with("NaN to NaN, expected finite numbers, from images"),
+        "{said}"
+    );
+}
+
+#[test]
+fn two_files_are_timed_in_turn() {
+    let _guard = tch::no_grad_guard();
+    let (_, net) = networks().remove(0);
+    let x = images(net.graph().input().dims[1], 1, 6);
+    let float32 = to_onnx(&net, &options(Batch::Fixed(1))).unwrap();
+    let mut files = [(); 2].map(|()| File::load(&float32, 1).unwrap());
+    let [a, b] = &mut files;
+    let g = gain(&Wall::new(), (a, b), &x, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+    let (low, high) = g.ratio_interval;
+    assert!(low <= g.ratio && g.ratio <= high && g.float32_ms > 0.0 && g.int8_ms > 0.0, "{g:?}");
+    // The same file twice: whatever else the machine does, neither is twice as fast as the other.
+    assert!((0.5..2.0).contains(&g.ratio), "{g:?}");
+}

@@ -1,0 +1,204 @@
+//! `mobilenas weights export --int8`: the file, and what it loses and gains beside the float32 file.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::ValueEnum;
+use mobilenas_bench::engine::onnxruntime::{File, OnnxRuntime};
+use mobilenas_bench::engine::{Engine as _, blank};
+use mobilenas_bench::int8::{Calibrator, Gain, gain};
+use mobilenas_bench::{Host, Wall};
+use mobilenas_space::families;
+use mobilenas_space::onnx::int8::Rule;
+use mobilenas_space::onnx::{Batch, Options};
+use mobilenas_torch::Net;
+use mobilenas_torch::onnx::{to_int8, to_onnx};
+use mobilenas_torch::weights::About;
+use serde_json::json;
+
+use super::super::Input;
+use super::export::{in_words, written};
+use crate::progress::Progress;
+use crate::quantize::{Judged, Sets, Shape, calibrate, judge};
+use crate::seed::{Purpose, rng};
+use crate::stop::Stop;
+
+/// Flags of an int8 file.
+#[derive(Debug, clap::Args)]
+pub struct Flags {
+    /// ONNX: layers in int8, calibrated on training images; its loss of accuracy and its gain beside float32 are printed
+    #[arg(long, conflicts_with_all = ["float16", "unfused"])]
+    pub int8: bool,
+    /// int8 of a published network: its images, DIR/train to calibrate and DIR/val to judge, each with <class>/* or *.tar
+    #[arg(long, value_name = "DIR", requires = "int8", conflicts_with_all = ["run", "config"])]
+    data: Option<PathBuf>,
+    /// int8: training images to calibrate on
+    #[arg(long, value_name = "N", requires = "int8", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    images: u32,
+    /// int8: which range is made of a value's numbers over these images
+    #[arg(long, value_enum, requires = "int8", default_value_t = Ranges::Minmax)]
+    ranges: Ranges,
+    /// int8: print loss and gain as one JSON object
+    #[arg(long, requires = "int8")]
+    json: bool,
+}
+
+/// Which range is made of a value's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Ranges {
+    /// From the smallest to the largest
+    Minmax,
+    /// The middle 99.99 %
+    Percentile,
+}
+
+impl Ranges {
+    fn rule(self) -> Rule {
+        match self {
+            Ranges::Minmax => Rule::MinMax,
+            Ranges::Percentile => Rule::Percentile,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Ranges::Minmax => "minmax",
+            Ranges::Percentile => "percentile",
+        }
+    }
+}
+
+impl Flags {
+    /// The images of a published network.
+    ///
+    /// # Errors
+    /// When none are named, or there are none.
+    pub fn folder(&self, model: &str, side: u32) -> Result<Sets> {
+        let expected = "expected --data DIR with DIR/train to calibrate and DIR/val to judge";
+        let dir = self.data.as_ref().ok_or_else(|| Input(format!("{model}: --int8 without images, {expected}")))?;
+        let (family, _) = families::variant(model).ok_or_else(|| Input(format!("{model}: no such network")))?;
+        Ok(Sets::folder(dir, side, family.preprocessing()).map_err(|e| Input(e.to_string()))?)
+    }
+}
+
+/// An int8 file to write.
+pub struct Job<'a> {
+    /// The frozen network.
+    pub net: &'a Net,
+    /// Images in a batch.
+    pub batch: Batch,
+    /// What the file says of itself.
+    pub about: About,
+    /// The network in words.
+    pub title: &'a str,
+    /// The file.
+    pub out: &'a Path,
+    /// Images.
+    pub sets: Sets,
+}
+
+/// Images at once where a file takes any number.
+const AT_ONCE: usize = 32;
+
+impl Job<'_> {
+    /// Calibrates, writes, judges, times.
+    ///
+    /// # Errors
+    /// When the images are not the network's, the runtime is not here, or the disk refuses.
+    pub fn run(mut self, flags: &Flags) -> Result<i32> {
+        let graph = self.net.graph();
+        let (classes, found) = (graph.nodes[graph.output].value.channels(), self.sets.train.data.classes.len());
+        if classes as usize != found {
+            let text = format!("{}: images of {found} classes, expected {classes} as the network has", self.title);
+            return Err(Input(text).into());
+        }
+        let (stop, side) = (Stop::on_signals()?, graph.input().dims[1]);
+        let shape = match self.batch {
+            Batch::Fixed(n) => Shape { side, batch: n as usize, fixed: true },
+            Batch::Dynamic => Shape { side, batch: AT_ONCE, fixed: false },
+        };
+        let float32 = to_onnx(self.net, &self.options())?;
+        let how = format!("{} training images, {}", flags.images, flags.ranges.word());
+        self.about.insert("int8".to_string(), format!("calibrated on up to {how}"));
+        let int8 = to_int8(self.net, &self.options())?;
+        let layers = int8.layers();
+        let mut calibrator = Calibrator::new(int8, flags.ranges.rule(), 1)?;
+        let bar = Progress::new("calibrate");
+        let Some(seen) = calibrate(&mut calibrator, &self.sets, (shape, flags.images as usize), (&stop, &bar))? else {
+            return Ok(stop.exit_code());
+        };
+        let int8 = calibrator.write()?;
+        drop(calibrator);
+        let what = format!("{}: int8 in {} of {} layers, {}", self.title, layers[0], layers[1], in_words(self.batch));
+        let how = format!("calibrated on {seen} training images ({})", flags.ranges.word());
+        if !flags.json {
+            written(self.out, &int8, &format!("{what}, {how}"))?;
+        } else {
+            super::export::whole(self.out, &int8)?;
+        }
+        let (mut a, mut b) = (File::load(&float32, 1)?, File::load(&int8, 1)?);
+        let Some(judged) = judge((&mut a, &mut b), &self.sets, shape, (&stop, &Progress::new("judge")))? else {
+            return Ok(stop.exit_code());
+        };
+        let batch = if shape.fixed { shape.batch } else { 1 };
+        let mut rng = rng(self.sets.seed, Purpose::Timing, 0, 0);
+        let gain = gain(&Wall::new(), (&mut a, &mut b), &blank(self.net, batch)?, &mut rng)?;
+        let report = Report { judged, gain, batch, bytes: [float32.len(), int8.len()] };
+        match flags.json {
+            true => println!("{}", report.json(&what, seen, flags.ranges.word(), layers)),
+            false => println!("{}", report.words()),
+        }
+        Ok(0)
+    }
+
+    fn options(&self) -> Options {
+        Options { batch: self.batch, float16: false, about: self.about.clone() }
+    }
+}
+
+/// Loss and gain.
+struct Report {
+    judged: Judged,
+    gain: Gain,
+    batch: usize,
+    bytes: [usize; 2],
+}
+
+impl Report {
+    fn words(&self) -> String {
+        let (j, g, [float32, int8]) = (&self.judged, &self.gain, self.bytes);
+        let [was, is] = j.top1();
+        let (version, share) = (OnnxRuntime.version(), int8 as f64 / float32.max(1) as f64);
+        let (low, high) = g.ratio_interval;
+        let head = format!(
+            "on ONNX Runtime {version}: top-1 of {} test images; median ms, batch {}, one thread, in turn; bytes",
+            j.images, self.batch
+        );
+        let rows = [("float32", was, g.float32_ms, float32), ("int8", is, g.int8_ms, int8)];
+        let rows = rows.map(|(name, top1, ms, bytes)| format!("  {name:<8} {top1:>8.2} % {ms:>10.3} ms {bytes:>12}"));
+        let last = format!(
+            "  int8 over float32: {:+.2} points, the same class for {:.2} % of images; {:.3} [{low:.3}, {high:.3}] of the \
+             time in {} rounds; {share:.3} of the bytes",
+            is - was,
+            j.agreement(),
+            g.ratio,
+            g.rounds
+        );
+        [head, rows.join("\n"), last].join("\n")
+    }
+
+    fn json(&self, what: &str, calibrated: usize, ranges: &str, layers: [usize; 2]) -> serde_json::Value {
+        let [was, is] = self.judged.top1();
+        json!({
+            "network": what, "engine": "onnxruntime", "engine_version": OnnxRuntime.version(), "host": Host::read(),
+            "layers_in_int8": layers[0], "layers": layers[1],
+            "calibration": { "images": calibrated, "ranges": ranges },
+            "accuracy": {
+                "images": self.judged.images, "float32_top1": was, "int8_top1": is, "points": is - was,
+                "same_class": self.judged.agreement(),
+            },
+            "latency": { "batch": self.batch, "threads": 1, "in_turn": self.gain },
+            "bytes": { "float32": self.bytes[0], "int8": self.bytes[1] },
+        })
+    }
+}

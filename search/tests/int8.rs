@@ -1,0 +1,138 @@
+//! `mobilenas weights export --int8`, from a training on Fashion-MNIST to the file's accuracy beside the float file's.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+fn program(dir: &Path, args: &str) -> (i32, String, String) {
+    assert!(
+        std::env::var_os("MOBILENAS_DATA").is_some(),
+        "`cargo xtask test` fetches the data and sets MOBILENAS_DATA"
+    );
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
+    let out = command.args(args.split(' ')).current_dir(dir).env("OMP_WAIT_POLICY", "passive").output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&dir.display().to_string(), "DIR");
+    (out.status.code().unwrap(), text(out.stdout), text(out.stderr))
+}
+
+fn done(dir: &Path, args: &str) -> String {
+    let (code, out, err) = program(dir, args);
+    assert_eq!(code, 0, "{args}: {err}");
+    out
+}
+
+/// Small networks that learn something in a moment: convolutions and clips; gates and attention.
+const NETWORKS: [(&str, &str); 2] = [
+    (
+        "mobilenetv2",
+        "{model: mobilenetv2_100, knobs: {resolution: 28, stem.width: 16, stem.stride: 1, stages.0.width: 8, \
+         stages.1.width: 16, stages.2.width: 16, stages.3.width: 24, stages.4.width: 24, stages.5.width: 32, \
+         stages.6.width: 32, head.width: 128}}",
+    ),
+    (
+        "mobilevit",
+        "{model: mobilevit_xxs, knobs: {resolution: 32, stem.stride: 1, stages.0.stride: 2, stages.1.stride: 2, \
+         stages.2.stride: 2, stages.3.stride: 1, stages.4.stride: 1, stages.4.width: 64}}",
+    ),
+];
+
+const DATA: &str = "{name: fashion-mnist, search_val: 500, train_limit: 8000, test_limit: 2000}";
+
+/// A training folder of a network, and its config.
+fn trained(dir: &Path, name: &str, network: &str) {
+    let config = format!(
+        "seed: 3\nthreads: 2\nnetwork: {network}\ndata: {DATA}\ntrain: {{epochs: 2, batch: 64, lr: 0.003, warmup: 0.2}}\n"
+    );
+    fs::write(dir.join(format!("{name}.yaml")), config).unwrap();
+    done(dir, &format!("train {name}.yaml --out {name}"));
+}
+
+#[test]
+fn a_trained_network_loses_little_in_int8() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    for (name, network) in NETWORKS {
+        trained(dir, name, network);
+        let export = format!("weights export --config {name}.yaml --weights {name}/weights.safetensors");
+        for ranges in ["minmax", "percentile"] {
+            let out = done(dir, &format!("{export} --out {name}.onnx --int8 --images 256 --ranges {ranges} --json"));
+            let v: Value = serde_json::from_str(&out).unwrap();
+            let f = |path: &str| v.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("{path} in {v}"));
+            let _ = writeln!(
+                std::io::stderr(),
+                "{name}, {ranges}: top-1 {:.2} -> {:.2} %, same class {:.2} %, {:.3} of the time",
+                f("/accuracy/float32_top1"),
+                f("/accuracy/int8_top1"),
+                f("/accuracy/same_class"),
+                f("/latency/in_turn/ratio")
+            );
+            assert_eq!((f("/accuracy/images"), f("/calibration/images")), (2000.0, 256.0));
+            assert_eq!(v["layers"], v["layers_in_int8"]);
+            // It has learnt, or there is nothing to lose.
+            assert!(f("/accuracy/float32_top1") > 70.0, "{v}");
+            // Of 2000 images one in twenty may change its class: after so short a training many lie between two. One in a
+            // hundred may be lost.
+            assert!(f("/accuracy/points") >= -1.0, "{v}");
+            assert!(f("/accuracy/same_class") >= 95.0, "{v}");
+            let read: Value =
+                serde_json::from_str(&fs::read_to_string(dir.join(name).join("result.json")).unwrap()).unwrap();
+            let trained = read["test_top1"].as_f64().unwrap();
+            assert!((f("/accuracy/float32_top1") - trained).abs() <= 0.1, "{trained} by libtorch, {v}");
+            let size = fs::metadata(dir.join(format!("{name}.onnx"))).unwrap().len();
+            assert_eq!(f("/bytes/int8"), size as f64);
+        }
+    }
+    said_to_people(dir);
+    batches_of_several_images(dir);
+}
+
+fn said_to_people(dir: &Path) {
+    let args = "weights export --config mobilenetv2.yaml --weights mobilenetv2/weights.safetensors --out m.onnx --int8";
+    let out = done(dir, &format!("{args} --images 64"));
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines.len(), 5, "{out}");
+    assert!(lines[0].contains("calibrated on 64 training images (minmax)"), "{out}");
+    assert!(lines[1].contains("top-1 of 2000 test images; median ms, batch 1, one thread, in turn"), "{out}");
+    assert!(lines[2].trim().starts_with("float32") && lines[3].trim().starts_with("int8"), "{out}");
+    assert!(lines[4].contains("points, the same class for"), "{out}");
+}
+
+/// The accuracy does not depend on how many images come at once, also where the last batch is not full.
+fn batches_of_several_images(dir: &Path) {
+    let args = "weights export --config mobilenetv2.yaml --weights mobilenetv2/weights.safetensors --out m.onnx --int8";
+    let accuracy = |more: &str| {
+        let v: Value = serde_json::from_str(&done(dir, &format!("{args} --images 66 --json {more}"))).unwrap();
+        v["accuracy"].clone()
+    };
+    let one = accuracy("--batch 1");
+    assert_eq!(one["images"], 2000);
+    for more in ["--batch 33", "--dynamic-batch"] {
+        let several = accuracy(more);
+        assert_eq!(several["images"], 2000);
+        let of = |v: &Value| v["int8_top1"].as_f64().unwrap();
+        // Sums of floats in another order may move a value to the next whole number.
+        assert!((of(&several) - of(&one)).abs() <= 0.3, "{one} {several}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let said = |args: &str| {
+        let (code, _, err) = program(dir, args);
+        let lines: Vec<&str> = err.lines().map(str::trim).take(2).collect();
+        format!("{code} {}", lines.join(" ").trim())
+    };
+    insta::assert_snapshot!(said("weights export --model mobilevit_xxs --out x.onnx --int8"), @"2 error: mobilevit_xxs: no weights to export, expected --weights FILE");
+    insta::assert_snapshot!(said("weights export --model mobilevit_xxs --weights w --out x.safetensors --int8"), @"2 error: x.safetensors: --float16, --int8, --batch and --dynamic-batch are for ONNX, expected a name in .onnx");
+    insta::assert_snapshot!(said("weights export --model mobilevit_xxs --weights w --out x.onnx --int8 --float16"), @"2 error: the argument '--int8' cannot be used with '--float16'");
+    insta::assert_snapshot!(said("weights export --model mobilevit_xxs --weights w --out x.onnx --int8 --unfused"), @"2 error: the argument '--int8' cannot be used with '--unfused'");
+    insta::assert_snapshot!(said("weights export --model mobilevit_xxs --weights w --out x.onnx --ranges minmax"), @"2 error: the following required arguments were not provided: --int8");
+    insta::assert_snapshot!(said("weights export --config c.yaml --out x.onnx"), @"2 error: the following required arguments were not provided: --weights <FILE>");
+    insta::assert_snapshot!(said("weights export --config c.yaml --model mobilevit_xxs --weights w --out x.onnx"), @"2 error: the argument '--config <CONFIG>' cannot be used with '--model <NAME>'");
+}
