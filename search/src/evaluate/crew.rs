@@ -21,7 +21,12 @@ impl Crew {
         let threads = threads.max(1);
         let pool = match threads {
             1 => None,
-            n => Some(ThreadPoolBuilder::new().num_threads(n).build().map_err(|e| TrainError::Torch(format!("threads: {e}")))?),
+            n => Some(
+                ThreadPoolBuilder::new()
+                    .num_threads(n)
+                    .build()
+                    .map_err(|e| TrainError::Torch(format!("threads: {e}")))?,
+            ),
         };
         if let Some(pool) = &pool {
             pool.broadcast(|_| tch::set_num_threads(1));

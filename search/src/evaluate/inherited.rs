@@ -5,9 +5,9 @@ use std::sync::Arc;
 use mobilenas_space::ir::Graph;
 use mobilenas_torch::{Net, Shared, Store, Tracked};
 
+use super::calibrating;
 use super::crew::Crew;
 use super::list::List;
-use super::calibrating;
 use crate::config::Proxy;
 use crate::data::SearchVal;
 use crate::metric::Lab;
