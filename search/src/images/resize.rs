@@ -173,3 +173,46 @@ fn resized<const C: usize>(
     });
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An area in the middle gives what the same pixels give as an image of their own, whether they shrink or grow.
+    #[test]
+    fn an_area_is_resized_as_if_it_were_alone() {
+        for channels in [1, 3] {
+            let (width, height) = (23, 17);
+            let levels: Vec<u8> = (0..width * height * channels).map(|i| (i * i * 31 % 251) as u8).collect();
+            let area = Area { x: 5, y: 3, width: 11, height: 9 };
+            let rows = levels.chunks_exact(width * channels).skip(3).take(9);
+            let alone: Vec<u8> = rows.flat_map(|row| &row[5 * channels..16 * channels]).copied().collect();
+            let whole = Area { x: 0, y: 0, ..area };
+            for how in [Interpolation::Bilinear, Interpolation::Bicubic] {
+                for size in [(4, 5), (11, 3), (30, 26)] {
+                    let part = |levels: &[u8], width, area| {
+                        resized_part(Source { levels, width, channels, area }, size, (0, 0), size, how)
+                    };
+                    let found = part(&levels, width, area);
+                    assert_eq!(found.len(), channels * (size.0 * size.1) as usize);
+                    assert_eq!(found, part(&alone, 11, whole), "{channels} channels to {size:?}, {how:?}");
+                }
+            }
+        }
+    }
+
+    /// A grey image is each channel of the coloured one that repeats it, and one level stays one level.
+    #[test]
+    fn channels_do_not_mix() {
+        let grey: Vec<u8> = (0..12 * 10).map(|i| (i * 7 % 256) as u8).collect();
+        let coloured: Vec<u8> = grey.iter().flat_map(|l| [*l, 255 - *l, 90]).collect();
+        let area = Area { x: 1, y: 2, width: 10, height: 7 };
+        let part = |levels: &[u8], channels| {
+            let from = Source { levels, width: 12, channels, area };
+            resized_part(from, (6, 6), (0, 0), (6, 6), Interpolation::Bilinear)
+        };
+        let (one, three) = (part(&grey, 1), part(&coloured, 3));
+        assert!(one.iter().zip(three.chunks_exact(3)).all(|(g, rgb)| *g == rgb[0] && rgb[2] == 90));
+        assert!(one.iter().any(|l| *l != one[0]));
+    }
+}
