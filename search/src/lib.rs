@@ -8,7 +8,6 @@ pub mod config;
 pub mod data;
 pub mod device;
 pub mod evaluate;
-pub mod images;
 pub mod journal;
 pub mod latency_table;
 pub mod metric;
@@ -24,3 +23,5 @@ pub mod strategy;
 pub mod study;
 pub mod train;
 pub mod worker;
+
+pub use mobilenas_images as images;

@@ -13,7 +13,12 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::cargo::{Setting, cargo};
 
 /// The packages that need neither libtorch nor the data set: name and folder.
-const PURE: [(&str, &str); 3] = [("mobilenas-space", "space"), ("mobilenas-reports", "reports"), ("xtask", "xtask")];
+const PURE: [(&str, &str); 4] = [
+    ("mobilenas-space", "space"),
+    ("mobilenas-images", "search/images"),
+    ("mobilenas-reports", "reports"),
+    ("xtask", "xtask"),
+];
 
 /// The stages' names.
 const STAGES: [&str; 3] = ["tests without libtorch", "tests with libtorch", "tests from end to end"];

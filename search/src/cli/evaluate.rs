@@ -80,7 +80,7 @@ type Ready<F> = (usize, Result<Vec<F>, Damaged>);
 
 /// One thread drives rayon, which reads and prepares a batch at a time; this one runs the batches. At most [`WAITING`]
 /// batches wait between the two, so memory does not grow with the folder.
-fn score<F: Float>(args: &Args, loaded: &Loaded, folder: &Folder) -> Result<Outcome> {
+fn score<F: Float + tch::kind::Element>(args: &Args, loaded: &Loaded, folder: &Folder) -> Result<Outcome> {
     let clock = Wall::new();
     let bar = Progress::new("evaluate");
     bar.begin(folder.images.len() as u64, 0);
@@ -115,7 +115,13 @@ fn score<F: Float>(args: &Args, loaded: &Loaded, folder: &Folder) -> Result<Outc
 }
 
 impl Outcome {
-    fn take<F: Float>(&mut self, args: &Args, net: &Loaded, folder: &Folder, batch: Vec<Ready<F>>) -> Result<()> {
+    fn take<F: Float + tch::kind::Element>(
+        &mut self,
+        args: &Args,
+        net: &Loaded,
+        folder: &Folder,
+        batch: Vec<Ready<F>>,
+    ) -> Result<()> {
         let (mut places, mut inputs) = (Vec::new(), Vec::new());
         for (place, input) in batch {
             match input {

@@ -284,7 +284,7 @@ impl Loaded {
     ///
     /// # Errors
     /// When libtorch refuses.
-    pub fn logits<F: Float>(&self, inputs: &[Vec<F>]) -> Result<Vec<Vec<f64>>> {
+    pub fn logits<F: Float + tch::kind::Element>(&self, inputs: &[Vec<F>]) -> Result<Vec<Vec<f64>>> {
         let side = i64::from(self.pipeline.side);
         let _guard = tch::no_grad_guard();
         let flat = inputs.concat();

@@ -48,7 +48,7 @@ fn labels(file: Option<&Path>, classes: u32) -> Result<Option<Vec<String>>> {
     Ok(Some(names))
 }
 
-fn all<F: Float>(args: &Args, loaded: &Loaded) -> Result<i32> {
+fn all<F: Float + tch::kind::Element>(args: &Args, loaded: &Loaded) -> Result<i32> {
     let labels = labels(args.labels.as_deref(), loaded.classes)?;
     if !args.json {
         println!("{}", args.net.title(loaded));

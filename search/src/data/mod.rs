@@ -5,7 +5,6 @@ mod error;
 mod fashion_mnist;
 mod folder;
 mod idx;
-mod picture;
 mod shards;
 mod source;
 mod split;
@@ -14,7 +13,7 @@ use std::path::Path;
 
 pub use error::DataError;
 pub use fashion_mnist::FILES;
-pub use picture::Picture;
+pub use mobilenas_images::Picture;
 pub use shards::Shards;
 pub use source::{Images, Raw, Source};
 pub use split::{SearchVal, Split, Test, split, test_split};

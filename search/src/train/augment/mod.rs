@@ -54,7 +54,7 @@ impl Augment {
             picture = shift::shifted(&picture, moves.by);
         }
         if moves.mirror {
-            flip::mirror(&mut picture);
+            picture.mirror();
         }
         if let Some(how) = &self.rand {
             how.apply(&mut picture, rng);

@@ -1,6 +1,7 @@
 //! How levels become numbers.
 
 use crate::data::{Labelled, Picture};
+use crate::images::planes;
 
 /// Mean and standard deviation of each channel's levels, in [0, 1]; images are normalised by them.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,28 +56,7 @@ impl Norm {
 
     /// Writes a picture as `[C, H, W]` values, each `(level / 255 - mean) / std`.
     pub fn planes(&self, picture: &Picture, out: &mut [f32]) {
-        let size = picture.width * picture.height;
-        let table = |k: usize| -> [f32; 256] {
-            let (mean, std) = self.channel(k);
-            std::array::from_fn(|l| (l as f32 / 255.0 - mean) / std)
-        };
-        match picture.channels {
-            3 => {
-                let tables = [table(0), table(1), table(2)];
-                let (red, rest) = out.split_at_mut(size);
-                let (green, blue) = rest.split_at_mut(size);
-                let into = red.iter_mut().zip(green).zip(blue);
-                for (pixel, ((r, g), b)) in picture.levels.chunks_exact(3).zip(into) {
-                    *r = tables[0][usize::from(pixel[0])];
-                    *g = tables[1][usize::from(pixel[1])];
-                    *b = tables[2][usize::from(pixel[2])];
-                }
-            }
-            _ => {
-                let table = table(0);
-                out.iter_mut().zip(&picture.levels).for_each(|(o, l)| *o = table[usize::from(*l)]);
-            }
-        }
+        planes(picture, [0, 1, 2].map(|k| self.channel(k)), out);
     }
 
     /// Means and standard deviations as words: one number, or three.

@@ -34,11 +34,36 @@ impl Picture {
         }
         Picture { width, height, channels: self.channels, levels }
     }
+
+    /// Mirrors it left to right.
+    pub fn mirror(&mut self) {
+        for row in self.levels.chunks_exact_mut((self.width * self.channels).max(1)) {
+            match self.channels {
+                3 => row.as_chunks_mut::<3>().0.reverse(),
+                _ => row.reverse(),
+            }
+        }
+    }
 }
 
 impl From<image::RgbImage> for Picture {
     fn from(image: image::RgbImage) -> Picture {
         let (width, height) = (image.width() as usize, image.height() as usize);
         Picture { width, height, channels: 3, levels: image.into_raw() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mirrored_pixels_stay_whole() {
+        let mut p = Picture { width: 3, height: 2, channels: 3, levels: (0..18).collect() };
+        p.mirror();
+        assert_eq!(p.levels, [6, 7, 8, 3, 4, 5, 0, 1, 2, 15, 16, 17, 12, 13, 14, 9, 10, 11]);
+        let mut p = Picture { width: 4, height: 1, channels: 1, levels: (0..4).collect() };
+        p.mirror();
+        assert_eq!(p.levels, [3, 2, 1, 0]);
     }
 }

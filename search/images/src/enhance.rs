@@ -1,7 +1,7 @@
 //! Changes of a picture's levels with Pillow's arithmetic, level for level: each goes from a duller picture (factor 0)
 //! through the picture itself (factor 1) beyond it.
 
-use crate::data::Picture;
+use crate::Picture;
 
 /// A pixel's grey level, by the weights of ITU-R 601.
 pub fn grey(pixel: &[u8]) -> u8 {
@@ -12,7 +12,7 @@ pub fn grey(pixel: &[u8]) -> u8 {
 }
 
 /// From `dull` through `level` beyond it; whole levels are cut off, not rounded.
-pub(crate) fn blend(dull: u8, level: u8, factor: f32) -> u8 {
+pub fn blend(dull: u8, level: u8, factor: f32) -> u8 {
     let mixed = f32::from(dull) + factor * (f32::from(level) - f32::from(dull));
     mixed.clamp(0.0, 255.0) as u8
 }

@@ -30,7 +30,7 @@ const EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 const EXPECTED: &str = "DIR/<class>/*.{jpg,jpeg,png,webp} or DIR/val/<class>/*";
 
 /// What a folder holds, sorted by name; hidden entries left out.
-pub(crate) fn sorted(dir: &Path) -> Result<Vec<PathBuf>, NoFolder> {
+pub fn sorted(dir: &Path) -> Result<Vec<PathBuf>, NoFolder> {
     let fail = |e: std::io::Error| NoFolder {
         path: dir.display().to_string(),
         found: e.to_string(),
@@ -47,11 +47,16 @@ pub(crate) fn sorted(dir: &Path) -> Result<Vec<PathBuf>, NoFolder> {
     Ok(all)
 }
 
-pub(crate) fn folders(dir: &Path) -> Result<Vec<PathBuf>, NoFolder> {
+/// The folders in a folder, in the order of their names.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn folders(dir: &Path) -> Result<Vec<PathBuf>, NoFolder> {
     Ok(sorted(dir)?.into_iter().filter(|p| p.is_dir()).collect())
 }
 
-pub(crate) fn is_image(path: &Path) -> bool {
+/// Whether a file's name ends as an image's does.
+pub fn is_image(path: &Path) -> bool {
     let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
     extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
 }

@@ -34,7 +34,7 @@ pub fn decode(path: &Path) -> Result<RgbImage, Damaged> {
 ///
 /// # Errors
 /// What is wrong with them.
-pub(crate) fn decode_bytes(data: &[u8]) -> Result<RgbImage, String> {
+pub fn decode_bytes(data: &[u8]) -> Result<RgbImage, String> {
     let reader = reader(data)?;
     if is_jpeg(data) && !jpeg_ends(data) {
         return Err(CUT_SHORT.into());
@@ -63,7 +63,7 @@ fn reader(data: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, String> {
 ///
 /// # Errors
 /// What is wrong with the header.
-pub(crate) fn dimensions(data: &[u8]) -> Result<(u32, u32), String> {
+pub fn dimensions(data: &[u8]) -> Result<(u32, u32), String> {
     if let Some(frame) = is_jpeg(data).then(|| Frame::read(data)).flatten() {
         return Ok(frame.size);
     }

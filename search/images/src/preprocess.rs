@@ -5,8 +5,7 @@ use std::fmt;
 use image::RgbImage;
 use mobilenas_space::families::Preprocessing;
 
-use super::Area;
-use super::resize::{Source, resized_part};
+use super::resize::resized_part;
 
 /// A network's preprocessing at its resolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,16 +34,7 @@ impl Pipeline {
     pub fn cut(&self, image: &RgbImage) -> RgbImage {
         let size = self.resized(image.width(), image.height());
         let corner = (half_even(size.0 - self.side), half_even(size.1 - self.side));
-        let (width, height) = image.dimensions();
-        let from = Source {
-            levels: image.as_raw(),
-            width: width as usize,
-            channels: 3,
-            area: Area { x: 0, y: 0, width, height },
-        };
-        let part = (self.side, self.side);
-        let levels = resized_part(from, size, corner, part, self.how.interpolation);
-        RgbImage::from_raw(self.side, self.side, levels).unwrap_or_else(|| RgbImage::new(self.side, self.side))
+        resized_part(image, size, corner, self.side, self.how.interpolation)
     }
 
     /// An image's levels, cut, to a network's input: three channels, each row by row.
@@ -66,7 +56,7 @@ fn half_even(n: u32) -> u32 {
 }
 
 /// The two precisions.
-pub trait Float: tch::kind::Element + Copy + Send {
+pub trait Float: Copy + Send {
     /// A level over 255, less the mean, over the standard deviation: each step in this precision.
     fn normalised(level: u8, mean: f64, std: f64) -> Self;
 }

@@ -1,0 +1,24 @@
+//! Images before they are tensors: read, turned upright, resized, cut, changed and normalised as the published networks want
+//! them. A crate of its own, compiled as one unit: decoders and resizers are generic, and in a large crate their inner loops
+//! fall apart into units that are not inlined into each other.
+
+pub mod affine;
+pub mod cut;
+pub mod decode;
+pub mod enhance;
+pub mod folder;
+mod jpeg;
+pub mod levels;
+mod picture;
+mod planes;
+pub mod preprocess;
+mod resize;
+pub mod tally;
+
+pub use cut::{Area, cut_file, cut_picture};
+pub use decode::{Damaged, decode};
+pub use folder::Folder;
+pub use picture::Picture;
+pub use planes::planes;
+pub use preprocess::{Float, Pipeline};
+pub use tally::Tally;
