@@ -1,12 +1,12 @@
 //! What is known of blocks, remembered under their exact bytes and the value they are given.
 
 use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::BuildHasherDefault;
+
+use foldhash::fast::FixedState;
 
 use crate::ir::{Builder, Graph, Key, Plan, ShapeError, Value};
 
-type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+type Map<K, V> = HashMap<K, V, FixedState>;
 
 /// A fact about each block of plans, found out once for each block and value it is given: most blocks of a space recur.
 ///

@@ -7,7 +7,17 @@ use mobilenas_reports::pareto::{self, Goal};
 use mobilenas_space::{Domain, Genome};
 
 use super::*;
-use crate::seed::{Purpose, rng};
+use rand::SeedableRng as _;
+use rand::rngs::ChaCha8Rng;
+
+/// A generator for a step of a search.
+pub(crate) fn rng(seed: u64, step: u64) -> ChaCha8Rng {
+    let mut key = [0; 32];
+    for (bytes, word) in key.chunks_exact_mut(8).zip([seed, 5, step]) {
+        bytes.copy_from_slice(&word.to_le_bytes());
+    }
+    ChaCha8Rng::from_seed(key)
+}
 
 /// Every strategy, small.
 fn all() -> Vec<Box<dyn Strategy>> {
@@ -44,7 +54,7 @@ fn told(domain: &Domain, genome: Genome) -> Told {
 fn volume(strategy: &mut dyn Strategy, seed: u64, trials: usize, batch: usize) -> f64 {
     let (domain, mut known) = (domain(), HashMap::new());
     for step in 0..10_000 {
-        let asked = strategy.ask(&domain, batch, &mut rng(seed, Purpose::Ask, step, 0));
+        let asked = strategy.ask(&domain, batch, &mut rng(seed, step));
         if known.len() >= trials || asked.is_empty() {
             break;
         }
@@ -79,7 +89,7 @@ fn telling_the_journal_again_brings_each_to_where_it_was() {
                 let mut journal: Vec<Told> = Vec::new();
                 for step in 0..steps {
                     // As the loop does it: a resumed run asks again, and is told what the journal knows.
-                    let asked = strategy.ask(&domain, 2, &mut rng(1, Purpose::Ask, step, 0));
+                    let asked = strategy.ask(&domain, 2, &mut rng(1, step));
                     let came: Vec<Told> = asked
                         .into_iter()
                         .enumerate()
@@ -107,7 +117,7 @@ fn all_genomes_fit_whatever_is_told() {
     for domain in [domain(), Domain::new([1, 1]), Domain::new([2]), Domain::new(vec![7; 30])] {
         for mut strategy in all() {
             for step in 0..60 {
-                let asked = strategy.ask(&domain, 3, &mut rng(2, Purpose::Ask, step, 0));
+                let asked = strategy.ask(&domain, 3, &mut rng(2, step));
                 assert!(asked.len() <= 3);
                 let came: Vec<Told> = asked
                     .into_iter()
@@ -130,7 +140,7 @@ fn how_many_threads_there_are_changes_no_child() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let (domain, mut strategy, mut all) = (Domain::new(vec![5; 12]), Nsga2::new(60, 0.9, None), Vec::new());
         for step in 0..6 {
-            let asked = pool.install(|| strategy.ask(&domain, 60, &mut rng(5, Purpose::Ask, step, 0)));
+            let asked = pool.install(|| strategy.ask(&domain, 60, &mut rng(5, step)));
             let sum = |g: &Genome| g.choices().iter().map(|c| f64::from(*c)).sum::<f64>();
             let first = |g: &Genome| f64::from(g.choices()[0]);
             let told: Vec<Told> = asked
@@ -151,7 +161,7 @@ fn within_the_bounds_comes_first() {
     let domain = Domain::new(vec![8; 6]);
     let mut strategy = Nsga2::new(20, 0.9, None);
     for step in 0..60 {
-        let asked = strategy.ask(&domain, 20, &mut rng(3, Purpose::Ask, step, 0));
+        let asked = strategy.ask(&domain, 20, &mut rng(3, step));
         let came: Vec<Told> = asked
             .into_iter()
             .map(|genome| {
@@ -177,7 +187,7 @@ fn slimming_takes_the_cheapest_change_and_keeps_to_the_beam() {
     let mut strategy = MesSlimming::new(1, Some(4.0), 0..3);
     let mut steps = Vec::new();
     loop {
-        let asked = strategy.ask(&domain, 100, &mut rng(0, Purpose::Ask, 0, 0));
+        let asked = strategy.ask(&domain, 100, &mut rng(0, 0));
         if asked.is_empty() {
             break;
         }
@@ -202,7 +212,7 @@ fn slimmed(domain: &Domain, knobs: &[usize], score: impl Fn(&[u8]) -> Vec<f64>) 
     let mut strategy = MesSlimming::new(1, None, knobs.iter().copied());
     let mut asked_for = Vec::new();
     loop {
-        let asked = strategy.ask(domain, usize::MAX, &mut rng(0, Purpose::Ask, 0, 0));
+        let asked = strategy.ask(domain, usize::MAX, &mut rng(0, 0));
         if asked.is_empty() {
             return (asked_for, strategy.notes().concat());
         }
@@ -246,7 +256,7 @@ fn a_predictor_is_tested_on_what_it_was_not_fitted_on() {
     let domain = domain();
     let (mut strategy, mut all, mut known) = (Predictor::new(10, 0.1), Vec::new(), 0);
     for step in 0..40 {
-        let asked = strategy.ask(&domain, 4, &mut rng(4, Purpose::Ask, step, 0));
+        let asked = strategy.ask(&domain, 4, &mut rng(4, step));
         let before = known;
         known += asked.len();
         let came: Vec<Told> = asked.into_iter().map(|g| told(&domain, g)).collect();

@@ -87,7 +87,7 @@ mod tests {
     use rand::RngExt as _;
 
     use super::*;
-    use crate::seed::{Purpose, rng};
+    use crate::testing::rng;
 
     /// Fronts by the definition: what nothing left dominates, again and again.
     fn by_definition(all: &[One], n: usize) -> Vec<Vec<usize>> {
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn fronts_are_those_of_the_definition() {
-        let mut rng = rng(3, Purpose::Ask, 0, 0);
+        let mut rng = rng(3, 0);
         for objectives in 1..=4 {
             for levels in [2, 5, 1000] {
                 for share in [0.0, 0.4, 1.0] {

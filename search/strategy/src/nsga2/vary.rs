@@ -60,11 +60,11 @@ fn stepped(choice: u8, count: u8, rng: &mut impl Rng) -> u8 {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::seed::{Purpose, rng};
+    use crate::testing::rng;
 
     /// How often each choice comes of many draws.
     fn counts(n: usize, mut draw: impl FnMut(&mut rand::rngs::ChaCha8Rng) -> u8) -> Vec<usize> {
-        let (mut all, mut rng) = (vec![0; n], rng(1, Purpose::Ask, 0, 0));
+        let (mut all, mut rng) = (vec![0; n], rng(1, 0));
         (0..40_000).for_each(|_| all[usize::from(draw(&mut rng))] += 1);
         all
     }
@@ -103,7 +103,7 @@ mod tests {
         let domain = Domain::new([4; 40]);
         let (a, mut b) = (vec![1u8; 40], vec![1u8; 40]);
         b[20..].fill(3);
-        let (mut moved, mut rng) = (0, rng(2, Purpose::Ask, 0, 0));
+        let (mut moved, mut rng) = (0, rng(2, 0));
         for _ in 0..500 {
             let mut child = a.clone();
             cross(&mut child, &b, &domain, &mut rng);

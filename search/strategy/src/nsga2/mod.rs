@@ -8,6 +8,7 @@ mod vary;
 
 use std::collections::HashSet;
 
+use foldhash::fast::FixedState;
 use mobilenas_space::{Domain, Genome};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng as _};
@@ -61,7 +62,7 @@ pub struct Nsga2 {
     mutation: Option<f64>,
     alive: Vec<One>,
     children: Vec<One>,
-    known: HashSet<Genome>,
+    known: HashSet<Genome, FixedState>,
 }
 
 impl Nsga2 {
@@ -70,7 +71,7 @@ impl Nsga2 {
     pub fn new(population: usize, crossover: f64, mutation: Option<f64>) -> Nsga2 {
         let (population, crossover) = (population.max(2), crossover.clamp(0.0, 1.0));
         let mutation = mutation.map(|m| m.clamp(0.0, 1.0));
-        Nsga2 { population, crossover, mutation, alive: Vec::new(), children: Vec::new(), known: HashSet::new() }
+        Nsga2 { population, crossover, mutation, alive: Vec::new(), children: Vec::new(), known: HashSet::default() }
     }
 
     /// The genomes of the first front.
@@ -130,7 +131,7 @@ impl Strategy for Nsga2 {
             _ => streams.into_par_iter().map(draw).collect(),
         };
         let mut asked: Vec<Genome> = Vec::with_capacity(n);
-        let mut own = HashSet::with_capacity(n);
+        let mut own = HashSet::with_capacity_and_hasher(n, FixedState::default());
         for mut genome in drawn.into_iter().flatten() {
             if own.contains(&genome) {
                 genome = self.fresh(domain, &mut rng, |g| self.known.contains(g) || own.contains(g));

@@ -11,7 +11,7 @@ mod regularized_evolution;
 mod testing;
 
 use mobilenas_reports::record::Foretold;
-use mobilenas_space::{Domain, Genome, Space};
+use mobilenas_space::{Domain, Genome};
 use rand::Rng;
 
 pub use mes_slimming::MesSlimming;
@@ -19,8 +19,6 @@ pub use nsga2::Nsga2;
 pub use predictor::Predictor;
 pub use random::Random;
 pub use regularized_evolution::RegularizedEvolution;
-
-use crate::config;
 
 /// Which way a metric is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,22 +79,4 @@ pub trait Strategy {
 /// Whether scores `a` are at least as good as `b` everywhere and better somewhere.
 pub fn dominates(a: &[f64], b: &[f64]) -> bool {
     a.iter().zip(b).all(|(x, y)| x >= y) && a.iter().zip(b).any(|(x, y)| x > y)
-}
-
-/// The strategy that a config names, on a space.
-pub fn from_config(config: &config::Strategy, space: &Space) -> Box<dyn Strategy> {
-    let config::Strategy { random: _, regularized_evolution, nsga2, mes_slimming, predictor } = config;
-    if let Some(e) = regularized_evolution {
-        Box::new(RegularizedEvolution::new(e.population, e.sample, e.mutation))
-    } else if let Some(n) = nsga2 {
-        Box::new(Nsga2::new(n.population, n.crossover, n.mutation))
-    } else if let Some(s) = mes_slimming {
-        let kinds: Vec<&str> = s.actions.iter().map(|a| a.kind()).collect();
-        let knobs = space.knobs().iter().enumerate().filter(|(_, k)| kinds.contains(&k.kind.word()));
-        Box::new(MesSlimming::new(s.beam, s.target, knobs.map(|(i, _)| i)))
-    } else if let Some(p) = predictor {
-        Box::new(Predictor::new(p.warm, p.explore))
-    } else {
-        Box::new(Random)
-    }
 }
