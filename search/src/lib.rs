@@ -8,6 +8,7 @@ pub mod config;
 pub mod data;
 pub mod device;
 pub mod evaluate;
+pub mod folder;
 pub mod journal;
 pub mod latency_table;
 pub mod metric;

@@ -262,7 +262,10 @@ fn a_table_that_does_not_serve_is_refused_before_any_training() {
     let wider = config("").replace("resolution: [16, 24]", "resolution: [16, 24, 32]");
     refused(&whole, &wider, "has no time for");
     let other = config("").replace("mobilevit_v1", "mobilevit_v3");
-    refused(&whole, &other, "a table of another family: mobilevit_v1, expected mobilevit_v3");
+    let family = "a table of another family: mobilevit_v1, expected mobilevit_v3";
+    refused(&whole, &other, family);
+    let (code, said) = run(dir.path(), &["bench", "search", "search.yaml", "--table", "t.jsonl", "--seeds", "1"]);
+    assert!(code == 2 && said.contains(family), "{said}");
     let imported = config("").replace("source: table", "source: imported");
     refused(&whole, &imported, "a table of another source: table, expected imported");
     // Damaged: a number changed, a line gone, the end gone, no table at all.

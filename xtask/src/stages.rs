@@ -13,9 +13,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::cargo::{Setting, cargo};
 
 /// The packages that need neither libtorch nor the data set: name and folder.
-const PURE: [(&str, &str); 4] = [
+const PURE: [(&str, &str); 5] = [
     ("mobilenas-space", "space"),
     ("mobilenas-images", "search/images"),
+    ("mobilenas-strategy", "search/strategy"),
     ("mobilenas-reports", "reports"),
     ("xtask", "xtask"),
 ];

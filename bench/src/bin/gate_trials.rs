@@ -16,7 +16,7 @@ use mobilenas_bench::gate::paired::{Paired, Rule, Run};
 use mobilenas_bench::gate::pairs::{Pairs, Setup, Side, Worker};
 use mobilenas_bench::gate::{GateError, worker};
 use mobilenas_bench::stats::median;
-use mobilenas_bench::{Clock as _, Host, Wall, load, settle};
+use mobilenas_bench::{Clock as _, Host, Wall, load};
 use serde::{Deserialize, Serialize};
 
 /// A/A trials of the gate and trials with injected slowdowns.
@@ -239,26 +239,5 @@ fn run(args: &Args) -> Result<(), GateError> {
 }
 
 fn main() -> ExitCode {
-    settle::settle(None);
-    let mut words: Vec<_> = std::env::args_os().collect();
-    let done = if words.get(1).is_some_and(|w| w == "worker") {
-        words.remove(1);
-        worker::serve(&AsWorker::parse_from(words).args)
-    } else {
-        run(&Args::parse_from(words))
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("error: {e}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// This program as a worker.
-#[derive(Debug, Parser)]
-struct AsWorker {
-    #[command(flatten)]
-    args: worker::Args,
+    worker::program(run)
 }

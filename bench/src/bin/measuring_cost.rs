@@ -14,7 +14,7 @@ use mobilenas_bench::gate::pairs::{Side, Worker};
 use mobilenas_bench::gate::{GateError, worker};
 use mobilenas_bench::load::Load;
 use mobilenas_bench::stats::median;
-use mobilenas_bench::{Wall, load, settle};
+use mobilenas_bench::{Wall, load};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -120,26 +120,5 @@ fn run(args: &Args) -> Result<(), GateError> {
 }
 
 fn main() -> ExitCode {
-    settle::settle(None);
-    let mut words: Vec<_> = std::env::args_os().collect();
-    let done = if words.get(1).is_some_and(|w| w == "worker") {
-        words.remove(1);
-        worker::serve(&AsWorker::parse_from(words).args)
-    } else {
-        run(&Args::parse_from(words))
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("error: {e}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// This program as a worker.
-#[derive(Debug, Parser)]
-struct AsWorker {
-    #[command(flatten)]
-    args: worker::Args,
+    worker::program(run)
 }

@@ -13,6 +13,7 @@
 //! | `block JSON` | [`Block`]: the networks of a [`Job`] and its own, timed in random order |
 
 use std::io::{BufRead as _, Write as _};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use crate::clock::{Clock as _, Wall};
 use crate::engine::{self, Engine, Session, Setting};
 use crate::rounds::{Rounds, Series, rounds};
 use crate::stats::median;
-use crate::{load, memory};
+use crate::{load, memory, settle};
 
 /// Version of what is said over the pipes; baseline and candidate have to agree.
 pub const PROTOCOL: u32 = 1;
@@ -362,4 +363,30 @@ pub fn serve(args: &Args) -> Result<(), GateError> {
         writeln!(out, "{answer}").and_then(|()| out.flush()).map_err(pipe)?;
     }
     Ok(())
+}
+
+/// The `main` of a program that measures by fresh processes of itself: one whose first word is `worker` serves as one.
+pub fn program<A: clap::Parser>(run: impl FnOnce(&A) -> Result<(), GateError>) -> ExitCode {
+    /// The program as a worker.
+    #[derive(Debug, clap::Parser)]
+    struct AsWorker {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    settle::settle(None);
+    let mut words: Vec<_> = std::env::args_os().collect();
+    let done = if words.get(1).is_some_and(|w| w == "worker") {
+        words.remove(1);
+        serve(&<AsWorker as clap::Parser>::parse_from(words).args)
+    } else {
+        run(&A::parse_from(words))
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -58,6 +58,14 @@ pub enum TableError {
         /// One of them.
         first: String,
     },
+    /// A network has a block that is not in the table.
+    #[error("{}: has no time for the block {key}, expected one for each block of the network; `mobilenas latency-table build` on this config times them", path.display())]
+    Block {
+        /// The file.
+        path: PathBuf,
+        /// The block.
+        key: String,
+    },
     /// The reference network is not in the table.
     #[error("{}: has no time for {reference}, expected one: it is the unit of the mobile efficiency score", path.display())]
     Reference {

@@ -71,11 +71,27 @@ impl Table {
     /// The time of a block that stands as a graph of its own.
     fn block(&self, alone: &Graph) -> Result<f64, TableError> {
         let key = latency_key::key(alone);
-        self.time(&key).ok_or_else(|| self.lacks(1, 1, key))
+        self.time(&key).ok_or_else(|| TableError::Block { path: self.path.clone(), key })
     }
 
-    fn lacks(&self, missing: usize, blocks: usize, first: String) -> TableError {
-        TableError::Missing { path: self.path.clone(), missing, blocks, first }
+    /// Whether the table is of a space's family and number of classes.
+    ///
+    /// # Errors
+    /// The first that differs.
+    pub fn is_of(&self, space: &Space) -> Result<(), TableError> {
+        let h = &self.header;
+        self.same([
+            ("family", h.family.clone(), space.family().name().to_string()),
+            ("number of classes", h.classes.to_string(), space.classes().to_string()),
+        ])
+    }
+
+    /// The first of some words of the table that is not the expected one.
+    fn same(&self, all: impl IntoIterator<Item = (&'static str, String, String)>) -> Result<(), TableError> {
+        match all.into_iter().find(|(_, found, expected)| found != expected) {
+            Some((what, found, expected)) => Err(TableError::Other { path: self.path.clone(), what, found, expected }),
+            None => Ok(()),
+        }
     }
 
     /// Whether the table serves a search: its kind, family, classes, engine and setting, and every block of the space.
@@ -85,19 +101,13 @@ impl Table {
     pub fn serves(&self, space: &Space, wanted: &Wanted<'_>, rng: &mut dyn rand::Rng) -> Result<(), TableError> {
         let (h, e) = (&self.header, &self.header.engine);
         let source = |s: Source| if s == Source::Measured { "table" } else { "imported" }.to_string();
-        let mut all = vec![
-            ("source", source(h.source), source(wanted.source)),
-            ("family", h.family.clone(), space.family().name().to_string()),
-            ("number of classes", h.classes.to_string(), space.classes().to_string()),
+        self.same([("source", source(h.source), source(wanted.source))])?;
+        self.same(wanted.engine.map(|engine| ("engine", e.name.clone(), engine.to_string())))?;
+        self.is_of(space)?;
+        self.same([
             ("number of threads", e.threads.to_string(), wanted.threads.to_string()),
             ("batch", e.batch.to_string(), wanted.batch.to_string()),
-        ];
-        if let Some(engine) = wanted.engine {
-            all.insert(1, ("engine", e.name.clone(), engine.to_string()));
-        }
-        if let Some((what, found, expected)) = all.into_iter().find(|(_, a, b)| a != b) {
-            return Err(TableError::Other { path: self.path.clone(), what, found, expected });
-        }
+        ])?;
         if self.reference.is_none() {
             return Err(TableError::Reference { path: self.path.clone(), reference: REFERENCE });
         }
@@ -106,7 +116,12 @@ impl Table {
         let missing: Vec<&String> =
             reachable.blocks().iter().map(|(k, _)| k).filter(|k| self.time(k).is_none()).collect();
         match missing.first() {
-            Some(first) => Err(self.lacks(missing.len(), reachable.blocks().len(), (*first).clone())),
+            Some(first) => Err(TableError::Missing {
+                path: self.path.clone(),
+                missing: missing.len(),
+                blocks: reachable.blocks().len(),
+                first: (*first).clone(),
+            }),
             None => Ok(()),
         }
     }

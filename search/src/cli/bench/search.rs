@@ -240,7 +240,9 @@ pub fn run(args: &Args) -> Result<i32> {
             let table = table(args, &loaded.config)?;
             // A table knows the number of classes of its networks.
             let classes = table.as_ref().map_or(10, |t| t.header.classes);
-            Some((loaded.space(classes)?, table, loaded.config.seed))
+            let space = loaded.space(classes)?;
+            table.as_ref().map(|t| t.is_of(&space)).transpose()?;
+            Some((space, table, loaded.config.seed))
         }
         None => None,
     };
