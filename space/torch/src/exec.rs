@@ -78,6 +78,9 @@ pub(crate) fn node(node: &Node, ins: &[&Tensor], own: &[Tensor], mode: Mode, bat
         Op::InvSqrt { n } => at(0)?.f_mul_scalar(f64::from(*n).powf(-0.5)),
         Op::Attention { heads, key_dim } => {
             let (q, k, v) = (at(0)?, at(1)?, at(2)?);
+            if k.size()[k.dim() - 2] == 1 && !mode.trains() {
+                return one_key(q, v);
+            }
             // What remembers nothing for gradients is faster as one, however few the keys.
             let few = k.size()[k.dim() - 2] <= FEW_KEYS && !matches!(mode, Mode::Calibrate(_));
             attention(q, k, v, at(3).ok(), i64::from(*heads), i64::from(*key_dim), few)
@@ -201,6 +204,15 @@ pub(crate) fn attention(
     out.f_transpose(1, 2)?.f_reshape(size.as_slice())
 }
 
+/// Attention to a single key, as patches as large as their map leave: whatever the query, its share is 1, and each row is the
+/// value. A tensor of its own, since the value may be read elsewhere too.
+pub(crate) fn one_key(q: &Tensor, v: &Tensor) -> Out {
+    let mut size = v.size();
+    let n = size.len();
+    size[n - 2] = q.size()[q.dim() - 2];
+    v.f_expand(size.as_slice(), false)?.f_mul_scalar(1.0)
+}
+
 fn heads(op: &Op, x: &Tensor) -> Out {
     let b = x.size()[0];
     match op {
@@ -227,4 +239,26 @@ fn drop_path(x: &Tensor, rate: f64, mode: Mode) -> Out {
     shape[0] = x.size()[0];
     let keep = Tensor::f_rand(shape.as_slice(), (x.kind(), x.device()))?.f_ge(rate)?.f_to_kind(x.kind())?;
     x.f_mul(&keep.f_mul_scalar(1.0 / (1.0 - rate))?)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+
+    /// To the last bit what both ways of computing attention give.
+    #[test]
+    fn attention_to_one_key_is_its_value() {
+        tch::manual_seed(1);
+        let of = |rows: i64, channels| Tensor::randn([3, 2, rows, channels], (Kind::Float, Device::Cpu));
+        for rows in [1, 5] {
+            let (q, k, v) = (of(rows, 8), of(1, 8), of(1, 24));
+            for products in [true, false] {
+                let whole = attention(&q, &k, &v, None, 4, 2, products).unwrap();
+                assert_eq!(whole, one_key(&q, &v).unwrap(), "{rows} rows, products {products}");
+            }
+        }
+    }
 }

@@ -38,6 +38,9 @@ pub(crate) fn candidates(
             let table = exec::node(&graph.nodes[step.out], &[], &own, Mode::Eval, batch)?.f_contiguous()?;
             vec![constant(table)]
         }
+        Op::Attention { .. } if keys(graph, step.out) == Some(1) => {
+            vec![Candidate::ready("one_key", |ins| exec::one_key(ins[0], ins[2]))]
+        }
         Op::Attention { heads, key_dim } => {
             let way = move |products| {
                 move |ins: &[&Tensor]| {
@@ -49,6 +52,12 @@ pub(crate) fn candidates(
         }
         ref op => vec![single(graph, step.out, op, own, free, batch)],
     })
+}
+
+/// Keys of the attention at a node: rows of its second input.
+fn keys(graph: &Graph, at: usize) -> Option<u32> {
+    let dims = &graph.nodes[*graph.nodes[at].inputs.get(1)? as usize].value.dims;
+    dims.len().checked_sub(2).map(|row| dims[row])
 }
 
 fn constant(table: Tensor) -> Candidate<'static> {

@@ -98,6 +98,22 @@ fn genomes_of_every_family_stay_what_they_are() {
     }
 }
 
+/// Patches as large as their map: attention to one key.
+#[test]
+fn a_single_key_stays_what_it_is() {
+    let mut knobs = BTreeMap::from([("resolution".to_string(), vec![32])]);
+    let patches = [vec![1, 2, 4], vec![1, 2], vec![1]];
+    knobs.extend((2..).zip(patches).map(|(s, p)| (format!("stages.{s}.patch"), p)));
+    for family in ["mobilevit_v1", "mobilevit_v2"] {
+        let design = Design { family: family.into(), width: 0.25, divisor: 8, knobs: knobs.clone(), classes: 7 };
+        let (space, mut rng) = (Space::new(&design).unwrap(), ChaCha8Rng::seed_from_u64(4));
+        let seen: Vec<&str> = (0..3)
+            .flat_map(|turn| agrees(family, &Arc::new(space.lower(&space.sample(&mut rng)).unwrap()), 2, turn))
+            .collect();
+        assert_eq!(seen.contains(&"one_key"), family != "mobilevit_v2", "{family}: {seen:?}");
+    }
+}
+
 #[test]
 fn every_published_variant_stays_what_it_is() {
     for family in FAMILIES {
