@@ -21,6 +21,17 @@ impl Stop {
         Stop::default()
     }
 
+    /// Listens for the signals in a process that works for another one, which decides what a second signal means.
+    ///
+    /// # Errors
+    /// When the system refuses a handler.
+    pub fn of_a_worker() -> std::io::Result<Stop> {
+        let stop = Stop::default();
+        let (asked, mut signals) = (stop.0.clone(), Signals::new([SIGINT, SIGTERM])?);
+        std::thread::spawn(move || signals.forever().for_each(|signal| asked.store(signal, Ordering::SeqCst)));
+        Ok(stop)
+    }
+
     /// Listens for the signals.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use mobilenas_reports::study::{Origin, Study, fidelities};
@@ -13,13 +13,17 @@ use serde_json::Value;
 const TINY: &str = "tests/configs/study/tiny.yaml";
 
 fn study(out: &Path, resume: bool) -> Command {
+    of(Path::new(TINY), out, resume)
+}
+
+fn of(config: &Path, out: &Path, resume: bool) -> Command {
     assert!(
         std::env::var_os("MOBILENAS_DATA").is_some(),
         "MOBILENAS_DATA names no folder with data sets; `cargo xtask test` fetches them and sets it"
     );
     let mut c = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
     c.current_dir(env!("CARGO_MANIFEST_DIR")).env("OMP_WAIT_POLICY", "passive");
-    c.args(["study", TINY, "--out"]).arg(out);
+    c.arg("study").arg(config).arg("--out").arg(out);
     if resume {
         c.arg("--resume");
     }
@@ -57,15 +61,20 @@ fn lines(file: &Path, word: &str) -> usize {
 
 /// Runs until something is there, and kills it.
 fn kill_when(out: &Path, resume: bool, there: impl Fn() -> bool) {
-    let mut child = study(out, resume).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = run_until(study(out, resume), there);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn run_until(mut c: Command, there: impl Fn() -> bool) -> Child {
+    let mut child = c.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let begin = Instant::now();
     while !there() {
         assert!(begin.elapsed() < Duration::from_secs(300), "nothing to kill it at");
         assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
         std::thread::sleep(Duration::from_millis(2));
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child
 }
 
 /// Every part of the tiny study is there, once.
@@ -145,4 +154,41 @@ fn a_study_answers_and_killed_and_resumed_it_is_as_if_never_killed() {
     let before = fs::read(&rows).unwrap();
     finish(study(&killed, true));
     assert_eq!(fs::read(&rows).unwrap(), before);
+}
+
+/// Trainings side by side give the same rows in the same order, also where the study is stopped and killed in the midst of them.
+#[test]
+fn trainings_side_by_side_change_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(TINY)).unwrap();
+    let text = text.replace("seeds: 2\n", "seeds: 0\n").replace("retrain_seeds: 0", "retrain_seeds: 2");
+    let text = text.replace("{rule: sandwich}, ", "").replace("rounds: 3", "rounds: 3\n  threads: 1");
+    let config = |workers: usize| {
+        // A study's name is its config's.
+        let path = dir.path().join(workers.to_string()).join("side.yaml");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text.replace("rounds: 3", &format!("rounds: 3\n  workers: {workers}"))).unwrap();
+        path
+    };
+    let (one, several) = (dir.path().join("one"), dir.path().join("several"));
+    finish(of(&config(1), &one, false));
+    let three = config(3);
+    let begun = || {
+        let files = fs::read_dir(several.join("training")).into_iter().flatten().flatten();
+        files.filter(|f| f.file_name().to_string_lossy().contains(".checkpoint.")).count()
+    };
+    let rows = several.join("study.jsonl");
+    let mut child = run_until(of(&three, &several, false), || begun() >= 2 && lines(&rows, "\"retrained\"") < 6);
+    let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(asked.success());
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert!(begun() >= 1, "what was begun is kept");
+    // Another number may go on.
+    let mut child = run_until(of(&config(2), &several, true), || lines(&rows, "\"retrained\"") >= 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    finish(of(&three, &several, true));
+    assert_eq!(comparable(&several), comparable(&one));
+    let left: Vec<_> = fs::read_dir(several.join("training")).unwrap().flatten().map(|f| f.file_name()).collect();
+    assert!(left.iter().all(|n| !n.to_string_lossy().contains("outcome")), "{left:?}");
 }

@@ -44,6 +44,15 @@ pub struct Study {
     /// Rounds in which finds, published networks and the reference are timed in turn.
     #[schemars(range(min = 3, max = 10000))]
     pub rounds: usize,
+    /// Trainings side by side, each in a process of its own. How many changes no result, and a study may go on with another
+    /// number.
+    #[schemars(range(min = 1, max = 1024))]
+    #[serde(skip_serializing)]
+    pub workers: usize,
+    /// Threads of each training; those of the config if left out. Small networks train fastest side by side with one.
+    #[schemars(range(min = 1, max = 1024))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u32>,
 }
 
 /// How a supernet is trained.
@@ -75,6 +84,8 @@ impl Default for Study {
             seeds: 5,
             retrain_seeds: 3,
             rounds: 30,
+            workers: 1,
+            threads: None,
         }
     }
 }
@@ -108,6 +119,11 @@ impl Strategy {
 const OBJECTIVES: [&str; 4] = [metric::TOP1, metric::MACS, metric::PARAMS, metric::MEMORY];
 
 impl StudyConfig {
+    /// Threads of a training.
+    pub fn threads(&self) -> u32 {
+        self.study.threads.unwrap_or(self.search.threads)
+    }
+
     /// Strategies by name, each once: chance, that of the search, the others.
     pub fn strategies(&self) -> Vec<(&'static str, Strategy)> {
         let random = Strategy { random: Some(super::Random::default()), ..Strategy::default() };

@@ -60,6 +60,14 @@ pub enum RunError {
     /// The reference network is gone.
     #[error("the reference network of the score is not among the families")]
     Reference,
+    /// A training that another process did.
+    #[error("training {name}: {why}")]
+    Training {
+        /// The network.
+        name: String,
+        /// Why it failed.
+        why: String,
+    },
     /// Trial after trial fails.
     #[error("{count} trials failed in a row, the last with: {why}")]
     Failing {

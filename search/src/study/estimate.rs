@@ -3,6 +3,7 @@
 use mobilenas_bench::Clock;
 
 use super::Plan;
+use crate::config;
 use crate::train::TrainError;
 
 impl Plan {
@@ -16,7 +17,7 @@ impl Plan {
         let published = self.prepared.space.family().variants().into_iter();
         let published = published.filter(|v| self.prepared.space.variant(v.id).is_ok()).count();
         let (mut supernets, mut scores, mut retrain) = (0.0, 0.0, 0.0);
-        for by in &s.rules {
+        let mut timed = |by: &config::By| {
             let c = &mut self.prepared.config;
             c.supernet.rule = by.rule;
             c.supernet.recipe.epochs = by.epochs.unwrap_or(own.supernet.recipe.epochs);
@@ -24,10 +25,21 @@ impl Plan {
             (c.latency.warmup_ms, c.latency.max_ms) = (0, 0);
             let found = self.prepared.estimate(clock);
             self.prepared.config = own.clone();
-            let found = found?;
+            found
+        };
+        for by in &s.rules {
+            let found = timed(by)?;
             supernets += found[0];
             (scores, retrain) = (found[1], found[2]);
         }
+        if let (Some(threads), Some(by)) = (s.threads, s.rules.first()) {
+            tch::set_num_threads(threads as i32);
+            let found = timed(by);
+            tch::set_num_threads(own.threads as i32);
+            retrain = found?[2];
+        }
+        // As if those side by side did not slow each other down.
+        retrain /= s.workers.max(1) as f64;
         let searches = self.config.strategies().len() as f64 * s.seeds as f64;
         let share = s.subnet_epochs.map_or(1.0, |e| e / own.retrain.recipe.epochs);
         let finds = if s.seeds > 0 { own.retrain.best } else { 0 };
@@ -47,7 +59,7 @@ impl Plan {
         let [supernets, searches, drawn, papers] = minutes;
         format!(
             "{}\nstudy: {} networks trained alone; supernets {}; {} searches of {} trials each: {}; {} trainings of each \
-             find and published network\nestimated time on this machine: supernets {supernets:.1} min, searches at most \
+             find and published network, {} side by side\nestimated time on this machine: supernets {supernets:.1} min, searches at most \
              {searches:.1} min, drawn networks {drawn:.1} min, finds and published networks {papers:.1} min; together {:.1} \
              min",
             self.prepared.summary(None),
@@ -57,6 +69,7 @@ impl Plan {
             self.prepared.config.search.trials,
             names(self.config.strategies().into_iter().map(|(name, _)| name).collect()),
             s.retrain_seeds,
+            s.workers,
             minutes.iter().sum::<f64>()
         )
     }

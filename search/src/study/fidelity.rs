@@ -81,10 +81,9 @@ impl Study<'_> {
 
     /// Trains the drawn networks alone, each once.
     pub(super) fn alone(&mut self) -> Result<(), Halt> {
-        let epochs = self.plan.config.study.subnet_epochs.unwrap_or(self.plan.prepared.config.retrain.recipe.epochs);
-        for network in self.networks(Origin::Drawn) {
-            self.retrain(&network, epochs, self.plan.prepared.config.seed)?;
-        }
-        Ok(())
+        let c = &self.plan.prepared.config;
+        let (epochs, seed) = (self.plan.config.study.subnet_epochs.unwrap_or(c.retrain.recipe.epochs), c.seed);
+        let drawn = self.networks(Origin::Drawn);
+        self.retrain(drawn.into_iter().map(|network| (network, epochs, seed)))
     }
 }

@@ -12,6 +12,7 @@ mod scores;
 mod statistics;
 mod supernets;
 mod timing;
+pub mod training;
 pub mod words;
 
 use std::collections::BTreeMap;

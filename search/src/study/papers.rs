@@ -2,14 +2,10 @@
 
 use std::sync::Arc;
 
-use mobilenas_reports::study::{Network, Origin, Retrained, Row};
+use mobilenas_reports::study::{Network, Origin, Row};
 use mobilenas_space::Genome;
 
 use super::{Halt, Study};
-use crate::prepare::views::feed;
-use crate::run::scratch::{Scratch, Trained};
-use crate::seed::{Purpose, number};
-use crate::train::Plan;
 
 impl Study<'_> {
     /// Everything that this part of the study needs and has no row yet.
@@ -19,12 +15,9 @@ impl Study<'_> {
             return Ok(());
         }
         self.entrants()?;
-        for seed in (0..study.retrain_seeds).map(|k| c.seed + k) {
-            for network in self.compared() {
-                self.retrain(&network, c.retrain.recipe.epochs, seed)?;
-            }
-        }
-        Ok(())
+        let (epochs, all) = (c.retrain.recipe.epochs, self.compared());
+        let seeds = (0..study.retrain_seeds).map(|k| c.seed + k);
+        self.retrain(seeds.flat_map(|seed| all.clone().into_iter().map(move |n| (n, epochs, seed))))
     }
 
     fn compared(&self) -> Vec<Network> {
@@ -54,53 +47,6 @@ impl Study<'_> {
             let row = self.network(name, origin, &genome)?;
             self.folder.append(Row::Network(Network { latency: Some(latency), ..row }))?;
         }
-        Ok(())
-    }
-
-    /// Trains a network from scratch and scores it on the test split, unless that is done.
-    pub(super) fn retrain(&mut self, network: &Network, epochs: f64, seed: u64) -> Result<(), Halt> {
-        let done = |r: &Row| matches!(r, Row::Retrained(r) if r.network == network.id && r.seed == seed);
-        if self.folder.rows.iter().any(done) {
-            return Ok(());
-        }
-        if self.stop.asked() {
-            return Err(Halt::Stopped);
-        }
-        let p = &self.plan.prepared;
-        let c = &p.config;
-        let mut recipe = c.retrain.recipe.clone();
-        recipe.epochs = epochs;
-        // The very stream that a search with this seed gives its winners.
-        let plan_seed = number(seed, Purpose::Weights, 1);
-        let plan = Plan { recipe, seed: plan_seed, checkpoint_every: c.checkpoint_seconds };
-        let feed = feed(&p.train, &p.split.train, &c.data, &plan.recipe, (c.threads, plan_seed))?;
-        let genome = self.genome(network)?;
-        let name = format!("training/{}-{seed}", network.id);
-        let scratch = Scratch {
-            prepared: p,
-            genome: &genome,
-            graph: Arc::new(p.space.lower(&genome)?),
-            plan: &plan,
-            feed: &feed,
-            checkpoint: self.folder.path(&format!("{name}.checkpoint.safetensors")),
-            digest: format!("{}-{}-{seed}", self.plan.digest, network.digest),
-            diary: self.folder.path(&format!("{name}.jsonl")),
-        };
-        let bar = (self.progress)("retrain");
-        bar.say(&format!("{}, seed {seed}", network.name));
-        let Some(Trained { test_top1, seconds, steps, skipped, .. }) = scratch.train(self.clock, self.stop, &bar)?
-        else {
-            return Err(Halt::Stopped);
-        };
-        if skipped > 0 {
-            let name = &network.name;
-            self.caveat(format!(
-                "Training {name} with seed {seed} left out {skipped} of {steps} steps that were not finite."
-            ))?;
-        }
-        let row = Retrained { network: network.id, seed, epochs, test_top1, seconds };
-        self.folder.append(Row::Retrained(row))?;
-        scratch.forget();
         Ok(())
     }
 }

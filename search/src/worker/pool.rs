@@ -3,25 +3,44 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
-use super::{Answer, Job};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Serialize;
+
+use super::Answer;
 
 type Make = dyn Fn() -> io::Result<Command> + Send + Sync;
 
 /// Workers, started when they are first needed and kept from list to list.
 pub struct Pool {
     make: Box<Make>,
-    slots: Vec<Option<Worker>>,
+    slots: Vec<Slot>,
     retries: u32,
+    ends: bool,
+}
+
+/// A worker's place.
+#[derive(Default)]
+struct Slot {
+    worker: Option<Worker>,
+    /// Its process; 0 for none.
+    process: AtomicI32,
 }
 
 impl Pool {
     /// So many workers, each started by a command; a job that failed is tried again at most `retries` times.
     pub fn new(workers: usize, retries: u32, make: impl Fn() -> io::Result<Command> + Send + Sync + 'static) -> Pool {
-        Pool { make: Box::new(make), slots: (0..workers.max(1)).map(|_| None).collect(), retries }
+        let slots = (0..workers.max(1)).map(|_| Slot::default()).collect();
+        Pool { make: Box::new(make), slots, retries, ends: false }
+    }
+
+    /// Workers that are at work when no more is wanted are asked to end, by SIGTERM: their jobs are long.
+    pub fn ending(self) -> Pool {
+        Pool { ends: true, ..self }
     }
 
     /// Has jobs done while `go_on`, and gives each answer to `done`, in the order of the jobs. Jobs that were begun are
@@ -29,31 +48,45 @@ impl Pool {
     ///
     /// # Errors
     /// The first error of `done`; what is under way is then finished and dropped.
-    pub fn run<E>(
+    pub fn run<J: Serialize + Sync, E>(
         &mut self,
-        jobs: &[Job],
+        jobs: &[J],
         go_on: impl Fn() -> bool + Sync,
         mut done: impl FnMut(usize, Answer) -> Result<(), E>,
     ) -> Result<(), E> {
         let (next, halt) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let (make, retries) = (self.make.as_ref(), self.retries);
+        let (make, retries, ends, over) = (self.make.as_ref(), self.retries, self.ends, AtomicBool::new(false));
         // Workers run ahead of `done` by no more than an answer each.
         let (send, receive) = mpsc::sync_channel(self.slots.len());
         let mut end = Ok(());
         thread::scope(|s| {
-            for slot in self.slots.iter_mut().take(jobs.len()) {
-                let (send, next, halt, go_on) = (send.clone(), &next, &halt, &go_on);
+            let mut processes = Vec::new();
+            for Slot { worker, process } in self.slots.iter_mut().take(jobs.len()) {
+                let (send, next, halt, go_on, process) = (send.clone(), &next, &halt, &go_on, &*process);
+                processes.push(process);
                 s.spawn(move || {
                     while !halt.load(Ordering::SeqCst) && go_on() {
                         let i = next.fetch_add(1, Ordering::SeqCst);
                         let Some(job) = jobs.get(i) else { break };
-                        if send.send((i, insist(slot, job, retries, make))).is_err() {
+                        if send.send((i, insist(worker, process, job, retries, make))).is_err() {
                             break;
                         }
                     }
                 });
             }
             drop(send);
+            if ends {
+                let (over, halt, go_on) = (&over, &halt, &go_on);
+                s.spawn(move || {
+                    while !over.load(Ordering::SeqCst) {
+                        if halt.load(Ordering::SeqCst) || !go_on() {
+                            processes.iter().for_each(|p| ask_to_end(p));
+                            break;
+                        }
+                        thread::sleep(WATCH);
+                    }
+                });
+            }
             let (mut early, mut first) = (BTreeMap::new(), 0);
             for (i, answer) in receive {
                 early.insert(i, answer);
@@ -66,17 +99,32 @@ impl Pool {
                     }
                 }
             }
+            over.store(true, Ordering::SeqCst);
         });
         end
     }
 }
 
+/// Between two looks at whether more is wanted.
+const WATCH: Duration = Duration::from_millis(50);
+
+/// Asks a process to end, if there is one.
+fn ask_to_end(process: &AtomicI32) {
+    if let Some(pid) = Pid::from_raw(process.load(Ordering::SeqCst)) {
+        // One that is gone already need not be asked.
+        let _ = kill_process(pid, Signal::TERM);
+    }
+}
+
 /// Has a job done by the worker of a slot, or by a new one where it died.
-fn insist(slot: &mut Option<Worker>, job: &Job, retries: u32, make: &Make) -> Answer {
+fn insist(slot: &mut Option<Worker>, process: &AtomicI32, job: &impl Serialize, retries: u32, make: &Make) -> Answer {
     let mut why = String::new();
     for _ in 0..=retries {
         let worker = match slot.take().map_or_else(|| Worker::start(make), Ok) {
-            Ok(worker) => slot.insert(worker),
+            Ok(worker) => {
+                process.store(i32::try_from(worker.child.id()).unwrap_or(0), Ordering::SeqCst);
+                slot.insert(worker)
+            }
             Err(e) => {
                 why = format!("no worker could be started: {e}");
                 continue;
@@ -85,7 +133,10 @@ fn insist(slot: &mut Option<Worker>, job: &Job, retries: u32, make: &Make) -> An
         match worker.exchange(job) {
             Ok(Answer::Values(values)) => return Answer::Values(values),
             Ok(Answer::Failed(reason)) => why = reason,
-            Err(e) => why = slot.take().map_or_else(String::new, |w| w.bury(&e)),
+            Err(e) => {
+                process.store(0, Ordering::SeqCst);
+                why = slot.take().map_or_else(String::new, |w| w.bury(&e));
+            }
         }
     }
     Answer::Failed(if retries > 0 { format!("{why} (tried {} times)", retries + 1) } else { why })
@@ -107,7 +158,7 @@ impl Worker {
         }
     }
 
-    fn exchange(&mut self, job: &Job) -> io::Result<Answer> {
+    fn exchange(&mut self, job: &impl Serialize) -> io::Result<Answer> {
         let mut line = serde_json::to_string(job)?;
         line.push('\n');
         self.jobs.write_all(line.as_bytes())?;
@@ -144,6 +195,7 @@ impl Drop for Worker {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::Job;
     use super::*;
 
     fn jobs(n: i64) -> Vec<Job> {
@@ -219,6 +271,22 @@ mod tests {
         let all = run(pool(2, 0, &format!("sleep 0.03; {ECHO}")), 100, 5);
         assert!(all.len() >= 5 && all.len() < 100, "{}", all.len());
         assert!(all.iter().enumerate().all(|(k, (i, answer))| k == *i && *answer == value(k)));
+    }
+
+    #[test]
+    fn long_jobs_are_asked_to_end() {
+        let begin = std::time::Instant::now();
+        let script = r#"trap 'exit 143' TERM; sleep 30 & wait $!"#;
+        let (mut pool, mut all) = (pool(2, 0, script).ending(), Vec::new());
+        let go_on = || begin.elapsed() < Duration::from_millis(300);
+        let done = |i, answer| -> Result<(), ()> {
+            all.push((i, answer));
+            Ok(())
+        };
+        pool.run(&jobs(5), go_on, done).unwrap();
+        let ended = Answer::Failed("the worker ended: exit status: 143".to_string());
+        assert_eq!(all, [(0, ended.clone()), (1, ended)]);
+        assert!(begin.elapsed() < Duration::from_secs(20));
     }
 
     #[test]

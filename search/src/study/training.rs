@@ -1,0 +1,243 @@
+//! Trainings of a study: one after another in this process, or several side by side, each in a process of its own. One that is
+//! done leaves its outcome in a file until its row is written, so that none is done twice.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use clap::ValueEnum as _;
+use mobilenas_bench::{Clock, Wall};
+use mobilenas_reports::study::{Network, Retrained, Row};
+use mobilenas_torch::weights::write_whole;
+use serde::{Deserialize, Serialize};
+
+use super::{Halt, Plan, Study};
+use crate::config;
+use crate::device;
+use crate::prepare::PrepareError;
+use crate::prepare::views::feed;
+use crate::progress::Progress;
+use crate::run::RunError;
+use crate::run::scratch::{Scratch, Trained};
+use crate::seed::{Purpose, number};
+use crate::stop::Stop;
+use crate::train;
+use crate::worker::{Answer, Pool};
+
+/// A network to be trained from scratch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Where its files go, in the study's folder, before their endings.
+    name: String,
+    /// Digest of what is trained and how.
+    digest: String,
+    /// Knob to value.
+    genome: BTreeMap<String, i64>,
+    /// How long.
+    epochs: f64,
+    /// Seed of weights, order and augmentation.
+    seed: u64,
+}
+
+/// What came of a training, as it is kept until its row is written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Kept {
+    digest: String,
+    outcome: Outcome,
+}
+
+/// What came of a training.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Outcome {
+    /// Top-1 on the test split, percent.
+    test_top1: f64,
+    /// Seconds of training, resumed parts together.
+    seconds: f64,
+    /// Steps.
+    steps: u64,
+    /// Steps left out because something was not finite.
+    skipped: u64,
+}
+
+impl Job {
+    fn kept(&self, root: &Path) -> PathBuf {
+        root.join(format!("{}.outcome.json", self.name))
+    }
+
+    /// Trains and scores, or finds that this was done; `None` if it was asked to stop.
+    fn run(
+        &self,
+        plan: &Plan,
+        root: &Path,
+        clock: &dyn Clock,
+        stop: &Stop,
+        bar: &Progress,
+    ) -> Result<Option<Outcome>, RunError> {
+        let path = self.kept(root);
+        let there = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Kept>(&text).ok());
+        if let Some(Kept { outcome, .. }) = there.filter(|k| k.digest == self.digest) {
+            return Ok(Some(outcome));
+        }
+        let (p, c) = (&plan.prepared, &plan.prepared.config);
+        let mut recipe = c.retrain.recipe.clone();
+        recipe.epochs = self.epochs;
+        // The very stream that a search with this seed gives its winners.
+        let seed = number(self.seed, Purpose::Weights, 1);
+        let how = train::Plan { recipe, seed, checkpoint_every: c.checkpoint_seconds };
+        let feed = feed(&p.train, &p.split.train, &c.data, &how.recipe, (plan.config.threads(), seed))?;
+        let genome = p.space.genome(&self.genome).map_err(|e| RunError::Config(e.to_string()))?;
+        let scratch = Scratch {
+            prepared: p,
+            genome: &genome,
+            graph: Arc::new(p.space.lower(&genome)?),
+            plan: &how,
+            feed: &feed,
+            checkpoint: root.join(format!("{}.checkpoint.safetensors", self.name)),
+            digest: self.digest.clone(),
+            diary: root.join(format!("{}.jsonl", self.name)),
+        };
+        let Some(Trained { test_top1, seconds, steps, skipped, .. }) = scratch.train(clock, stop, bar)? else {
+            return Ok(None);
+        };
+        let outcome = Outcome { test_top1, seconds, steps, skipped };
+        let kept = Kept { digest: self.digest.clone(), outcome };
+        let text = serde_json::to_vec(&kept).map_err(|e| RunError::Config(e.to_string()))?;
+        write_whole(&path, &text).map_err(|error| RunError::Io { path, error })?;
+        scratch.forget();
+        Ok(Some(outcome))
+    }
+}
+
+impl Study<'_> {
+    /// Trains networks from scratch and scores them on the test split, those that are not done: each for some epochs, with a
+    /// seed.
+    pub(super) fn retrain(&mut self, wanted: impl Iterator<Item = (Network, f64, u64)>) -> Result<(), Halt> {
+        let done = |n: &Network, seed: u64| {
+            self.folder.rows.iter().any(|r| matches!(r, Row::Retrained(r) if r.network == n.id && r.seed == seed))
+        };
+        let left: Vec<(Network, f64, u64)> = wanted.filter(|(n, _, seed)| !done(n, *seed)).collect();
+        let jobs: Vec<Job> = left.iter().map(|(n, epochs, seed)| self.job(n, *epochs, *seed)).collect();
+        if self.plan.config.study.workers > 1 && jobs.len() > 1 {
+            return self.side_by_side(&left, &jobs);
+        }
+        let (all, own) = (self.plan.prepared.config.threads, self.plan.config.threads());
+        for ((network, _, seed), job) in left.iter().zip(&jobs) {
+            if self.stop.asked() {
+                return Err(Halt::Stopped);
+            }
+            let bar = (self.progress)("retrain");
+            bar.say(&format!("{}, seed {seed}", network.name));
+            tch::set_num_threads(own as i32);
+            let outcome = job.run(self.plan, self.folder.root(), self.clock, self.stop, &bar);
+            tch::set_num_threads(all as i32);
+            self.trained(network, job, outcome?.ok_or(Halt::Stopped)?)?;
+        }
+        Ok(())
+    }
+
+    fn job(&self, network: &Network, epochs: f64, seed: u64) -> Job {
+        Job {
+            name: format!("training/{}-{seed}", network.id),
+            digest: format!("{}-{}-{seed}", self.plan.digest, network.digest),
+            genome: network.genome.clone(),
+            epochs,
+            seed,
+        }
+    }
+
+    /// By several processes; rows in the order of the jobs.
+    fn side_by_side(&mut self, wanted: &[(Network, f64, u64)], jobs: &[Job]) -> Result<(), Halt> {
+        let (root, device) = (self.folder.root().to_path_buf(), self.plan.prepared.config.device);
+        let mut pool = Pool::new(self.plan.config.study.workers, 0, move || {
+            let mut c = Command::new(std::env::current_exe()?);
+            let device = device.to_possible_value().map_or_else(String::new, |v| v.get_name().to_string());
+            c.arg("worker").arg(&root).args(["--trains", "--device", &device]);
+            Ok(c)
+        })
+        .ending();
+        let (stop, bar) = (self.stop, (self.progress)("retrain"));
+        bar.begin(jobs.len() as u64, 0);
+        let go_on = || !stop.asked();
+        pool.run(jobs, go_on, |i, answer| -> Result<(), Halt> {
+            let (Some((network, _, seed)), Some(job)) = (wanted.get(i), jobs.get(i)) else { return Ok(()) };
+            let outcome = match answer {
+                Answer::Values(values) => Outcome::of(&values),
+                Answer::Failed(_) if stop.asked() => return Err(Halt::Stopped),
+                Answer::Failed(why) => return Err(RunError::Training { name: network.name.clone(), why }.into()),
+            };
+            self.trained(network, job, outcome)?;
+            bar.at(i as u64 + 1, &format!("{}, seed {seed}: {:.2} %", network.name, outcome.test_top1));
+            Ok(())
+        })?;
+        bar.done();
+        if stop.asked() { Err(Halt::Stopped) } else { Ok(()) }
+    }
+
+    /// Writes the row of a training.
+    fn trained(&mut self, network: &Network, job: &Job, outcome: Outcome) -> Result<(), RunError> {
+        let Outcome { test_top1, seconds, steps, skipped } = outcome;
+        if skipped > 0 {
+            let (name, seed) = (&network.name, job.seed);
+            self.caveat(format!(
+                "Training {name} with seed {seed} left out {skipped} of {steps} steps that were not finite."
+            ))?;
+        }
+        let row = Retrained { network: network.id, seed: job.seed, epochs: job.epochs, test_top1, seconds };
+        self.folder.append(Row::Retrained(row))?;
+        // It has served; one that stays does no harm.
+        let _ = fs::remove_file(job.kept(self.folder.root()));
+        Ok(())
+    }
+}
+
+impl Outcome {
+    fn values(self) -> BTreeMap<String, f64> {
+        let Outcome { test_top1, seconds, steps, skipped } = self;
+        let all =
+            [("test_top1", test_top1), ("seconds", seconds), ("steps", steps as f64), ("skipped", skipped as f64)];
+        all.map(|(name, value)| (name.to_string(), value)).into()
+    }
+
+    fn of(values: &BTreeMap<String, f64>) -> Outcome {
+        let of = |name| values.get(name).copied().unwrap_or(f64::NAN);
+        Outcome {
+            test_top1: of("test_top1"),
+            seconds: of("seconds"),
+            steps: of("steps") as u64,
+            skipped: of("skipped") as u64,
+        }
+    }
+}
+
+/// Does the trainings of a study that standard input asks for, until there are no more or it is asked to stop. False if it was.
+///
+/// # Errors
+/// When the study's folder does not hold what is needed, or the asking program is gone.
+pub fn serve(root: &Path, device: config::Device) -> Result<bool, RunError> {
+    let io = |error| RunError::Io { path: root.to_path_buf(), error };
+    let stop = Stop::of_a_worker().map_err(io)?;
+    // A study that is killed leaves no trainings behind.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM)).map_err(|e| io(e.into()))?;
+    let mut plan = Plan::prepare(&root.join("config.yaml"))?;
+    plan.prepared.device = device::open(device).map_err(PrepareError::from)?;
+    tch::set_num_threads(plan.config.threads() as i32);
+    let clock = Wall::new();
+    let mut out = std::io::stdout().lock();
+    for line in std::io::stdin().lock().lines() {
+        let answer = match serde_json::from_str::<Job>(&line.map_err(io)?) {
+            Ok(job) => match job.run(&plan, root, &clock, &stop, &Progress::hidden()) {
+                Ok(Some(outcome)) => Answer::Values(outcome.values()),
+                Ok(None) => return Ok(false),
+                Err(e) => Answer::Failed(e.to_string()),
+            },
+            Err(e) => Answer::Failed(format!("the job cannot be read: {e}")),
+        };
+        let text = serde_json::to_string(&answer).map_err(|e| RunError::Config(e.to_string()))?;
+        writeln!(out, "{text}").and_then(|()| out.flush()).map_err(io)?;
+    }
+    Ok(true)
+}
