@@ -165,6 +165,11 @@ pub struct MesSlimming {
     /// Subnets followed side by side.
     #[schemars(range(min = 1, max = 1000))]
     pub beam: usize,
+    /// Changes that a step tries of those whose price is known from an earlier step, the cheapest first; all if left out. What
+    /// has never been tried is always tried. With few trials a small number reaches small networks.
+    #[schemars(range(min = 1, max = 1000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<usize>,
     /// It ends at a subnet within the bounds whose second objective reaches this; at the smallest subnet if left out.
     pub target: Option<f64>,
     /// Kinds of knobs that a step may lower by one choice: `depth` drops a block, `width` narrows a stage or a transformer,
@@ -192,6 +197,7 @@ impl Default for MesSlimming {
     fn default() -> MesSlimming {
         MesSlimming {
             beam: 1,
+            probe: None,
             target: None,
             actions: vec![Action::Depth, Action::Width, Action::Expansion, Action::Patch],
         }

@@ -118,7 +118,11 @@ impl Study<'_> {
         let done = |n: &Network, seed: u64| {
             self.folder.rows.iter().any(|r| matches!(r, Row::Retrained(r) if r.network == n.id && r.seed == seed))
         };
-        let left: Vec<(Network, f64, u64)> = wanted.filter(|(n, _, seed)| !done(n, *seed)).collect();
+        let (over, left): (Vec<_>, Vec<_>) = wanted.partition(|(n, _, seed)| done(n, *seed));
+        for (network, epochs, seed) in &over {
+            // Of a study that was killed right after it wrote the row.
+            let _ = fs::remove_file(self.job(network, *epochs, *seed).kept(self.folder.root()));
+        }
         let jobs: Vec<Job> = left.iter().map(|(n, epochs, seed)| self.job(n, *epochs, *seed)).collect();
         if self.plan.config.study.workers > 1 && jobs.len() > 1 {
             return self.side_by_side(&left, &jobs);

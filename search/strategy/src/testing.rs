@@ -26,6 +26,7 @@ fn all() -> Vec<Box<dyn Strategy>> {
         Box::new(RegularizedEvolution::new(10, 4, 0.1)),
         Box::new(Nsga2::new(10, 0.9, None)),
         Box::new(MesSlimming::new(2, None, 0..8)),
+        Box::new(MesSlimming::new(1, None, 0..8).probing(Some(2))),
         Box::new(Predictor::new(8, 0.1)),
     ]
 }
@@ -209,7 +210,14 @@ fn slimming_takes_the_cheapest_change_and_keeps_to_the_beam() {
 
 /// Follows slimming to its end: what each step asked for, and its notes.
 fn slimmed(domain: &Domain, knobs: &[usize], score: impl Fn(&[u8]) -> Vec<f64>) -> (Vec<Vec<Vec<u8>>>, String) {
-    let mut strategy = MesSlimming::new(1, None, knobs.iter().copied());
+    followed(MesSlimming::new(1, None, knobs.iter().copied()), domain, score)
+}
+
+fn followed(
+    mut strategy: MesSlimming,
+    domain: &Domain,
+    score: impl Fn(&[u8]) -> Vec<f64>,
+) -> (Vec<Vec<Vec<u8>>>, String) {
     let mut asked_for = Vec::new();
     loop {
         let asked = strategy.ask(domain, usize::MAX, &mut rng(0, 0));
@@ -223,6 +231,31 @@ fn slimmed(domain: &Domain, knobs: &[usize], score: impl Fn(&[u8]) -> Vec<f64>) 
             .collect();
         strategy.tell(&came);
     }
+}
+
+#[test]
+fn a_probing_step_tries_what_is_new_and_what_was_cheapest() {
+    let domain = Domain::new([3, 3, 3, 3]);
+    let lost = |c: &[u8]| (1..).zip(c).map(|(price, c)| f64::from(price * (2 - i32::from(*c)))).sum::<f64>();
+    let gained = |c: &[u8]| f64::from(8 - c.iter().sum::<u8>());
+    let (asked, said) =
+        followed(MesSlimming::new(1, None, 0..4).probing(Some(1)), &domain, |c| vec![100.0 - lost(c), gained(c)]);
+    assert_eq!(asked[1].len(), 4, "nothing is known yet");
+    assert_eq!(
+        asked[2],
+        [[0, 2, 2, 2], [1, 1, 2, 2]],
+        "the next choice of the knob that was lowered, and the cheapest"
+    );
+    assert_eq!(asked[3], [[0, 1, 2, 2]], "the cheapest alone");
+    assert_eq!(asked[4], [[0, 0, 2, 2], [0, 1, 1, 2]]);
+    assert_eq!(said, "Slimming ended after 8 steps, at the smallest subnet.");
+    let (all, _) = slimmed(&domain, &[0, 1, 2, 3], |c| vec![100.0 - lost(c), gained(c)]);
+    assert!(asked.concat().len() < all.concat().len());
+    // The cheapest once gains nothing any more: all are tried before it ends.
+    let no_more = |c: &[u8]| if c[0] < 2 && c[1] < 2 { -1.0 } else { gained(c) };
+    let (asked, _) =
+        followed(MesSlimming::new(1, None, 0..4).probing(Some(1)), &domain, |c| vec![100.0 - lost(c), no_more(c)]);
+    assert!(asked.concat().contains(&vec![0, 2, 0, 0]), "{asked:?}");
 }
 
 #[test]
