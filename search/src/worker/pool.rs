@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn long_jobs_are_asked_to_end() {
         let begin = std::time::Instant::now();
-        let script = r#"trap 'exit 143' TERM; sleep 30 & wait $!"#;
+        let script = r#"trap 'exit 143' TERM; sleep 30 >/dev/null & wait $!"#;
         let (mut pool, mut all) = (pool(2, 0, script).ending(), Vec::new());
         let go_on = || begin.elapsed() < Duration::from_millis(300);
         let done = |i, answer| -> Result<(), ()> {
