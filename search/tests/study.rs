@@ -163,6 +163,8 @@ fn trainings_side_by_side_change_nothing() {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(TINY)).unwrap();
     let text = text.replace("seeds: 2\n", "seeds: 0\n").replace("retrain_seeds: 0", "retrain_seeds: 2");
     let text = text.replace("{rule: sandwich}, ", "").replace("rounds: 3", "rounds: 3\n  threads: 1");
+    // Long enough to be stopped in their midst.
+    let text = text.replace("subnet_epochs: 0.5", "subnet_epochs: 3");
     let config = |workers: usize| {
         // A study's name is its config's.
         let path = dir.path().join(workers.to_string()).join("side.yaml");

@@ -50,7 +50,7 @@ pub struct Study {
     #[serde(skip_serializing)]
     pub workers: usize,
     /// Threads of each training; those of the config if left out. Small networks train fastest side by side with one.
-    #[schemars(range(min = 1, max = 1024))]
+    #[schemars(range(min = 1, max = 256))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<u32>,
 }

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 
-use clap::ValueEnum as _;
 use mobilenas_reports::record::{Latency, Origin, Outcome, Row, Trial, metric};
 use mobilenas_space::cost;
 
@@ -16,7 +14,7 @@ use crate::config::{self, Config};
 use crate::evaluate::Scorer;
 use crate::metric::{self as metrics, Candidate, Metric, Stage};
 use crate::progress::Progress;
-use crate::worker::{Answer, Job, Pool, evaluate};
+use crate::worker::{self, Answer, Job, Pool, evaluate};
 
 /// Who scores, and what is known of other runs.
 pub(super) struct Desk<'a> {
@@ -84,14 +82,8 @@ impl<'a> Desk<'a> {
             Cache::none()
         };
         let (root, device) = (root.to_path_buf(), config.device);
-        let pool = (search.workers > 1).then(|| {
-            Pool::new(search.workers, search.retries, move || {
-                let mut c = Command::new(std::env::current_exe()?);
-                let device = device.to_possible_value().map_or_else(String::new, |v| v.get_name().to_string());
-                c.arg("worker").arg(&root).args(["--device", &device]);
-                Ok(c)
-            })
-        });
+        let pool = (search.workers > 1)
+            .then(|| Pool::new(search.workers, search.retries, move || worker::command(&root, device, false)));
         Ok(Desk { scorer, pool, books: Books { cache, bar } })
     }
 }

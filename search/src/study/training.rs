@@ -3,12 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
-use clap::ValueEnum as _;
 use mobilenas_bench::{Clock, Wall};
 use mobilenas_reports::study::{Network, Retrained, Row};
 use mobilenas_torch::weights::write_whole;
@@ -25,7 +22,7 @@ use crate::run::scratch::{Scratch, Trained};
 use crate::seed::{Purpose, number};
 use crate::stop::Stop;
 use crate::train;
-use crate::worker::{Answer, Pool};
+use crate::worker::{self, Answer, Pool};
 
 /// A network to be trained from scratch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -155,20 +152,18 @@ impl Study<'_> {
     /// By several processes; rows in the order of the jobs.
     fn side_by_side(&mut self, wanted: &[(Network, f64, u64)], jobs: &[Job]) -> Result<(), Halt> {
         let (root, device) = (self.folder.root().to_path_buf(), self.plan.prepared.config.device);
-        let mut pool = Pool::new(self.plan.config.study.workers, 0, move || {
-            let mut c = Command::new(std::env::current_exe()?);
-            let device = device.to_possible_value().map_or_else(String::new, |v| v.get_name().to_string());
-            c.arg("worker").arg(&root).args(["--trains", "--device", &device]);
-            Ok(c)
-        })
-        .ending();
+        let mut pool =
+            Pool::new(self.plan.config.study.workers, 0, move || worker::command(&root, device, true)).ending();
         let (stop, bar) = (self.stop, (self.progress)("retrain"));
         bar.begin(jobs.len() as u64, 0);
         let go_on = || !stop.asked();
         pool.run(jobs, go_on, |i, answer| -> Result<(), Halt> {
             let (Some((network, _, seed)), Some(job)) = (wanted.get(i), jobs.get(i)) else { return Ok(()) };
             let outcome = match answer {
-                Answer::Values(values) => Outcome::of(&values),
+                Answer::Values(values) => Outcome::of(&values).ok_or_else(|| RunError::Training {
+                    name: network.name.clone(),
+                    why: format!("an answer of {} numbers, expected those of a training", values.len()),
+                })?,
                 Answer::Failed(_) if stop.asked() => return Err(Halt::Stopped),
                 Answer::Failed(why) => return Err(RunError::Training { name: network.name.clone(), why }.into()),
             };
@@ -205,14 +200,14 @@ impl Outcome {
         all.map(|(name, value)| (name.to_string(), value)).into()
     }
 
-    fn of(values: &BTreeMap<String, f64>) -> Outcome {
-        let of = |name| values.get(name).copied().unwrap_or(f64::NAN);
-        Outcome {
-            test_top1: of("test_top1"),
-            seconds: of("seconds"),
-            steps: of("steps") as u64,
-            skipped: of("skipped") as u64,
-        }
+    fn of(values: &BTreeMap<String, f64>) -> Option<Outcome> {
+        let of = |name| values.get(name).copied();
+        Some(Outcome {
+            test_top1: of("test_top1")?,
+            seconds: of("seconds")?,
+            steps: of("steps")? as u64,
+            skipped: of("skipped")? as u64,
+        })
     }
 }
 
@@ -230,18 +225,9 @@ pub fn serve(root: &Path, device: config::Device) -> Result<bool, RunError> {
     plan.prepared.device = device::open(device).map_err(PrepareError::from)?;
     tch::set_num_threads(plan.config.threads() as i32);
     let clock = Wall::new();
-    let mut out = std::io::stdout().lock();
-    for line in std::io::stdin().lock().lines() {
-        let answer = match serde_json::from_str::<Job>(&line.map_err(io)?) {
-            Ok(job) => match job.run(&plan, root, &clock, &stop, &Progress::hidden()) {
-                Ok(Some(outcome)) => Answer::Values(outcome.values()),
-                Ok(None) => return Ok(false),
-                Err(e) => Answer::Failed(e.to_string()),
-            },
-            Err(e) => Answer::Failed(format!("the job cannot be read: {e}")),
-        };
-        let text = serde_json::to_string(&answer).map_err(|e| RunError::Config(e.to_string()))?;
-        writeln!(out, "{text}").and_then(|()| out.flush()).map_err(io)?;
-    }
-    Ok(true)
+    worker::answer_all(root, |job: &Job| match job.run(&plan, root, &clock, &stop, &Progress::hidden()) {
+        Ok(Some(outcome)) => Some(Answer::Values(outcome.values())),
+        Ok(None) => None,
+        Err(e) => Some(Answer::Failed(e.to_string())),
+    })
 }

@@ -7,11 +7,14 @@ mod pool;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, Write as _};
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use clap::ValueEnum as _;
 use mobilenas_bench::Wall;
 use mobilenas_space::cost;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use pool::Pool;
@@ -79,17 +82,43 @@ pub fn serve(root: &Path, device: config::Device) -> Result<(), RunError> {
     let (clock, calibration) = (Wall::new(), prepared.calibration());
     let supernet = stored_supernet(&prepared, root)?;
     let mut scorer = Scorer::new(supernet, prepared.bench(&calibration, &clock, f64::NAN))?;
+    answer_all(root, |job| Some(answer(&prepared, job, &mut scorer))).map(drop)
+}
+
+/// Answers the jobs that come by standard input until there are no more, or one is left without an answer. False if one was.
+///
+/// # Errors
+/// When the asking program is gone.
+pub fn answer_all<J: DeserializeOwned>(
+    root: &Path,
+    mut work: impl FnMut(&J) -> Option<Answer>,
+) -> Result<bool, RunError> {
+    let io = |error| RunError::Io { path: root.to_path_buf(), error };
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
-        let line = line.map_err(io)?;
-        let answer = match serde_json::from_str::<Job>(&line) {
-            Ok(job) => answer(&prepared, &job, &mut scorer),
-            Err(e) => Answer::Failed(format!("the job cannot be read: {e}")),
+        let answer = match serde_json::from_str::<J>(&line.map_err(io)?) {
+            Ok(job) => work(&job),
+            Err(e) => Some(Answer::Failed(format!("the job cannot be read: {e}"))),
         };
+        let Some(answer) = answer else { return Ok(false) };
         let text = serde_json::to_string(&answer).map_err(|e| RunError::Config(e.to_string()))?;
         writeln!(out, "{text}").and_then(|()| out.flush()).map_err(io)?;
     }
-    Ok(())
+    Ok(true)
+}
+
+/// The command that starts a worker of a folder.
+///
+/// # Errors
+/// When the system does not know this program's file.
+pub fn command(root: &Path, device: config::Device, trains: bool) -> std::io::Result<Command> {
+    let mut c = Command::new(std::env::current_exe()?);
+    let device = device.to_possible_value().map_or_else(String::new, |v| v.get_name().to_string());
+    c.arg("worker").arg(root).args(["--device", &device]);
+    if trains {
+        c.arg("--trains");
+    }
+    Ok(c)
 }
 
 fn answer(p: &Prepared, job: &Job, scorer: &mut Scorer<'_>) -> Answer {
