@@ -7,6 +7,7 @@
 
 mod analysis;
 mod read;
+mod repeats;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use analysis::{Band, Fidelity, Standing, bands, fidelities, pairs_won, standings};
 pub use read::Study;
+pub use repeats::{Repeats, repeats};
 
 use crate::record::{Caveat, Dataset, Done, Engine, Host, Latency};
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use mobilenas_reports::latency_table::{LatencyTable, Pair, Source};
 use mobilenas_reports::record::Row as RunRow;
-use mobilenas_reports::study::{self, Row, Study, bands, fidelities, pairs_won, standings};
+use mobilenas_reports::study::{self, Row, Study, bands, fidelities, pairs_won, repeats, standings};
 use mobilenas_reports::{read, render, render_study};
 
 fn of(rows: &[Row]) -> (tempfile::TempDir, Study) {
@@ -87,6 +87,28 @@ fn fidelity_joins_both_top1s_of_a_network() {
     rows.retain(|r| !matches!(r, Row::Retrained(r) if r.network == 5));
     let fewer = fidelities(&of(&rows).1);
     assert!(fewer.iter().all(|f| f.pairs.len() == 23 && f.pairs.iter().all(|p| p.0 != 5)));
+}
+
+#[test]
+fn trainings_with_other_seeds_are_held_against_each_other() {
+    let mut rows = synthetic::study::rows("made", "find A");
+    assert_eq!(repeats(&of(&rows).1), None, "one seed says nothing");
+    rows.retain(|r| !matches!(r, Row::Retrained(r) if r.network < 100 && r.network > 3));
+    let mut add = |network, seed, test_top1| {
+        let row = study::Retrained { network, seed, epochs: 3.0, test_top1, seconds: 1.0 };
+        rows.retain(|r| !matches!(r, Row::Retrained(r) if (r.network, r.seed) == (network, seed)));
+        rows.push(Row::Retrained(row));
+    };
+    for (network, first, second) in [(0, 80.0, 82.0), (1, 81.0, 81.0), (2, 82.0, 84.0)] {
+        add(network, 1, first);
+        add(network, 2, second);
+    }
+    // Of the three pairs of networks one is turned round: (2 - 1) / 3. Variances 2, 0 and 2. Network 3 has one seed only.
+    let found = repeats(&of(&rows).1).unwrap();
+    assert_eq!((found.networks, found.seeds), (3, 2));
+    assert!((found.tau - 1.0 / 3.0).abs() < 1e-12, "{found:?}");
+    assert!((found.deviation - (4.0f64 / 3.0).sqrt()).abs() < 1e-12, "{found:?}");
+    assert!(rendered(&rows).1.contains("standard deviation of 1.15 points"));
 }
 
 #[test]

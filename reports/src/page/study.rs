@@ -8,7 +8,7 @@ use std::path::Path;
 use super::Site;
 use super::html::{escape, facts, list, paragraph, section};
 use super::index::{document, figure};
-use crate::study::{INDEX, Origin, Study, bands, fidelities, standings};
+use crate::study::{INDEX, Origin, Study, bands, fidelities, repeats, standings};
 use crate::winners::BARS;
 use crate::{ReportError, Written, text};
 
@@ -94,7 +94,18 @@ fn fidelity(study: &Study, site: &mut Site) -> Result<String, ReportError> {
                 under one budget. If the two put networks in the same order, the search's score can choose among them. \
                 τ-b and ρ: 1 for the same order, 0 for none. Their intervals: the middle 95 % of a bootstrap over \
                 networks, which knows nothing of another supernet's seed.";
-    let body = paragraph(note) + &figures(&charts::ranks(study, &all), site)? + &tables::ranks(&all);
+    let again = repeats(study).map_or_else(String::new, |r| {
+        paragraph(&format!(
+            "How far trainings agree with each other: {} networks were trained with {} seeds each. Over its seeds a network's \
+             test top-1 has a standard deviation of {:.2} points, and the orders that two seeds put the networks in have a \
+             τ-b of {:.2}. Inherited top-1 stands against the mean over the seeds.",
+            text::thousands(r.networks as u64),
+            r.seeds,
+            r.deviation,
+            r.tau
+        ))
+    });
+    let body = paragraph(note) + &again + &figures(&charts::ranks(study, &all), site)? + &tables::ranks(&all);
     Ok(section("fidelity", heading, &body))
 }
 

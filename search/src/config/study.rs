@@ -30,6 +30,10 @@ pub struct Study {
     /// Epochs of each of these trainings; those of `retrain` if left out.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub subnet_epochs: Option<f64>,
+    /// Trainings of each drawn network, from the config's seed upwards; their mean is held against its inherited top-1.
+    #[schemars(range(min = 1, max = 1000))]
+    #[serde(skip_serializing_if = "is_one")]
+    pub subnet_seeds: u64,
     /// Rules that supernets are trained by, one supernet each; the searches are on the first's.
     #[schemars(length(min = 1))]
     pub rules: Vec<By>,
@@ -67,6 +71,12 @@ pub struct By {
     pub epochs: Option<f64>,
 }
 
+/// Whether a number is what it is by default: the digest of a config without it stays.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_one(n: &u64) -> bool {
+    *n == 1
+}
+
 impl Default for Study {
     fn default() -> Study {
         let by = |rule| By { rule, epochs: None };
@@ -74,6 +84,7 @@ impl Default for Study {
         Study {
             subnets: 24,
             subnet_epochs: None,
+            subnet_seeds: 1,
             rules: vec![by(Rule::Sandwich), by(Rule::Uniform)],
             strategies: vec![
                 Strategy { regularized_evolution: Some(super::RegularizedEvolution::default()), ..empty() },

@@ -46,7 +46,7 @@ impl Plan {
         Ok([
             supernets,
             scores * searches,
-            retrain * share * s.subnets as f64,
+            retrain * share * (s.subnets as u64 * s.subnet_seeds) as f64,
             retrain * ((finds + published) as u64 * s.retrain_seeds) as f64,
         ])
     }
@@ -58,12 +58,13 @@ impl Plan {
         let minutes = estimate.map(|s| s / 60.0);
         let [supernets, searches, drawn, papers] = minutes;
         format!(
-            "{}\nstudy: {} networks trained alone; supernets {}; {} searches of {} trials each: {}; {} trainings of each \
+            "{}\nstudy: {} drawn networks, {} trainings of each alone; supernets {}; {} searches of {} trials each: {}; {} trainings of each \
              find and published network, {} side by side\nestimated time on this machine: supernets {supernets:.1} min, searches at most \
              {searches:.1} min, drawn networks {drawn:.1} min, finds and published networks {papers:.1} min; together {:.1} \
              min",
             self.prepared.summary(None),
             s.subnets,
+            s.subnet_seeds,
             names(s.rules.iter().map(|b| b.rule.name()).collect()),
             s.seeds,
             self.prepared.config.search.trials,

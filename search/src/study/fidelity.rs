@@ -1,5 +1,6 @@
 //! Rank fidelity: networks drawn over the space, their top-1 with inherited weights, and after training alone.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use mobilenas_reports::study::{Condition, Inherited, Network, Origin, Row};
@@ -79,11 +80,12 @@ impl Study<'_> {
         Ok(())
     }
 
-    /// Trains the drawn networks alone, each once.
-    pub(super) fn alone(&mut self) -> Result<(), Halt> {
+    /// Trains the drawn networks alone, with some of their seeds: all networks with one before any with the next.
+    pub(super) fn alone(&mut self, seeds: Range<u64>) -> Result<(), Halt> {
         let c = &self.plan.prepared.config;
-        let (epochs, seed) = (self.plan.config.study.subnet_epochs.unwrap_or(c.retrain.recipe.epochs), c.seed);
-        let drawn = self.networks(Origin::Drawn);
-        self.retrain(drawn.into_iter().map(|network| (network, epochs, seed)))
+        let study = &self.plan.config.study;
+        let (epochs, drawn) = (study.subnet_epochs.unwrap_or(c.retrain.recipe.epochs), self.networks(Origin::Drawn));
+        let seeds = seeds.map(|k| c.seed + k);
+        self.retrain(seeds.flat_map(|seed| drawn.clone().into_iter().map(move |n| (n, epochs, seed))))
     }
 }

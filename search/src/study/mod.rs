@@ -119,9 +119,10 @@ impl Study<'_> {
             *seconds.entry("supernets".to_string()).or_insert(0.0) += self.supernet(i)?;
         }
         self.inherited()?;
-        self.alone()?;
+        self.alone(0..1)?;
         self.searches()?;
         self.against_papers()?;
+        self.alone(1..self.plan.config.study.subnet_seeds)?;
         if self.folder.rows.iter().any(|r| matches!(r, Row::Done(_))) {
             return Ok(());
         }

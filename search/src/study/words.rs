@@ -1,6 +1,8 @@
 //! The outcome of a study in words.
 
-use mobilenas_reports::study::{Band, Fidelity, Origin, Standing, Study, bands, fidelities, pairs_won, standings};
+use mobilenas_reports::study::{
+    Band, Fidelity, Origin, Repeats, Standing, Study, bands, fidelities, pairs_won, repeats, standings,
+};
 use mobilenas_reports::winners::Interval;
 
 /// The name of chance among the strategies.
@@ -9,6 +11,7 @@ const CHANCE: &str = "random";
 /// What came out, line by line.
 pub fn outcome(study: &Study) -> Vec<String> {
     let mut out: Vec<String> = fidelities(study).iter().map(fidelity).collect();
+    out.extend(repeats(study).map(again));
     out.extend(searches(&bands(study), study.header.volume.as_ref().map_or("", |v| v.unit.as_str())));
     out.extend(papers(&standings(study)));
     out
@@ -24,6 +27,14 @@ fn interval(name: &str, found: Option<&Interval>) -> String {
 fn fidelity(f: &Fidelity) -> String {
     let (tau, rho) = (interval("Kendall's tau", f.tau.as_ref()), interval("Spearman's rho", f.rho.as_ref()));
     format!("rank fidelity, {}: {tau}, {rho}, {} networks", f.condition, f.pairs.len())
+}
+
+fn again(r: Repeats) -> String {
+    format!(
+        "trainings with {} seeds of {} networks: standard deviation {:.2} points of top-1, Kendall's tau between two \
+         seeds {:.2}",
+        r.seeds, r.networks, r.deviation, r.tau
+    )
 }
 
 fn searches(all: &[Band], unit: &str) -> Vec<String> {
