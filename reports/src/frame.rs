@@ -147,6 +147,11 @@ impl Frame {
             Row::LatencyTable(table) => self.latency_table = Some(table),
             Row::Supernet(supernet) => self.supernet = Some(supernet),
             Row::Trial(trial) => self.trials.push(Entry { trial, mes: None, on_front: false }),
+            Row::Timed(timed) => {
+                if let Some(entry) = self.trials.iter_mut().find(|e| e.trial.id == timed.trial) {
+                    timed.apply(&mut entry.trial);
+                }
+            }
             Row::Retrained(retrained) => self.retrained.push(retrained),
             Row::Foretold(foretold) => self.foretold.push(foretold),
             Row::Caveat(caveat) => self.caveats.push(caveat),

@@ -43,6 +43,8 @@ pub enum Row {
     Supernet(Supernet),
     /// One genome with what was found out about it.
     Trial(Trial),
+    /// A trial near the front, timed once more.
+    Timed(Timed),
     /// A winner trained from scratch and scored on the test split.
     Retrained(Retrained),
     /// How well a predictor foretold trials before it was fitted on them.
@@ -280,6 +282,36 @@ impl Trial {
         match &self.outcome {
             Outcome::Scored(m) => m.get(metric).copied(),
             _ => None,
+        }
+    }
+}
+
+/// A trial near the front that was timed once more, and for longer, when the search was over. What it says takes the place of
+/// what the trial's own row says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Timed {
+    /// The trial.
+    pub trial: u64,
+    /// Its latency.
+    pub latency: Latency,
+    /// The metrics that depend on it.
+    pub metrics: BTreeMap<String, f64>,
+    /// The bound that it misses by them, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed: Option<String>,
+    /// Seconds it took.
+    pub seconds: f64,
+}
+
+impl Timed {
+    /// Puts it in the place of what a scored trial says.
+    pub fn apply(&self, trial: &mut Trial) {
+        let Outcome::Scored(metrics) = &mut trial.outcome else { return };
+        metrics.extend(self.metrics.clone());
+        trial.latency = Some(self.latency.clone());
+        if let Some(why) = &self.missed {
+            let metrics = std::mem::take(metrics);
+            trial.outcome = Outcome::Infeasible { why: why.clone(), metrics };
         }
     }
 }

@@ -1,16 +1,21 @@
 //! Latencies of a block of candidates beside the reference network, in fresh processes: each is its ratio to the reference's
 //! time, times the reference's latency of the run.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use mobilenas_bench::beside::Beside;
+use mobilenas_bench::engine;
 use mobilenas_bench::gate::GateError;
 use mobilenas_bench::gate::pairs::Side;
 use mobilenas_bench::stats::quantile;
-use mobilenas_bench::{Clock, Series};
+use mobilenas_bench::{Clock, Host, Series};
 use mobilenas_reports::record::Latency;
 use mobilenas_space::Design;
+use sha2::{Digest as _, Sha256};
 
+use crate::cache::Cache;
+use crate::evaluate::Timing;
+use crate::latency_table::nets::REFERENCE;
 use crate::stop::Stop;
 
 /// A network by the digest of its graph, and what makes it anywhere.
@@ -23,6 +28,8 @@ pub struct Timed {
     pub latency: Result<Latency, String>,
     /// Its share of the seconds that its block took.
     pub seconds: f64,
+    /// Whether it was kept of another run.
+    pub kept: bool,
 }
 
 /// Blocks that were timed.
@@ -34,17 +41,67 @@ pub struct Blocks {
     /// Latency of the reference network in this run, in ms.
     pub reference_ms: f64,
     known: HashMap<String, Timed>,
+    kept: Cache,
+    trouble: Option<String>,
 }
 
+/// What a kept ratio depends on beside the network, in 16 digits: the host, what computes, and how it is timed.
+pub fn protocol(timing: &Timing, how: Beside, host: &Host) -> String {
+    let version = engine::engine(&timing.engine).map(|e| e.version());
+    let host = (&host.cpu, host.cores, &host.os, &host.governor, &host.hypervisor);
+    let how = (timing.threads, timing.batch, how.processes, how.rounds);
+    let all = (env!("CARGO_PKG_VERSION"), REFERENCE, &timing.engine, version, host, how);
+    Sha256::digest(format!("{all:?}"))[..8].iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The parts of a latency by their names in the cache; its times are ratios to the reference's.
+const PARTS: [&str; 4] = ["ratio", "ratio_p10", "ratio_p90", "samples"];
+
 impl Blocks {
-    /// Nothing is timed yet.
-    pub fn new(how: Beside, side: Side, reference_ms: f64) -> Blocks {
-        Blocks { how, side, reference_ms, known: HashMap::new() }
+    /// Nothing is timed yet but what was kept.
+    pub fn new(how: Beside, side: Side, reference_ms: f64, kept: Cache) -> Blocks {
+        Blocks { how, side, reference_ms, known: HashMap::new(), kept, trouble: None }
+    }
+
+    /// A latency that was kept.
+    fn looked_up(&self, digest: &str) -> Option<Latency> {
+        let [ratio, p10, p90, samples] = PARTS.map(|part| self.kept.get(digest, part));
+        let ms = |ratio: f64| ratio * self.reference_ms;
+        Some(Latency { median_ms: ms(ratio?), p10_ms: ms(p10?), p90_ms: ms(p90?), samples: samples? as usize })
+    }
+
+    /// Keeps what was found out of a network for other runs.
+    pub fn keep(&mut self, digest: &str) {
+        let Some(Timed { latency: Ok(l), kept: false, .. }) = self.known.get(digest) else { return };
+        let ratio = |ms: f64| ms / self.reference_ms;
+        let values = [ratio(l.median_ms), ratio(l.p10_ms), ratio(l.p90_ms), l.samples as f64];
+        let values: BTreeMap<String, f64> = PARTS.iter().map(|p| (*p).to_string()).zip(values).collect();
+        if let Err(e) = self.kept.put(digest, values) {
+            self.trouble = Some(e.to_string());
+        }
+    }
+
+    /// Why latencies are no longer kept, told once.
+    pub fn trouble(&mut self) -> Option<String> {
+        self.trouble.take()
     }
 
     /// Times a block. One that fails is taken apart, so that only what cannot be timed has no latency. False if the run was
     /// asked to stop.
     pub fn time(&mut self, block: &[Candidate], clock: &dyn Clock, stop: &Stop) -> bool {
+        let mut new = Vec::with_capacity(block.len());
+        for one in block {
+            match self.looked_up(&one.0) {
+                Some(latency) => {
+                    self.known.insert(one.0.clone(), Timed { latency: Ok(latency), seconds: 0.0, kept: true });
+                }
+                None => new.push(one.clone()),
+            }
+        }
+        new.is_empty() || self.measure(&new, clock, stop)
+    }
+
+    fn measure(&mut self, block: &[Candidate], clock: &dyn Clock, stop: &Stop) -> bool {
         let (from, asked) = (clock.now(), || stop.asked());
         let designs: Vec<Design> = block.iter().map(|(_, d)| d.clone()).collect();
         match self.how.measure(&self.side, &designs, &asked) {
@@ -57,7 +114,7 @@ impl Blocks {
                 }
                 true
             }
-            Err(_) if block.len() > 1 => block.iter().all(|one| self.time(std::slice::from_ref(one), clock, stop)),
+            Err(_) if block.len() > 1 => block.iter().all(|one| self.measure(std::slice::from_ref(one), clock, stop)),
             Err(e) => {
                 let seconds = (clock.now() - from).as_secs_f64();
                 block.iter().for_each(|(digest, _)| self.note(digest, Err(e.to_string()), seconds));
@@ -67,7 +124,7 @@ impl Blocks {
     }
 
     fn note(&mut self, digest: &str, latency: Result<Latency, String>, seconds: f64) {
-        self.known.insert(digest.to_string(), Timed { latency, seconds });
+        self.known.insert(digest.to_string(), Timed { latency, seconds, kept: false });
     }
 
     /// What is known of a network.
@@ -90,7 +147,7 @@ fn latency(series: &Series, reference_ms: f64) -> Result<Latency, String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use mobilenas_bench::Wall;
+    use mobilenas_bench::{Protocol, Wall};
 
     use super::*;
 
@@ -104,9 +161,55 @@ mod tests {
     }
 
     #[test]
+    fn a_kept_ratio_is_a_latency_beside_another_reference() {
+        let dir = tempfile::tempdir().unwrap();
+        let how = Beside { processes: 1, rounds: 1, seed: 1 };
+        let blocks = |reference_ms: f64| {
+            let side = Side::new("/nowhere/program".into(), &[], "m", "libtorch");
+            Blocks::new(how, side, reference_ms, Cache::open(dir.path(), "latency", "p").unwrap())
+        };
+        let seen = Latency { median_ms: 5.0, p10_ms: 4.0, p90_ms: 7.0, samples: 40 };
+        let mut first = blocks(10.0);
+        first.note("a", Ok(seen), 3.0);
+        first.note("b", Err("broken".to_string()), 3.0);
+        ["a", "b", "c"].iter().for_each(|digest| first.keep(digest));
+        let design = Design { family: "deit".into(), width: 1.0, divisor: 8, knobs: Default::default(), classes: 10 };
+        let mut later = blocks(20.0);
+        assert!(later.time(&[("a".to_string(), design)], &Wall::new(), &Stop::never()), "nothing is left to be timed");
+        let found = later.get("a").unwrap();
+        let twice = Latency { median_ms: 10.0, p10_ms: 8.0, p90_ms: 14.0, samples: 40 };
+        assert_eq!((&found.latency, found.kept, found.seconds), (&Ok(twice), true, 0.0));
+        assert_eq!(later.looked_up("b"), None);
+    }
+
+    #[test]
+    fn kept_ratios_are_of_one_protocol_on_one_host() {
+        let host = Host::read();
+        let of = |engine: &str, processes: usize, host: &Host| {
+            let how = Beside { processes, rounds: 10, seed: 1 };
+            let second = std::time::Duration::from_secs(1);
+            let timing = Timing {
+                protocol: Protocol { warmup: second, min_samples: 1, max_samples: 1, max_time: second },
+                batch: 1,
+                threads: 1,
+                engine: engine.to_string(),
+                beside: Some(how),
+            };
+            protocol(&timing, how, host)
+        };
+        let own = of("libtorch", 4, &host);
+        assert_eq!(own, of("libtorch", 4, &host));
+        assert_eq!(own.len(), 16);
+        let other = Host { cpu: "another".into(), ..host.clone() };
+        for else_where in [of("libtorch-plain", 4, &host), of("libtorch", 5, &host), of("libtorch", 4, &other)] {
+            assert_ne!(own, else_where);
+        }
+    }
+
+    #[test]
     fn what_cannot_be_timed_has_its_reason() {
         let side = Side::new("/nowhere/program".into(), &[], "m", "libtorch");
-        let mut blocks = Blocks::new(Beside { processes: 1, rounds: 1, seed: 1 }, side, 10.0);
+        let mut blocks = Blocks::new(Beside { processes: 1, rounds: 1, seed: 1 }, side, 10.0, Cache::none());
         let design = Design { family: "deit".into(), width: 1.0, divisor: 8, knobs: Default::default(), classes: 10 };
         let block = ["a", "b"].map(|d| (d.to_string(), design.clone()));
         assert!(blocks.time(&block, &Wall::new(), &Stop::never()));

@@ -299,6 +299,23 @@ impl<'a> Scorer<'a> {
         self.blocks.as_ref().and_then(|b| b.get(digest)).map_or(0.0, |t| t.seconds)
     }
 
+    /// Whether a network's latency is one that was kept of another run.
+    pub fn was_kept(&self, digest: &str) -> bool {
+        self.blocks.as_ref().and_then(|b| b.get(digest)).is_some_and(|t| t.kept)
+    }
+
+    /// Keeps a network's latency for other runs, where it is one that may be.
+    pub fn keep_ahead(&mut self, digest: &str) {
+        if let Some(blocks) = &mut self.blocks {
+            blocks.keep(digest);
+        }
+    }
+
+    /// Why latencies are no longer kept for other runs, told once.
+    pub fn trouble_ahead(&mut self) -> Option<String> {
+        self.blocks.as_mut().and_then(Blocks::trouble)
+    }
+
     /// Details of the latency measured last; taken out.
     pub fn take_latency(&mut self) -> Option<Latency> {
         self.last_latency.take()

@@ -232,6 +232,10 @@ pub struct Latency {
     /// Rounds in each of these processes.
     #[schemars(range(min = 3, max = 10000))]
     pub rounds: usize,
+    /// Fresh processes in which trials near the front are timed once more, together, when the search is over; 0 leaves it at
+    /// the first times. Only with `processes`, where an objective depends on time.
+    #[schemars(range(min = 0, max = 64))]
+    pub race: usize,
 }
 
 impl Default for Latency {
@@ -249,6 +253,7 @@ impl Default for Latency {
             max_ms: 400,
             processes: 0,
             rounds: 10,
+            race: 12,
         }
     }
 }

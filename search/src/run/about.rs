@@ -35,10 +35,16 @@ impl Prepared {
             batch: timing.batch,
             protocol: match timing.beside {
                 None => timing.protocol.to_string(),
-                Some(b) => format!(
-                    "the ratio to {REFERENCE} in {} fresh processes, {} rounds of random order in each, times its latency",
-                    b.processes, b.rounds
-                ),
+                Some(b) => {
+                    let race = self.config.race().map_or_else(String::new, |n| {
+                        format!("; trials near the front once more in {n} such processes when the search was over")
+                    });
+                    format!(
+                        "the ratio to {REFERENCE} in {} fresh processes, {} rounds of random order in each, times its \
+                         latency{race}",
+                        b.processes, b.rounds
+                    )
+                }
             },
             table: None,
         }

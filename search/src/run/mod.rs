@@ -6,6 +6,7 @@ pub mod ask;
 mod budget;
 mod error;
 mod folder;
+mod race;
 mod scoring;
 pub mod scratch;
 mod subnet;
@@ -29,7 +30,8 @@ pub use error::RunError;
 pub use folder::{Folder, config_digest};
 pub use subnet::{stored_supernet, subnet};
 
-use crate::blocks::Blocks;
+use crate::blocks::{self, Blocks};
+use crate::cache::Cache;
 use crate::evaluate::{Bench, Scorer};
 use crate::latency_table::{Table, nets};
 use crate::prepare::Prepared;
@@ -86,13 +88,18 @@ impl Run<'_> {
         let unit_ms = self.unit()?;
         let Some(supernet) = self.supernet()? else { return Ok(Finish::Stopped) };
         let calibration = p.calibration();
-        let bench = Bench { blocks: self.blocks(unit_ms)?, ..p.bench(&calibration, self.clock, unit_ms) };
+        let kept = self.kept_latencies();
+        let blocks = self.blocks(unit_ms, kept)?;
+        let bench = Bench { blocks, ..p.bench(&calibration, self.clock, unit_ms) };
         let scorer = Scorer::new(supernet, bench)?;
         tch::set_num_threads(p.config.scoring_threads() as i32);
         if !self.trials(scorer)? {
             return Ok(Finish::Stopped);
         }
         tch::set_num_threads(p.config.threads as i32);
+        if !self.race(unit_ms)? {
+            return Ok(Finish::Stopped);
+        }
         if !self.winners()? {
             return Ok(Finish::Stopped);
         }
@@ -223,13 +230,25 @@ impl Run<'_> {
     }
 
     /// Where candidates are timed in blocks, if they are; latencies of a table need none.
-    fn blocks(&self, unit_ms: f64) -> Result<Option<Blocks>, RunError> {
+    fn blocks(&self, unit_ms: f64, kept: Cache) -> Result<Option<Blocks>, RunError> {
         let (p, timing) = (self.prepared, self.prepared.timing());
         let Some(how) = timing.beside.filter(|_| p.table.is_none()) else { return Ok(None) };
         let program = std::env::current_exe().map_err(|e| TrainError::Torch(format!("this program: {e}")))?;
         let side = Side::new(program, &["bench", "worker"], REFERENCE, &timing.engine);
         let side = Side { threads: timing.threads, batch: timing.batch, ..side };
-        Ok(Some(Blocks::new(how, side, unit_ms * p.config.mes.reference_units)))
+        Ok(Some(Blocks::new(how, side, unit_ms * p.config.mes.reference_units, kept)))
+    }
+
+    /// Latencies of other runs on this host, by the same protocol; none where they cannot be read.
+    fn kept_latencies(&self) -> Cache {
+        let timing = self.prepared.timing();
+        let Some(how) = timing.beside else { return Cache::none() };
+        let protocol = blocks::protocol(&timing, how, &Host::read());
+        let opened = scoring::kept(self.folder.root(), &self.prepared.config.search, ["latency", &protocol]);
+        opened.unwrap_or_else(|why| {
+            (self.progress)("search").say(&format!("{why}; latencies of other runs are not looked up"));
+            Cache::none()
+        })
     }
 
     fn finish(mut self) -> Result<Finish, RunError> {
@@ -240,6 +259,7 @@ impl Run<'_> {
                 match row {
                     Row::Supernet(s) => add("supernet", s.seconds),
                     Row::Trial(t) => add("trials", t.seconds),
+                    Row::Timed(t) => add("race", t.seconds),
                     Row::Retrained(r) => add("retraining", r.seconds),
                     _ => {}
                 }

@@ -46,7 +46,7 @@ struct Draft {
 }
 
 /// The bounds that metrics pass, in words.
-fn missed_in_words(metrics: &BTreeMap<String, f64>, bounds: &config::Bounds) -> String {
+pub(super) fn missed_in_words(metrics: &BTreeMap<String, f64>, bounds: &config::Bounds) -> String {
     let all = [
         (metric::PARAMS, bounds.params.map(|b| b as f64), 0, true),
         (metric::MACS, bounds.macs.map(|b| b as f64), 0, true),
@@ -61,6 +61,19 @@ fn missed_in_words(metrics: &BTreeMap<String, f64>, bounds: &config::Bounds) -> 
     all.into_iter().filter_map(word).collect::<Vec<_>>().join(", ")
 }
 
+/// What other runs found out about networks: of what, and by which protocol. Nothing, if the config does not want it.
+///
+/// # Errors
+/// Where the file is and what is wrong with it.
+pub(super) fn kept(root: &Path, search: &config::Search, [of, protocol]: [&str; 2]) -> Result<Cache, String> {
+    if !search.cache.enabled {
+        return Ok(Cache::none());
+    }
+    let beside = root.parent().unwrap_or(Path::new("")).join("scores");
+    let folder = search.cache.dir.clone().unwrap_or(beside);
+    Cache::open(&folder, of, protocol).map_err(|e| format!("{}: {e}", folder.display()))
+}
+
 impl<'a> Desk<'a> {
     /// Progress of the search.
     pub(super) fn bar(&self) -> &Progress {
@@ -71,11 +84,9 @@ impl<'a> Desk<'a> {
     pub(super) fn new(scorer: Scorer<'a>, root: &Path, config: &Config, bar: Progress) -> Result<Desk<'a>, RunError> {
         let search = &config.search;
         let cache = if search.cache.enabled {
-            let beside = root.parent().unwrap_or(Path::new("")).join("scores");
-            let folder = search.cache.dir.clone().unwrap_or(beside);
             let [weights, protocol] = scorer.digests(config.scoring_threads())?;
-            Cache::open(&folder, &weights, &protocol).unwrap_or_else(|e| {
-                bar.say(&format!("{}: {e}; scores of other runs are not looked up", folder.display()));
+            kept(root, search, [&weights, &protocol]).unwrap_or_else(|why| {
+                bar.say(&format!("{why}; scores of other runs are not looked up"));
                 Cache::none()
             })
         } else {
@@ -119,7 +130,13 @@ impl Run<'_> {
             let stopped = drafts.len() < some.len();
             // What was measured and not yet scored is measured again some other day.
             if !(stopped && self.stop.asked()) {
+                let before = rows.len();
                 self.trained(origin, drafts, &bounds, desk, &mut rows)?;
+                // Only after their rows, as scores are.
+                rows[before..].iter().for_each(|t| desk.scorer.keep_ahead(&t.digest));
+                if let Some(why) = desk.scorer.trouble_ahead() {
+                    desk.books.bar.say(&format!("latencies are not kept for other runs: {why}"));
+                }
             }
             if stopped {
                 break;
@@ -178,6 +195,9 @@ impl Run<'_> {
             }
         }
         d.latency = desk.scorer.take_latency();
+        if d.latency.is_some() && desk.scorer.was_kept(&d.digest) {
+            d.cached.push(metric::LATENCY.to_string());
+        }
         if d.end.is_none() {
             for m in left {
                 match desk.books.cache.get(&d.digest, m.name()) {

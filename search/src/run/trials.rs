@@ -39,14 +39,14 @@ impl Run<'_> {
         let bar = (self.progress)("search");
         let root = self.folder.root().to_path_buf();
         let mut desk = Desk::new(scorer, &root, &p.config, bar)?;
+        let past: Vec<Trial> = self.searched().cloned().collect();
+        desk.bar().begin(search.trials, past.iter().filter(|t| whole(t)).count() as u64);
         let mut seen = HashMap::new();
         if !self.variants(&mut desk, &mut seen)? {
             return Ok(false);
         }
-        let past: Vec<Trial> = self.searched().cloned().collect();
         let mut strategy = strategy::from_config(&search.strategy, &p.space);
         let (mut coster, mut budget, mut step, mut why) = (Coster::new(), Budget::new(search), 0, None);
-        desk.bar().begin(search.trials, past.iter().filter(|t| whole(t)).count() as u64);
         while why.is_none() && budget.left() > 0 {
             let mut rng = rng(p.config.seed, Purpose::Ask, step, 0);
             step += 1;

@@ -14,12 +14,21 @@ impl Run<'_> {
     /// The front in the search's objectives, best in the first objective first.
     pub(super) fn front(&self) -> Vec<Trial> {
         let objectives = &self.prepared.config.search.objectives;
-        let all: Vec<(&Trial, Vec<f64>)> =
-            self.searched().filter_map(|t| trials::scores(t, objectives).map(|s| (t, s))).collect();
+        let timed = self.timed();
+        let all: Vec<(Trial, Vec<f64>)> = self
+            .searched()
+            .filter_map(|t| {
+                let mut t = t.clone();
+                if let Some(once_more) = timed.get(&t.id) {
+                    once_more.apply(&mut t);
+                }
+                trials::scores(&t, objectives).map(|s| (t, s))
+            })
+            .collect();
         let beaten = |s: &[f64]| all.iter().any(|(_, other)| dominates(other, s));
-        let mut front: Vec<&(&Trial, Vec<f64>)> = all.iter().filter(|(_, s)| !beaten(s)).collect();
+        let mut front: Vec<&(Trial, Vec<f64>)> = all.iter().filter(|(_, s)| !beaten(s)).collect();
         front.sort_by(|(a, x), (b, y)| y[0].total_cmp(&x[0]).then(a.id.cmp(&b.id)));
-        front.into_iter().map(|(t, _)| (*t).clone()).collect()
+        front.into_iter().map(|(t, _)| t.clone()).collect()
     }
 
     /// Trains and scores the winners that are not yet. False if the run was asked to stop.
