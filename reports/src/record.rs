@@ -360,3 +360,35 @@ pub struct Done {
     /// Seconds by phase, resumed parts together.
     pub seconds: BTreeMap<String, f64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_times_take_the_place_of_the_first() {
+        let latency = |ms: f64| Latency { median_ms: ms, p10_ms: ms, p90_ms: ms, samples: 3 };
+        let metrics = |ms: f64| BTreeMap::from([(metric::TOP1.to_owned(), 80.0), (metric::LATENCY.to_owned(), ms)]);
+        let first = Trial {
+            id: 7,
+            origin: Origin::Search,
+            genome: BTreeMap::new(),
+            digest: "d".to_owned(),
+            outcome: Outcome::Scored(metrics(2.0)),
+            latency: Some(latency(2.0)),
+            cached: Vec::new(),
+            seconds: 1.0,
+        };
+        let only = BTreeMap::from([(metric::LATENCY.to_owned(), 3.0)]);
+        let mut timed = Timed { trial: 7, latency: latency(3.0), metrics: only, missed: None, seconds: 1.0 };
+        let after = |timed: &Timed| {
+            let mut t = first.clone();
+            timed.apply(&mut t);
+            (t.outcome, t.latency)
+        };
+        assert_eq!(after(&timed), (Outcome::Scored(metrics(3.0)), Some(latency(3.0))));
+        timed.missed = Some("too slow".to_owned());
+        let missed = Outcome::Infeasible { why: "too slow".to_owned(), metrics: metrics(3.0) };
+        assert_eq!(after(&timed), (missed, Some(latency(3.0))));
+    }
+}

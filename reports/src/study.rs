@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use analysis::{Band, Fidelity, Standing, bands, fidelities, pairs_won, standings};
+pub use analysis::{Band, Fidelity, Standing, bands, by_size, fidelities, pairs_won, standings};
 pub use read::Study;
 pub use repeats::{Repeats, repeats};
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use mobilenas_reports::latency_table::{LatencyTable, Pair, Source};
 use mobilenas_reports::record::Row as RunRow;
-use mobilenas_reports::study::{self, Row, Study, bands, fidelities, pairs_won, repeats, standings};
+use mobilenas_reports::study::{self, Row, Study, bands, by_size, fidelities, pairs_won, repeats, standings};
 use mobilenas_reports::{read, render, render_study};
 
 fn of(rows: &[Row]) -> (tempfile::TempDir, Study) {
@@ -83,6 +83,10 @@ fn fidelity_joins_both_top1s_of_a_network() {
         assert!(tau.low <= tau.value && tau.value <= tau.high && rho.low <= rho.value && rho.value <= rho.high);
     }
     assert!(all[1].tau.unwrap().value > all[0].tau.unwrap().value + 0.2);
+    // The synthetic networks' params and MACs rise with one size, which their top-1 follows.
+    let [macs, params] = by_size(&of(&rows).1).unwrap();
+    assert_eq!(macs, params);
+    assert!(0.5 < macs.low && macs.low < macs.value && macs.value < 1.0, "{macs:?}");
     // A network that was never trained alone takes no part.
     rows.retain(|r| !matches!(r, Row::Retrained(r) if r.network == 5));
     let fewer = fidelities(&of(&rows).1);

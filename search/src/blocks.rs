@@ -2,6 +2,7 @@
 //! time, times the reference's latency of the run.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 use mobilenas_bench::beside::Beside;
 use mobilenas_bench::engine;
@@ -45,12 +46,14 @@ pub struct Blocks {
     trouble: Option<String>,
 }
 
-/// What a kept ratio depends on beside the network, in 16 digits: the host, what computes, and how it is timed.
-pub fn protocol(timing: &Timing, how: Beside, host: &Host) -> String {
+/// What a kept ratio depends on beside the network, in 16 digits: the host, what computes, and how it is timed. `program` is the
+/// file of this program: another build of the same version may be faster or slower.
+pub fn protocol(timing: &Timing, how: Beside, host: &Host, program: &Path) -> String {
+    let build = program.metadata().map(|m| (m.len(), m.modified().ok())).ok();
     let version = engine::engine(&timing.engine).map(|e| e.version());
     let host = (&host.cpu, host.cores, &host.os, &host.governor, &host.hypervisor);
     let how = (timing.threads, timing.batch, how.processes, how.rounds);
-    let all = (env!("CARGO_PKG_VERSION"), REFERENCE, &timing.engine, version, host, how);
+    let all = (env!("CARGO_PKG_VERSION"), REFERENCE, &timing.engine, version, host, how, build);
     Sha256::digest(format!("{all:?}"))[..8].iter().map(|b| format!("{b:02x}")).collect()
 }
 
@@ -185,6 +188,9 @@ mod tests {
     #[test]
     fn kept_ratios_are_of_one_protocol_on_one_host() {
         let host = Host::read();
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("program");
+        std::fs::write(&program, "one").unwrap();
         let of = |engine: &str, processes: usize, host: &Host| {
             let how = Beside { processes, rounds: 10, seed: 1 };
             let second = std::time::Duration::from_secs(1);
@@ -195,7 +201,7 @@ mod tests {
                 engine: engine.to_string(),
                 beside: Some(how),
             };
-            protocol(&timing, how, host)
+            protocol(&timing, how, host, &program)
         };
         let own = of("libtorch", 4, &host);
         assert_eq!(own, of("libtorch", 4, &host));
@@ -204,6 +210,8 @@ mod tests {
         for else_where in [of("libtorch-plain", 4, &host), of("libtorch", 5, &host), of("libtorch", 4, &other)] {
             assert_ne!(own, else_where);
         }
+        std::fs::write(&program, "another").unwrap();
+        assert_ne!(own, of("libtorch", 4, &host), "another build");
     }
 
     #[test]

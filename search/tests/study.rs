@@ -122,6 +122,7 @@ fn a_study_answers_and_killed_and_resumed_it_is_as_if_never_killed() {
     for part in [
         "rank fidelity, sandwich, recalibrated: Kendall's tau",
         "rank fidelity, uniform, not recalibrated: Kendall's tau",
+        "rank fidelity, by size: Kendall's tau of MACs alone ",
         "trainings with 2 seeds of 6 networks: standard deviation ",
         "search against chance, regularized_evolution: median hypervolume",
         "search against chance, mes_slimming: median hypervolume",

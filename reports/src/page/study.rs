@@ -8,7 +8,7 @@ use std::path::Path;
 use super::Site;
 use super::html::{escape, facts, list, paragraph, section};
 use super::index::{document, figure};
-use crate::study::{INDEX, Origin, Study, bands, fidelities, repeats, standings};
+use crate::study::{INDEX, Origin, Study, bands, by_size, fidelities, repeats, standings};
 use crate::winners::BARS;
 use crate::{ReportError, Written, text};
 
@@ -105,7 +105,13 @@ fn fidelity(study: &Study, site: &mut Site) -> Result<String, ReportError> {
             r.tau
         ))
     });
-    let body = paragraph(note) + &again + &figures(&charts::ranks(study, &all), site)? + &tables::ranks(&all);
+    let size = by_size(study).map_or_else(String::new, |[macs, params]| {
+        paragraph(&format!(
+            "Size alone puts these networks in an order, too: τ-b {:.2} ({:.2}–{:.2}) by MACs, {:.2} ({:.2}–{:.2}) by parameters.",
+            macs.value, macs.low, macs.high, params.value, params.low, params.high
+        ))
+    });
+    let body = paragraph(note) + &again + &size + &figures(&charts::ranks(study, &all), site)? + &tables::ranks(&all);
     Ok(section("fidelity", heading, &body))
 }
 

@@ -41,6 +41,22 @@ pub fn fidelities(study: &Study) -> Vec<Fidelity> {
     by_condition.into_iter().map(one).filter(|f| !f.pairs.is_empty()).collect()
 }
 
+/// Kendall's tau-b of MACs alone, and of parameters alone, with test top-1 after training alone: what inherited top-1 has to
+/// be better than.
+pub fn by_size(study: &Study) -> Option<[Interval; 2]> {
+    let drawn = study.networks.iter().filter(|n| n.origin == Origin::Drawn);
+    let trained: Vec<(&Network, f64)> = drawn
+        .map(|n| (n, study.tops(n.id)))
+        .filter(|(_, tops)| !tops.is_empty())
+        .map(|(n, tops)| (n, tops.iter().sum::<f64>() / tops.len() as f64))
+        .collect();
+    let of = |size: fn(&Network) -> u64| {
+        let pairs: Vec<(u64, f64, f64)> = trained.iter().map(|(n, top1)| (n.id, size(n) as f64, *top1)).collect();
+        estimate(&pairs, rank::kendall)
+    };
+    Some([of(|n| n.macs)?, of(|n| n.params)?])
+}
+
 fn estimate(pairs: &[(u64, f64, f64)], statistic: fn(&[f64], &[f64]) -> Option<f64>) -> Option<Interval> {
     if pairs.len() < 3 {
         return None;

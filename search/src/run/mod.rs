@@ -243,7 +243,8 @@ impl Run<'_> {
     fn kept_latencies(&self) -> Cache {
         let timing = self.prepared.timing();
         let Some(how) = timing.beside else { return Cache::none() };
-        let protocol = blocks::protocol(&timing, how, &Host::read());
+        let Ok(program) = std::env::current_exe() else { return Cache::none() };
+        let protocol = blocks::protocol(&timing, how, &Host::read(), &program);
         let opened = scoring::kept(self.folder.root(), &self.prepared.config.search, ["latency", &protocol]);
         opened.unwrap_or_else(|why| {
             (self.progress)("search").say(&format!("{why}; latencies of other runs are not looked up"));

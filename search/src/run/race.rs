@@ -1,6 +1,5 @@
-//! The race at the end of a search: trials near the front are timed once more, together and for longer. While a search goes
-//! on, four processes tell networks apart that differ by some 1.5 %; which of two neighbours on a front is the better one is
-//! often a matter of less.
+//! The race at the end of a search: trials near the front are timed once more, together and for longer. Few processes tell
+//! networks apart that differ by some percent; which of two neighbours on a front is the better one is often a matter of less.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -16,7 +15,7 @@ use crate::cache::Cache;
 use crate::config::{Bounds, Config};
 use crate::strategy::dominates;
 
-/// By how much the latencies of two equal networks may differ after the first processes.
+/// Share of latency by which two equal networks are allowed to differ after the first processes: a choice, not measured here.
 const NOISE: f64 = 0.03;
 /// Trials in one block: as many as are made ready in one process.
 const BLOCK: usize = 16;
@@ -80,28 +79,37 @@ impl Run<'_> {
     }
 
     /// Times of the race, by trial.
-    pub(super) fn timed(&self) -> HashMap<u64, Timed> {
-        let one = |r: &Row| match r {
-            Row::Timed(t) => Some((t.trial, t.clone())),
+    fn timed(&self) -> HashMap<u64, &Timed> {
+        let rows = self.folder.rows.iter();
+        rows.filter_map(|r| match r {
+            Row::Timed(t) => Some((t.trial, t)),
             _ => None,
-        };
-        self.folder.rows.iter().filter_map(one).collect()
+        })
+        .collect()
     }
 
-    /// Scored trials and variants that no other beats by more than the noise of the first times.
-    fn near_front(&self, unit_ms: f64) -> Vec<Trial> {
-        let (objectives, timed) = (&self.prepared.config.search.objectives, self.timed());
-        let scored = |r: &Row| {
+    /// All trials with the times of the race in the place of the first ones.
+    pub(super) fn as_timed(&self) -> impl Iterator<Item = Trial> {
+        let timed = self.timed();
+        self.folder.rows.iter().filter_map(move |r| {
             let Row::Trial(t) = r else { return None };
             let mut t = t.clone();
             if let Some(once_more) = timed.get(&t.id) {
                 once_more.apply(&mut t);
             }
+            Some(t)
+        })
+    }
+
+    /// Scored trials and variants that no other beats by more than the noise of the first times.
+    fn near_front(&self, unit_ms: f64) -> Vec<Trial> {
+        let objectives = &self.prepared.config.search.objectives;
+        let scored = |t: Trial| {
             let Outcome::Scored(m) = &t.outcome else { return None };
             let (is, may) = (values(m, objectives)?, values(&self.faster(m, unit_ms), objectives)?);
             Some((t, is, may))
         };
-        let all: Vec<(Trial, Vec<f64>, Vec<f64>)> = self.folder.rows.iter().filter_map(scored).collect();
+        let all: Vec<(Trial, Vec<f64>, Vec<f64>)> = self.as_timed().filter_map(scored).collect();
         let (is, may): (Vec<_>, Vec<_>) = all.iter().map(|(_, is, may)| (is.clone(), may.clone())).unzip();
         unbeaten(&is, &may).into_iter().map(|i| all[i].0.clone()).collect()
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mobilenas_reports::record::{Retrained, Row, Trial, metric};
+use mobilenas_reports::record::{Origin, Retrained, Row, Trial, metric};
 use mobilenas_torch::weights;
 
 use super::scratch::{Scratch, Trained};
@@ -14,16 +14,10 @@ impl Run<'_> {
     /// The front in the search's objectives, best in the first objective first.
     pub(super) fn front(&self) -> Vec<Trial> {
         let objectives = &self.prepared.config.search.objectives;
-        let timed = self.timed();
         let all: Vec<(Trial, Vec<f64>)> = self
-            .searched()
-            .filter_map(|t| {
-                let mut t = t.clone();
-                if let Some(once_more) = timed.get(&t.id) {
-                    once_more.apply(&mut t);
-                }
-                trials::scores(&t, objectives).map(|s| (t, s))
-            })
+            .as_timed()
+            .filter(|t| t.origin == Origin::Search)
+            .filter_map(|t| trials::scores(&t, objectives).map(|s| (t, s)))
             .collect();
         let beaten = |s: &[f64]| all.iter().any(|(_, other)| dominates(other, s));
         let mut front: Vec<&(Trial, Vec<f64>)> = all.iter().filter(|(_, s)| !beaten(s)).collect();

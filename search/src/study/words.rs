@@ -1,7 +1,7 @@
 //! The outcome of a study in words.
 
 use mobilenas_reports::study::{
-    Band, Fidelity, Origin, Repeats, Standing, Study, bands, fidelities, pairs_won, repeats, standings,
+    Band, Fidelity, Origin, Repeats, Standing, Study, bands, by_size, fidelities, pairs_won, repeats, standings,
 };
 use mobilenas_reports::winners::Interval;
 
@@ -11,6 +11,11 @@ const CHANCE: &str = "random";
 /// What came out, line by line.
 pub fn outcome(study: &Study) -> Vec<String> {
     let mut out: Vec<String> = fidelities(study).iter().map(fidelity).collect();
+    let size = |[macs, params]: [Interval; 2]| {
+        let of = |name, i| interval(&format!("Kendall's tau of {name} alone"), Some(i));
+        format!("rank fidelity, by size: {}, {}", of("MACs", &macs), of("params", &params))
+    };
+    out.extend(by_size(study).map(size));
     out.extend(repeats(study).map(again));
     out.extend(searches(&bands(study), study.header.volume.as_ref().map_or("", |v| v.unit.as_str())));
     out.extend(papers(&standings(study)));
