@@ -2,7 +2,7 @@
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
-use statrs::distribution::{Binomial, DiscreteCDF as _};
+use statrs::distribution::{Beta, Binomial, ContinuousCDF as _, DiscreteCDF as _};
 
 /// The `q`-quantile of samples, linear between neighbours; `None` without samples.
 pub fn quantile(samples: &[f64], q: f64) -> Option<f64> {
@@ -44,6 +44,16 @@ pub fn median_interval(samples: &[f64], confidence: f64) -> Option<(f64, f64)> {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
     Some((sorted[rank], sorted[sorted.len() - 1 - rank]))
+}
+
+/// An interval that holds a share with at least the given confidence, when `hits` of `trials` had it (Clopper and Pearson).
+pub fn share(hits: usize, trials: usize, confidence: f64) -> [f64; 2] {
+    let (k, n, tail) = (hits as f64, trials as f64, (1.0 - confidence) / 2.0);
+    let at = |a: f64, b: f64, q: f64| Beta::new(a, b).map(|beta| beta.inverse_cdf(q)).ok();
+    // With no hits, or nothing else, one end is certain.
+    let low = at(k, n - k + 1.0, tail).filter(|_| hits > 0).unwrap_or(0.0);
+    let high = at(k + 1.0, n - k, 1.0 - tail).filter(|_| hits < trials).unwrap_or(1.0);
+    [low, high]
 }
 
 /// A median with one-sided bounds, in the units of the samples.
@@ -111,6 +121,20 @@ fn median_in_place(values: &mut [f64]) -> f64 {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn intervals_of_a_share_stand_in_tables() {
+        let close = |found: [f64; 2], expected: [f64; 2]| {
+            let off = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(off < 5e-5, "{found:?}, expected {expected:?}");
+        };
+        // As R's binom.test: 8 of 10, 85 of 100; none of n leaves 1 - 0.025^(1/n).
+        close(share(8, 10, 0.95), [0.4439, 0.9748]);
+        close(share(85, 100, 0.95), [0.7647, 0.9135]);
+        close(share(0, 200, 0.95), [0.0, 1.0 - 0.025f64.powf(1.0 / 200.0)]);
+        close(share(200, 200, 0.95), [0.025f64.powf(1.0 / 200.0), 1.0]);
+        close(share(0, 0, 0.95), [0.0, 1.0]);
+    }
 
     #[test]
     fn quantiles_lie_between_neighbours() {

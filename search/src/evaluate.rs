@@ -221,7 +221,7 @@ impl<'a> Scorer<'a> {
         }
         let host = mobilenas_bench::Host::read();
         let own = self.calibration.view.words();
-        let how = (env!("CARGO_PKG_VERSION"), Libtorch.version(), host.cpu, threads, self.seed);
+        let how = (env!("CARGO_PKG_VERSION"), WAYS, Libtorch.version(), host.cpu, threads, self.seed);
         let where_from = (self.supernet.device(), self.statistics, self.calibration.view.side);
         let mut protocol = Sha256::new();
         protocol.update(format!("{how:?} {own:?} {where_from:?}"));
@@ -321,6 +321,9 @@ impl<'a> Scorer<'a> {
         self.last_latency.take()
     }
 }
+
+/// By which of the program's ways of computing a subnet scores are made; raised when one changes.
+const WAYS: u32 = 2;
 
 /// Images in a batch of recalibration.
 const CALIBRATION_BATCH: usize = 256;

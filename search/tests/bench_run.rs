@@ -275,9 +275,8 @@ fn mistakes_on_the_command_line() {
     assert!(said(&[]).contains("required arguments were not provided"));
 }
 
-#[test]
-fn a_search_times_its_candidates_beside_the_reference_in_fresh_processes() {
-    let dir = TempDir::new().unwrap();
+/// A search of four trials by fresh processes, which ends in a race.
+fn racing(dir: &Path) {
     let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configs/tiny.yaml");
     let latency = "latency: {engine: libtorch-plain, processes: 2, rounds: 4, race: 3}\n";
     let text = fs::read_to_string(tiny).unwrap();
@@ -285,13 +284,21 @@ fn a_search_times_its_candidates_beside_the_reference_in_fresh_processes() {
     let text = before.to_string() + latency + after.split_once('\n').unwrap().1;
     let objectives = "objectives: [{metric: top1, goal: maximize}, {metric: latency_ms, goal: minimize}]";
     let text = text.replace("  batch: 2\n", &format!("  batch: 2\n  {objectives}\n"));
-    fs::write(dir.path().join("c.yaml"), text.replace("trials: 8", "trials: 4").replace("best: 2", "best: 0")).unwrap();
-    let run = |name: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
-        let out = command.args(["search", "c.yaml", "--out", name]).current_dir(dir.path()).output().unwrap();
-        assert_eq!(out.status.code(), Some(0), "{}", err(&out));
-        mobilenas_reports::read(&dir.path().join(name)).unwrap()
-    };
+    fs::write(dir.join("c.yaml"), text.replace("trials: 8", "trials: 4").replace("best: 2", "best: 0")).unwrap();
+}
+
+fn searched(dir: &Path, name: &str, more: &[&str]) -> mobilenas_reports::Frame {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
+    let out = command.args(["search", "c.yaml", "--out", name]).args(more).current_dir(dir).output().unwrap();
+    assert_eq!(out.status.code(), Some(0), "{}", err(&out));
+    mobilenas_reports::read(&dir.join(name)).unwrap()
+}
+
+#[test]
+fn a_search_times_its_candidates_beside_the_reference_in_fresh_processes() {
+    let dir = TempDir::new().unwrap();
+    racing(dir.path());
+    let run = |name: &str| searched(dir.path(), name, &[]);
     let frame = run("run");
     let protocol = &frame.run.engine.protocol;
     insta::assert_snapshot!(protocol, @"the ratio to mobilenetv2_100 in 2 fresh processes, 4 rounds of random order in each, times its latency; trials near the front once more in 3 such processes when the search was over");
@@ -313,4 +320,31 @@ fn a_search_times_its_candidates_beside_the_reference_in_fresh_processes() {
     assert!(again.trials.iter().all(|e| e.trial.cached.iter().any(|name| name == "latency_ms")), "{:?}", again.trials);
     let racing: Vec<_> = again.trials.iter().filter(|e| e.on_front).map(|e| e.trial.latency.clone().unwrap()).collect();
     assert!(!racing.is_empty() && racing.iter().all(|l| l.samples == 12), "{racing:?}");
+}
+
+#[test]
+fn stopped_within_its_race_and_resumed_a_search_races_only_who_is_left() {
+    let dir = TempDir::new().unwrap();
+    racing(dir.path());
+    let whole = searched(dir.path(), "run", &[]);
+    let journal = dir.path().join("run/journal.jsonl");
+    let text = fs::read_to_string(&journal).unwrap();
+    let is_timed = |line: &&str| line.starts_with(r#"{"timed""#);
+    let lines: Vec<&str> = text.lines().collect();
+    let first = lines.iter().position(|l| is_timed(&l)).unwrap();
+    let raced = lines.iter().filter(|l| is_timed(l)).count();
+    // As a stop right after the first of them leaves it.
+    fs::write(&journal, lines[..=first].join("\n") + "\n").unwrap();
+    let resumed = searched(dir.path(), "run", &["--resume"]);
+    let after = fs::read_to_string(&journal).unwrap();
+    let after: Vec<&str> = after.lines().collect();
+    assert_eq!(after[..=first], lines[..=first], "what was there stays");
+    let trials: Vec<_> = after.iter().filter(|l| is_timed(l)).map(|l| l.split(r#""trial":"#).nth(1).unwrap()).collect();
+    let trials: std::collections::BTreeSet<_> = trials.iter().map(|l| l.split(',').next().unwrap()).collect();
+    assert_eq!(trials.len(), after.iter().filter(|l| is_timed(l)).count(), "nobody is raced twice");
+    assert!(!trials.is_empty() && raced > 0);
+    assert_eq!(resumed.trials.len(), whole.trials.len());
+    for e in resumed.trials.iter().filter(|e| e.on_front) {
+        assert_eq!(e.trial.latency.as_ref().map(|l| l.samples), Some(12), "{e:?}");
+    }
 }

@@ -13,9 +13,10 @@ use std::time::Duration;
 use clap::Parser;
 use mobilenas_bench::gate::finding::Verdict;
 use mobilenas_bench::gate::paired::{Paired, Rule, Run};
-use mobilenas_bench::gate::pairs::{Pairs, Setup, Side, Worker};
+use mobilenas_bench::gate::pairs::{Pairs, Setup, Side};
+use mobilenas_bench::gate::rounds::Source as _;
 use mobilenas_bench::gate::{GateError, worker};
-use mobilenas_bench::stats::median;
+use mobilenas_bench::stats::{median, share};
 use mobilenas_bench::{Clock as _, Host, Wall, load};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,9 @@ struct Args {
     /// Cores that are kept busy by something else, taken in turn
     #[arg(long, value_delimiter = ',', default_value = "0,1")]
     busy: Vec<usize>,
+    /// Nothing is spun: whoever started this keeps the cores busy otherwise
+    #[arg(long)]
+    by_others: bool,
     /// Percent that an upper bound has to be below for a pass
     #[arg(long, default_value_t = 5.0)]
     delta: f64,
@@ -43,6 +47,9 @@ struct Args {
     /// JSON lines; those that are there are counted, and trials are appended
     #[arg(long, default_value = "target/gate-trials.jsonl")]
     file: PathBuf,
+    /// Keep the times of every block too, to try other rules on
+    #[arg(long)]
+    blocks: bool,
     /// Only print what the file says
     #[arg(long)]
     summary: bool,
@@ -53,11 +60,19 @@ struct Args {
 struct Trial {
     model: String,
     busy_cores: usize,
+    /// Whether something that this program did not start kept them busy.
+    #[serde(default)]
+    by_others: bool,
+    /// Cores that were busy during the rounds, on average, our own included.
+    #[serde(default)]
+    seen_busy: Option<f64>,
     injected_percent: f64,
-    /// Of the candidate's time without the added work, in percent.
+    /// The added work in percent of the rest of the candidate's call, median over calls.
     measured_percent: f64,
     units: u32,
     delta_percent: f64,
+    /// Blocks of a round, at most.
+    blocks: usize,
     verdict: Verdict,
     first: Verdict,
     rounds: usize,
@@ -65,8 +80,14 @@ struct Trial {
     seconds: f64,
     change_percent: Option<f64>,
     interval_percent: Option<[f64; 2]>,
+    /// Why rounds were repeated, each.
+    #[serde(default)]
+    noisy: Vec<String>,
     /// Of each round of each run: the median logarithm of the ratio.
     round_logs: Vec<Vec<f64>>,
+    /// Of each round of each run: the logarithms of the ratios, block by block.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    block_logs: Vec<Vec<Vec<f32>>>,
     load_average: Option<f64>,
     cpu: String,
 }
@@ -77,20 +98,18 @@ fn side(model: &str, extra: u32) -> Result<Side, GateError> {
     Ok(Side { extra, ..Side::new(program, &["worker"], model, "libtorch-plain") })
 }
 
-/// Milliseconds of a call and of a unit of added work.
-fn calibrate(model: &str) -> Result<(f64, f64), GateError> {
+/// Rounds of pairs in which the cost of added work is found.
+const CALIBRATION_ROUNDS: u64 = 3;
+
+/// A unit of added work in percent of a call, in pairs as they are timed and with the machine as it is then.
+fn calibrate(model: &str) -> Result<f64, GateError> {
     const UNITS: u32 = 50;
-    let mut worker = Worker::start(&side(model, UNITS)?)?;
-    worker.ready()?;
-    let mut answers = Vec::new();
-    for i in 0..45 {
-        let answer = worker.ask("call")?;
-        if i >= 15 {
-            answers.push(answer);
-        }
+    let never = || false;
+    let mut pairs = Pairs::new(side(model, 0)?, side(model, UNITS)?, Setup::default(), &never);
+    for index in 0..CALIBRATION_ROUNDS {
+        pairs.round(index)?;
     }
-    let of = |f: fn(&worker::Answer) -> f64| median(&answers.iter().map(f).collect::<Vec<_>>()).unwrap_or(f64::NAN);
-    Ok((of(|a| a.ms - a.extra_ms), of(|a| a.extra_ms) / f64::from(UNITS)))
+    Ok(100.0 * median(&pairs.added).unwrap_or(f64::NAN) / f64::from(UNITS))
 }
 
 /// Keeps a core busy until it is dropped.
@@ -129,43 +148,55 @@ fn logs(run: &Run) -> Vec<f64> {
     run.rounds.sound().filter_map(|r| median(&r.log_ratios())).collect()
 }
 
-fn trial(args: &Args, n: usize, known: &mut BTreeMap<String, (f64, f64)>) -> Result<Trial, GateError> {
+fn all_logs(run: &Run) -> Vec<Vec<f32>> {
+    run.rounds.sound().map(|r| r.log_ratios().iter().map(|x| *x as f32).collect()).collect()
+}
+
+fn trial(args: &Args, n: usize, known: &mut BTreeMap<(String, usize), f64>) -> Result<Trial, GateError> {
     let cells = args.injected.len() * args.busy.len();
     let model = &args.models[(n / cells) % args.models.len()];
     let percent = args.injected[n % args.injected.len()];
     let cores = args.busy[(n / args.injected.len()) % args.busy.len()];
-    let (call, unit) = match known.get(model) {
+    let host = Host::read();
+    // The busy core changes, so that no core's own speed is mistaken for the condition.
+    let spun = if args.by_others { 0 } else { cores };
+    let busy = Busy::on((0..spun).map(|i| (n / cells + i) % host.cores.max(1)));
+    std::thread::sleep(Duration::from_millis(300));
+    let condition = (model.clone(), cores);
+    let unit = match known.get(&condition) {
         Some(found) => *found,
-        None => {
-            let found = calibrate(model)?;
-            known.insert(model.clone(), found);
-            found
-        }
+        None => *known.entry(condition.clone()).or_insert(calibrate(model)?),
     };
-    let units = (percent / 100.0 * call / unit).round() as u32;
+    let units = (percent / unit).round() as u32;
     let seed = n as u64 + 1;
     let rule = Rule { delta: args.delta / 100.0, seed, ..Rule::default() };
     let setup = Setup { seed, ..Setup::default() };
     let never = || false;
+    let blocks = setup.blocks;
     let mut pairs = Pairs::new(side(model, 0)?, side(model, units)?, setup, &never);
-    let host = Host::read();
-    // The busy core changes, so that no core's own speed is mistaken for the condition.
-    let busy = Busy::on((0..cores).map(|i| (n / cells + i) % host.cores.max(1)));
-    std::thread::sleep(Duration::from_millis(300));
     let clock = Wall::new();
     let seen: Paired = rule.compare(&mut pairs, &mut |_| {})?;
     let seconds = clock.now().as_secs_f64();
     drop(busy);
     let runs: Vec<&Run> = std::iter::once(&seen.first).chain(&seen.second).collect();
     let finding = seen.finding(model, &rule);
-    let (whole, added) = pairs.added;
+    let measured = 100.0 * median(&pairs.added).unwrap_or(f64::NAN);
+    if units > 0 && measured.is_finite() {
+        // The machine changes: the next trial adds what this one says is right.
+        known.insert(condition, measured / f64::from(units));
+    }
     Ok(Trial {
         model: model.clone(),
         busy_cores: cores,
+        by_others: args.by_others,
+        seen_busy: median(
+            &runs.iter().flat_map(|r| r.rounds.sound()).filter_map(|r| r.load.busy_cores).collect::<Vec<_>>(),
+        ),
         injected_percent: percent,
-        measured_percent: 100.0 * added / (whole - added),
+        measured_percent: measured,
         units,
         delta_percent: args.delta,
+        blocks,
         verdict: seen.verdict,
         first: seen.first.verdict,
         rounds: runs.iter().map(|r| r.rounds.sound().count()).sum(),
@@ -173,6 +204,8 @@ fn trial(args: &Args, n: usize, known: &mut BTreeMap<String, (f64, f64)>) -> Res
         seconds,
         change_percent: finding.change.map(|c| c * 100.0),
         interval_percent: finding.interval.map(|i| i.map(|x| x * 100.0)),
+        noisy: runs.iter().flat_map(|r| r.rounds.all.iter()).filter_map(|r| r.noisy.clone()).collect(),
+        block_logs: runs.iter().filter(|_| args.blocks).map(|r| all_logs(r)).collect(),
         round_logs: runs.into_iter().map(logs).collect(),
         load_average: load::average(),
         cpu: host.cpu,
@@ -185,24 +218,32 @@ fn read(file: &Path) -> Vec<Trial> {
     text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
 }
 
-/// Counts by condition and injection, over all networks.
+/// Counts by condition and injection, over all networks, as a table in Markdown.
 fn summary(trials: &[Trial]) -> String {
-    let mut cells: BTreeMap<(usize, u64), Vec<&Trial>> = BTreeMap::new();
+    let mut cells: BTreeMap<(usize, bool, u64), Vec<&Trial>> = BTreeMap::new();
     for t in trials {
-        cells.entry((t.busy_cores, (t.injected_percent * 100.0) as u64)).or_default().push(t);
+        cells.entry((t.busy_cores, t.by_others, (t.injected_percent * 100.0) as u64)).or_default().push(t);
     }
-    let head =
-        "busy cores  injected  measured  trials  fail  fail before confirm  undecided  pass  rounds  repeated  s/model";
-    let mut out = format!("{head}\n");
-    for ((cores, injected), all) in cells {
+    let mut out = String::from(
+        "| busy cores | added | measured | seen | trials | failed | share (95 %) | before confirmation | undecided | passed | rounds | \
+         repeated | s a model |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+    );
+    for ((cores, others, added), all) in cells {
         let count = |f: &dyn Fn(&Trial) -> bool| all.iter().filter(|t| f(t)).count();
         let mean = |f: &dyn Fn(&Trial) -> f64| all.iter().map(|t| f(t)).sum::<f64>() / all.len() as f64;
+        let middle = |f: &dyn Fn(&Trial) -> Option<f64>| {
+            median(&all.iter().filter_map(|t| f(t)).collect::<Vec<_>>()).unwrap_or(f64::NAN)
+        };
+        let failed = count(&|t| t.verdict == Verdict::Fail);
+        let [low, high] = share(failed, all.len(), 0.95).map(|x| 100.0 * x);
         out += &format!(
-            "{cores:>10}  {:>7.1} %  {:>6.2} %  {:>6}  {:>4}  {:>19}  {:>9}  {:>4}  {:>6.1}  {:>8.1}  {:>7.1}\n",
-            injected as f64 / 100.0,
-            mean(&|t| t.measured_percent),
+            "| {cores}{} | {} % | {:.1} % | {:+.1} % | {} | {failed} | {:.1} % ({low:.1} to {high:.1}) | {} | {} | {} | {:.1} | {:.1} | {:.1} |\n",
+            if others { ", others' work" } else { "" },
+            added as f64 / 100.0,
+            middle(&|t| Some(t.measured_percent)),
+            middle(&|t| t.change_percent),
             all.len(),
-            count(&|t| t.verdict == Verdict::Fail),
+            100.0 * failed as f64 / all.len() as f64,
             count(&|t| t.first == Verdict::Fail),
             count(&|t| t.verdict == Verdict::Inconclusive),
             count(&|t| t.verdict == Verdict::Pass),

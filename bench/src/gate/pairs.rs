@@ -219,7 +219,7 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Setup {
-        Setup { blocks: 20, warmup: 5, round_seconds: 3.0, core: None, seed: 1 }
+        Setup { blocks: 60, warmup: 5, round_seconds: 3.0, core: None, seed: 1 }
     }
 }
 
@@ -240,14 +240,14 @@ pub struct Pairs<'a> {
     pub stop: &'a dyn Fn() -> bool,
     /// Pairs begun so far, over all runs, so that no two rounds have one order.
     pub begun: u64,
-    /// Sums of the candidate's time and of the added work in it, in ms.
-    pub added: (f64, f64),
+    /// Of each of the candidate's calls, the added work over the rest.
+    pub added: Vec<f64>,
 }
 
 impl<'a> Pairs<'a> {
     /// No pair has run yet.
     pub fn new(baseline: Side, candidate: Side, setup: Setup, stop: &'a dyn Fn() -> bool) -> Pairs<'a> {
-        Pairs { baseline, candidate, setup, stop, begun: 0, added: (0.0, 0.0) }
+        Pairs { baseline, candidate, setup, stop, begun: 0, added: Vec::new() }
     }
 
     /// Both workers, ready, on one core; started in random order while the other cores help.
@@ -307,7 +307,7 @@ impl Source for Pairs<'_> {
             round.baseline_ms.push(b.ms);
             round.candidate_ms.push(c.ms);
             round.preempted += b.preempted + c.preempted;
-            self.added = (self.added.0 + c.ms, self.added.1 + c.extra_ms);
+            self.added.push(c.extra_ms / (c.ms - c.extra_ms));
         }
         round.kernel_after_ms = Self::kernel(&mut workers)?;
         let wall = clock.now();

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::GateError;
 use super::exact::percent;
 use super::finding::{Finding, Tier, Verdict};
+use super::kernel;
 use super::pairs::{Side, Worker};
 use crate::host::Host;
 use crate::load;
@@ -33,8 +34,16 @@ pub struct Stored {
     pub host: Host,
     /// The engine with its version.
     pub engine: String,
+    /// Which calibration kernel ran beside.
+    #[serde(default = "first")]
+    pub kernel: u32,
     /// Times by model; one thread, one image.
     pub models: BTreeMap<String, Times>,
+}
+
+/// The one of files that name none.
+fn first() -> u32 {
+    1
 }
 
 /// How a network's times are taken.
@@ -135,6 +144,9 @@ pub fn incomparable(was: &Stored, host: &Host, engine: &str) -> Option<String> {
     if was.engine != engine {
         all.push(format!("engine {} -> {engine}", was.engine));
     }
+    if was.kernel != kernel::VERSION {
+        all.push(format!("calibration kernel {} -> {}", was.kernel, kernel::VERSION));
+    }
     (!all.is_empty()).then(|| format!("another fingerprint: {}", all.join(", ")))
 }
 
@@ -199,9 +211,12 @@ mod tests {
     #[test]
     fn another_machine_or_engine_is_not_comparable() {
         let host = Host::read();
-        let was = Stored { host: host.clone(), engine: "libtorch 1".into(), models: BTreeMap::new() };
+        let (engine, kernel) = ("libtorch 1".to_string(), kernel::VERSION);
+        let was = Stored { host: host.clone(), engine, kernel, models: BTreeMap::new() };
         assert_eq!(incomparable(&was, &host, "libtorch 1"), None);
         let told = incomparable(&was, &host, "libtorch 2").unwrap();
         assert_eq!(told, "another fingerprint: engine libtorch 1 -> libtorch 2");
+        let told = incomparable(&Stored { kernel: first(), ..was }, &host, "libtorch 1").unwrap();
+        assert_eq!(told, "another fingerprint: calibration kernel 1 -> 2");
     }
 }

@@ -154,7 +154,7 @@ pub struct Block {
 const BLOCK_WARM: usize = 5;
 
 /// Kernel runs of which one answer is the median.
-const KERNEL_RUNS: usize = 5;
+const KERNEL_RUNS: usize = 15;
 /// Calls in which the memory of running is seen.
 const MEMORY_RUNS: usize = 3;
 /// Most calls of one line.

@@ -1,9 +1,11 @@
 //! Each primitive operation in libtorch. The one place that calls its numeric kernels, by the forms that return errors.
 
+use mobilenas_native::{MOST_KEYS, few_keys, norm_of_batch};
 use mobilenas_space::ir::{ActFn, Groups, Layout, Node, Op, Value};
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::net::{BN_EPS, Mode};
+use crate::tuned::channels_last;
 
 type Out = Result<Tensor, TchError>;
 
@@ -81,8 +83,12 @@ pub(crate) fn node(node: &Node, ins: &[&Tensor], own: &[Tensor], mode: Mode, bat
             if k.size()[k.dim() - 2] == 1 && !mode.trains() {
                 return one_key(q, v);
             }
-            // What remembers nothing for gradients is faster as one, however few the keys.
-            let few = k.size()[k.dim() - 2] <= FEW_KEYS && !matches!(mode, Mode::Calibrate(_));
+            // What remembers nothing for gradients is faster as one.
+            let alone = matches!(mode, Mode::Calibrate(_));
+            if alone && ins.len() == 3 && fit_side_by_side(k) && tch::get_num_threads() == 1 {
+                return side_by_side(q, k, v, i64::from(*heads));
+            }
+            let few = k.size()[k.dim() - 2] <= FEW_KEYS && !alone;
             attention(q, k, v, at(3).ok(), i64::from(*heads), i64::from(*key_dim), few)
         }
         Op::SplitHeads { .. } | Op::SliceHeads { .. } | Op::MergeHeads { .. } => heads(&node.op, at(0)?),
@@ -130,6 +136,27 @@ fn batch_norm(x: &Tensor, own: &[Tensor], mode: Mode) -> Out {
     }
 }
 
+/// Whether a map is one that the program's own norm takes: libtorch shares work out among threads, it does not.
+pub(crate) fn fits_one_thread(x: &Tensor) -> bool {
+    x.dim() == 4
+        && x.kind() == Kind::Float
+        && x.device() == Device::Cpu
+        && x.size()[0] * x.size()[2] * x.size()[3] > 1
+        && channels_last(x)
+        && tch::get_num_threads() == 1
+}
+
+/// A batch norm that estimates its statistics, written over the map that it reads, with SiLU if that follows.
+pub(crate) fn norm_in_place(x: &Tensor, own: &[Tensor], n: u32, silu: bool) -> Out {
+    let mut y = x.shallow_clone();
+    let [weight, bias, mean, variance, ..] = own else {
+        return Err(TchError::Shape("a batch norm without its tensors".into()));
+    };
+    let norm = [weight, bias, mean, variance];
+    let done = norm_of_batch(&mut y, norm, 1.0 / f64::from(n.max(1)), BN_EPS, silu);
+    done.map(|()| y).map_err(|e| TchError::Torch(e.to_string()))
+}
+
 fn act(f: ActFn, x: &Tensor) -> Out {
     match f {
         ActFn::Relu => x.f_relu(),
@@ -171,6 +198,17 @@ fn patches(op: &Op, x: &Tensor, value: &Value) -> Out {
 
 /// Up to so many keys, batched products are faster than the fused kernel, which multiplies matrix by matrix.
 const FEW_KEYS: i64 = 32;
+
+/// Whether attention to these keys can be computed for many images side by side.
+pub(crate) fn fit_side_by_side(keys: &Tensor) -> bool {
+    let few = keys.size()[keys.dim() - 2] <= MOST_KEYS as i64;
+    few && keys.kind() == Kind::Float && keys.device() == Device::Cpu
+}
+
+/// Attention to few keys without a bias, for many images side by side.
+pub(crate) fn side_by_side(q: &Tensor, k: &Tensor, v: &Tensor, heads: i64) -> Out {
+    few_keys(q, k, v, heads).map_err(|e| TchError::Torch(e.to_string()))
+}
 
 /// Attention over rows: by batched products, or by libtorch's fused kernel.
 pub(crate) fn attention(
@@ -244,8 +282,6 @@ fn drop_path(x: &Tensor, rate: f64, mode: Mode) -> Out {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use tch::Device;
-
     use super::*;
 
     /// To the last bit what both ways of computing attention give.

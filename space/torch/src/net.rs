@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mobilenas_space::ir::{Graph, Init, Op, ParamSpec, Role, distances, fold_batch_norms};
+use mobilenas_space::ir::{ActFn, Graph, Init, Op, ParamSpec, Role, distances, fold_batch_norms};
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{NetError, torch};
@@ -39,6 +39,8 @@ pub struct Net {
     nodes: Vec<Vec<Tensor>>,
     /// For each node, the values that nothing reads after it.
     done: Vec<Vec<usize>>,
+    /// For each node, the one that alone reads its value.
+    alone: Vec<Option<usize>>,
     /// Precision of the heavy operations, if another than the tensors'.
     heavy: Option<Kind>,
 }
@@ -70,8 +72,8 @@ impl Net {
             }
             nodes.push(own);
         }
-        let done = last_uses(&graph);
-        Ok(Net { graph, nodes, done, heavy: None })
+        let (done, alone) = (last_uses(&graph), only_readers(&graph));
+        Ok(Net { graph, nodes, done, alone, heavy: None })
     }
 
     /// The graph.
@@ -196,6 +198,8 @@ impl Net {
         wanted: &[usize],
         look: impl Fn(usize, &Tensor) -> Result<(), NetError>,
     ) -> Result<Vec<Tensor>, NetError> {
+        // Activations that the norm before them has already done.
+        let mut applied = vec![false; self.graph.nodes.len()];
         let mut values: Vec<Option<Tensor>> = Vec::with_capacity(self.graph.nodes.len());
         values.push(Some(exec::input(images, self.graph.input().channels()).map_err(torch("input"))?));
         for (i, node) in self.graph.nodes.iter().enumerate().skip(1) {
@@ -203,9 +207,15 @@ impl Net {
             let ins: Vec<&Tensor> =
                 node.inputs.iter().map(|j| values[*j as usize].as_ref().ok_or_else(gone)).collect::<Result<_, _>>()?;
             let batch = images.size()[0];
-            let out = match self.heavy {
-                None => exec::node(node, &ins, &self.nodes[i], mode, batch),
-                Some(kind) => exec::node_in(kind, node, &ins, &self.nodes[i], mode, batch),
+            let out = match (mode, self.heavy) {
+                (Mode::Calibrate(n), None) if self.is_fresh_map(i, &ins) => {
+                    let silu = self.alone[i].filter(|a| self.graph.nodes[*a].op == Op::Act(ActFn::Silu));
+                    silu.into_iter().for_each(|a| applied[a] = true);
+                    exec::norm_in_place(ins[0], &self.nodes[i], n, silu.is_some())
+                }
+                (Mode::Calibrate(_), None) if applied[i] => Ok(ins[0].shallow_clone()),
+                (_, None) => exec::node(node, &ins, &self.nodes[i], mode, batch),
+                (_, Some(kind)) => exec::node_in(kind, node, &ins, &self.nodes[i], mode, batch),
             };
             let out = out.map_err(|e| torch(&node.path)(e))?;
             look(i, &out)?;
@@ -219,6 +229,13 @@ impl Net {
         let take = |i: &usize| values[*i].as_ref().map(Tensor::shallow_clone);
         let missing = || NetError::Missing { name: "output".into(), expected: vec![] };
         wanted.iter().map(|i| take(i).ok_or_else(missing)).collect()
+    }
+
+    /// Whether a node is a batch norm that may write over what it reads: a map that a convolution made for it alone.
+    fn is_fresh_map(&self, i: usize, ins: &[&Tensor]) -> bool {
+        let node = &self.graph.nodes[i];
+        let made_for_it = |j: usize| self.alone[j] == Some(i) && matches!(self.graph.nodes[j].op, Op::Conv { .. });
+        node.op == Op::BatchNorm && made_for_it(node.inputs[0] as usize) && exec::fits_one_thread(ins[0])
     }
 
     /// Estimates the batch norms' statistics afresh from batches of images, in order.
@@ -249,7 +266,13 @@ impl Net {
             let own = own.iter().enumerate().map(one).collect::<Result<Vec<_>, _>>();
             nodes.push(own.map_err(torch("copying statistics"))?);
         }
-        Ok(Net { graph: self.graph.clone(), nodes, done: self.done.clone(), heavy: self.heavy })
+        Ok(Net {
+            graph: self.graph.clone(),
+            nodes,
+            done: self.done.clone(),
+            alone: self.alone.clone(),
+            heavy: self.heavy,
+        })
     }
 
     /// Sets the running statistics to the mean of those of twins, each weighed.
@@ -288,8 +311,25 @@ impl Net {
         };
         let nodes = self.nodes.iter().map(|own| own.iter().map(convert).collect::<Result<Vec<_>, _>>());
         let nodes = nodes.collect::<Result<_, _>>().map_err(torch("changing precision"))?;
-        Ok(Net { graph: self.graph.clone(), nodes, done: self.done.clone(), heavy: self.heavy })
+        Ok(Net {
+            graph: self.graph.clone(),
+            nodes,
+            done: self.done.clone(),
+            alone: self.alone.clone(),
+            heavy: self.heavy,
+        })
     }
+}
+
+/// The one node that reads a value, if it is one and the value is no result.
+fn only_readers(graph: &Graph) -> Vec<Option<usize>> {
+    let mut readers = vec![Vec::new(); graph.nodes.len()];
+    for (i, node) in graph.nodes.iter().enumerate() {
+        node.inputs.iter().for_each(|j| readers[*j as usize].push(i));
+    }
+    let result = |i: usize| i == graph.output || graph.heads.contains(&i);
+    let only = |(i, all): (usize, Vec<usize>)| if all.len() == 1 && !result(i) { all.first().copied() } else { None };
+    readers.into_iter().enumerate().map(only).collect()
 }
 
 fn last_uses(graph: &Graph) -> Vec<Vec<usize>> {

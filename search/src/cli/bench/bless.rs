@@ -7,7 +7,7 @@ use mobilenas_bench::Host;
 use mobilenas_bench::gate::baseline::Baseline;
 use mobilenas_bench::gate::finding::Verdict;
 use mobilenas_bench::gate::stored::{Capture, Ratios, Stored};
-use mobilenas_bench::gate::{count, exact};
+use mobilenas_bench::gate::{count, exact, kernel};
 
 use super::accuracy;
 use super::gate::{self, Which, input, side};
@@ -115,7 +115,12 @@ fn extras(args: &Args, config: &GateConfig, new: &mut Baseline, said: &mut Vec<S
                 ));
             }
             said.push(format!("{model}: times stored"));
-            let all = stored.get_or_insert_with(|| Stored { host: Host::read(), engine, models: Default::default() });
+            let all = stored.get_or_insert_with(|| Stored {
+                host: Host::read(),
+                engine,
+                kernel: kernel::VERSION,
+                models: Default::default(),
+            });
             all.models.insert(model.clone(), second);
         }
         new.timed = stored;

@@ -1,5 +1,6 @@
 //! What libtorch offers and tch does not: any operation of the dispatcher by its name, TorchScript frozen and optimised
-//! for inference, inference mode, and what its allocator holds. The only unsafe code of the project.
+//! for inference, inference mode, and what its allocator holds; and two computations that libtorch is slow at. The only
+//! unsafe code of the project.
 mod raw;
 mod script;
 mod watch;
@@ -136,6 +137,46 @@ impl Drop for Operation {
         // SAFETY: made by `mn_find`, freed once.
         unsafe { raw::mn_free_operation(self.0) }
     }
+}
+
+/// The most keys of [`few_keys`].
+pub const MOST_KEYS: usize = 16;
+
+/// Attention of rows `[.., rows, heads * d]` to at most [`MOST_KEYS`] keys, without a bias: many images side by side, on one
+/// thread. Nothing is recorded for gradients.
+///
+/// # Errors
+/// When the sizes do not fit, or there are too many keys.
+pub fn few_keys(query: &Tensor, key: &Tensor, value: &Tensor, heads: i64) -> Result<Tensor, NativeError> {
+    let at = |t: &Tensor| t.as_ptr().cast::<c_void>();
+    let mut out = null_mut();
+    // SAFETY: three tensors that outlive the call; `out` becomes a tensor of its own, which tch takes over.
+    unsafe {
+        raw::check(raw::mn_few_keys(at(query), at(key), at(value), heads, &mut out))?;
+        Ok(raw::tensor(out))
+    }
+}
+
+/// What a batch norm has: scale, shift, running mean, running variance.
+pub type Norm<'a> = [&'a Tensor; 4];
+
+/// A batch norm by the statistics of the batch, in place, on maps `[B, C, H, W]` whose channels lie together in memory, then SiLU
+/// if asked, on one thread. The running statistics move towards those of the batch by `momentum`. Nothing is recorded for
+/// gradients.
+///
+/// # Errors
+/// When the sizes, or the order in memory, do not fit.
+pub fn norm_of_batch(
+    x: &mut Tensor,
+    norm: Norm<'_>,
+    momentum: f64,
+    epsilon: f64,
+    silu: bool,
+) -> Result<(), NativeError> {
+    let [weight, bias, mean, variance] = norm;
+    let all = [&*x, weight, bias, mean, variance].map(|t| t.as_ptr().cast::<c_void>());
+    // SAFETY: five tensors that outlive the call.
+    unsafe { raw::check(raw::mn_norm_of_batch(all.as_ptr(), momentum, epsilon, silu.into())) }
 }
 
 /// While it lives, this thread records nothing for gradients, not even versions of tensors.

@@ -15,6 +15,12 @@
 #include <cstring>
 #include <memory>
 
+namespace mobilenas {
+at::Tensor few_keys(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, int64_t heads);
+void norm_of_batch(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& mean,
+                   const at::Tensor& variance, double momentum, double epsilon, bool silu);
+}
+
 namespace {
 
 // The kinds of argument; Rust's `Arg` in the same order.
@@ -121,6 +127,20 @@ void mn_free_value(void* value) { delete static_cast<c10::IValue*>(value); }
 
 char* mn_tensor(const void* value, void** out) {
   return guarded([&] { *out = new at::Tensor(static_cast<const c10::IValue*>(value)->toTensor()); });
+}
+
+char* mn_few_keys(const void* query, const void* key, const void* value, int64_t heads, void** out) {
+  return guarded([&] {
+    auto of = [](const void* t) -> const at::Tensor& { return *static_cast<const at::Tensor*>(t); };
+    *out = new at::Tensor(mobilenas::few_keys(of(query), of(key), of(value), heads));
+  });
+}
+
+char* mn_norm_of_batch(const void* const* tensors, double momentum, double epsilon, int silu) {
+  return guarded([&] {
+    auto of = [&](int i) -> const at::Tensor& { return *static_cast<const at::Tensor*>(tensors[i]); };
+    mobilenas::norm_of_batch(of(0), of(1), of(2), of(3), of(4), momentum, epsilon, silu != 0);
+  });
 }
 
 void* mn_inference_begin() { return new c10::InferenceMode(); }

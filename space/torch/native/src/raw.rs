@@ -22,6 +22,19 @@ unsafe extern "C" {
     pub(crate) fn mn_call(operation: *const c_void, args: *const Arg, n: usize, out: *mut *mut c_void) -> *mut c_char;
     pub(crate) fn mn_free_value(value: *mut c_void);
     pub(crate) fn mn_tensor(value: *const c_void, out: *mut *mut c_void) -> *mut c_char;
+    pub(crate) fn mn_few_keys(
+        query: *const c_void,
+        key: *const c_void,
+        value: *const c_void,
+        heads: i64,
+        out: *mut *mut c_void,
+    ) -> *mut c_char;
+    pub(crate) fn mn_norm_of_batch(
+        tensors: *const *const c_void,
+        momentum: f64,
+        epsilon: f64,
+        silu: c_int,
+    ) -> *mut c_char;
     pub(crate) fn mn_inference_begin() -> *mut c_void;
     pub(crate) fn mn_inference_end(guard: *mut c_void);
     pub(crate) fn mn_watch_begin() -> *mut c_void;

@@ -1,6 +1,6 @@
 use tch::{Device, Kind, Tensor};
 
-use super::{Arg, Inference, Operation, Script, Watch};
+use super::{Arg, Inference, MOST_KEYS, Operation, Script, Watch, few_keys, norm_of_batch};
 
 #[test]
 fn an_operation_outside_tch_is_called() {
@@ -62,4 +62,92 @@ fn the_watch_counts_what_is_held_at_once() {
     drop(watch);
     let again = Watch::begin();
     assert_eq!(again.peak(), 0);
+}
+
+#[test]
+fn attention_to_few_keys_is_attention() {
+    tch::manual_seed(1);
+    let of = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu));
+    // Rows, keys, heads, channels of a head for keys and for values; numbers of pairs that fill the lanes and that do not.
+    for (rows, keys, heads, key, value, images) in
+        [(4, 4, 4, 6, 6, 5), (16, 16, 4, 8, 8, 3), (1, 2, 1, 3, 5, 7), (5, 7, 3, 10, 4, 1), (4, 1, 2, 16, 32, 8)]
+    {
+        let whole = of(&[images, 2, rows.max(keys), heads * (2 * key + value)]);
+        // Slices, as one layer makes all three.
+        let cut = |rows, from, len| whole.narrow(2, 0, rows).narrow(3, from, len);
+        let (q, k) = (cut(rows, 0, heads * key), cut(keys, heads * key, heads * key));
+        let v = cut(keys, 2 * heads * key, heads * value);
+        let split =
+            |t: &Tensor, rows: i64, d: i64| t.reshape([-1, rows, heads, d]).transpose(1, 2).to_kind(Kind::Double);
+        let logits = split(&q, rows, key).matmul(&split(&k, keys, key).transpose(2, 3)) / (key as f64).sqrt();
+        let want = logits.softmax(-1, Kind::Double).matmul(&split(&v, keys, value));
+        let want = want.transpose(1, 2).reshape([images, 2, rows, heads * value]);
+        let got = few_keys(&q, &k, &v, heads).unwrap();
+        let off = f64::try_from((got.to_kind(Kind::Double) - &want).abs().max()).unwrap();
+        assert!(off < 1e-6, "{rows} rows, {keys} keys: {off}");
+    }
+}
+
+#[test]
+fn shares_far_apart_stay_finite() {
+    let q = Tensor::from_slice(&[300.0f32, 300.0]).view([1, 2, 1]);
+    let k = Tensor::from_slice(&[300.0f32, -300.0, 299.9]).view([1, 3, 1]);
+    let v = Tensor::from_slice(&[1.0f32, 2.0, 3.0]).view([1, 3, 1]);
+    let got = Vec::<f32>::try_from(few_keys(&q, &k, &v, 1).unwrap().view([-1])).unwrap();
+    assert!(got.iter().all(|y| (y - 1.0).abs() < 1e-5), "{got:?}");
+}
+
+#[test]
+fn attention_that_does_not_fit_is_refused() {
+    let of = |keys: i64, channels: i64| Tensor::zeros([2, keys, channels], (Kind::Float, Device::Cpu));
+    let said = |q: &Tensor, k: &Tensor, v: &Tensor, heads| few_keys(q, k, v, heads).unwrap_err().to_string();
+    let many = of(MOST_KEYS as i64 + 1, 8);
+    assert!(said(&of(3, 8), &many, &many, 2).contains("expected at most 16"));
+    assert!(said(&of(3, 8), &of(3, 8), &of(3, 8), 3).contains("do not divide"));
+    assert!(said(&of(3, 8), &of(3, 8), &of(2, 8), 2).contains("do not fit"));
+    assert!(said(&of(3, 8).to_kind(Kind::Double), &of(3, 8), &of(3, 8), 2).contains("expected floats"));
+}
+
+#[test]
+fn a_norm_of_a_batch_is_libtorchs() {
+    tch::manual_seed(2);
+    let of = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu));
+    // Channels that do and do not fill a row; positions that do and do not fill rows.
+    for (images, channels, side) in [(3, 8, 5), (2, 24, 7), (5, 100, 3), (2, 1, 2), (1, 7, 9), (64, 16, 16)] {
+        let x = of(&[images, side, side, channels]) * 3.0 + of(&[channels]) * 10.0;
+        let (weight, bias) = (of(&[channels]), of(&[channels]));
+        for (silu, momentum) in [(false, 1.0), (true, 0.25)] {
+            let statistics = || [of(&[channels]), of(&[channels]).abs()];
+            let (own, mut map) = (statistics(), x.copy().permute([0, 3, 1, 2]));
+            let theirs = own.each_ref().map(Tensor::copy);
+            // In double precision what libtorch makes of it.
+            let d = |t: &Tensor| t.to_kind(Kind::Double);
+            let wide = theirs.each_ref().map(d);
+            let [mean, var] = [Some(&wide[0]), Some(&wide[1])];
+            let (w, b) = (d(&weight), d(&bias));
+            let mut want = d(&map).batch_norm(Some(&w), Some(&b), mean, var, true, momentum, 1e-5, false);
+            if silu {
+                want = want.silu();
+            }
+            norm_of_batch(&mut map, [&weight, &bias, &own[0], &own[1]], momentum, 1e-5, silu).unwrap();
+            let off = |a: &Tensor, b: &Tensor| {
+                let scale = f64::try_from(b.abs().max()).unwrap().max(1.0);
+                f64::try_from((d(a) - b).abs().max()).unwrap() / scale
+            };
+            let all = [off(&map, &want), off(&own[0], &wide[0]), off(&own[1], &wide[1])];
+            assert!(all.iter().all(|e| *e < 2e-6), "{images} images, {channels} channels, {side} wide: {all:?}");
+        }
+    }
+}
+
+#[test]
+fn a_norm_of_what_does_not_fit_is_refused() {
+    let of = |size: &[i64]| Tensor::ones(size, (Kind::Float, Device::Cpu));
+    let said = |mut x: Tensor, n: i64| {
+        let own = of(&[n]);
+        norm_of_batch(&mut x, [&own, &own, &own, &own], 1.0, 1e-5, false).unwrap_err().to_string()
+    };
+    assert!(said(of(&[2, 3, 4, 5]), 3).contains("expected a map of floats with its channels together"));
+    assert!(said(of(&[2, 4, 5, 3]).permute([0, 3, 1, 2]), 4).contains("expected 3 floats"));
+    assert!(said(of(&[1, 1, 1, 3]).permute([0, 3, 1, 2]), 3).contains("expected more"));
 }

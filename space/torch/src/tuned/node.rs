@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mobilenas_native::MOST_KEYS;
 use mobilenas_space::ir::{Graph, Op};
 use tch::{TchError, Tensor};
 
@@ -10,6 +11,9 @@ use super::forms::{channels_last, map_of, moved};
 use super::plan::{Step, Work};
 use crate::exec;
 use crate::net::{Mode, Net};
+
+/// A way that is no part of libtorch: it serves scoring, and nothing that is timed takes it.
+pub(crate) const OURS: &str = "side_by_side";
 
 /// Epsilon of group norms.
 const EPS: f64 = 1e-5;
@@ -48,7 +52,12 @@ pub(crate) fn candidates(
                     exec::attention(ins[0], ins[1], ins[2], bias, i64::from(heads), i64::from(key_dim), products)
                 }
             };
-            vec![Candidate::ready("fused", way(false)), Candidate::ready("products", way(true))]
+            let mut all = vec![Candidate::ready("fused", way(false)), Candidate::ready("products", way(true))];
+            if let (3, Some(1..=MOST_KEYS)) = (step.inputs.len(), keys(graph, step.out).map(|k| k as usize)) {
+                let heads = i64::from(heads);
+                all.push(Candidate::ready(OURS, move |ins| exec::side_by_side(ins[0], ins[1], ins[2], heads)));
+            }
+            all
         }
         ref op => vec![single(graph, step.out, op, own, free, batch)],
     })
