@@ -271,6 +271,48 @@ fn statistics_of_twins_are_those_of_one() {
     }
 }
 
+/// How far statistics are from others: means in standard deviations, variances in variances, the largest of a norm's.
+fn apart(own: &[Tensor], exact: &[Tensor]) -> f64 {
+    let most = |t: &Tensor| f64::try_from(t.abs().max()).unwrap();
+    let pairs = own.chunks(2).zip(exact.chunks(2));
+    let one = |(own, exact): (&[Tensor], &[Tensor])| {
+        let (mean, variance) = (most(&(&own[0] - &exact[0])), most(&(&own[1] - &exact[1])));
+        let scale = most(&exact[1]).max(1e-12);
+        (mean / scale.sqrt()).max(variance / scale)
+    };
+    pairs.map(one).fold(0.0, f64::max)
+}
+
+/// On one thread norms and attention are the program's own, on more they are libtorch's: they are equally near to what double
+/// precision gives.
+#[test]
+fn statistics_on_one_thread_are_as_good_as_libtorchs() {
+    for family in FAMILIES {
+        let space = small(family.name());
+        let supernet = Store::init(&space.lower(&space.largest()).unwrap(), Names::Shared, 1, Device::Cpu).unwrap();
+        for genome in genomes(&space).into_iter().take(2) {
+            let graph = Arc::new(space.lower(&genome).unwrap());
+            tch::manual_seed(5);
+            let side = i64::from(resolution(&graph));
+            let x: Vec<Tensor> = (0..2).map(|_| Tensor::rand([8, 3, side, side], (Kind::Float, Device::Cpu))).collect();
+            let statistics = |threads: i32, kind: Kind| -> Vec<Tensor> {
+                tch::set_num_threads(threads);
+                let net = Net::bind(graph.clone(), &Shared(&supernet)).unwrap().to_kind(kind).unwrap();
+                let x: Vec<Tensor> = x.iter().map(|x| x.to_kind(kind)).collect();
+                net.recalibrate(x.iter()).unwrap();
+                let all = net.tensors().into_iter().flatten();
+                let moments = all.filter(|(p, t)| p.role == Role::Statistic && t.dim() == 1);
+                moments.map(|(_, t)| t.to_kind(Kind::Double)).collect()
+            };
+            let exact = statistics(2, Kind::Double);
+            let (own, theirs) =
+                (apart(&statistics(1, Kind::Float), &exact), apart(&statistics(2, Kind::Float), &exact));
+            let name = family.name();
+            assert!(own <= 2.0 * theirs + 1e-5, "{name}: {own:.1e} from double precision, libtorch {theirs:.1e}");
+        }
+    }
+}
+
 #[test]
 fn a_width_that_was_not_foreseen_is_named() {
     let space = small("mobilenet_v2");

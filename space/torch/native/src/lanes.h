@@ -6,8 +6,6 @@
 #include <cstdint>
 #include <cstring>
 
-#include <vector>
-
 // A function is compiled for several kinds of processor, and the one that runs takes its own.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
