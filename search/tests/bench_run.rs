@@ -329,9 +329,9 @@ fn stopped_within_its_race_and_resumed_a_search_races_only_who_is_left() {
     let whole = searched(dir.path(), "run", &[]);
     let journal = dir.path().join("run/journal.jsonl");
     let text = fs::read_to_string(&journal).unwrap();
-    let is_timed = |line: &&str| line.starts_with(r#"{"timed""#);
+    let is_timed = |line: &str| line.starts_with(r#"{"timed""#);
     let lines: Vec<&str> = text.lines().collect();
-    let first = lines.iter().position(|l| is_timed(&l)).unwrap();
+    let first = lines.iter().position(|l| is_timed(l)).unwrap();
     let raced = lines.iter().filter(|l| is_timed(l)).count();
     // As a stop right after the first of them leaves it.
     fs::write(&journal, lines[..=first].join("\n") + "\n").unwrap();
