@@ -231,6 +231,12 @@ impl Net {
         wanted.iter().map(|i| take(i).ok_or_else(missing)).collect()
     }
 
+    /// The network on other tensors, node by node.
+    fn with_tensors(&self, nodes: Vec<Vec<Tensor>>) -> Net {
+        let (graph, done, alone) = (self.graph.clone(), self.done.clone(), self.alone.clone());
+        Net { graph, nodes, done, alone, heavy: self.heavy }
+    }
+
     /// Whether a node is a batch norm that may write over what it reads: a map that a convolution made for it alone.
     fn is_fresh_map(&self, i: usize, ins: &[&Tensor]) -> bool {
         let node = &self.graph.nodes[i];
@@ -266,13 +272,7 @@ impl Net {
             let own = own.iter().enumerate().map(one).collect::<Result<Vec<_>, _>>();
             nodes.push(own.map_err(torch("copying statistics"))?);
         }
-        Ok(Net {
-            graph: self.graph.clone(),
-            nodes,
-            done: self.done.clone(),
-            alone: self.alone.clone(),
-            heavy: self.heavy,
-        })
+        Ok(self.with_tensors(nodes))
     }
 
     /// Sets the running statistics to the mean of those of twins, each weighed.
@@ -311,13 +311,7 @@ impl Net {
         };
         let nodes = self.nodes.iter().map(|own| own.iter().map(convert).collect::<Result<Vec<_>, _>>());
         let nodes = nodes.collect::<Result<_, _>>().map_err(torch("changing precision"))?;
-        Ok(Net {
-            graph: self.graph.clone(),
-            nodes,
-            done: self.done.clone(),
-            alone: self.alone.clone(),
-            heavy: self.heavy,
-        })
+        Ok(self.with_tensors(nodes))
     }
 }
 

@@ -1,6 +1,5 @@
 //! What libtorch offers and tch does not: any operation of the dispatcher by its name, TorchScript frozen and optimised
-//! for inference, inference mode, and what its allocator holds; and two computations that libtorch is slow at. The only
-//! unsafe code of the project.
+//! for inference, inference mode, and what its allocator holds; and two computations that libtorch is slow at.
 mod raw;
 mod script;
 mod watch;
