@@ -323,7 +323,7 @@ impl<'a> Scorer<'a> {
 }
 
 /// By which of the program's ways of computing a subnet scores are made; raised when one changes.
-const WAYS: u32 = 2;
+const WAYS: u32 = 3;
 
 /// Images in a batch of recalibration.
 const CALIBRATION_BATCH: usize = 256;

@@ -24,6 +24,7 @@ parser.add_argument("--repeats", type=int, default=3)
 args = parser.parse_args()
 torch.set_num_threads(args.threads)
 
+score = json.loads(args.score.read_text())
 weights = load_file(args.folder / "weights.safetensors")
 images = load_file(args.folder / "images.safetensors")
 knobs = json.loads((args.folder / "genome.json").read_text())
@@ -74,7 +75,7 @@ def once():
     lap("recalibrate")
     model.eval()
     right = 0
-    for batch, labels in zip(images["validation"].split(500), images["validation_labels"].split(500)):
+    for batch, labels in zip(images["validation"].split(score["batch"]), images["validation_labels"].split(score["batch"])):
         right += (model(three(batch)).argmax(1) == labels).sum().item()
     lap("evaluate")
     return parts, 100 * right / len(images["validation"])
@@ -84,7 +85,7 @@ once()
 runs = sorted((once() for _ in range(args.repeats)), key=lambda r: sum(r[0].values()))
 parts, top1 = runs[len(runs) // 2]
 theirs = sum(parts.values())
-ours = json.loads(args.score.read_text())["subnets"][0]
+ours = score["subnets"][0]
 print(json.dumps({
     "torch": torch.__version__, "threads": args.threads, "seconds": theirs, **parts, "top1": top1,
     "mobilenas_seconds": ours["seconds"], "mobilenas_top1": ours["top1"], "times_faster": theirs / ours["seconds"],

@@ -192,7 +192,7 @@ pub struct Scoring {
 
 impl Default for Scoring {
     fn default() -> Scoring {
-        Scoring { images: None, recalibrate: 2048, statistics: Statistics::Recalibrated, batch: 500 }
+        Scoring { images: None, recalibrate: 2048, statistics: Statistics::Recalibrated, batch: 250 }
     }
 }
 

@@ -29,9 +29,14 @@ impl Crew {
             ),
         };
         if let Some(pool) = &pool {
-            pool.broadcast(|_| tch::set_num_threads(1));
+            pool.broadcast(|_| {
+                // Libtorch gives a thread the number that was set last anywhere when the thread first asks: asked here, or
+                // its first operation would undo what is set.
+                let _ = tch::get_num_threads();
+                tch::set_num_threads(1);
+            });
         }
-        // Libtorch gives a thread that it has not met the number that was set last.
+        // As much as the caller had before, for the last number set is the one that new threads get.
         tch::set_num_threads(threads as i32);
         Ok(Crew { pool, threads })
     }
@@ -54,5 +59,18 @@ impl Crew {
             None => shares.into_iter().map(work).collect(),
             Some(pool) => pool.install(|| shares.into_par_iter().map(work).collect()),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_thread_has_one_of_libtorchs() {
+        let crew = Crew::new(3).unwrap();
+        let asked = || crew.each(vec![(); 3], |()| Ok(tch::get_num_threads())).unwrap();
+        assert_eq!((asked(), asked()), (vec![1; 3], vec![1; 3]));
     }
 }

@@ -1,11 +1,11 @@
 //! Each primitive operation in libtorch. The one place that calls its numeric kernels, by the forms that return errors.
 
 use mobilenas_native::{MOST_KEYS, few_keys, norm_of_batch};
-use mobilenas_space::ir::{ActFn, Groups, Layout, Node, Op, Value};
+use mobilenas_space::ir::{ActFn, Groups, Node, Op};
 use tch::{Device, Kind, TchError, Tensor};
 
+use crate::forms::{channels_last, moved};
 use crate::net::{BN_EPS, Mode};
-use crate::tuned::channels_last;
 
 type Out = Result<Tensor, TchError>;
 
@@ -66,7 +66,12 @@ pub(crate) fn node(node: &Node, ins: &[&Tensor], own: &[Tensor], mode: Mode, bat
         Op::Linear { .. } => at(0)?.f_linear(&own[0], own.get(1)),
         Op::Act(f) => act(*f, at(0)?),
         Op::AvgPool { .. } | Op::GlobalPool { .. } | Op::Resize { .. } => resample(&node.op, at(0)?),
-        Op::Unfold { .. } | Op::Fold { .. } | Op::Flatten => patches(&node.op, at(0)?, value),
+        Op::Unfold { .. }
+        | Op::Fold { .. }
+        | Op::Flatten
+        | Op::SplitHeads { .. }
+        | Op::SliceHeads { .. }
+        | Op::MergeHeads { .. } => moved(&node.op, value, at(0)?),
         Op::Slice { start, len } => at(0)?.f_narrow(1 + value.axis as i64, i64::from(*start), i64::from(*len)),
         Op::Concat => Tensor::f_cat(ins, 1 + value.axis as i64),
         Op::ConcatRows => Tensor::f_cat(ins, value.axis as i64),
@@ -91,7 +96,6 @@ pub(crate) fn node(node: &Node, ins: &[&Tensor], own: &[Tensor], mode: Mode, bat
             let few = k.size()[k.dim() - 2] <= FEW_KEYS && !alone;
             attention(q, k, v, at(3).ok(), i64::from(*heads), i64::from(*key_dim), few)
         }
-        Op::SplitHeads { .. } | Op::SliceHeads { .. } | Op::MergeHeads { .. } => heads(&node.op, at(0)?),
         Op::MatMul => at(0)?.f_matmul(at(1)?),
         Op::ChannelScale { .. } => {
             let x = at(0)?;
@@ -169,33 +173,6 @@ fn act(f: ActFn, x: &Tensor) -> Out {
     }
 }
 
-fn patches(op: &Op, x: &Tensor, value: &Value) -> Out {
-    match op {
-        Op::Unfold { patch, layout } => {
-            let (&[b, c, h, w], p) = (&x.size()[..], i64::from(*patch)) else {
-                return Err(TchError::Shape(format!("unfolding {:?}", x.size())));
-            };
-            let (rows, cols) = (h / p, w / p);
-            let cut = x.f_reshape([b, c, rows, p, cols, p])?;
-            match layout {
-                Layout::Rows => cut.f_permute([0, 3, 5, 2, 4, 1])?.f_reshape([b, p * p, rows * cols, c]),
-                Layout::Map => cut.f_permute([0, 1, 3, 5, 2, 4])?.f_reshape([b, c, p * p, rows * cols]),
-            }
-        }
-        Op::Fold { patch, layout, h, w } => {
-            let (b, c, p) = (x.size()[0], i64::from(value.channels()), i64::from(*patch));
-            let (h, w) = (i64::from(*h), i64::from(*w));
-            let (rows, cols) = (h / p, w / p);
-            let joined = match layout {
-                Layout::Rows => x.f_reshape([b, p, p, rows, cols, c])?.f_permute([0, 5, 3, 1, 4, 2])?,
-                Layout::Map => x.f_reshape([b, c, p, p, rows, cols])?.f_permute([0, 1, 4, 2, 5, 3])?,
-            };
-            joined.f_reshape([b, c, h, w])
-        }
-        _ => x.f_flatten(2, 3)?.f_transpose(1, 2),
-    }
-}
-
 /// Up to so many keys, batched products are faster than the fused kernel, which multiplies matrix by matrix.
 const FEW_KEYS: i64 = 32;
 
@@ -249,23 +226,6 @@ pub(crate) fn one_key(q: &Tensor, v: &Tensor) -> Out {
     let n = size.len();
     size[n - 2] = q.size()[q.dim() - 2];
     v.f_expand(size.as_slice(), false)?.f_mul_scalar(1.0)
-}
-
-fn heads(op: &Op, x: &Tensor) -> Out {
-    let b = x.size()[0];
-    match op {
-        Op::SplitHeads { heads, transposed } => {
-            let heads = i64::from(*heads);
-            let split = x.f_reshape([b, heads, x.size()[1] / heads.max(1), -1])?;
-            if *transposed { Ok(split) } else { split.f_transpose(2, 3) }
-        }
-        Op::SliceHeads { heads, start, len } => {
-            let runs = x.f_unflatten(-1, [i64::from(*heads), -1])?;
-            runs.f_narrow(-1, i64::from(*start), i64::from(*len))?.f_flatten(-2, -1)
-        }
-        Op::MergeHeads { h, w } => x.f_transpose(2, 3)?.f_reshape([b, -1, i64::from(*h), i64::from(*w)]),
-        _ => Err(TchError::Shape("not an operation on heads".into())),
-    }
 }
 
 /// Drops the branch of whole images and scales the others, so that the mean stays.

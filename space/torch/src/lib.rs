@@ -4,6 +4,7 @@
 
 pub mod error;
 mod exec;
+mod forms;
 pub mod formula;
 pub mod net;
 pub mod onnx;

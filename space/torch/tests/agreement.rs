@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mobilenas_space::families::FAMILIES;
-use mobilenas_space::ir::{Graph, Role};
+use mobilenas_space::ir::{Graph, Op, Role};
 use mobilenas_space::{Design, Genome, Space};
 use mobilenas_torch::{Apart, Mode, Names, Net, Owned, Params, Shared, Store, Tracked};
 use rand::SeedableRng;
@@ -140,6 +140,29 @@ fn every_batch_size_and_a_single_channel_work() {
         assert!(net.forward(&x, Mode::Eval).unwrap().allclose(&all, 1e-5, 1e-6, false));
         let one = net.check(&x.narrow(0, 2, 1).repeat([1, 3, 1, 1])).unwrap();
         assert!(one.allclose(&all.narrow(0, 2, 1), 1e-4, 1e-5, false), "{}", family.name());
+    }
+}
+
+/// Convolutions on a processor are faster for it, those of training by up to a half. The maps of attention by heads are matrices.
+#[test]
+fn channels_of_what_is_normalised_lie_together_in_memory() {
+    for family in FAMILIES {
+        let space = small(family.name());
+        for genome in genomes(&space) {
+            let graph = Arc::new(space.lower(&genome).unwrap());
+            let store = Store::init(&graph, Names::Own, 1, Device::Cpu).unwrap();
+            let net = Net::bind(graph.clone(), &Owned(&store)).unwrap();
+            for mode in [Mode::Train, Mode::Calibrate(1), Mode::Eval] {
+                let together = |i: usize, t: &Tensor| {
+                    let (node, size, stride) = (&graph.nodes[i], t.size(), t.stride());
+                    if node.op == Op::BatchNorm && size.len() == 4 && size[1] > 1 && size[2] * size[3] > 1 {
+                        assert_eq!(stride[1], 1, "{} {}: {size:?} by {stride:?}", family.name(), node.path);
+                    }
+                    Ok(())
+                };
+                net.watch(&images(resolution(&graph)), mode, together).unwrap();
+            }
+        }
     }
 }
 

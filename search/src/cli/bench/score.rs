@@ -70,7 +70,7 @@ pub fn run(args: &Args) -> Result<i32> {
         println!(
             "{}",
             json!({"bench": "score", "config": args.config, "threads": threads, "recalibration_images": recalibrated,
-                   "validation_images": scored, "subnets": subnets, "host": Host::read()})
+                   "validation_images": scored, "batch": p.config.scoring.batch, "subnets": subnets, "host": Host::read()})
         );
         return Ok(0);
     }

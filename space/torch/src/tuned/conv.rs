@@ -8,9 +8,9 @@ use tch::{TchError, Tensor};
 use super::candidate::{
     CLAMPED_CONV, CLAMPED_CONV_PACK, CONV, CONV_ADD, CONV_PACK, Candidate, Fused, Out, Run, bounds, finish, native,
 };
-use super::forms::{map_of, misfit, together};
 use super::linear::{self, Linear};
 use super::plan::Post;
+use crate::forms::{map_of, misfit, together};
 
 /// A convolution with its weights, for an input of one size.
 pub(crate) struct Conv {

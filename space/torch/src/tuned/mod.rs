@@ -5,7 +5,6 @@
 
 mod candidate;
 mod conv;
-mod forms;
 mod linear;
 mod node;
 mod plan;
@@ -18,10 +17,9 @@ use mobilenas_space::ir::{Groups, Op};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{NetError, torch};
-use crate::exec;
 use crate::net::Net;
+use crate::{exec, forms};
 use candidate::{Candidate, Run};
-pub(crate) use forms::channels_last;
 use plan::{Post, Step, Work};
 
 /// What decides between ways; has the clock.
@@ -65,15 +63,7 @@ impl Judge for Fixed {
     }
 
     fn order(&self) -> Option<&'static [&'static str]> {
-        Some(&[
-            "mkldnn_packed_act",
-            "mkldnn_packed_add",
-            "mkldnn_packed",
-            "planes_product",
-            "rows",
-            node::OURS,
-            "fused",
-        ])
+        Some(&["mkldnn_packed_act", "mkldnn_packed", "planes_product", "rows", node::OURS, "fused"])
     }
 }
 

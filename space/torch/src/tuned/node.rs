@@ -7,9 +7,9 @@ use mobilenas_space::ir::{Graph, Op};
 use tch::{TchError, Tensor};
 
 use super::candidate::{Candidate, Out, Run, act};
-use super::forms::{channels_last, map_of, moved};
 use super::plan::{Step, Work};
 use crate::exec;
+use crate::forms::{channels_last, map_of};
 use crate::net::{Mode, Net};
 
 /// A way that is no part of libtorch: it serves scoring, and nothing that is timed takes it.
@@ -100,8 +100,7 @@ fn single(graph: &Arc<Graph>, at: usize, op: &Op, own: Vec<Tensor>, free: &[bool
                 let (graph, own) = (graph.clone(), own.iter().map(Tensor::shallow_clone).collect::<Vec<_>>());
                 Ok(Box::new(move |ins: &[&Tensor]| {
                     let node = &graph.nodes[at];
-                    let form = ins.first().and_then(|x| moved(&node.op, &node.value, x));
-                    form.unwrap_or_else(|| exec::node(node, ins, &own, Mode::Eval, batch))
+                    exec::node(node, ins, &own, Mode::Eval, batch)
                 }) as Run)
             })
         }
@@ -148,7 +147,7 @@ fn weighed_sum(ins: &[&Tensor]) -> Out {
 
 fn scaled_product(ins: &[&Tensor], scale: f64) -> Out {
     let (a, b, mut plus) = (ins[0], ins[1], ins[2].shallow_clone());
-    let &[batch, heads, ..] = &a.size()[..] else { return Err(super::forms::misfit(a)) };
+    let &[batch, heads, ..] = &a.size()[..] else { return Err(crate::forms::misfit(a)) };
     if plus.dim() == 3 && batch > 1 {
         plus = plus.f_unsqueeze(0)?.f_expand([batch, -1, -1, -1], false)?;
     }
