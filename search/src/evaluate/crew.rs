@@ -36,7 +36,7 @@ impl Crew {
                 tch::set_num_threads(1);
             });
         }
-        // As much as the caller had before, for the last number set is the one that new threads get.
+        // The calling thread's own number, and that of threads yet to come.
         tch::set_num_threads(threads as i32);
         Ok(Crew { pool, threads })
     }

@@ -56,7 +56,7 @@ fn cut(op: &Op, x: &Tensor) -> Out {
         }
         Op::SplitHeads { heads, transposed } => {
             let heads = i64::from(heads);
-            let split = rows.f_reshape([b, h * w, heads, c / heads])?;
+            let split = rows.f_reshape([b, h * w, heads, c / heads.max(1)])?;
             split.f_permute(if transposed { [0, 2, 3, 1] } else { [0, 2, 1, 3] })
         }
         _ => Err(misfit(x)),
