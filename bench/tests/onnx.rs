@@ -76,7 +76,7 @@ fn logits_of_every_published_network_are_libtorchs() {
         let graph = template.plan(&template.values(), info.resolution, 1000).unwrap().lower().unwrap();
         let net = net(graph);
         let (x, frozen) = (images(&net, 1), net.freeze().unwrap());
-        for (what, net, batch) in [("plain", &net, Batch::Fixed(1)), ("fused", &frozen, Batch::Dynamic)] {
+        for (what, net, batch) in [("plain", &net, Batch::Dynamic), ("fused", &frozen, Batch::Fixed(1))] {
             let logits = file(net, batch, false).run(&x).unwrap();
             match agree(&format!("{}@{} {what}", info.id, info.resolution), net, &x, &logits) {
                 Ok(line) => say(&line),
@@ -95,7 +95,9 @@ fn the_checker_of_onnx_finds_every_published_network_sound() {
         let template = family.template(info.id).unwrap();
         let graph = template.plan(&template.values(), info.resolution, 10).unwrap().lower().unwrap();
         let folded = fold_batch_norms(&graph).graph;
-        for (graph, batch, float16) in [(&graph, Batch::Fixed(2), false), (&folded, Batch::Dynamic, true)] {
+        for (graph, batch, float16) in
+            [(&graph, Batch::Fixed(2), false), (&folded, Batch::Dynamic, true), (&folded, Batch::Fixed(1), false)]
+        {
             let floats = graph.params().into_iter().filter(|p| !matches!(p.role, Role::Counter | Role::Index));
             let arrays = floats.map(|p| (p.name.clone(), vec![0.5; p.elements() as usize])).collect();
             let bytes = onnx::write(graph, &arrays, &Options { batch, float16, about: BTreeMap::new() }).unwrap();

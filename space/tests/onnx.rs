@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mobilenas_space::families::{self, FAMILIES};
-use mobilenas_space::ir::{ActFn, Graph, Op, Role, fold_batch_norms};
+use mobilenas_space::ir::{ActFn, Graph, Node, Op, Role, fold_batch_norms};
 use mobilenas_space::onnx::proto::{Model, Size, ValueInfo};
 use mobilenas_space::onnx::{Arrays, Batch, OnnxError, Options, model, write};
 
@@ -86,6 +86,25 @@ fn every_published_network_is_written() {
         assert_eq!(count(&fused, "Softmax"), ops(softmax), "{id}");
         let convs = ops(|o| matches!(o, Op::Conv { .. }));
         assert_eq!(count(&fused, "Conv"), convs, "{id}");
+    }
+}
+
+#[test]
+fn for_one_image_heads_on_pooled_maps_are_convolutions() {
+    for (family, info) in FAMILIES.iter().flat_map(|f| f.variants().into_iter().map(move |v| (f.name(), v))) {
+        let (id, plain) = (info.id, graph(info.id, 10));
+        let one = model(&plain, &arrays(&plain), &Options::default()).unwrap();
+        sound(id, &one);
+        let pooled = |i: &u32| matches!(plain.nodes[*i as usize].op, Op::GlobalPool { keep: false });
+        let of_map = |i: &u32| plain.nodes[plain.nodes[*i as usize].inputs[0] as usize].value.hw().is_some();
+        let from = |n: &&Node| n.inputs.first().is_some_and(|i| pooled(i) && of_map(i));
+        let head = |n: &&Node| matches!(n.op, Op::Linear { .. }) && from(n);
+        let heads = plain.nodes.iter().filter(head).count();
+        let several =
+            model(&plain, &arrays(&plain), &Options { batch: Batch::Fixed(2), ..Options::default() }).unwrap();
+        assert_eq!(count(&one, "Conv"), count(&several, "Conv") + heads, "{id}");
+        assert_eq!(count(&one, "Gemm") + heads, count(&several, "Gemm"), "{id}");
+        assert!(heads > 0 || !["mobilenet_v2", "mobilevit_v1", "efficientformer_v2"].contains(&family), "{id}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rows, heads and patches in ONNX: linear layers, attention, and what moves pixels to rows and back.
 
 use super::OnnxError;
-use super::lower::{At, Lower, Out, sizes};
+use super::lower::{At, Lower, Out, sizes, window};
 use crate::ir::{Layout, Op, ParamSpec};
 
 /// Rows of a matrix that lie one after another in `values`, picked.
@@ -70,9 +70,24 @@ impl Lower<'_> {
 
     pub(super) fn linear(&mut self, at: &At) -> Out {
         let specs = self.graph.node_params(at.index);
+        if at.node.inputs.first().is_some_and(|i| self.stays_map(*i as usize)) {
+            return self.linear_of_pixel(at, &specs);
+        }
         let rows: Vec<usize> = (0..at.node.value.channels() as usize).collect();
         let piece = Piece { at, x: at.input(0)?, rows: &rows, name: "", factor: 1.0 };
         self.linear_of(&specs, piece)
+    }
+
+    /// A linear layer on a map of one pixel, as a convolution.
+    fn linear_of_pixel(&mut self, at: &At, specs: &[ParamSpec]) -> Out {
+        let [weight, rest @ ..] = specs else { return Err(self.lost(at)) };
+        let shape = [&weight.shape()[..], &[1, 1]].concat();
+        let values = self.array(weight)?;
+        let weight = self.w.weights(&weight.name, &shape, values);
+        let bias = rest.first().map(|b| self.weight(b)).transpose()?;
+        let ins: Vec<&str> = [at.input(0)?, &weight].into_iter().chain(bias.as_deref()).collect();
+        let map = self.w.node("Conv", &ins, window(1, 1, 1, 0));
+        Ok(self.flat(&map))
     }
 
     fn linear_of(&mut self, specs: &[ParamSpec], p: Piece) -> Out {

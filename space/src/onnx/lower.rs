@@ -41,6 +41,16 @@ pub(super) fn sizes(dims: &[u32]) -> Vec<i64> {
     dims.iter().map(|d| i64::from(*d)).collect()
 }
 
+/// What `Conv` says of its window, the same in both directions.
+pub(super) fn window(group: i64, kernel: i64, stride: i64, pad: i64) -> Vec<Attribute> {
+    vec![
+        Attribute::int("group", group),
+        Attribute::ints("kernel_shape", &[kernel; 2]),
+        Attribute::ints("pads", &[pad; 4]),
+        Attribute::ints("strides", &[stride; 2]),
+    ]
+}
+
 impl<'a> Lower<'a> {
     pub(super) fn new(graph: &'a Graph, arrays: &'a Arrays, options: &'a Options) -> Lower<'a> {
         let mut readers = vec![Vec::new(); graph.nodes.len()];
@@ -205,15 +215,9 @@ impl<'a> Lower<'a> {
         };
         let group = if *groups == Groups::Depthwise { i64::from(self.graph.nodes[from].value.channels()) } else { 1 };
         let [kernel, stride, pad] = [kernel, stride, pad].map(|v| i64::from(*v));
-        let attributes = vec![
-            Attribute::int("group", group),
-            Attribute::ints("kernel_shape", &[kernel; 2]),
-            Attribute::ints("pads", &[pad; 4]),
-            Attribute::ints("strides", &[stride; 2]),
-        ];
         let mut ins = vec![at.input(0)?];
         ins.extend(weights.iter().map(String::as_str));
-        Ok(self.w.node("Conv", &ins, attributes))
+        Ok(self.w.node("Conv", &ins, window(group, kernel, stride, pad)))
     }
 
     /// One number for each channel, shaped to meet the value of a node.
@@ -279,9 +283,9 @@ impl<'a> Lower<'a> {
             }
             Op::GlobalPool { keep } if from.is_some_and(|v| v.hw().is_some()) => {
                 let pooled = self.w.node("GlobalAveragePool", &[x], vec![]);
-                match keep {
+                match *keep || self.stays_map(at.index) {
                     true => Ok(pooled),
-                    false => Ok(self.w.node("Flatten", &[&pooled], vec![Attribute::int("axis", 1)])),
+                    false => Ok(self.flat(&pooled)),
                 }
             }
             _ => {
@@ -293,6 +297,35 @@ impl<'a> Lower<'a> {
                 }
             }
         }
+    }
+
+    /// Whether a map's average over its pixels stays a map of one pixel, since all that reads it are linear layers, which are
+    /// then convolutions: for one image these are quicker in ONNX Runtime than products of matrices. For several images they
+    /// are not, each would read the weights anew; and int8 has its own linear layers.
+    pub(super) fn stays_map(&self, index: usize) -> bool {
+        let node = &self.graph.nodes[index];
+        let of_map = || node.inputs.first().is_some_and(|i| self.graph.nodes[*i as usize].value.hw().is_some());
+        let one_image = !self.rows_as_matrices && matches!(self.options.batch, Batch::Fixed(1));
+        match node.op {
+            Op::GlobalPool { keep: false } => one_image && of_map() && self.feeds_linear_only(index),
+            Op::Dropout { .. } | Op::DropPath { .. } => {
+                node.inputs.first().is_some_and(|i| self.stays_map(*i as usize))
+            }
+            _ => false,
+        }
+    }
+
+    fn feeds_linear_only(&self, index: usize) -> bool {
+        let linear = |r: &usize| match self.graph.nodes[*r].op {
+            Op::Linear { .. } => !self.comes_in_parts(*r),
+            Op::Dropout { .. } | Op::DropPath { .. } => self.feeds_linear_only(*r),
+            _ => false,
+        };
+        index != self.graph.output && self.readers[index].iter().all(linear)
+    }
+
+    pub(super) fn flat(&mut self, map: &str) -> String {
+        self.w.node("Flatten", &[map], vec![Attribute::int("axis", 1)])
     }
 
     fn concat(&mut self, at: &At, axis: i64) -> Out {
