@@ -49,7 +49,7 @@ pub use best::{Best, five_best};
 pub use error::ReportError;
 pub use frame::{Counts, Entry, Frame};
 pub use journal::FILE as JOURNAL;
-pub use page::{compare, render_study};
+pub use page::{compare, render_latency_table, render_study};
 
 /// What [`render`] wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]

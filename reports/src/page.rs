@@ -23,6 +23,7 @@ pub use compare::compare;
 pub use html::escape;
 pub use index::FILE as INDEX;
 pub(crate) use index::page;
+pub use predicted::render_latency_table;
 pub use site::Site;
 pub use study::render as render_study;
 

@@ -159,6 +159,24 @@ fn a_table_holds_every_block_and_its_own_validation() {
     let (code, said) = run(dir.path(), &["latency-table", "show", built().to_str().unwrap()]);
     assert_eq!(code, 0);
     assert!(said.contains(&table.digest) && said.contains("MAPE"), "{said}");
+    let (code, said) = run(dir.path(), &["latency-table", "show", built().to_str().unwrap(), "--out", "plots"]);
+    assert_eq!(code, 0, "{said}");
+    let svg = fs::read_to_string(dir.path().join("plots/latency_table.svg")).unwrap();
+    assert!(svg.contains("Measured median latency (ms)"));
+    assert!(dir.path().join("plots/latency_table.png").exists());
+}
+
+#[test]
+fn what_is_said_of_a_table_has_no_gaps() {
+    let mut table = Table::load(built()).unwrap();
+    table.validation.as_mut().unwrap().tau = Some(0.5);
+    for text in [table.in_words(), table.warning().unwrap()] {
+        assert!(!text.contains("  "), "{text}");
+    }
+    table.validation = None;
+    for text in [table.in_words(), table.warning().unwrap()] {
+        assert!(!text.contains("  "), "{text}");
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! How well a table's latencies agree with measured ones: a plot, and its words for the section of trust.
 
+use std::path::{Path, PathBuf};
+
 use super::{Report, Site};
 use crate::latency_table::{self, LatencyTable, Source};
 use crate::plot::{CANDIDATE, Chart, FRONT, Mark, Point, Series, Steps};
@@ -21,9 +23,24 @@ impl Report for Predicted {
     }
 }
 
-/// The chart, if the table was compared with measured networks.
+/// Writes the plot of a table that belongs to no run into `folder`; gives the files.
+///
+/// # Errors
+/// If the table was compared with no networks, the chart cannot be drawn, or a file cannot be written.
+pub fn render_latency_table(name: &str, table: &LatencyTable, folder: &Path) -> Result<Vec<PathBuf>, ReportError> {
+    let none =
+        || ReportError::Plot { name: FILE.to_owned(), why: "the table was compared with no networks".to_owned() };
+    let mut site = Site::flat(folder);
+    site.plot(FILE, &chart_of(name, table).ok_or_else(none)?)?;
+    Ok(site.written().to_vec())
+}
+
+/// A run's chart, if its table was compared with measured networks.
 pub(super) fn chart(f: &Frame) -> Option<Chart> {
-    let table = f.latency_table.as_ref()?;
+    chart_of(&f.run.name, f.latency_table.as_ref()?)
+}
+
+fn chart_of(name: &str, table: &LatencyTable) -> Option<Chart> {
     let pairs = latency_table::sound(&table.pairs);
     let ends = pairs.iter().flat_map(|(p, m)| [*p, *m]);
     let (low, high) = ends.fold((f64::INFINITY, 0.0), |(l, h): (f64, f64), v| (l.min(v), h.max(v)));
@@ -31,9 +48,9 @@ pub(super) fn chart(f: &Frame) -> Option<Chart> {
         return None;
     }
     let band = |v: f64| Point { bars: crate::plot::Bars { x: None, y: Some((v * 0.9, v * 1.1)) }, ..Point::at(v, v) };
-    let series = |name: &str, mark, color, points, steps| Series { name: name.to_owned(), mark, color, points, steps };
+    let series = |of: &str, mark, color, points, steps| Series { name: of.to_owned(), mark, color, points, steps };
     Some(Chart {
-        title: format!("{}: latency by the table against measured latency", f.run.name),
+        title: format!("{name}: latency by the table against measured latency"),
         x_label: "Measured median latency (ms)".to_owned(),
         y_label: "Latency by the table (ms)".to_owned(),
         caption: vec![words(table), provenance(table)],

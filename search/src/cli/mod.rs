@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod data;
 mod evaluate;
+mod job;
 mod latency_table;
 mod loaded;
 pub mod models;
@@ -31,11 +32,11 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Train a supernet, search it, measure the finds, retrain the winners, write the report
-    Search(search::Args),
+    Search(job::Job),
     /// Ask whether the supernet tells the truth, the search beats chance, and the finds the papers' variants
     Study(study::Args),
     /// Train one network by a recipe and score it on the test split
-    Train(train::Args),
+    Train(job::Job),
     /// Write the pages, plots and tables of a run, finished or not, or of several side by side
     Report(report::Args),
     /// Check a config: its mistakes, or the size of its space and an estimate of the time

@@ -1,10 +1,9 @@
 //! `mobilenas study CONFIG`
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use mobilenas_bench::Wall;
 
+use super::job::{Job, stopped};
 use crate::progress::Progress;
 use crate::run::RunError;
 use crate::stop::Stop;
@@ -13,14 +12,8 @@ use crate::study::{Finish, Folder, Plan, Study, words};
 /// Arguments of `study`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The study to run
-    config: PathBuf,
-    /// Folder of the study [default: studies/NAME]
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// Go on with the study in that folder, if there is one
-    #[arg(long)]
-    resume: bool,
+    #[command(flatten)]
+    job: Job,
     /// Say what would be done and how long it would take, and end
     #[arg(long)]
     estimate: bool,
@@ -31,11 +24,11 @@ pub struct Args {
 /// # Errors
 /// When the input is wrong or the study fails.
 pub fn run(args: &Args) -> Result<i32> {
-    let mut plan = Plan::prepare(&args.config)?;
-    let root = args.out.clone().unwrap_or_else(|| PathBuf::from("studies").join(plan.prepared.config.name()));
+    let mut plan = Plan::prepare(&args.job.config)?;
+    let root = args.job.folder("studies", plan.prepared.config.name());
     let (clock, stop) = (Wall::new(), Stop::on_signals()?);
     tch::set_num_threads(plan.prepared.config.threads as i32);
-    let folder = if args.estimate { None } else { Some(Folder::open(&root, &plan.config, args.resume)?) };
+    let folder = if args.estimate { None } else { Some(Folder::open(&root, &plan.config, args.job.resume)?) };
     let estimate = plan.estimate(&clock).map_err(RunError::from)?;
     let Some(folder) = folder else {
         println!("{}", plan.summary(estimate));
@@ -44,10 +37,7 @@ pub fn run(args: &Args) -> Result<i32> {
     eprintln!("{}", plan.summary(estimate));
     let study = Study { plan: &plan, folder, clock: &clock, stop: &stop, progress: Progress::new };
     match study.go()? {
-        Finish::Stopped => {
-            eprintln!("stopped; the same command with --resume goes on");
-            Ok(stop.exit_code())
-        }
+        Finish::Stopped => Ok(stopped(&stop)),
         Finish::Done(study, page) => {
             for line in words::outcome(&study) {
                 println!("{line}");

@@ -4,7 +4,7 @@
 //! after other blocks have run, so its weights are as far from the processor as those of a network that has just done the
 //! rest of its work, and its input has just been written, as by the block before it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,9 +18,10 @@ use rand::seq::SliceRandom as _;
 use sha2::{Digest as _, Sha256};
 use tch::{Device, Tensor};
 
-use super::file::{Part, Table, TableError, latency_of};
+use super::file::{Table, TableError, latency_of};
 use super::fit;
 use super::nets::{self, Chosen};
+use super::part::Part;
 use super::row::{self, FORMAT, Header, Reference, Row, Set, Source};
 use crate::progress::Progress;
 use crate::seed::{Purpose, rng};
@@ -169,14 +170,10 @@ impl Build<'_> {
         stop: &Stop,
         bar: &Progress,
     ) -> Result<bool, BuildError> {
-        let known: BTreeSet<String> = part
-            .rows
-            .iter()
-            .filter_map(|r| match r {
-                Row::Block(b) => Some(b.key.clone()),
-                _ => None,
-            })
-            .collect();
+        let known = part.known(|r| match r {
+            Row::Block(b) => Some(&b.key),
+            _ => None,
+        });
         bar.begin(work.blocks.len() as u64, known.len() as u64);
         let left: Vec<&(String, Graph)> = work.blocks.iter().filter(|(k, _)| !known.contains(k)).collect();
         for (n, group) in left.chunks(GROUP).enumerate() {
@@ -206,14 +203,10 @@ impl Build<'_> {
         stop: &Stop,
         bar: &Progress,
     ) -> Result<bool, BuildError> {
-        let known: BTreeSet<String> = part
-            .rows
-            .iter()
-            .filter_map(|r| match r {
-                Row::Net(n) => Some(n.digest.clone()),
-                _ => None,
-            })
-            .collect();
+        let known = part.known(|r| match r {
+            Row::Net(n) => Some(&n.digest),
+            _ => None,
+        });
         bar.begin(work.nets.len() as u64, known.len() as u64);
         let left: Vec<&Chosen> = work.nets.iter().filter(|n| !known.contains(&n.digest)).collect();
         for (n, group) in left.chunks(NETS).enumerate() {

@@ -1,15 +1,14 @@
-//! A table's file: read as a whole and checked; written line by line beside its place, and renamed when it is whole.
+//! A table's file, read as a whole and checked.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use mobilenas_reports::{latency_table, record};
 use mobilenas_space::ir::ShapeError;
 use sha2::{Digest as _, Sha256};
 
-use super::row::{Block, End, FORMAT, Header, Line, Net, Reference, Row, Source, Validation};
+use super::row::{Block, FORMAT, Header, Line, Net, Reference, Row, Source, Validation};
 
 /// A table that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +99,7 @@ pub struct Table {
     times: HashMap<String, f64>,
 }
 
-fn crc(bytes: &[u8]) -> String {
+pub(super) fn crc(bytes: &[u8]) -> String {
     format!("{:08x}", crc32c::crc32c(bytes))
 }
 
@@ -219,17 +218,22 @@ impl Table {
         record::Engine { table: Some(table), ..self.header.engine.clone() }
     }
 
-    /// The journal's row: the networks that the table was judged by.
+    /// The journal's row.
     pub fn row(&self) -> record::Row {
+        record::Row::LatencyTable(self.comparison())
+    }
+
+    /// The networks that the table was judged by, for reports.
+    pub fn comparison(&self) -> latency_table::LatencyTable {
         let imported = self.header.source == Source::Imported;
         let pair = |(name, predicted_ms, measured_ms)| latency_table::Pair { name, predicted_ms, measured_ms };
-        record::Row::LatencyTable(latency_table::LatencyTable {
+        latency_table::LatencyTable {
             source: if imported { latency_table::Source::Imported } else { latency_table::Source::Table },
             device: self.device(),
             engine: self.header.engine.clone(),
             entries: self.blocks.len(),
             pairs: self.pairs().into_iter().map(pair).collect(),
-        })
+        }
     }
 
     /// What a reader of latencies by this table has to know, in one sentence.
@@ -238,7 +242,7 @@ impl Table {
         let head = format!("Latency is a sum over blocks that were timed on {device} under {} {}", e.name, e.version);
         match &self.validation {
             Some(v) => format!(
-                "{head}, corrected by a line through {} whole networks; on {} others it was off by {:.1} % on average,                  and within 10 % for {:.0} % of them.",
+                "{head}, corrected by a line through {} whole networks; on {} others it was off by {:.1} % on average, and within 10 % for {:.0} % of them.",
                 v.fit_nets, v.nets, v.mape, v.within_10
             ),
             None => format!("{head}; no whole network was timed, so the sum is neither corrected nor judged."),
@@ -251,7 +255,7 @@ impl Table {
         match tau {
             Some(tau) if tau >= LOW_TAU => None,
             Some(tau) => Some(format!(
-                "The latency table orders whole networks with a Kendall's tau of {tau:.2}, below {LOW_TAU}: small differences of                  latency mean nothing."
+                "The latency table orders whole networks with a Kendall's tau of {tau:.2}, below {LOW_TAU}: small differences of latency mean nothing."
             )),
             None => Some(
                 "The latency table was judged on no whole networks: how well it orders them is not known.".to_string(),
@@ -269,7 +273,7 @@ pub fn latency_of(ms: f64, ratio: Option<f64>, reference_ms: Option<f64>) -> f64
 }
 
 /// The lines of a file; the last one may be the end.
-fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Row>, TableError> {
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Row>, TableError> {
     let mut rows = Vec::new();
     for (i, line) in bytes.split_inclusive(|b| *b == b'\n').enumerate() {
         let damaged = |found: String| TableError::Damaged {
@@ -292,7 +296,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Row>, TableError> {
 }
 
 /// The format is looked at first: another one may have other fields.
-fn format(path: &Path, first: &[u8]) -> Result<(), TableError> {
+pub(super) fn format(path: &Path, first: &[u8]) -> Result<(), TableError> {
     let json: serde_json::Value = serde_json::from_slice(first).unwrap_or_default();
     let found = &json["table"]["format"];
     if found.is_null() {
@@ -304,108 +308,6 @@ fn format(path: &Path, first: &[u8]) -> Result<(), TableError> {
         return Err(TableError::Other { path: path.to_path_buf(), what: "format", found: found.to_string(), expected });
     }
     Ok(())
-}
-
-/// A table being written: `FILE.part` until it is whole.
-#[derive(Debug)]
-pub struct Part {
-    target: PathBuf,
-    path: PathBuf,
-    file: File,
-    /// What is there.
-    pub rows: Vec<Row>,
-}
-
-impl Part {
-    /// Begins a table, or goes on with one that was stopped. A last line that was cut off is removed.
-    ///
-    /// # Errors
-    /// When the disk refuses, a line is damaged, or the part there is of something else.
-    pub fn open(target: &Path, header: &Header) -> Result<Part, TableError> {
-        let mut name = target.as_os_str().to_owned();
-        name.push(".part");
-        let path = PathBuf::from(name);
-        let io = |error| TableError::Io { path: path.clone(), error };
-        if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder).map_err(io)?;
-        }
-        let mut bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(e) => return Err(io(e)),
-        };
-        let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
-        bytes.truncate(whole);
-        let rows = parse(&path, &bytes)?;
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(io)?;
-        file.set_len(whole as u64).map_err(io)?;
-        drop(file);
-        let file = OpenOptions::new().append(true).open(&path).map_err(io)?;
-        let mut part = Part { target: target.to_path_buf(), path: path.clone(), file, rows };
-        match part.rows.first() {
-            None => part.append([Row::Table(Box::new(header.clone()))])?,
-            Some(Row::Table(there)) => same(&path, there, header)?,
-            Some(_) => format(&path, b"{}")?,
-        }
-        Ok(part)
-    }
-
-    /// Appends lines and flushes them to the disk together.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub fn append(&mut self, rows: impl IntoIterator<Item = Row>) -> Result<(), TableError> {
-        let io = |error: io::Error| TableError::Io { path: self.path.clone(), error };
-        let mut bytes = Vec::new();
-        for row in rows {
-            serde_json::to_writer(&mut bytes, &row).map_err(|e| io(e.into()))?;
-            bytes.push(b'\n');
-            self.rows.push(row);
-        }
-        self.file.write_all(&bytes).and_then(|()| self.file.sync_data()).map_err(io)
-    }
-
-    /// Forgets what is there and begins again.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub fn restart(&mut self, header: &Header) -> Result<(), TableError> {
-        let io = |error| TableError::Io { path: self.path.clone(), error };
-        self.file.set_len(0).map_err(io)?;
-        self.rows.clear();
-        self.append([Row::Table(Box::new(header.clone()))])
-    }
-
-    /// Writes the last line and gives the file its name.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub fn finish(mut self) -> Result<Table, TableError> {
-        let io = |error| TableError::Io { path: self.path.clone(), error };
-        let bytes = fs::read(&self.path).map_err(io)?;
-        let end = End { rows: self.rows.len(), crc: crc(&bytes) };
-        self.append([Row::End(end)])?;
-        fs::rename(&self.path, &self.target).map_err(|error| TableError::Io { path: self.target.clone(), error })?;
-        Table::load(&self.target)
-    }
-}
-
-/// Whether a part goes on with what was begun.
-fn same(path: &Path, there: &Header, own: &Header) -> Result<(), TableError> {
-    let host = |h: &Header| h.host.as_ref().map_or_else(String::new, record::Host::caption);
-    let all = [
-        ("program version", there.program.clone(), own.program.clone()),
-        ("family", there.family.clone(), own.family.clone()),
-        ("engine", engine(&there.engine), engine(&own.engine)),
-        ("protocol", there.engine.protocol.clone(), own.engine.protocol.clone()),
-        ("host", host(there), host(own)),
-        ("list of blocks and networks", there.list.clone(), own.list.clone()),
-        ("seed", there.seed.to_string(), own.seed.to_string()),
-    ];
-    match all.into_iter().find(|(_, a, b)| a != b) {
-        None => Ok(()),
-        Some((what, found, expected)) => Err(TableError::Other { path: path.to_path_buf(), what, found, expected }),
-    }
 }
 
 /// An engine and how it ran, in words.

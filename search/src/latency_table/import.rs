@@ -11,9 +11,10 @@ use mobilenas_space::{Reachable, Space, latency_key};
 use sha2::{Digest as _, Sha256};
 
 use super::build::validation;
-use super::file::{Part, Table, TableError};
+use super::file::{Table, TableError};
 use super::jobs::{COLUMNS, SPREAD, what};
 use super::nets;
+use super::part::Part;
 use super::row::{Block, FORMAT, Header, Net, Reference, Row, Set, Source};
 use crate::config::{ConfigError, Problem, Problems, nearest};
 use crate::seed::{Purpose, rng};

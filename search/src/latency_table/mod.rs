@@ -11,6 +11,7 @@ pub mod import;
 pub mod jobs;
 mod lookup;
 pub mod nets;
+mod part;
 pub mod row;
 
 pub use file::{Table, TableError};

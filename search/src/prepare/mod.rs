@@ -1,5 +1,7 @@
 //! Step one of a search: the config becomes a space, bounds that can be met, images, and an estimate of the time.
 
+mod error;
+mod estimate;
 pub mod views;
 
 use std::path::{Path, PathBuf};
@@ -9,21 +11,22 @@ use mobilenas_bench::{Clock, Protocol};
 use mobilenas_reports::record;
 use mobilenas_space::ir::ShapeError;
 use mobilenas_space::{Cost, Coster, Genome, Space};
-use mobilenas_torch::{Names, Net, Owned, Store};
-use tch::{Device, Kind, Tensor};
+use mobilenas_torch::Store;
+use tch::Device;
 
 use crate::bounds::Bounds;
-use crate::config::{self, Config, ConfigError, Recipe};
-use crate::data::{self, DataError, Split, Test};
-use crate::device::{self, DeviceError};
+use crate::config::{self, Config, Recipe};
+use crate::data::{self, Split, Test};
+use crate::device;
 use crate::evaluate::{Bench, Timing};
 use crate::latency_table::row::Source;
-use crate::latency_table::{Table, TableError, Wanted};
+use crate::latency_table::{Table, Wanted};
 use crate::seed::{Purpose, number, rng};
-use crate::train::batches::{Batch, Feed, View};
-use crate::train::single::Single;
+use crate::train::batches::{Feed, View};
 use crate::train::supernet::Supernet;
-use crate::train::{Lesson as _, Plan, TrainError};
+use crate::train::{Plan, TrainError};
+
+pub use error::PrepareError;
 
 /// A config, checked through: everything a run needs.
 #[derive(Debug)]
@@ -52,76 +55,6 @@ pub struct Prepared {
     pub device: Device,
     /// The table that latencies come from, if they do; it serves the space.
     pub table: Option<Table>,
-}
-
-impl From<TableError> for PrepareError {
-    // Its words are in ours: as a source they would be told twice.
-    fn from(e: TableError) -> PrepareError {
-        PrepareError::Table(e)
-    }
-}
-
-/// What keeps a search from beginning: the user's to mend.
-#[derive(Debug, thiserror::Error)]
-pub enum PrepareError {
-    /// The config.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The device.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// The data.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// The table of latencies.
-    #[error("latency.table: {0}")]
-    Table(TableError),
-    /// No genome meets the bounds.
-    #[error("{}: no genome found among {size:.3e} that meets search.bounds: the nearest has {missed}; its knobs: {knobs}", file.display())]
-    Infeasible {
-        /// The config.
-        file: PathBuf,
-        /// Genomes in the space.
-        size: f64,
-        /// What the nearest misses.
-        missed: String,
-        /// The nearest.
-        knobs: String,
-    },
-    /// A genome that is no network.
-    #[error(transparent)]
-    Shape(#[from] ShapeError),
-    /// A network could not be timed.
-    #[error(transparent)]
-    Train(#[from] TrainError),
-    /// A network of a training's config; none is left once the config was checked.
-    #[error("network: {}", found.as_deref().unwrap_or("found none, expected model or genome"))]
-    Network {
-        /// What is wrong with it.
-        found: Option<String>,
-    },
-    /// A side of the multi-scale sampler that the network has no form for.
-    #[error("{}: {section}.sampler.multi_scale: found the side {side} ({why}), expected sides that every network has a form for", file.display())]
-    Side {
-        /// The config.
-        file: PathBuf,
-        /// The training it is said for.
-        section: &'static str,
-        /// The side.
-        side: u32,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// Too few images.
-    #[error("{}: data.search_val: {found} images are left to train on, expected at least {expected}", file.display())]
-    TooFew {
-        /// The config.
-        file: PathBuf,
-        /// Images left.
-        found: usize,
-        /// Images needed.
-        expected: usize,
-    },
 }
 
 /// Reads and checks a config, and loads its images.
@@ -378,94 +311,5 @@ impl Prepared {
     pub fn supernet_store(&self) -> Result<Store, TrainError> {
         let supernet = Supernet::new(&self.space, &self.config.supernet, self.config.seed, 1);
         supernet.store(number(self.config.seed, Purpose::Weights, 0), self.device)
-    }
-
-    /// Estimated seconds of supernet training, search, retraining: a few steps are timed on noise.
-    ///
-    /// # Errors
-    /// When libtorch refuses.
-    pub fn estimate(&self, clock: &dyn Clock) -> Result<[f64; 3], TrainError> {
-        let c = &self.config;
-        let (channels, h, w) = self.train.shape(None);
-        let noise = |n: usize| -> Result<Batch, TrainError> {
-            let options = (Kind::Float, Device::Cpu);
-            let images =
-                Tensor::f_rand([n as i64, channels as i64, h as i64, w as i64], options).map_err(TrainError::torch)?;
-            let labels = Tensor::f_zeros([n as i64], (Kind::Int64, Device::Cpu)).map_err(TrainError::torch)?;
-            Batch { images, labels, targets: None }.to(self.device)
-        };
-        let seconds = |work: &mut dyn FnMut() -> Result<(), TrainError>| -> Result<f64, TrainError> {
-            work()?;
-            device::wait(self.device);
-            let begin = clock.now();
-            work()?;
-            work()?;
-            device::wait(self.device);
-            Ok((clock.now() - begin).as_secs_f64() / 2.0)
-        };
-        let store = self.supernet_store()?;
-        let (wide, narrow) = (&c.supernet.recipe, &c.retrain.recipe);
-        let feed = self.supernet_feed()?;
-        let (batch, mut step) = (noise(wide.batch)?, 0);
-        let mut supernet = self.supernet(&feed).at_any_side(false);
-        let one = seconds(&mut || {
-            step += 1;
-            supernet.step(&store, &batch, step, 1.0).map(drop)
-        })?;
-        let typical = self.space.sample(&mut rng(c.seed, Purpose::Subnets, 0, 0));
-        let graph = std::sync::Arc::new(self.space.lower(&typical)?);
-        let own = Store::init(&graph, Names::Own, 0, self.device)?;
-        let (net, batch) = (Net::bind(graph, &Owned(&own))?, noise(narrow.batch)?);
-        let mut single = Single { net: &net, label_smoothing: 0.0, teacher: None };
-        let retrain = seconds(&mut || single.step(&own, &batch, 0, 1.0).map(drop))?;
-        let images = self.split.train.len() as f64;
-        // A pass forwards costs about a third of a training step on the same images.
-        let scored = c.scoring.images.unwrap_or(usize::MAX).min(c.data.search_val) + c.scoring.recalibrate;
-        let forward = retrain / 3.0 * scored as f64 / narrow.batch as f64;
-        let measured = if self.table.is_some() { 0.0 } else { 1.0 };
-        let timed = measured * (c.latency.warmup_ms + c.latency.max_ms) as f64 / 1e3;
-        Ok([
-            one * wide.epochs * images / wide.batch as f64,
-            (forward + timed) * c.search.trials as f64,
-            retrain * narrow.epochs * images / narrow.batch as f64 * c.retrain.best as f64,
-        ])
-    }
-
-    /// What step one found out, for people.
-    pub fn summary(&self, estimate: Option<[f64; 3]>) -> String {
-        let c = &self.config;
-        let [low, high] = self.range;
-        let free: Vec<String> = self
-            .space
-            .knobs()
-            .iter()
-            .filter(|k| k.choices.len() > 1)
-            .map(|k| format!("  {:<18} {:?}", k.name, k.choices))
-            .collect();
-        let mut out = format!(
-            "{}: {:.3e} networks of {}, seed {}\n{}\nparams {} to {}, MACs {} to {}\ndata {}: train {}, search-val {}, test {}",
-            c.name(),
-            self.space.size(),
-            self.space.family().name(),
-            c.seed,
-            free.join("\n"),
-            low.params,
-            high.params,
-            low.macs,
-            high.macs,
-            c.data.name.as_str(),
-            self.split.train.len(),
-            self.split.search_val.indices().len(),
-            self.test_split.indices().len(),
-        );
-        if let Some([supernet, search, retrain]) = estimate {
-            out.push_str(&format!(
-                "\nestimated time on this machine: supernet {:.1} min, search {:.1} min, retraining {:.1} min",
-                supernet / 60.0,
-                search / 60.0,
-                retrain / 60.0
-            ));
-        }
-        out
     }
 }

@@ -47,6 +47,9 @@ enum What {
         /// Print one JSON object
         #[arg(long)]
         json: bool,
+        /// Folder for a plot: latency by the table against the measured one, as SVG and PNG
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
     },
 }
 
@@ -217,16 +220,27 @@ pub fn run(args: &Args) -> Result<i32> {
         What::Build(a) => build(a),
         What::Jobs(a) => write_jobs(a),
         What::Import(a) => bring(a),
-        What::Show { table, json } => {
-            let table = Table::load(table)?;
+        What::Show { table: path, json, out } => {
+            let table = Table::load(path)?;
             if *json {
                 println!("{}", shown_as_json(&table))
             } else {
                 print!("{}", shown(&table))
             }
-            Ok(0)
+            out.as_ref().map_or(Ok(0), |folder| draw(path, &table, folder))
         }
     }
+}
+
+fn draw(path: &Path, table: &Table, folder: &Path) -> Result<i32> {
+    if table.validation.is_none() {
+        bail!(Input(format!("--out: found no whole networks in {}, expected some to plot", path.display())));
+    }
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    for file in mobilenas_reports::render_latency_table(&name, &table.comparison(), folder)? {
+        eprintln!("{}", file.display());
+    }
+    Ok(0)
 }
 
 fn build(a: &BuildArgs) -> Result<i32> {
