@@ -76,7 +76,7 @@ pub struct Gain {
 }
 
 /// Rounds of a comparison: enough for an interval of the median that holds the middle fifth of them.
-const ROUNDS: Rounds = Rounds { rounds: 100, warm: 10, lead: 1, references: 1 };
+const ROUNDS: Rounds = Rounds { rounds: 100, warm: 10, lead: 1, again: false, references: 1 };
 
 /// Times two files of one network in turn, each round in random order.
 ///

@@ -18,6 +18,8 @@ pub struct Rounds {
     pub warm: usize,
     /// Runs right before a timed one, which are not timed: 0 finds what the caches lost to the others.
     pub lead: usize,
+    /// Whether the run right after a timed one is timed too, as [`Series::again`].
+    pub again: bool,
     /// Timed runs of the reference in a round; each comes after one run that is not timed.
     pub references: usize,
 }
@@ -29,12 +31,20 @@ pub struct Series {
     pub ms: Vec<f64>,
     /// Times over the median of the round's reference.
     pub ratio: Vec<f64>,
+    /// The same of the runs right after, if they were timed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub again: Vec<f64>,
 }
 
 impl Series {
     /// Median of the ratios to the reference.
     pub fn ratio(&self) -> f64 {
         median(&self.ratio).unwrap_or(f64::NAN)
+    }
+
+    /// Median of the ratios of the runs right after, if they were timed.
+    pub fn again(&self) -> Option<f64> {
+        median(&self.again)
     }
 
     /// From the first to the third quartile of the ratios, as a share of their median.
@@ -49,6 +59,7 @@ impl Series {
     pub fn join(&mut self, other: &Series) {
         self.ms.extend(&other.ms);
         self.ratio.extend(&other.ratio);
+        self.again.extend(&other.again);
     }
 }
 
@@ -82,15 +93,28 @@ pub fn rounds<E>(
                 ready(i)?;
                 run(i)?;
             }
-            ready(i)?;
-            let from = clock.now();
-            run(i)?;
-            let ms = clock.now().saturating_sub(from).as_secs_f64() * 1e3;
-            if i == n { base.push(ms) } else { all[i].ms.push(ms) }
+            let mut timed = || -> Result<f64, E> {
+                ready(i)?;
+                let from = clock.now();
+                run(i)?;
+                Ok(clock.now().saturating_sub(from).as_secs_f64() * 1e3)
+            };
+            let ms = timed()?;
+            if i == n {
+                base.push(ms);
+                continue;
+            }
+            all[i].ms.push(ms);
+            if how.again {
+                all[i].again.push(timed()?);
+            }
         }
         let base = median(&base).unwrap_or(f64::NAN);
         reference.push(base);
-        all.iter_mut().for_each(|s| s.ratio.extend(s.ms.last().map(|ms| ms / base)));
+        for s in &mut all {
+            s.ratio.extend(s.ms.last().map(|ms| ms / base));
+            s.again.last_mut().into_iter().for_each(|ms| *ms /= base);
+        }
     }
     Ok((all, reference))
 }
@@ -131,7 +155,7 @@ mod tests {
 
     #[test]
     fn ratios_hold_while_the_host_changes_its_speed() {
-        let how = Rounds { rounds: 41, warm: 1, lead: 0, references: 1 };
+        let how = Rounds { rounds: 41, warm: 1, lead: 0, again: false, references: 1 };
         let (series, reference, _) = timed(how);
         assert_eq!(reference.len(), 41);
         assert!(reference.contains(&10.0) && reference.contains(&20.0), "{reference:?}");
@@ -142,8 +166,26 @@ mod tests {
     }
 
     #[test]
+    fn the_run_right_after_is_timed_on_its_own() {
+        let (clock, last) = (Fake::default(), Cell::new(9));
+        let run = |i: usize| {
+            let times = if last.replace(i) == i { 1 } else { 3 };
+            clock.0.set(clock.0.get() + [1000, 2000, 10_000][i] * times);
+            Ok::<(), ()>(())
+        };
+        let how = Rounds { rounds: 5, warm: 1, lead: 0, again: true, references: 1 };
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let (series, _) = rounds(&clock, how, 2, &mut rng, |_| Ok(()), run).unwrap();
+        for (s, expected) in series.iter().zip([0.1, 0.2]) {
+            assert_eq!((s.ratio.len(), s.again.len()), (5, 5));
+            assert!((s.ratio() - 3.0 * expected).abs() < 1e-12, "{s:?}");
+            assert!((s.again().unwrap() - expected).abs() < 1e-12, "{s:?}");
+        }
+    }
+
+    #[test]
     fn every_round_has_every_thing_once_in_an_order_of_its_own() {
-        let how = Rounds { rounds: 6, warm: 2, lead: 1, references: 2 };
+        let how = Rounds { rounds: 6, warm: 2, lead: 1, again: false, references: 2 };
         let (_, _, calls) = timed(how);
         let (warm, rest) = calls.split_at(4 * 2);
         assert_eq!(warm, [0, 0, 1, 1, 2, 2, 3, 3]);
@@ -161,7 +203,7 @@ mod tests {
 
     #[test]
     fn spread_is_the_middle_half_over_the_median() {
-        let s = Series { ms: vec![], ratio: vec![1.0, 2.0, 3.0, 4.0, 5.0] };
+        let s = Series { ms: vec![], ratio: vec![1.0, 2.0, 3.0, 4.0, 5.0], again: vec![] };
         assert_eq!(s.spread(), (4.0 - 2.0) / 3.0);
     }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use checker::Checker;
 use mobilenas_bench::Wall;
-use mobilenas_bench::engine::Session as _;
 use mobilenas_bench::engine::onnxruntime::{File, rewritten};
+use mobilenas_bench::engine::{Session as _, Setting, engine};
 use mobilenas_bench::int8::{Calibrator, gain};
 use mobilenas_space::families::FAMILIES;
 use mobilenas_space::ir::{Graph, Role, fold_batch_norms};
@@ -200,6 +200,26 @@ fn without_images_there_is_no_file() {
         said.starts_with("range of ") && said.ends_with("NaN to NaN, expected finite numbers, from images"),
         "{said}"
     );
+}
+
+#[test]
+fn the_engine_runs_every_family_in_int8_and_the_same_each_time() {
+    let _guard = tch::no_grad_guard();
+    let engine = engine("onnxruntime-int8").unwrap();
+    assert_eq!(engine.precision(), "int8");
+    for (name, net) in networks() {
+        for batch in [1, 3] {
+            let x = images(net.graph().input().dims[1], batch as i64, 5);
+            let setting = Setting { batch, threads: 1 };
+            let run = || engine.prepare(&net, setting).unwrap().run(&x).unwrap();
+            let (first, second) = (run(), run());
+            assert_eq!(first.size()[0], batch as i64, "{name}");
+            assert!(f64::try_from(first.abs().max()).unwrap().is_finite(), "{name}");
+            assert!(first.equal(&second), "{name}");
+            let float = net.forward(&x, Mode::Eval).unwrap();
+            assert!(off(&first, &float) > 0.0, "{name}: nothing was rounded");
+        }
+    }
 }
 
 #[test]

@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_latency_is_the_median_ratio_times_the_references() {
-        let series = Series { ms: vec![5.0, 9.0, 60.0], ratio: vec![0.5, 0.52, 6.0] };
+        let series = Series { ms: vec![5.0, 9.0, 60.0], ratio: vec![0.5, 0.52, 6.0], again: vec![] };
         let found = latency(&series, 12.0).unwrap();
         assert!((found.median_ms - 6.24).abs() < 1e-9, "the host that slowed one round down is not in it: {found:?}");
         assert_eq!(found.samples, 3);

@@ -151,6 +151,7 @@ fn a_table_holds_every_block_and_its_own_validation() {
     assert_eq!((of(Set::Fit).count(), of(Set::Validation).count()), (6, 8));
     assert!(of(Set::Fit).all(|a| of(Set::Validation).all(|b| a.blocks != b.blocks)));
     assert!(table.blocks.iter().all(|b| b.count == 3 && b.spread.is_some_and(|s| s >= 0.0)));
+    assert!(table.blocks.iter().all(|b| b.again.is_some_and(|r| r > 0.0)));
     let reference = table.reference.as_ref().unwrap();
     assert_eq!((reference.model.as_str(), reference.resolution), ("mobilenetv2_100", 224));
     // Larger networks of this space take longer: not true of noise.
@@ -298,9 +299,9 @@ fn a_table_that_does_not_serve_is_refused_before_any_training() {
     refused(cut, &config(""), "expected a");
     refused("rubbish\n", &config(""), "line 1: found no `table` line");
     refused(
-        &whole.replacen("\"format\":1", "\"format\":2", 1),
+        &whole.replacen("\"format\":2", "\"format\":3", 1),
         &config(""),
-        "a table of another format: 2, expected 1",
+        "a table of another format: 3, expected 2",
     );
     // And what only the config says.
     let nothing = SPACE.to_string() + "latency: {source: table}\n";

@@ -3,6 +3,7 @@
 pub mod judge;
 pub mod libtorch;
 pub mod onnxruntime;
+pub mod onnxruntime_int8;
 pub mod torchscript;
 
 use mobilenas_torch::{Net, NetError};
@@ -12,8 +13,13 @@ use crate::clock::Clock;
 use crate::protocol::{Protocol, Samples, measure};
 
 /// All engines.
-pub static ENGINES: &[&dyn Engine] =
-    &[&libtorch::Libtorch, &libtorch::Plain, &torchscript::TorchScript, &onnxruntime::OnnxRuntime];
+pub static ENGINES: &[&dyn Engine] = &[
+    &libtorch::Libtorch,
+    &libtorch::Plain,
+    &torchscript::TorchScript,
+    &onnxruntime::OnnxRuntime,
+    &onnxruntime_int8::OnnxRuntimeInt8,
+];
 
 /// An engine by name.
 pub fn engine(name: &str) -> Option<&'static dyn Engine> {
@@ -52,6 +58,11 @@ pub trait Engine: Sync {
 
     /// The version of what runs the networks.
     fn version(&self) -> String;
+
+    /// The precision of its layers' arithmetic, for records.
+    fn precision(&self) -> &'static str {
+        "float32"
+    }
 
     /// Whether maps between operations lie with their channels last in memory: so a block that is timed alone is given
     /// its map as the block before would leave it.

@@ -292,7 +292,7 @@ impl Serving {
             let net = Net::bind(Arc::new(lower(design)?), &Formula)?;
             others.push((self.engine.prepare(&net, self.setting)?, engine::blank(&net, self.setting.batch)?));
         }
-        let how = Rounds { rounds: job.rounds, warm: BLOCK_WARM, lead: 1, references: 1 };
+        let how = Rounds { rounds: job.rounds, warm: BLOCK_WARM, lead: 1, again: false, references: 1 };
         let mut rng = ChaCha8Rng::seed_from_u64(job.seed);
         let (n, clock, session, images) = (others.len(), self.clock, &mut self.session, &self.images);
         let run = |i: usize| match others.get_mut(i) {

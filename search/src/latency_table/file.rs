@@ -171,8 +171,9 @@ impl Table {
             }
         }
         let reference = self.reference.as_ref().map(|r| r.latency.median_ms);
+        let again = self.validation.as_ref().map_or(0.0, |v| v.again);
         for (line, b) in places.into_iter().zip(&self.blocks) {
-            let ms = latency_of(b.ms, b.ratio, reference);
+            let ms = b.time(again, reference);
             if !(ms.is_finite() && ms > 0.0) {
                 return Err(damaged(line, &format!("{} ms", b.ms), "a time above 0"));
             }
@@ -261,14 +262,6 @@ impl Table {
                 "The latency table was judged on no whole networks: how well it orders them is not known.".to_string(),
             ),
         }
-    }
-}
-
-/// A time relative to the reference, where there is one; as it was taken, where not.
-pub fn latency_of(ms: f64, ratio: Option<f64>, reference_ms: Option<f64>) -> f64 {
-    match (ratio, reference_ms) {
-        (Some(ratio), Some(reference)) => ratio * reference,
-        _ => ms,
     }
 }
 

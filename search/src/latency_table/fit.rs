@@ -27,6 +27,11 @@ pub fn line(pairs: &[Pair]) -> Line {
     if vv > 0.0 { Line { offset_ms: 0.0, slope: v / vv } } else { Line::IDENTITY }
 }
 
+/// The sum of squared relative errors of a line.
+pub fn loss(line: Line, pairs: &[Pair]) -> f64 {
+    pairs.iter().map(|(x, y)| (line.at(*x) / y - 1.0).powi(2)).sum()
+}
+
 /// Judges a line by networks that it was not fitted on; `None` without any.
 pub fn judge(line: Line, fit_nets: usize, pairs: &[Pair]) -> Option<Validation> {
     let n = pairs.len() as f64;
@@ -35,6 +40,7 @@ pub fn judge(line: Line, fit_nets: usize, pairs: &[Pair]) -> Option<Validation> 
     let within = |limit: f64| 100.0 * errors.iter().filter(|e| **e <= limit).count() as f64 / n;
     let extreme = |of: fn(f64, f64) -> f64| measured.iter().copied().reduce(of);
     Some(Validation {
+        again: 0.0,
         line,
         fit_nets,
         nets: pairs.len(),

@@ -244,7 +244,7 @@ fn read(lines: &[Line], space: &Space, reachable: &Reachable, mistakes: &mut Mis
 fn block(line: &Line, key: String, mistakes: &mut Mistakes) -> Option<Block> {
     let (ms, count) = (mistakes.number(line, "median_ms", true), mistakes.count(line));
     let spread = mistakes.number(line, SPREAD, false);
-    Some(Block { key, ms: ms?, ratio: None, count, spread })
+    Some(Block { key, ms: ms?, ratio: None, again: None, count, spread })
 }
 
 fn net(line: &Line, digest: String, space: &Space, mistakes: &mut Mistakes) -> Option<Net> {

@@ -3,7 +3,7 @@
 use mobilenas_space::ir::{Graph, Plan};
 use mobilenas_space::{Cost, Memo, Reachable, Space, cost, latency_key};
 
-use super::file::{Table, TableError, latency_of};
+use super::file::{Table, TableError};
 use super::nets::REFERENCE;
 use super::row::{Line, Net, Set, Source};
 
@@ -63,7 +63,7 @@ impl Table {
         let reference = self.reference.as_ref().map(|r| r.latency.median_ms);
         let pair = |n: &Net| {
             let sum = n.blocks.iter().map(|k| self.time(k)).sum::<Option<f64>>()?;
-            Some((n.digest.clone(), self.line().at(sum), latency_of(n.ms, n.ratio, reference)))
+            Some((n.digest.clone(), self.line().at(sum), n.time(reference)))
         };
         self.nets.iter().filter(|n| n.set == Set::Validation).filter_map(pair).collect()
     }

@@ -6,7 +6,7 @@ use mobilenas_reports::record;
 use serde::{Deserialize, Serialize};
 
 /// The version of the file's format; a reader refuses another one.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// One line of a table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,6 +77,9 @@ pub struct Block {
     /// Median over the rounds of its time over the reference's; the latency is this times the reference's, if it is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratio: Option<f64>,
+    /// The same ratio of runs right after another of its own, where `ms` and `ratio` are of runs after other work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<f64>,
     /// Samples.
     pub count: usize,
     /// From the first to the third quartile, as a share of the median.
@@ -126,6 +129,32 @@ pub struct Reference {
     pub latency: record::Latency,
 }
 
+impl Block {
+    /// Its time in ms, of which runs right after another of its own make a share.
+    pub fn time(&self, again: f64, reference_ms: Option<f64>) -> f64 {
+        let after_others = latency_of(self.ms, self.ratio, reference_ms);
+        match (self.again, reference_ms) {
+            (Some(ratio), Some(reference)) => (1.0 - again) * after_others + again * ratio * reference,
+            _ => after_others,
+        }
+    }
+}
+
+impl Net {
+    /// Its latency in ms.
+    pub fn time(&self, reference_ms: Option<f64>) -> f64 {
+        latency_of(self.ms, self.ratio, reference_ms)
+    }
+}
+
+/// A time relative to the reference, where there is one; as it was taken, where not.
+fn latency_of(ms: f64, ratio: Option<f64>, reference_ms: Option<f64>) -> f64 {
+    match (ratio, reference_ms) {
+        (Some(ratio), Some(reference)) => ratio * reference,
+        _ => ms,
+    }
+}
+
 /// `latency = offset_ms + slope * sum of the blocks`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Line {
@@ -148,6 +177,10 @@ impl Line {
 /// How well the line does on networks that took no part in fitting it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Validation {
+    /// Share of `again` in a block's time, which small networks that stay in the caches have much of; the rest is of runs
+    /// after other work. Found on the networks that the line is fitted on.
+    #[serde(default)]
+    pub again: f64,
     /// The line.
     pub line: Line,
     /// Networks that it was fitted on.

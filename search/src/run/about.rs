@@ -27,10 +27,11 @@ impl Prepared {
             return table.engine();
         }
         let timing = self.timing();
+        let engine = engine::engine(&timing.engine);
         record::Engine {
-            version: engine::engine(&timing.engine).map_or_else(String::new, Engine::version),
+            version: engine.map_or_else(String::new, Engine::version),
+            precision: engine.map_or("float32", Engine::precision).to_string(),
             name: timing.engine,
-            precision: "float32".to_string(),
             threads: timing.threads,
             batch: timing.batch,
             protocol: match timing.beside {

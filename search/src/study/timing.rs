@@ -50,7 +50,7 @@ impl Study<'_> {
             let session = engine.prepare(&net, setting).map_err(TrainError::from)?;
             sessions.push((session, blank(&net, setting.batch).map_err(TrainError::from)?));
         }
-        let how = Rounds { rounds: self.plan.config.study.rounds, warm: 3, lead: 1, references: 1 };
+        let how = Rounds { rounds: self.plan.config.study.rounds, warm: 3, lead: 1, again: false, references: 1 };
         let run = |i: usize| -> Result<(), EngineError> {
             let (session, images) = &mut sessions[i];
             session.run(images).map(drop)

@@ -344,8 +344,14 @@ fn shown(t: &Table) -> String {
             let tau = v.tau.map_or_else(|| "none".to_string(), |t| format!("{t:.3}"));
             let _ = writeln!(
                 out,
-                "latency = {:.4} ms + {:.4} x sum, fitted on {} networks; on {} others of {:.3} to {:.3} ms:",
-                v.line.offset_ms, v.line.slope, v.fit_nets, v.nets, v.range_ms[0], v.range_ms[1]
+                "latency = {:.4} ms + {:.4} x sum, of which {:.0} % of runs right after another, fitted on {} networks; on {} others of {:.3} to {:.3} ms:",
+                v.line.offset_ms,
+                v.line.slope,
+                100.0 * v.again,
+                v.fit_nets,
+                v.nets,
+                v.range_ms[0],
+                v.range_ms[1]
             );
             let _ = writeln!(
                 out,
