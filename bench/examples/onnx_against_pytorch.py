@@ -5,7 +5,7 @@
     python onnx_against_pytorch.py DIR [--loads 20] [--rounds 30] [--threads 1] [--seed 1]
 
 One image. Both files are loaded anew many times, in random order, since where a load happens to put the weights changes a
-network's time by up to a percent. After each load the two sessions run in turn, each round in random order, which gives a
+network's time by a percent or so. After each load the two sessions run in turn, each round in random order, which gives a
 ratio of two medians. Printed are both medians over all loads in milliseconds, and the mean of the loads' ratios with its
 95 % interval by a bootstrap over loads. Needs torch, timm, onnx and onnxruntime.
 """
@@ -35,16 +35,15 @@ def exported(name, folder):
     no trained network allows.
     """
     path = folder / f"{name}.pytorch.onnx"
-    if not path.exists():
-        torch.manual_seed(0)
-        model = timm.create_model(name).eval()
-        with torch.no_grad():
-            for norm in (m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)):
-                norm.bias.normal_(0, 0.1)
-                norm.running_mean.normal_(0, 0.1)
-                norm.running_var.uniform_(0.5, 1.5)
-        side = model.default_cfg["input_size"][-1]
-        torch.onnx.export(model, torch.randn(1, 3, side, side), str(path), dynamo=False, opset_version=17)
+    torch.manual_seed(0)
+    model = timm.create_model(name).eval()
+    with torch.no_grad():
+        for norm in (m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)):
+            norm.bias.normal_(0, 0.1)
+            norm.running_mean.normal_(0, 0.1)
+            norm.running_var.uniform_(0.5, 1.5)
+    side = model.default_cfg["input_size"][-1]
+    torch.onnx.export(model, torch.randn(1, 3, side, side), str(path), dynamo=False, opset_version=17)
     return path
 
 
@@ -72,13 +71,10 @@ def main():
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--export-only", action="store_true")
     args = parser.parse_args()
     random.seed(args.seed)
-    for ours in sorted(p for p in args.folder.glob("*.onnx") if ".pytorch" not in p.name):
+    for ours in sorted(p for p in args.folder.glob("*.onnx") if "." not in p.stem):
         theirs = exported(ours.stem, args.folder)
-        if args.export_only:
-            continue
         loads = [medians([ours, theirs], args.threads, args.rounds) for _ in range(args.loads)]
         ratios = [a / b for a, b in loads]
         means = sorted(statistics.fmean(random.choices(ratios, k=len(ratios))) for _ in range(2000))

@@ -12,7 +12,7 @@ use crate::stats::{median, quantile};
 /// How things are timed side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rounds {
-    /// Rounds, each with every thing once and the reference `references` times.
+    /// Rounds, in each of which every thing has its turn once and the reference `references` times.
     pub rounds: usize,
     /// Runs of each before the first round.
     pub warm: usize,

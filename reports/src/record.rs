@@ -142,7 +142,7 @@ pub struct Engine {
     pub name: String,
     /// Version of the engine.
     pub version: String,
-    /// Numeric precision, `float32`.
+    /// Numeric precision: `float32` or `int8`.
     pub precision: String,
     /// Intra-op threads.
     pub threads: usize,

@@ -1,4 +1,4 @@
-//! The engine of int8 files: how long a network would take in int8, whatever its weights.
+//! The engine of int8 files: how long a network would take in int8.
 
 use mobilenas_space::onnx::int8::Rule;
 use mobilenas_space::onnx::{Batch, Options};
@@ -14,8 +14,8 @@ use crate::int8::Calibrator;
 
 /// Batch norms folded, layers on 8-bit whole numbers, under ONNX Runtime.
 ///
-/// The ranges come from one batch of noise: times do not depend on them, logits do. What int8 costs in accuracy says
-/// `weights export --int8`, which calibrates on images.
+/// The ranges come from one batch of noise: they decide numbers, and no operator of the file. So this is for times; what int8
+/// costs in accuracy says `weights export --int8`, which calibrates on images.
 #[derive(Clone, Copy, Debug)]
 pub struct OnnxRuntimeInt8;
 

@@ -172,10 +172,13 @@ impl Table {
         }
         let reference = self.reference.as_ref().map(|r| r.latency.median_ms);
         let again = self.validation.as_ref().map_or(0.0, |v| v.again);
+        if !(0.0..=1.0).contains(&again) {
+            return Err(damaged(places.len() + 1, &format!("the share {again} of runs right after"), "0 to 1"));
+        }
         for (line, b) in places.into_iter().zip(&self.blocks) {
             let ms = b.time(again, reference);
             if !(ms.is_finite() && ms > 0.0) {
-                return Err(damaged(line, &format!("{} ms", b.ms), "a time above 0"));
+                return Err(damaged(line, &format!("{ms} ms"), "a time above 0"));
             }
             if self.times.insert(b.key.clone(), ms).is_some() {
                 return Err(damaged(line, &format!("{} twice", b.key), "each block once"));

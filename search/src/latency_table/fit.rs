@@ -8,7 +8,7 @@ use super::row::{Line, Validation};
 pub type Pair = (f64, f64);
 
 /// The line that makes the sum of squared relative errors least. A line needs three networks and two different sums;
-/// fewer give a factor alone, none the sum as it is.
+/// fewer give a factor alone, as does noise in which it would fall, none the sum as it is.
 pub fn line(pairs: &[Pair]) -> Line {
     // Minimises sum(((a + b x) / y - 1)^2): least squares of 1 on u = 1 / y and v = x / y.
     let (mut uu, mut uv, mut vv, mut u, mut v) = (0.0, 0.0, 0.0, 0.0, 0.0);
@@ -21,8 +21,9 @@ pub fn line(pairs: &[Pair]) -> Line {
         v += q;
     }
     let det = uu * vv - uv * uv;
-    if pairs.len() >= 3 && det > 1e-9 * uu * vv {
-        return Line { offset_ms: (u * vv - v * uv) / det, slope: (uu * v - uv * u) / det };
+    let slope = (uu * v - uv * u) / det;
+    if pairs.len() >= 3 && det > 1e-9 * uu * vv && slope > 0.0 {
+        return Line { offset_ms: (u * vv - v * uv) / det, slope };
     }
     if vv > 0.0 { Line { offset_ms: 0.0, slope: v / vv } } else { Line::IDENTITY }
 }
@@ -94,5 +95,11 @@ mod tests {
         let same = line(&[(1.0, 2.0), (1.0, 2.0), (1.0, 2.0)]);
         assert_eq!((same.offset_ms, same.slope), (0.0, 2.0));
         assert_eq!(judge(Line::IDENTITY, 0, &[]), None);
+    }
+
+    #[test]
+    fn more_work_is_never_less_time() {
+        let line = line(&[(1.0, 2.5), (2.0, 2.0), (3.0, 1.5)]);
+        assert!(line.slope > 0.0 && line.offset_ms == 0.0, "{line:?}");
     }
 }

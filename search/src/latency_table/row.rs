@@ -177,8 +177,7 @@ impl Line {
 /// How well the line does on networks that took no part in fitting it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Validation {
-    /// Share of `again` in a block's time, which small networks that stay in the caches have much of; the rest is of runs
-    /// after other work. Found on the networks that the line is fitted on.
+    /// Share of `again` in a block's time; the rest is of runs after other work. Found on the networks that the line is fitted on.
     #[serde(default)]
     pub again: f64,
     /// The line.

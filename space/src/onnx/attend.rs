@@ -83,7 +83,7 @@ impl Lower<'_> {
         let [weight, rest @ ..] = specs else { return Err(self.lost(at)) };
         let shape = [&weight.shape()[..], &[1, 1]].concat();
         let values = self.array(weight)?;
-        let weight = self.w.weights(&weight.name, &shape, values);
+        let weight = self.w.weights(&format!("{}.pixel", weight.name), &shape, values);
         let bias = rest.first().map(|b| self.weight(b)).transpose()?;
         let ins: Vec<&str> = [at.input(0)?, &weight].into_iter().chain(bias.as_deref()).collect();
         let map = self.w.node("Conv", &ins, window(1, 1, 1, 0));

@@ -1,7 +1,7 @@
 //! A network as an ONNX file: one reading of the graph, to bytes.
 //!
 //! Opset [`OPSET`]; input `images` `[B, C, H, W]`, output `logits` `[B, classes]`, both float32. Tensors keep the names
-//! that checkpoints give them, with a word added where the file holds them changed: `transposed`, `normed`, or a part `0..64`.
+//! that checkpoints give them, with a word added where the file holds them changed: `transposed`, `normed`, `pixel`, or a part `0..64`.
 //! [`int8`] makes files whose layers work on whole numbers.
 
 mod attend;

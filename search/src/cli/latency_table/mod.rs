@@ -342,16 +342,13 @@ fn shown(t: &Table) -> String {
     match &t.validation {
         Some(v) => {
             let tau = v.tau.map_or_else(|| "none".to_string(), |t| format!("{t:.3}"));
+            let twice = t.blocks.iter().any(|b| b.again.is_some());
+            let share = format!(", {:.0} % of it of runs right after another", 100.0 * v.again);
+            let share = if twice { share } else { String::new() };
             let _ = writeln!(
                 out,
-                "latency = {:.4} ms + {:.4} x sum, of which {:.0} % of runs right after another, fitted on {} networks; on {} others of {:.3} to {:.3} ms:",
-                v.line.offset_ms,
-                v.line.slope,
-                100.0 * v.again,
-                v.fit_nets,
-                v.nets,
-                v.range_ms[0],
-                v.range_ms[1]
+                "latency = {:.4} ms + {:.4} x sum{share}, fitted on {} networks; on {} others of {:.3} to {:.3} ms:",
+                v.line.offset_ms, v.line.slope, v.fit_nets, v.nets, v.range_ms[0], v.range_ms[1]
             );
             let _ = writeln!(
                 out,
