@@ -5,7 +5,7 @@ mod checker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use checker::Checker;
 use mobilenas_bench::Wall;
@@ -25,6 +25,9 @@ use rand::rngs::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
 fn images(side: u32, n: i64, seed: i64) -> Tensor {
+    // libtorch's generator serves all tests that run side by side.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     tch::manual_seed(seed);
     let side = i64::from(side);
     Tensor::randn([n, 3, side, side], (Kind::Float, Device::Cpu))

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mobilenas_bench::engine::{Setting, engine};
 use mobilenas_space::families::FAMILIES;
@@ -28,6 +28,9 @@ fn networks() -> Vec<(String, Net)> {
 }
 
 fn images(net: &Net, batch: i64) -> Tensor {
+    // libtorch's generator serves all tests that run side by side.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     tch::manual_seed(4);
     let side = i64::from(net.graph().input().dims[1]);
     Tensor::randn([batch, 3, side, side], (Kind::Float, Device::Cpu))
