@@ -10,12 +10,12 @@ use mobilenas_reports::record;
 use mobilenas_space::{Reachable, Space, latency_key};
 use sha2::{Digest as _, Sha256};
 
-use super::build::validation;
 use super::file::{Table, TableError};
 use super::jobs::{COLUMNS, SPREAD, what};
 use super::nets;
 use super::part::Part;
 use super::row::{Block, FORMAT, Header, Net, Reference, Row, Set, Source};
+use super::validate::validation;
 use crate::config::{ConfigError, Problem, Problems, nearest};
 use crate::seed::{Purpose, rng};
 

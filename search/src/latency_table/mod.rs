@@ -13,6 +13,7 @@ mod lookup;
 pub mod nets;
 mod part;
 pub mod row;
+mod validate;
 
 pub use file::{Table, TableError};
 pub use lookup::{Priced, Pricer, Wanted};

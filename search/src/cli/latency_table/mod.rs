@@ -234,7 +234,10 @@ pub fn run(args: &Args) -> Result<i32> {
 
 fn draw(path: &Path, table: &Table, folder: &Path) -> Result<i32> {
     if table.validation.is_none() {
-        bail!(Input(format!("--out: found no whole networks in {}, expected some to plot", path.display())));
+        bail!(Input(format!(
+            "--out: found no networks that judge the table in {}, expected some to plot",
+            path.display()
+        )));
     }
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     for file in mobilenas_reports::render_latency_table(&name, &table.comparison(), folder)? {
