@@ -9,7 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use mobilenas_bench::engine::{ENGINES, Engine, Session, Setting, engine, judge::Timed};
-use mobilenas_bench::{Clock, Host, Samples, Wall};
+use mobilenas_bench::{Host, Samples};
+use mobilenas_host::{Clock, WallClock};
 use mobilenas_space::families;
 use mobilenas_space::ir::Graph;
 use mobilenas_torch::{Names, Net, Owned, Store, Tuned};
@@ -117,7 +118,7 @@ fn main() -> Result<()> {
             None => bail!("no engine is named {name}; there are {}", names()),
         }
     }
-    let (clock, mut models) = (Wall::new(), BTreeMap::new());
+    let (clock, mut models) = (WallClock::new(), BTreeMap::new());
     for spec in &args.models {
         models.insert(spec.clone(), time(spec, &engines, &args, &clock)?);
     }

@@ -5,10 +5,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mobilenas_bench::Wall;
 use mobilenas_bench::engine::blank;
 use mobilenas_bench::engine::onnxruntime::File;
 use mobilenas_bench::int8::{Calibrator, gain};
+use mobilenas_host::WallClock;
 use mobilenas_space::families;
 use mobilenas_space::onnx::Options;
 use mobilenas_space::onnx::int8::Rule;
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let whole = calibrator.write()?;
             std::fs::write(Path::new(folder).join(format!("{name}.int8.onnx")), &whole)?;
             let (mut a, mut b) = (File::load(&bytes, 1)?, File::load(&whole, 1)?);
-            let g = gain(&Wall::new(), (&mut a, &mut b), &blank(&net, 1)?, &mut ChaCha8Rng::seed_from_u64(1))?;
+            let g = gain(&WallClock::new(), (&mut a, &mut b), &blank(&net, 1)?, &mut ChaCha8Rng::seed_from_u64(1))?;
             let (low, high) = g.ratio_interval;
             let times = format!("float32 {:8.3} ms, int8 {:8.3} ms", g.float32_ms, g.int8_ms);
             println!("{name:24} {times}, ratio {:.3} [{low:.3}, {high:.3}]", g.ratio);

@@ -10,8 +10,8 @@ use mobilenas_space::Design;
 use crate::gate::GateError;
 use crate::gate::pairs::{Side, Worker};
 use crate::gate::worker::{Block, Job};
-use crate::load;
 use crate::rounds::Series;
+use mobilenas_host::load;
 
 /// How a block is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,11 +8,11 @@ use mobilenas_torch::NetError;
 use rand::Rng;
 use tch::{Kind, Tensor};
 
-use crate::clock::Clock;
 use crate::engine::onnxruntime::File;
 use crate::engine::{EngineError, Session as _};
 use crate::rounds::{Rounds, rounds};
 use crate::stats::{median, median_interval};
+use mobilenas_host::clock::Clock;
 
 /// A network whose values are looked at while it runs.
 pub struct Calibrator {

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::clock::Clock;
 use crate::stats::{median, quantile};
+use mobilenas_host::clock::Clock;
 
 /// The rule of warm-up and repeats.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -92,24 +92,15 @@ fn narrow(samples: &[f64]) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::cell::Cell;
+    use mobilenas_host::FakeClock;
 
     use super::*;
 
     /// A clock that the work itself moves.
-    #[derive(Default)]
-    struct Fake(Cell<u64>);
-
-    impl Clock for Fake {
-        fn now(&self) -> Duration {
-            Duration::from_micros(self.0.get())
-        }
-    }
-
     fn run(times: &[u64], protocol: Protocol) -> (Samples, usize) {
-        let (clock, mut calls) = (Fake::default(), 0);
+        let (clock, mut calls) = (FakeClock::default(), 0);
         let work = || {
-            clock.0.set(clock.0.get() + times[calls.min(times.len() - 1)]);
+            clock.advance(Duration::from_micros(times[calls.min(times.len() - 1)]));
             calls += 1;
             Ok::<(), ()>(())
         };

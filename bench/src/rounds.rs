@@ -6,8 +6,8 @@
 use rand::Rng;
 use rand::seq::SliceRandom as _;
 
-use crate::clock::Clock;
 use crate::stats::{median, quantile};
+use mobilenas_host::clock::Clock;
 
 /// How things are timed side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,27 +125,19 @@ mod tests {
     use std::cell::{Cell, RefCell};
     use std::time::Duration;
 
+    use mobilenas_host::FakeClock;
     use rand::SeedableRng;
     use rand::rngs::ChaCha8Rng;
 
     use super::*;
 
-    #[derive(Default)]
-    struct Fake(Cell<u64>);
-
-    impl Clock for Fake {
-        fn now(&self) -> Duration {
-            Duration::from_micros(self.0.get())
-        }
-    }
-
     /// Things that take 1, 2, 3 ms and a reference that takes 10, on a host that halves its speed every second round.
     fn timed(how: Rounds) -> (Vec<Series>, Vec<f64>, Vec<usize>) {
-        let (clock, calls) = (Fake::default(), RefCell::new(Vec::new()));
+        let (clock, calls) = (FakeClock::default(), RefCell::new(Vec::new()));
         let run = |i: usize| {
             calls.borrow_mut().push(i);
-            let slow = if clock.0.get() / 100_000 % 2 == 1 { 2 } else { 1 };
-            clock.0.set(clock.0.get() + [1000, 2000, 3000, 10_000][i] * slow);
+            let slow = if clock.now().as_micros() / 100_000 % 2 == 1 { 2 } else { 1 };
+            clock.advance(Duration::from_micros([1000, 2000, 3000, 10_000][i] * slow));
             Ok::<(), ()>(())
         };
         let mut rng = ChaCha8Rng::seed_from_u64(1);
@@ -167,10 +159,10 @@ mod tests {
 
     #[test]
     fn the_run_right_after_is_timed_on_its_own() {
-        let (clock, last) = (Fake::default(), Cell::new(9));
+        let (clock, last) = (FakeClock::default(), Cell::new(9));
         let run = |i: usize| {
             let times = if last.replace(i) == i { 1 } else { 3 };
-            clock.0.set(clock.0.get() + [1000, 2000, 10_000][i] * times);
+            clock.advance(Duration::from_micros([1000, 2000, 10_000][i] * times));
             Ok::<(), ()>(())
         };
         let how = Rounds { rounds: 5, warm: 1, lead: 0, again: true, references: 1 };

@@ -1,27 +1,10 @@
 //! Order statistics of samples, intervals of the median, and the bootstrap of timed rounds.
 
+use mobilenas_record::quantile::of_sorted as quantile_of_sorted;
+pub use mobilenas_record::quantile::{median, quantile};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
 use statrs::distribution::{Beta, Binomial, ContinuousCDF as _, DiscreteCDF as _};
-
-/// The `q`-quantile of samples, linear between neighbours; `None` without samples.
-pub fn quantile(samples: &[f64], q: f64) -> Option<f64> {
-    let mut sorted = samples.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    quantile_of_sorted(&sorted, q)
-}
-
-fn quantile_of_sorted(sorted: &[f64], q: f64) -> Option<f64> {
-    let last = sorted.len().checked_sub(1)?;
-    let at = q.clamp(0.0, 1.0) * last as f64;
-    let (low, high) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
-    Some(low + (high - low) * at.fract())
-}
-
-/// The median of samples; `None` without samples.
-pub fn median(samples: &[f64]) -> Option<f64> {
-    quantile(samples, 0.5)
-}
 
 /// The smallest sample; `None` without samples.
 pub fn minimum(samples: &[f64]) -> Option<f64> {
@@ -134,16 +117,6 @@ mod tests {
         close(share(0, 200, 0.95), [0.0, 1.0 - 0.025f64.powf(1.0 / 200.0)]);
         close(share(200, 200, 0.95), [0.025f64.powf(1.0 / 200.0), 1.0]);
         close(share(0, 0, 0.95), [0.0, 1.0]);
-    }
-
-    #[test]
-    fn quantiles_lie_between_neighbours() {
-        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
-        assert_eq!(quantile(&[1.0, 2.0, 3.0], 0.0), Some(1.0));
-        assert_eq!(quantile(&[1.0, 2.0, 3.0], 0.9), Some(2.8));
-        assert_eq!(median(&[]), None);
-        assert_eq!(minimum(&[3.0, 1.0, 2.0]), Some(1.0));
     }
 
     #[test]

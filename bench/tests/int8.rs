@@ -8,10 +8,10 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use checker::Checker;
-use mobilenas_bench::Wall;
 use mobilenas_bench::engine::onnxruntime::{File, rewritten};
 use mobilenas_bench::engine::{Session as _, Setting, engine};
 use mobilenas_bench::int8::{Calibrator, gain};
+use mobilenas_host::WallClock;
 use mobilenas_space::families::FAMILIES;
 use mobilenas_space::ir::{Graph, Role, fold_batch_norms};
 use mobilenas_space::onnx::int8::{Int8, Range, Rule};
@@ -236,7 +236,7 @@ fn two_files_are_timed_in_turn() {
     let float32 = to_onnx(&net, &options(Batch::Fixed(1))).unwrap();
     let mut files = [(); 2].map(|()| File::load(&float32, 1).unwrap());
     let [a, b] = &mut files;
-    let g = gain(&Wall::new(), (a, b), &x, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+    let g = gain(&WallClock::new(), (a, b), &x, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
     let (low, high) = g.ratio_interval;
     assert!(low <= g.ratio && g.ratio <= high && g.float32_ms > 0.0 && g.int8_ms > 0.0, "{g:?}");
     // The same file twice: whatever else the machine does, neither is twice as fast as the other.

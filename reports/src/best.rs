@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::record::metric;
-use crate::{Entry, Frame, text};
+use crate::{Entry, Frame};
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::text;
 
 /// One of the best: a trial on the front of top-1 against latency.
 #[derive(Clone, Debug, PartialEq)]

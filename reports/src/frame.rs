@@ -3,19 +3,21 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use crate::latency_table::Source;
-use crate::pareto::{self, Goal};
-use crate::record::{
-    Caveat, Done, Foretold, LatencyTable, Origin, Outcome, Retrained, Row, Run, Supernet, Trial, Unit, metric,
-};
 use crate::study::{self, Study};
-use crate::{ReportError, journal, score};
+use crate::{ReportError, journal};
+use mobilenas_record::latency_table::{LatencyTable, Source};
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::run::{
+    Caveat, Done, JournalRow, Origin, PredictorFit, Retrained, RunHeader, Supernet, Trial, TrialOutcome, Unit,
+};
+use mobilenas_record::score;
+use mobilenas_record::{Goal, pareto};
 
 /// A run, read and sorted. A run that is still going, or that has no scored trial, is a frame like any other.
 #[derive(Clone, Debug)]
 pub struct Frame {
     /// The header.
-    pub run: Run,
+    pub run: RunHeader,
     /// The reference model's latency, once measured.
     pub unit: Option<Unit>,
     /// The supernet, once trained (the last row, should there be several).
@@ -25,7 +27,7 @@ pub struct Frame {
     /// Winners retrained from scratch.
     pub retrained: Vec<Retrained>,
     /// How well the search's predictor foretold, fit by fit.
-    pub foretold: Vec<Foretold>,
+    pub foretold: Vec<PredictorFit>,
     /// The run's caveats, then one for each line that could not be read.
     pub caveats: Vec<Caveat>,
     /// The end, if the run reached it.
@@ -64,8 +66,8 @@ impl Entry {
     /// A metric's value by its name, if it is known and finite: of a scored trial, or known before a bound was missed.
     pub fn metric(&self, name: &str) -> Option<f64> {
         let known = match &self.trial.outcome {
-            Outcome::Scored(metrics) | Outcome::Infeasible { metrics, .. } => metrics.get(name).copied(),
-            Outcome::Failed { .. } => None,
+            TrialOutcome::Scored(metrics) | TrialOutcome::Infeasible { metrics, .. } => metrics.get(name).copied(),
+            TrialOutcome::Failed { .. } => None,
         };
         match name {
             metric::MES => self.mes,
@@ -77,7 +79,7 @@ impl Entry {
 
     /// Whether the trial was scored.
     pub fn is_scored(&self) -> bool {
-        matches!(self.trial.outcome, Outcome::Scored(_))
+        matches!(self.trial.outcome, TrialOutcome::Scored(_))
     }
 
     /// The published variant that the trial is, if it is one.
@@ -124,7 +126,7 @@ impl Frame {
         let mut ids = HashSet::new();
         for (line, row) in read.rows {
             match row {
-                Row::Trial(trial) if !ids.insert(trial.id) => {
+                JournalRow::Trial(trial) if !ids.insert(trial.id) => {
                     damage.push(format!("{} line {line} has trial {} once more: left out", journal::FILE, trial.id));
                 }
                 row => frame.take(row),
@@ -137,25 +139,25 @@ impl Frame {
     }
 
     /// Puts a row where it belongs.
-    fn take(&mut self, row: Row) {
+    fn take(&mut self, row: JournalRow) {
         match row {
-            Row::Run(_) => {}
+            JournalRow::Run(_) => {}
             // The unit that the first trials were scored with stays the unit.
-            Row::Unit(unit) => {
+            JournalRow::Unit(unit) => {
                 self.unit.get_or_insert(unit);
             }
-            Row::LatencyTable(table) => self.latency_table = Some(table),
-            Row::Supernet(supernet) => self.supernet = Some(supernet),
-            Row::Trial(trial) => self.trials.push(Entry { trial, mes: None, on_front: false }),
-            Row::Timed(timed) => {
+            JournalRow::LatencyTable(table) => self.latency_table = Some(table),
+            JournalRow::Supernet(supernet) => self.supernet = Some(supernet),
+            JournalRow::Trial(trial) => self.trials.push(Entry { trial, mes: None, on_front: false }),
+            JournalRow::Remeasured(timed) => {
                 if let Some(entry) = self.trials.iter_mut().find(|e| e.trial.id == timed.trial) {
                     timed.apply(&mut entry.trial);
                 }
             }
-            Row::Retrained(retrained) => self.retrained.push(retrained),
-            Row::Foretold(foretold) => self.foretold.push(foretold),
-            Row::Caveat(caveat) => self.caveats.push(caveat),
-            Row::Done(done) => self.done = Some(done),
+            JournalRow::Retrained(retrained) => self.retrained.push(retrained),
+            JournalRow::PredictorFit(foretold) => self.foretold.push(foretold),
+            JournalRow::Caveat(caveat) => self.caveats.push(caveat),
+            JournalRow::Done(done) => self.done = Some(done),
         }
     }
 
@@ -171,7 +173,7 @@ impl Frame {
     }
 
     fn find_front(&mut self) {
-        for i in self.front_against(metric::LATENCY, Goal::Minimise) {
+        for i in self.front_against(metric::LATENCY, Goal::Minimize) {
             self.trials[i].on_front = true;
         }
     }
@@ -196,9 +198,9 @@ impl Frame {
     pub fn counts(&self) -> Counts {
         self.trials.iter().fold(Counts::default(), |mut c, e| {
             match e.trial.outcome {
-                Outcome::Scored(_) => c.scored += 1,
-                Outcome::Infeasible { .. } => c.infeasible += 1,
-                Outcome::Failed { .. } => c.failed += 1,
+                TrialOutcome::Scored(_) => c.scored += 1,
+                TrialOutcome::Infeasible { .. } => c.infeasible += 1,
+                TrialOutcome::Failed { .. } => c.failed += 1,
             }
             c
         })
@@ -214,7 +216,7 @@ impl Frame {
             .filter_map(|(i, e)| Some((i, [e.metric(metric::TOP1)?, e.metric(other)?])))
             .collect();
         let points: Vec<[f64; 2]> = known.iter().map(|(_, p)| *p).collect();
-        pareto::front(&points, &[Goal::Maximise, goal]).into_iter().map(|i| known[i].0).collect()
+        pareto::front(&points, &[Goal::Maximize, goal]).into_iter().map(|i| known[i].0).collect()
     }
 
     /// The main front (top-1 against latency), best top-1 first; equals in the order of the journal.

@@ -1,11 +1,12 @@
 //! How a search went: what was best, and how much the front held, after each trial.
 
-use crate::pareto::{Goal, dominates, hypervolume};
-use crate::record::metric;
 use crate::{Entry, Frame};
+use mobilenas_record::Goal;
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::pareto::{dominates_by, hypervolume};
 
 /// The two objectives of the front that is followed: top-1 to be large, latency to be small.
-pub const GOALS: [Goal; 2] = [Goal::Maximise, Goal::Minimise];
+pub const GOALS: [Goal; 2] = [Goal::Maximize, Goal::Minimize];
 
 /// A curve over trials: after how many trials (from 1, all that the journal has), which value. Only the trials at which it
 /// changes, and the last.
@@ -40,8 +41,8 @@ pub fn history(f: &Frame, reference: [f64; 2]) -> History {
         let at = i as u64 + 1;
         if let Some(point) = both(entry) {
             rise(&mut h.top1, at, point[0]);
-            if !front.iter().any(|other| other == &point || dominates(other, &point, &GOALS)) {
-                front.retain(|other| !dominates(&point, other, &GOALS));
+            if !front.iter().any(|other| other == &point || dominates_by(other, &point, &GOALS)) {
+                front.retain(|other| !dominates_by(&point, other, &GOALS));
                 front.push(point);
                 rise(&mut h.volume, at, hypervolume(&front, &reference, &GOALS));
             }

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use crate::ReportError;
-use crate::record::{FORMAT, Row, Run};
+use mobilenas_record::run::{FORMAT, JournalRow, RunHeader};
 
 /// Name of the journal inside a run's folder.
 pub const FILE: &str = "journal.jsonl";
@@ -40,8 +40,8 @@ pub(crate) fn config(run_dir: &Path) -> Option<String> {
 }
 
 /// Reads the journal of a run's folder.
-pub(crate) fn read(run_dir: &Path) -> Result<Rows<Run, Row>, ReportError> {
-    rows(run_dir, FILE, "run", FORMAT, |row| matches!(row, Row::Run(_)))
+pub(crate) fn read(run_dir: &Path) -> Result<Rows<RunHeader, JournalRow>, ReportError> {
+    rows(run_dir, FILE, "run", FORMAT, |row| matches!(row, JournalRow::Run(_)))
 }
 
 /// Reads a file of rows in `dir` whose first line is a row of the kind `header`, of the given format.

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::metric;
 use crate::{Entry, Frame, genome};
+use mobilenas_record::metric::name as metric;
 
 /// The metrics that are averaged, in the order of [`Choice::means`].
 pub const METRICS: [&str; 4] = [metric::TOP1, metric::LATENCY, metric::PARAMS, metric::MACS];

@@ -1,11 +1,11 @@
 //! From the journal of a run to what people read: tables, Pareto fronts, the mobile efficiency score, plots, a page.
 //!
 //! ```no_run
-//! # fn main() -> Result<(), mobilenas_reports::ReportError> {
+//! # fn main() -> Result<(), crate::ReportError> {
 //! let run_dir = std::path::Path::new("runs/mobilevit_v1_quick");
-//! let frame = mobilenas_reports::read(run_dir)?;
-//! let written = mobilenas_reports::render(&frame, run_dir)?;
-//! for best in mobilenas_reports::five_best(&frame) {
+//! let frame = crate::read(run_dir)?;
+//! let written = crate::render(&frame, run_dir)?;
+//! for best in crate::five_best(&frame) {
 //!     println!("{best}");
 //! }
 //! println!("see {}", written.index.display());
@@ -26,19 +26,13 @@ pub mod genome;
 pub mod history;
 mod journal;
 pub mod knobs;
-pub mod latency_table;
 pub mod layers;
 pub mod page;
-pub mod pareto;
 pub mod plot;
 pub mod predictors;
 pub mod published;
-pub mod rank;
-pub mod record;
-pub mod score;
 pub mod study;
 pub mod table;
-mod text;
 pub mod winners;
 
 use std::path::{Path, PathBuf};

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::record::{Outcome, metric};
-use crate::{Frame, rank};
+use crate::Frame;
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::rank;
+use mobilenas_record::run::TrialOutcome;
 
 /// How well a metric orders candidates by top-1.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +32,7 @@ pub fn predictors(f: &Frame) -> Vec<Predictor> {
     let scored: Vec<_> = f.trials.iter().filter(|e| e.is_scored()).collect();
     let mut proxies = BTreeSet::new();
     for e in &scored {
-        if let Outcome::Scored(metrics) = &e.trial.outcome {
+        if let TrialOutcome::Scored(metrics) = &e.trial.outcome {
             proxies.extend(metrics.keys().map(String::as_str));
         }
     }
@@ -58,7 +60,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::record::{Origin, Row, Trial};
+    use mobilenas_record::run::{JournalRow, Origin, Trial};
 
     /// A journal of trials with the given values of `top1`, `params` and, where there is one, `nwot`.
     fn frame(trials: &[(f64, f64, Option<f64>)]) -> Frame {
@@ -74,12 +76,12 @@ mod tests {
                 origin: Origin::Search,
                 genome: BTreeMap::new(),
                 digest: id.to_string(),
-                outcome: Outcome::Scored(m),
+                outcome: TrialOutcome::Scored(m),
                 latency: None,
                 cached: Vec::new(),
                 seconds: 0.0,
             };
-            lines.push(serde_json::to_string(&Row::Trial(trial)).unwrap());
+            lines.push(serde_json::to_string(&JournalRow::Trial(trial)).unwrap());
         }
         std::fs::write(dir.path().join("journal.jsonl"), lines.join("\n") + "\n").unwrap();
         Frame::read(dir.path()).unwrap()

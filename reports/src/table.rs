@@ -24,9 +24,10 @@ use std::borrow::Cow;
 
 use polars::prelude::{Column, CsvWriter, DataFrame, ParquetCompression, ParquetWriter, PolarsResult, SerWriter};
 
-use crate::record::{Latency, Outcome, metric};
-use crate::study::{Network, Origin, Study};
+use crate::study::{NetworkOrigin, Study, StudyNetwork};
 use crate::{Entry, Frame, ReportError, genome};
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::run::{Latency, TrialOutcome};
 
 /// Name of the table as CSV.
 pub const CSV: &str = "trials.csv";
@@ -74,10 +75,11 @@ pub fn parquet(frame: &Frame) -> Result<Vec<u8>, ReportError> {
 ///
 /// # Errors
 /// If polars refuses the columns or cannot encode them.
-pub(crate) fn networks(study: &Study, word: impl Fn(Origin) -> &'static str) -> Result<Vec<u8>, ReportError> {
+pub(crate) fn networks(study: &Study, word: impl Fn(NetworkOrigin) -> &'static str) -> Result<Vec<u8>, ReportError> {
     let rows = &study.networks;
-    let text =
-        |get: &dyn Fn(&Network) -> &str| -> Vec<String> { rows.iter().map(|n| defused(get(n)).into_owned()).collect() };
+    let text = |get: &dyn Fn(&StudyNetwork) -> &str| -> Vec<String> {
+        rows.iter().map(|n| defused(get(n)).into_owned()).collect()
+    };
     let mut columns = vec![
         column("id", rows.iter().map(|n| n.id).collect::<Vec<u64>>()),
         column("name", text(&|n| &n.name)),
@@ -90,14 +92,14 @@ pub(crate) fn networks(study: &Study, word: impl Fn(Origin) -> &'static str) -> 
     columns.push(column(metric::PARAMS, rows.iter().map(|n| n.params).collect::<Vec<u64>>()));
     columns.push(column(metric::MACS, rows.iter().map(|n| n.macs).collect::<Vec<u64>>()));
     columns.push(column(metric::MEMORY, rows.iter().map(|n| n.memory).collect::<Vec<Option<u64>>>()));
-    let latency = |n: &Network| n.latency.as_ref().map(|l| l.median_ms).filter(|v| v.is_finite());
+    let latency = |n: &StudyNetwork| n.latency.as_ref().map(|l| l.median_ms).filter(|v| v.is_finite());
     columns.push(column(metric::LATENCY, rows.iter().map(latency).collect::<Vec<Option<f64>>>()));
     let mut seeds: Vec<u64> = study.retrained.iter().map(|r| r.seed).collect();
     seeds.sort_unstable();
     seeds.dedup();
     for seed in seeds {
-        let top1 = |n: &Network| study.retrained.iter().find(|r| r.network == n.id && r.seed == seed);
-        let values = rows.iter().map(|n| top1(n).map(|r| r.test_top1).filter(|v| v.is_finite()));
+        let top1 = |n: &StudyNetwork| study.retrained.iter().find(|r| r.network == n.id && r.seed == seed);
+        let values = rows.iter().map(|n| top1(n).and_then(|r| r.metric(metric::TEST_TOP1)));
         columns.push(column(&format!("{}.{seed}", metric::TEST_TOP1), values.collect::<Vec<Option<f64>>>()));
     }
     let encode = || {
@@ -162,17 +164,17 @@ where
     Series::new(name.into(), values).into_column()
 }
 
-fn status(outcome: &Outcome) -> &'static str {
+fn status(outcome: &TrialOutcome) -> &'static str {
     match outcome {
-        Outcome::Scored(_) => "scored",
-        Outcome::Infeasible { .. } => "infeasible",
-        Outcome::Failed { .. } => "failed",
+        TrialOutcome::Scored(_) => "scored",
+        TrialOutcome::Infeasible { .. } => "infeasible",
+        TrialOutcome::Failed { .. } => "failed",
     }
 }
 
-fn why(outcome: &Outcome) -> Option<&str> {
+fn why(outcome: &TrialOutcome) -> Option<&str> {
     match outcome {
-        Outcome::Scored(_) => None,
-        Outcome::Infeasible { why, .. } | Outcome::Failed { why } => Some(why),
+        TrialOutcome::Scored(_) => None,
+        TrialOutcome::Infeasible { why, .. } | TrialOutcome::Failed { why } => Some(why),
     }
 }

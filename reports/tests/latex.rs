@@ -7,7 +7,7 @@ mod synthetic;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use mobilenas_reports::record::{Origin, Row};
+use mobilenas_record::run::{JournalRow, Origin};
 use mobilenas_reports::{read, render};
 
 fn compiled(dir: &Path, table: &str) -> String {
@@ -43,8 +43,10 @@ fn the_table_compiles_whatever_the_names() {
     let mut rows = synthetic::rows(&synthetic::Plan { trials: 40, ..synthetic::Plan::default() });
     for row in &mut rows {
         match row {
-            Row::Run(run) => run.name = evil.concat(),
-            Row::Trial(t) if (t.id as usize) < evil.len() => t.origin = Origin::Variant(evil[t.id as usize].to_owned()),
+            JournalRow::Run(run) => run.name = evil.concat(),
+            JournalRow::Trial(t) if (t.id as usize) < evil.len() => {
+                t.origin = Origin::Variant(evil[t.id as usize].to_owned())
+            }
             _ => {}
         }
     }

@@ -2,9 +2,10 @@
 //! ties, duplicates, NaN and infinities in two to four objectives. `oracle/pareto.py` makes the file.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use mobilenas_reports::pareto::{Goal, dominates, front, hypervolume};
-use mobilenas_reports::record::Mes;
-use mobilenas_reports::score::mes;
+use mobilenas_record::Goal;
+use mobilenas_record::pareto::{dominates_by, front, hypervolume};
+use mobilenas_record::run::Mes;
+use mobilenas_record::score::mes;
 use serde_json::Value;
 
 fn stored() -> Value {
@@ -27,7 +28,7 @@ fn fronts_and_hypervolumes_are_pymoos() {
     assert_eq!(stored["pymoo"], "0.6.2");
     let (mut broken, mut tied, mut by_goals) = (0, 0, [0; 5]);
     for (k, case) in stored["fronts"].as_array().unwrap().iter().enumerate() {
-        let goal = |v: &Value| if v.as_bool().unwrap() { Goal::Maximise } else { Goal::Minimise };
+        let goal = |v: &Value| if v.as_bool().unwrap() { Goal::Maximize } else { Goal::Minimize };
         let goals: Vec<Goal> = case["maximise"].as_array().unwrap().iter().map(goal).collect();
         let points: Vec<Vec<f64>> = case["points"].as_array().unwrap().iter().map(numbers).collect();
         let expected: Vec<usize> =
@@ -35,7 +36,7 @@ fn fronts_and_hypervolumes_are_pymoos() {
         assert_eq!(front(&points, &goals), expected, "case {k}");
         // Dominance itself: a sound point is on pymoo's front exactly if nothing dominates it.
         for (i, p) in points.iter().enumerate().filter(|(_, p)| p.iter().all(|v| v.is_finite())) {
-            let beaten = points.iter().any(|other| dominates(other, p, &goals));
+            let beaten = points.iter().any(|other| dominates_by(other, p, &goals));
             assert_eq!(beaten, !expected.contains(&i), "case {k}, point {i}");
         }
         let volume = hypervolume(&points, &numbers(&case["reference"]), &goals);

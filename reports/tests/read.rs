@@ -5,8 +5,10 @@ mod synthetic;
 
 use std::collections::BTreeMap;
 
-use mobilenas_reports::pareto::{Goal, dominates};
-use mobilenas_reports::record::{Caveat, Outcome, Retrained, Row, metric};
+use mobilenas_record::Goal;
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::pareto::dominates_by;
+use mobilenas_record::run::{Caveat, JournalRow, Retrained, TrialOutcome};
 use mobilenas_reports::{Frame, ReportError, five_best, read};
 use synthetic::{Plan, Random};
 
@@ -16,7 +18,7 @@ fn try_read(journal: &str) -> Result<Frame, ReportError> {
     read(dir.path())
 }
 
-fn whole() -> (Vec<Row>, String) {
+fn whole() -> (Vec<JournalRow>, String) {
     let rows = synthetic::rows(&Plan::default());
     let text = synthetic::text(&rows);
     (rows, text)
@@ -43,10 +45,10 @@ fn all_rows_find_their_place() {
 #[test]
 fn the_front_is_what_nothing_beats() {
     let frame = try_read(&whole().1).unwrap();
-    let goals = [Goal::Maximise, Goal::Minimise];
+    let goals = [Goal::Maximize, Goal::Minimize];
     let at = |e: &mobilenas_reports::Entry| [metric::TOP1, metric::LATENCY].map(|m| e.metric(m).unwrap_or(f64::NAN));
     for entry in frame.trials.iter().filter(|e| e.is_scored()) {
-        let beaten = frame.trials.iter().any(|other| other.is_scored() && dominates(&at(other), &at(entry), &goals));
+        let beaten = frame.trials.iter().any(|other| other.is_scored() && dominates_by(&at(other), &at(entry), &goals));
         assert_eq!(entry.on_front, !beaten, "{}", entry.trial.id);
     }
     assert!(frame.trials.iter().filter(|e| !e.is_scored()).all(|e| !e.on_front && e.mes.is_none()));
@@ -63,7 +65,7 @@ fn mes_needs_the_unit_and_follows_the_formula() {
         let expected = 100.0 * (of(metric::PARAMS) / 3e6).powf(-0.5) / (of(metric::LATENCY) / (11.84 / 0.9));
         assert!((entry.mes.unwrap() - expected).abs() < 1e-9);
     }
-    let without: Vec<Row> = rows.into_iter().filter(|r| !matches!(r, Row::Unit(_))).collect();
+    let without: Vec<JournalRow> = rows.into_iter().filter(|r| !matches!(r, JournalRow::Unit(_))).collect();
     let frame = try_read(&synthetic::text(&without)).unwrap();
     assert!(frame.trials.iter().all(|e| e.mes.is_none()) && frame.unit_latency_ms().is_none());
     assert_eq!(five_best(&frame).len(), 5, "the front needs no MES");
@@ -134,15 +136,15 @@ fn errors_say_which_file_what_and_what_was_expected() {
 
 #[test]
 fn runs_without_a_score_are_frames_too() {
-    let header = Row::Run(Box::new(synthetic::header()));
+    let header = JournalRow::Run(Box::new(synthetic::header()));
     let empty = try_read(&synthetic::text(std::slice::from_ref(&header))).unwrap();
     assert!(empty.trials.is_empty() && empty.front().is_empty() && five_best(&empty).is_empty());
 
     let mut rows = vec![header, synthetic::unit()];
     rows.extend((0..9).map(|id| {
         let mut trial = synthetic::trial(id, None, &mut Random(id));
-        trial.outcome = Outcome::Failed { why: "no memory".to_owned() };
-        Row::Trial(trial)
+        trial.outcome = TrialOutcome::Failed { why: "no memory".to_owned() };
+        JournalRow::Trial(trial)
     }));
     let failed = try_read(&synthetic::text(&rows)).unwrap();
     assert_eq!(failed.counts().failed, 9);
@@ -164,7 +166,7 @@ fn retrainings_are_averaged_and_may_lack_their_trial() {
     let (mut rows, _) = whole();
     let of = |trial, top1: f64| {
         let metrics = BTreeMap::from([(metric::TEST_TOP1.to_owned(), top1)]);
-        Row::Retrained(Retrained { trial, digest: "d".to_owned(), seed: 1, epochs: 2.0, metrics, seconds: 3.0 })
+        JournalRow::Retrained(Retrained { trial, digest: "d".to_owned(), seed: 1, epochs: 2.0, metrics, seconds: 3.0 })
     };
     rows.extend([of(4, 80.0), of(4, 81.0), of(999, 50.0)]);
     let frame = try_read(&synthetic::text(&rows)).unwrap();

@@ -6,7 +6,7 @@ mod synthetic;
 use std::path::Path;
 use std::time::Instant;
 
-use mobilenas_reports::record::{Caveat, Origin, Outcome, Row};
+use mobilenas_record::run::{Caveat, JournalRow, Origin, TrialOutcome};
 use mobilenas_reports::{compare, page, read, render};
 use synthetic::{Plan, Random};
 
@@ -28,7 +28,7 @@ fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
     out
 }
 
-fn rendered(rows: &[Row]) -> (tempfile::TempDir, String) {
+fn rendered(rows: &[JournalRow]) -> (tempfile::TempDir, String) {
     let dir = tempfile::tempdir().unwrap();
     synthetic::write(dir.path(), &synthetic::text(rows));
     let written = render(&read(dir.path()).unwrap(), dir.path()).unwrap();
@@ -90,7 +90,7 @@ fn a_whole_run() {
 
 #[test]
 fn a_run_that_just_began() {
-    let (dir, page) = rendered(&[Row::Run(Box::new(synthetic::header()))]);
+    let (dir, page) = rendered(&[JournalRow::Run(Box::new(synthetic::header()))]);
     keep(dir.path(), "empty");
     insta::assert_snapshot!("page_empty", words(&page));
     assert!(
@@ -102,11 +102,11 @@ fn a_run_that_just_began() {
 
 #[test]
 fn a_run_with_failed_trials_only() {
-    let mut rows = vec![Row::Run(Box::new(synthetic::header())), synthetic::unit()];
+    let mut rows = vec![JournalRow::Run(Box::new(synthetic::header())), synthetic::unit()];
     rows.extend((0..9).map(|id| {
         let mut trial = synthetic::trial(id, None, &mut Random(id));
-        trial.outcome = Outcome::Failed { why: format!("no memory for {} GiB", id % 2) };
-        Row::Trial(trial)
+        trial.outcome = TrialOutcome::Failed { why: format!("no memory for {} GiB", id % 2) };
+        JournalRow::Trial(trial)
     }));
     let (dir, page) = rendered(&rows);
     keep(dir.path(), "failed");
@@ -115,14 +115,14 @@ fn a_run_with_failed_trials_only() {
 
 #[test]
 fn one_scored_trial_and_one_absurd_number() {
-    let mut rows = vec![Row::Run(Box::new(synthetic::header())), synthetic::unit()];
-    rows.push(Row::Trial(synthetic::trial(0, None, &mut Random(3))));
+    let mut rows = vec![JournalRow::Run(Box::new(synthetic::header())), synthetic::unit()];
+    rows.push(JournalRow::Trial(synthetic::trial(0, None, &mut Random(3))));
     let mut absurd = synthetic::trial(1, Some("mobilevit_s"), &mut Random(4));
-    if let Outcome::Scored(metrics) = &mut absurd.outcome {
+    if let TrialOutcome::Scored(metrics) = &mut absurd.outcome {
         metrics.insert("latency_ms".to_owned(), 1e300);
         metrics.insert("params".to_owned(), f64::MIN_POSITIVE);
     }
-    rows.push(Row::Trial(absurd));
+    rows.push(JournalRow::Trial(absurd));
     let (dir, page) = rendered(&rows);
     keep(dir.path(), "one");
     assert!(page.contains("<svg") && page.contains("1.00e300") && !page.contains("00000000000"));
@@ -134,7 +134,7 @@ fn names_with_markup_do_no_harm() {
     let mut rows = synthetic::rows(&Plan::default());
     for row in &mut rows {
         match row {
-            Row::Run(run) => {
+            JournalRow::Run(run) => {
                 for text in
                     [&mut run.name, &mut run.family, &mut run.strategy, &mut run.dataset.name, &mut run.host.cpu]
                 {
@@ -144,16 +144,16 @@ fn names_with_markup_do_no_harm() {
                 run.engine.protocol = evil.to_owned();
                 run.config_digest = evil.to_owned();
             }
-            Row::Trial(t) => {
+            JournalRow::Trial(t) => {
                 if t.id == 1 {
                     t.origin = Origin::Variant(evil.to_owned());
                 }
                 t.genome.insert(format!("k.{evil}"), 1);
-                if let Outcome::Failed { why } | Outcome::Infeasible { why, .. } = &mut t.outcome {
+                if let TrialOutcome::Failed { why } | TrialOutcome::Infeasible { why, .. } = &mut t.outcome {
                     *why = evil.to_owned();
                 }
             }
-            Row::Caveat(c) => *c = Caveat { text: evil.to_owned() },
+            JournalRow::Caveat(c) => *c = Caveat { text: evil.to_owned() },
             _ => {}
         }
     }
@@ -196,7 +196,7 @@ fn reports_have_names_of_their_own() {
 #[test]
 fn candidates_scored_on_a_part_of_their_split_say_so() {
     let mut rows = synthetic::rows(&Plan { trials: 12, ..Plan::default() });
-    if let Row::Run(run) = &mut rows[0] {
+    if let JournalRow::Run(run) = &mut rows[0] {
         run.dataset.scored_on = Some(1234);
     }
     let (_, page) = rendered(&rows);
@@ -233,10 +233,10 @@ fn damaged_journals_have_pages_that_say_so() {
 
 #[test]
 fn runs_share_an_axis_only_where_their_numbers_are_of_one_kind() {
-    let frame = |change: fn(&mut mobilenas_reports::record::Run)| {
+    let frame = |change: fn(&mut mobilenas_record::run::RunHeader)| {
         let dir = tempfile::tempdir().unwrap();
         let mut rows = synthetic::rows(&Plan { trials: 20, ..Plan::default() });
-        if let Row::Run(run) = &mut rows[0] {
+        if let JournalRow::Run(run) = &mut rows[0] {
             change(run);
         }
         synthetic::write(dir.path(), &synthetic::text(&rows));

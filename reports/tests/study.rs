@@ -5,8 +5,8 @@ mod synthetic;
 
 use std::path::Path;
 
-use mobilenas_reports::latency_table::{LatencyTable, Pair, Source};
-use mobilenas_reports::record::Row as RunRow;
+use mobilenas_record::latency_table::{LatencyTable, Pair, Source};
+use mobilenas_record::run::JournalRow as RunRow;
 use mobilenas_reports::study::{self, Row, Study, bands, by_size, fidelities, pairs_won, repeats, standings};
 use mobilenas_reports::{read, render, render_study};
 

@@ -5,18 +5,18 @@ mod synthetic;
 
 use std::io::Cursor;
 
-use mobilenas_reports::record::{Origin, Outcome, Row};
+use mobilenas_record::run::{JournalRow, Origin, TrialOutcome};
 use mobilenas_reports::{Frame, read, table};
 use polars::prelude::{ParquetReader, SerReader};
 use synthetic::Plan;
 
-fn frame(rows: &[Row]) -> Frame {
+fn frame(rows: &[JournalRow]) -> Frame {
     let dir = tempfile::tempdir().unwrap();
     synthetic::write(dir.path(), &synthetic::text(rows));
     read(dir.path()).unwrap()
 }
 
-fn small() -> Vec<Row> {
+fn small() -> Vec<JournalRow> {
     synthetic::rows(&Plan { trials: 13, variants: &["mobilevit_xxs"], retrained: 2, ..Plan::default() })
 }
 
@@ -40,11 +40,11 @@ fn text_in_csv_is_never_a_formula() {
     let starts = ["=1+1", "+cmd", "-2", "@sum", "\tx", "\rx", "fine", ""];
     let mut next = starts.iter().cycle();
     for row in &mut rows {
-        if let Row::Trial(t) = row {
+        if let JournalRow::Trial(t) = row {
             let text = (*next.next().unwrap()).to_owned();
             t.digest = text.clone();
             t.origin = Origin::Variant(text.clone());
-            t.outcome = Outcome::Failed { why: text };
+            t.outcome = TrialOutcome::Failed { why: text };
         }
     }
     let frame = frame(&rows);

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::config;
 use crate::journal::Journal;
-use crate::run::RunError;
+use crate::pipeline::RunError;
 
 /// Rows that have a folder of their own.
 pub trait Kept: Serialize + DeserializeOwned {

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use mobilenas_reports::record::Row;
+use mobilenas_record::run::JournalRow;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -46,7 +46,7 @@ impl Journal {
     ///
     /// # Errors
     /// When the disk refuses, or a line before the last is no row.
-    pub fn open(folder: &Path) -> Result<(Journal, Vec<Row>), JournalError> {
+    pub fn open(folder: &Path) -> Result<(Journal, Vec<JournalRow>), JournalError> {
         Journal::open_file(folder.join(FILE))
     }
 
@@ -94,12 +94,12 @@ impl Journal {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use mobilenas_reports::record::Caveat;
+    use mobilenas_record::run::Caveat;
 
     use super::*;
 
-    fn row(text: &str) -> Row {
-        Row::Caveat(Caveat { text: text.into() })
+    fn row(text: &str) -> JournalRow {
+        JournalRow::Caveat(Caveat { text: text.into() })
     }
 
     #[test]

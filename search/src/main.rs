@@ -9,7 +9,7 @@ use mobilenas::{cli, device};
 fn main() {
     let args = cli::Args::parse();
     // With the libtorch that the variable names, if it does.
-    mobilenas_bench::settle::settle(libraries().map(|folders| ("LD_LIBRARY_PATH", folders)));
+    mobilenas_host::runtime_env::apply(libraries().map(|folders| ("LD_LIBRARY_PATH", folders)));
     let code = match cli::run(args) {
         Ok(code) => code,
         Err(e) => {

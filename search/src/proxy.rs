@@ -11,7 +11,9 @@ use mobilenas_space::ir::{Graph, Op, ParamSpec};
 use mobilenas_torch::{Mode, Names, Net, NetError, Owned, Params, Store};
 use tch::{Device, Kind, Tensor};
 
-use crate::train::TrainError;
+use mobilenas_task::{Outputs, Targets, Task};
+
+use crate::evaluator::EvalError;
 
 /// Images that a proxy looks at.
 pub const IMAGES: usize = 64;
@@ -26,7 +28,7 @@ impl Params for Absolute {
     }
 }
 
-fn fresh(graph: &Graph, seed: u64) -> Result<Store, TrainError> {
+fn fresh(graph: &Graph, seed: u64) -> Result<Store, EvalError> {
     Ok(Store::init(graph, Names::Own, seed, Device::Cpu)?)
 }
 
@@ -38,18 +40,18 @@ fn fresh(graph: &Graph, seed: u64) -> Result<Store, TrainError> {
 ///
 /// # Errors
 /// When libtorch refuses.
-pub fn synflow(graph: &Arc<Graph>, seed: u64) -> Result<f64, TrainError> {
+pub fn synflow(graph: &Arc<Graph>, seed: u64) -> Result<f64, EvalError> {
     let store = fresh(graph, seed)?;
     let (mut all, mut learnt) = (BTreeMap::new(), Vec::new());
     for spec in graph.params() {
         let t = store.entry(&spec.name)?.tensor.detach();
         let t = if spec.role.trainable() {
             let t = t.f_abs().and_then(|t| t.f_to_kind(Kind::Double)).and_then(|t| t.f_set_requires_grad(true));
-            let t = t.map_err(TrainError::torch)?;
+            let t = t.map_err(EvalError::from)?;
             learnt.push(t.shallow_clone());
             t
         } else if t.kind() == Kind::Float {
-            t.f_to_kind(Kind::Double).map_err(TrainError::torch)?
+            t.f_to_kind(Kind::Double).map_err(EvalError::from)?
         } else {
             t
         };
@@ -58,14 +60,14 @@ pub fn synflow(graph: &Arc<Graph>, seed: u64) -> Result<f64, TrainError> {
     let net = Net::bind(graph.clone(), &Absolute(all))?;
     let dims = graph.input().dims.iter().map(|d| i64::from(*d));
     let size: Vec<i64> = std::iter::once(1).chain(dims).collect();
-    let ones = Tensor::f_ones(&size, (Kind::Double, Device::Cpu)).map_err(TrainError::torch)?;
-    let flow = net.forward(&ones, Mode::Eval)?.f_sum(Kind::Double).map_err(TrainError::torch)?;
-    let gradients = Tensor::f_run_backward(&[flow], &learnt, false, false).map_err(TrainError::torch)?;
+    let ones = Tensor::f_ones(&size, (Kind::Double, Device::Cpu)).map_err(EvalError::from)?;
+    let flow = net.forward(&ones, Mode::Eval)?.f_sum(Kind::Double).map_err(EvalError::from)?;
+    let gradients = Tensor::f_run_backward(&[flow], &learnt, false, false).map_err(EvalError::from)?;
     let mut total = 0.0;
     for (t, g) in learnt.iter().zip(&gradients) {
         if g.defined() {
             let part = t.f_mul(g).and_then(|p| p.f_abs()).and_then(|p| p.f_sum(Kind::Double));
-            total += part.and_then(f64::try_from).map_err(TrainError::torch)?;
+            total += part.and_then(f64::try_from).map_err(EvalError::from)?;
         }
     }
     Ok(total.ln())
@@ -76,13 +78,13 @@ pub fn synflow(graph: &Arc<Graph>, seed: u64) -> Result<f64, TrainError> {
 ///
 /// # Errors
 /// When libtorch refuses.
-pub fn nwot(graph: &Arc<Graph>, images: &Tensor, seed: u64) -> Result<f64, TrainError> {
+pub fn nwot(graph: &Arc<Graph>, images: &Tensor, seed: u64) -> Result<f64, EvalError> {
     let store = fresh(graph, seed)?;
     let net = Net::bind(graph.clone(), &Owned(&store))?;
     let acts = graph.nodes.iter().filter(|n| matches!(n.op, Op::Act(_)));
     let entering: BTreeSet<usize> = acts.flat_map(|n| n.inputs.iter().map(|i| *i as usize)).collect();
     let n = images.size()[0];
-    let kernel = RefCell::new(Tensor::f_zeros([n, n], (Kind::Double, Device::Cpu)).map_err(TrainError::torch)?);
+    let kernel = RefCell::new(Tensor::f_zeros([n, n], (Kind::Double, Device::Cpu)).map_err(EvalError::from)?);
     let _guard = tch::no_grad_guard();
     net.watch(images, Mode::Train, |i, t| {
         if !entering.contains(&i) {
@@ -98,28 +100,32 @@ pub fn nwot(graph: &Arc<Graph>, images: &Tensor, seed: u64) -> Result<f64, Train
         *kernel.borrow_mut() = sum;
         Ok(())
     })?;
-    let (_, log_det) = kernel.into_inner().f_slogdet().map_err(TrainError::torch)?;
-    f64::try_from(log_det).map_err(TrainError::torch)
+    let (_, log_det) = kernel.into_inner().f_slogdet().map_err(EvalError::from)?;
+    f64::try_from(log_det).map_err(EvalError::from)
 }
 
-/// Norm of the gradient of the cross-entropy of one batch, over all that is learnt.
+/// Normalization of the gradient of the cross-entropy of one batch, over all that is learnt.
 ///
 /// # Errors
 /// When libtorch refuses.
-pub fn grad_norm(graph: &Arc<Graph>, images: &Tensor, labels: &Tensor, seed: u64) -> Result<f64, TrainError> {
+pub fn grad_norm(
+    graph: &Arc<Graph>,
+    images: &Tensor,
+    (task, targets): (&dyn Task, &Targets),
+    seed: u64,
+) -> Result<f64, EvalError> {
     let store = fresh(graph, seed)?;
     let net = Net::bind(graph.clone(), &Owned(&store))?;
     let specs = graph.params();
     let learnt = specs.iter().filter(|s| s.role.trainable()).map(|s| Ok(store.entry(&s.name)?.tensor.shallow_clone()));
     let learnt: Vec<Tensor> = learnt.collect::<Result<_, NetError>>()?;
     let logits = net.forward(images, Mode::Train)?;
-    let loss = logits.f_cross_entropy_loss(labels, None::<Tensor>, tch::Reduction::Mean, -100, 0.0);
-    let loss = loss.map_err(TrainError::torch)?;
-    let gradients = Tensor::f_run_backward(&[loss], &learnt, false, false).map_err(TrainError::torch)?;
+    let loss = task.loss(&Outputs::one(logits), targets, 0.0)?;
+    let gradients = Tensor::f_run_backward(&[loss], &learnt, false, false).map_err(EvalError::from)?;
     let mut squares = 0.0;
     for g in gradients.iter().filter(|g| g.defined()) {
         let part = g.f_square().and_then(|s| s.f_sum(Kind::Double)).and_then(f64::try_from);
-        squares += part.map_err(TrainError::torch)?;
+        squares += part.map_err(EvalError::from)?;
     }
     Ok(squares.sqrt())
 }

@@ -12,32 +12,35 @@ use serde::Serialize;
 use tch::{Kind, Tensor};
 
 use crate::config::{self, DataName};
-use crate::data::{self, DataError, Labelled, Test};
-use crate::images::Pipeline;
-use crate::prepare::Prepared;
-use crate::progress::Progress;
-use crate::seed::{Purpose, rng};
-use crate::stop::Stop;
-use crate::train::batches::{Damage, Norm, View};
-use crate::train::{TrainError, resized};
+use crate::experiment::Experiment;
+use mobilenas_data::dataset::{self, DataError, Dataset, Test};
+use mobilenas_data::image::Pipeline;
+use mobilenas_data::loader::{DamagedImages, Normalization, TransformedDataset};
+use mobilenas_host::Progress;
+use mobilenas_host::Stop;
+use mobilenas_space::seed::{Purpose, rng};
+use mobilenas_task::{Batch, Targets};
+use mobilenas_train::resized;
+
+use crate::evaluator::EvalError;
 
 /// The images that a network learnt from, and those that it is judged on.
 #[derive(Debug)]
 pub struct Sets {
     /// The training set.
-    pub train: View,
+    pub train: TransformedDataset,
     /// The images of it that weights were trained on.
     pub trained: Vec<usize>,
     /// The test set.
-    pub test: View,
+    pub test: TransformedDataset,
     /// Its images.
     pub test_split: Test,
     /// Which training images calibrate derives from it.
     pub seed: u64,
 }
 
-impl From<Prepared> for Sets {
-    fn from(p: Prepared) -> Sets {
+impl From<Experiment> for Sets {
+    fn from(p: Experiment) -> Sets {
         let (trained, seed) = (p.split.train, p.config.seed);
         Sets { train: p.train, trained, test: p.test, test_split: p.test_split, seed }
     }
@@ -49,17 +52,17 @@ impl Sets {
     /// # Errors
     /// When there are no such images.
     pub fn folder(dir: &Path, side: u32, how: Preprocessing) -> Result<Sets, DataError> {
-        let (train, test) = data::load(DataName::Folder, dir)?;
-        let limit = config::Data::default().damaged_limit;
-        let view = |data: Labelled| View {
-            norm: Norm::rgb(how.mean, how.std),
+        let (train, test) = dataset::load(DataName::Folder, dir)?;
+        let limit = config::DataConfig::default().damaged_limit;
+        let view = |data: Dataset| TransformedDataset {
+            norm: Normalization::rgb(how.mean, how.std),
             frame: Pipeline { side, how },
             side: Some(side),
-            damage: Arc::new(Damage::new(data.images.len(), limit)),
+            damaged: Arc::new(DamagedImages::new(data.images.len(), limit)),
             budget: Arc::default(),
             data: Arc::new(data),
         };
-        let (trained, test_split) = ((0..train.images.len()).collect(), data::test_split(&test, None));
+        let (trained, test_split) = ((0..train.images.len()).collect(), dataset::test_split(&test, None));
         Ok(Sets { train: view(train), trained, test: view(test), test_split, seed: 0 })
     }
 
@@ -85,13 +88,13 @@ pub struct Shape {
 
 impl Shape {
     /// Images as a file takes them: where some are missing the last one stands in.
-    fn of(&self, images: &Tensor) -> Result<Tensor, TrainError> {
+    fn of(&self, images: &Tensor) -> Result<Tensor, EvalError> {
         let (images, n) = (resized(images, self.side)?, images.size().first().copied().unwrap_or_default());
         if !self.fixed || n == self.batch as i64 {
             return Ok(images);
         }
         let places: Vec<i64> = (0..self.batch as i64).map(|i| i.min(n - 1)).collect();
-        Tensor::f_from_slice(&places).and_then(|p| images.f_index_select(0, &p)).map_err(TrainError::torch)
+        Tensor::f_from_slice(&places).and_then(|p| images.f_index_select(0, &p)).map_err(EvalError::from)
     }
 }
 
@@ -104,7 +107,7 @@ pub fn calibrate(
     sets: &Sets,
     (shape, n): (Shape, usize),
     (stop, bar): (&Stop, &Progress),
-) -> Result<Option<usize>, TrainError> {
+) -> Result<Option<usize>, EvalError> {
     let list = sets.calibration(n);
     bar.begin(list.len() as u64, 0);
     let mut done = 0;
@@ -113,11 +116,12 @@ pub fn calibrate(
             return Ok(None);
         }
         let batch = batch?;
-        let here = batch.labels.size().first().copied().unwrap_or_default();
+        let batch = Batch::new(&batch)?;
+        let here = batch.len();
         if here > 0 {
             calibrator.see(&shape.of(&batch.images)?)?;
         }
-        done += here as usize;
+        done += here;
         bar.at(done as u64, "");
     }
     bar.done();
@@ -159,7 +163,7 @@ pub fn judge(
     sets: &Sets,
     shape: Shape,
     (stop, bar): (&Stop, &Progress),
-) -> Result<Option<Judged>, TrainError> {
+) -> Result<Option<Judged>, EvalError> {
     let list = sets.test_split.indices();
     bar.begin(list.len() as u64, 0);
     let mut out = Judged::default();
@@ -168,19 +172,21 @@ pub fn judge(
             return Ok(None);
         }
         let batch = batch?;
-        let n = batch.labels.size().first().copied().unwrap_or_default();
+        let batch = Batch::new(&batch)?;
+        let n = batch.len() as i64;
         if n == 0 {
             continue;
         }
+        let Targets::Classes { labels, .. } = &batch.targets;
         let images = shape.of(&batch.images)?;
-        let classes = |file: &mut File| -> Result<Tensor, TrainError> {
+        let classes = |file: &mut File| -> Result<Tensor, EvalError> {
             let logits = file.run(&images)?;
-            logits.f_narrow(0, 0, n).and_then(|l| l.f_argmax(-1, false)).map_err(TrainError::torch)
+            logits.f_narrow(0, 0, n).and_then(|l| l.f_argmax(-1, false)).map_err(EvalError::from)
         };
         let (float32, int8) = (classes(&mut *files.0)?, classes(&mut *files.1)?);
         out.images += n as u64;
-        out.float32_right += equal(&float32, &batch.labels)?;
-        out.int8_right += equal(&int8, &batch.labels)?;
+        out.float32_right += equal(&float32, labels)?;
+        out.int8_right += equal(&int8, labels)?;
         out.same += equal(&float32, &int8)?;
         bar.at(out.images, "");
     }
@@ -189,9 +195,9 @@ pub fn judge(
 }
 
 /// How many places of two lists of classes are equal.
-fn equal(a: &Tensor, b: &Tensor) -> Result<u64, TrainError> {
-    let same = a.f_eq_tensor(b).and_then(|e| e.f_sum(Kind::Int64)).map_err(TrainError::torch)?;
-    Ok(i64::try_from(same).map_err(TrainError::torch)? as u64)
+fn equal(a: &Tensor, b: &Tensor) -> Result<u64, EvalError> {
+    let same = a.f_eq_tensor(b).and_then(|e| e.f_sum(Kind::Int64)).map_err(EvalError::from)?;
+    Ok(i64::try_from(same).map_err(EvalError::from)? as u64)
 }
 
 #[cfg(test)]

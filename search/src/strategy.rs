@@ -2,7 +2,7 @@
 
 use mobilenas_space::Space;
 pub use mobilenas_strategy::{
-    Goal, MesSlimming, Nsga2, Predictor, Random, RegularizedEvolution, Strategy, Told, dominates,
+    MesSlimming, Nsga2, Observation, Predictor, Random, RegularizedEvolution, Strategy, dominates,
 };
 
 use crate::config;

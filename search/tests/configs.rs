@@ -242,14 +242,14 @@ fn the_recipes_are_the_published_ones() {
         ("efficientformerv2", Bicubic, (Some("rand-m9-mstd0.5-inc1"), 0.4, 0.25, 0.8, 1.0, Some(0.5), 3)),
     ];
     for (name, interpolation, words) in expected {
-        let (r, data) = (read(name), config::Data::default());
+        let (r, data) = (read(name), config::DataConfig::default());
         let (a, repeats) = (r.augment.clone().unwrap(), r.sampler.clone().unwrap_or_default().repeats);
-        let crop = config::Crop { min_area: 0.08, max_ratio: 4.0 / 3.0, interpolation };
+        let crop = config::CropConfig { min_area: 0.08, max_ratio: 4.0 / 3.0, interpolation };
         assert_eq!((a.crop, data.flip), (Some(crop), true), "{name}");
         let found = (a.rand_augment.as_deref(), a.color_jitter, a.erase, a.mixup, a.cutmix, a.mix_switch, repeats);
         assert_eq!(found, words, "{name}");
         // Only the first kind of MobileViT and MobileViTv3 have steps of several sides, by the formula that trained them.
-        let scale = ["mobilevit", "mobilevitv3"].contains(&name).then(|| config::MultiScale {
+        let scale = ["mobilevit", "mobilevitv3"].contains(&name).then(|| config::MultiScaleConfig {
             formula: config::ScaleFormula::CvnetsV01,
             base: 256,
             sides: vec![160, 192, 256, 288, 320],

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba};
 use mobilenas::config::DataName;
-use mobilenas::data::{self, Images, Labelled, Picture, Source};
-use mobilenas::images::{Area, cut_file, decode};
-use mobilenas::train::augment::{Augment, crop::Crop};
-use mobilenas::train::batches::{Budget, Feed, Norm, Recipe, Sampler, View};
+use mobilenas_data::dataset::{self, Dataset, Images, Picture, Source};
+use mobilenas_data::image::{Area, cut_file, decode};
+use mobilenas_data::loader::{Budget, DataLoader, Normalization, Recipe, Sampler, TransformedDataset};
+use mobilenas_data::transform::{Augment, crop::Crop};
 use mobilenas_space::families::Interpolation;
 use mobilenas_torch::weights;
 use tempfile::TempDir;
@@ -73,21 +73,21 @@ fn picture(seed: u32) -> RgbImage {
     RgbImage::from_fn(60, 45, |x, y| Rgb([(x * 4 + seed * 40) as u8, (y * 5) as u8, (x * y + seed) as u8]))
 }
 
-fn feed(data: Labelled, side: u32, batch: usize, damaged: f64, augment: Augment) -> Feed {
+fn feed(data: Dataset, side: u32, batch: usize, damaged: f64, augment: Augment) -> DataLoader {
     let n = data.labels.len();
-    let mut view = View::new(Arc::new(data), Norm::rgb([0.5; 3], [0.25; 3]), damaged);
+    let mut view = TransformedDataset::new(Arc::new(data), Normalization::rgb([0.5; 3], [0.25; 3]), damaged);
     (view.side, view.frame.side) = (Some(side), side);
     let sampler = Sampler { batch, repeats: 1, scale: None };
     let how = Recipe { augment, sampler, label_smoothing: 0.0, threads: 2 };
-    Feed::new(view, &(0..n).collect::<Vec<_>>(), how, 1).unwrap()
+    DataLoader::new(view, &(0..n).collect::<Vec<_>>(), how, 1).unwrap()
 }
 
 fn cropped() -> Augment {
     Augment { crop: Some(Crop::USUAL), flip: true, ..Augment::default() }
 }
 
-fn files(files: Vec<PathBuf>) -> Labelled {
-    Labelled { labels: vec![0; files.len()], images: Source::Files(files), classes: vec!["a".into()] }
+fn files(files: Vec<PathBuf>) -> Dataset {
+    Dataset { labels: vec![0; files.len()], images: Source::Files(files), classes: vec!["a".into()] }
 }
 
 /// Grey, 16 bits, alpha, four inks, turned: all of them through the feed, three channels each.
@@ -176,11 +176,12 @@ fn memory_stays_under_the_bound_whatever_the_speed_of_either_end() {
     let file = dir.path().join("a.jpg");
     let photo = RgbImage::from_fn(1200, 900, |x, y| Rgb([(x / 4) as u8, (y / 4) as u8, (x ^ y) as u8]));
     write(file.clone(), photo, ImageFormat::Jpeg);
-    let mut view = View::new(Arc::new(files(vec![file; 64])), Norm::rgb([0.5; 3], [0.25; 3]), 0.0);
+    let mut view =
+        TransformedDataset::new(Arc::new(files(vec![file; 64])), Normalization::rgb([0.5; 3], [0.25; 3]), 0.0);
     (view.side, view.frame.side, view.budget) = (Some(256), 256, Arc::new(Budget::new(40 << 20)));
     let sampler = Sampler { batch: 64, repeats: 1, scale: None };
     let how = Recipe { augment: cropped(), sampler, label_smoothing: 0.0, threads: 2 };
-    let feed = Feed::new(view, &(0..64).collect::<Vec<_>>(), how, 1).unwrap();
+    let feed = DataLoader::new(view, &(0..64).collect::<Vec<_>>(), how, 1).unwrap();
     assert_eq!(feed.bound(), (40 << 20) + (feed.ahead() + 3) * feed.batch_bytes());
     drop(feed.at(0).unwrap());
     // A slow end: what is made waits, and no more is made.
@@ -206,7 +207,7 @@ fn memory_stays_under_the_bound_whatever_the_speed_of_either_end() {
 #[test]
 fn images_in_memory_go_through_the_feed_at_any_side() {
     let images = Images { n: 6, height: 8, width: 8, channels: 1, pixels: (0..6 * 64).map(|i| i as u8).collect() };
-    let data = Labelled { images: Source::Memory(images), labels: vec![0; 6], classes: vec!["a".into()] };
+    let data = Dataset { images: Source::Memory(images), labels: vec![0; 6], classes: vec!["a".into()] };
     assert_eq!(feed(data, 12, 3, 0.0, Augment::default()).at(0).unwrap().images.size(), [3, 1, 12, 12]);
 }
 

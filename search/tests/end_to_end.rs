@@ -7,11 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use mobilenas::prepare::prepare;
-use mobilenas::train::resized;
+use mobilenas::experiment::prepare;
 use mobilenas_space::ir::Graph;
 use mobilenas_torch::weights::load;
 use mobilenas_torch::{Mode, Names, Net, Owned, Store};
+use mobilenas_train::resized;
 use serde_json::Value;
 use tch::{Device, Kind};
 

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mobilenas::config::Recipe;
-use mobilenas::seed::{Purpose, rng};
-use mobilenas::train::Lesson as _;
-use mobilenas::train::batches::Batch;
-use mobilenas::train::optimizer::Optimizer;
-use mobilenas::train::single::Single;
+use mobilenas_data::loader::Batch;
 use mobilenas_space::families::FAMILIES;
+use mobilenas_space::seed::{Purpose, rng};
 use mobilenas_space::{Design, Space};
 use mobilenas_torch::{Mode, Names, Net, Owned, Shared, Store, weights};
+use mobilenas_train::TrainStep as _;
+use mobilenas_train::optimizer::Optimizer;
+use mobilenas_train::single::Single;
 use rand::RngExt as _;
 use tch::{Device, Tensor};
 

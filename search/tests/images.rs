@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
-use mobilenas::images::{Folder, Pipeline, Tally, decode};
+use mobilenas_data::image::{Folder, Pipeline, Tally, decode};
 use mobilenas_space::families::{self, FAMILIES, Interpolation, Preprocessing};
 use mobilenas_torch::{Names, Store, weights};
 use serde_json::Value as Json;

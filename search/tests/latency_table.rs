@@ -9,9 +9,9 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use mobilenas::config;
-use mobilenas::latency_table::row::Set;
-use mobilenas::latency_table::{Pricer, Table};
-use mobilenas_reports::latency_table::Pair;
+use mobilenas_bench::latency_table::row::Set;
+use mobilenas_bench::latency_table::{Pricer, Table};
+use mobilenas_record::latency_table::Pair;
 use mobilenas_space::{Coster, Space, latency_key};
 use rand::SeedableRng as _;
 use rand::rngs::ChaCha8Rng;
@@ -239,7 +239,7 @@ fn a_search_takes_its_latencies_from_a_table() {
     assert_eq!(used["source"], "table");
     let judged = rows.iter().find(|r| r.get("latency_table").is_some()).unwrap();
     let pairs: Vec<Pair> = serde_json::from_value(judged["latency_table"]["pairs"].clone()).unwrap();
-    let (fit, own) = (mobilenas_reports::latency_table::fit(&pairs).unwrap(), table.validation.as_ref().unwrap());
+    let (fit, own) = (mobilenas_record::latency_table::fit(&pairs).unwrap(), table.validation.as_ref().unwrap());
     assert_eq!(fit.nets, own.nets);
     assert!((fit.mape - own.mape).abs() < 1e-9, "{fit:?} {own:?}");
     let unit = rows.iter().find(|r| r.get("unit").is_some()).unwrap();

@@ -88,5 +88,5 @@ theirs = sum(parts.values())
 ours = score["subnets"][0]
 print(json.dumps({
     "torch": torch.__version__, "threads": args.threads, "seconds": theirs, **parts, "top1": top1,
-    "mobilenas_seconds": ours["seconds"], "mobilenas_top1": ours["top1"], "times_faster": theirs / ours["seconds"],
+    "mobilenas_seconds": ours["seconds"], "mobilenas_top1": ours["metrics"]["top1"], "times_faster": theirs / ours["seconds"],
 }, indent=1))

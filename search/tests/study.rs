@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mobilenas_reports::study::{Origin, Study, fidelities};
+use mobilenas_reports::study::{NetworkOrigin, Study, fidelities};
 use serde_json::Value;
 
 const TINY: &str = "tests/configs/study/tiny.yaml";
@@ -79,14 +79,14 @@ fn run_until(mut c: Command, there: impl Fn() -> bool) -> Child {
 
 /// Every part of the tiny study is there, once.
 fn check_rows(s: &Study) {
-    let of = |o: Origin| s.networks.iter().filter(|n| n.origin == o).count();
-    let variants = of(Origin::Published);
-    assert_eq!((of(Origin::Drawn), of(Origin::Found)), (6, 1));
+    let of = |o: NetworkOrigin| s.networks.iter().filter(|n| n.origin == o).count();
+    let variants = of(NetworkOrigin::Published);
+    assert_eq!((of(NetworkOrigin::Drawn), of(NetworkOrigin::Found)), (6, 1));
     assert!(variants >= 1);
     let digests: BTreeSet<&str> =
-        s.networks.iter().filter(|n| n.origin == Origin::Drawn).map(|n| n.digest.as_str()).collect();
+        s.networks.iter().filter(|n| n.origin == NetworkOrigin::Drawn).map(|n| n.digest.as_str()).collect();
     assert_eq!(digests.len(), 6, "drawn networks differ");
-    let compared = s.networks.iter().filter(|n| n.origin != Origin::Drawn);
+    let compared = s.networks.iter().filter(|n| n.origin != NetworkOrigin::Drawn);
     assert!(compared.clone().all(|n| n.latency.as_ref().is_some_and(|l| l.median_ms > 0.0 && l.samples == 3)));
     assert_eq!(s.inherited.len(), 6 * 2 * 2);
     let of_condition = fidelities(s);

@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use mobilenas::config::{BatchNorms, Precision, Recipe, Rule, Supernet as Config, Taught};
-use mobilenas::train::Lesson as _;
-use mobilenas::train::batches::Batch;
-use mobilenas::train::supernet::Supernet;
+use mobilenas::config::{BatchNorms, Precision, Recipe, Rule, SubnetLoss, Supernet as Config};
+use mobilenas_data::loader::Batch;
 use mobilenas_space::{Design, Genome, Space};
 use mobilenas_torch::{Apart, Mode, Net, Shared, Store, formula};
+use mobilenas_train::TrainStep as _;
+use mobilenas_train::supernet::Supernet;
 use tch::{Device, Kind, Reduction, Tensor};
 
 const STEPS: u64 = 70;
@@ -104,7 +104,7 @@ fn the_smaller_learn_what_the_largest_says() {
     let by_hand = store.flat_grad().unwrap();
     let off = (&ours - &by_hand).norm().double_value(&[]) / by_hand.norm().double_value(&[]);
     assert!(off < 1e-5, "{off}");
-    for other in [Taught::Labels, Taught::Alpha] {
+    for other in [SubnetLoss::Labels, SubnetLoss::Alpha] {
         let c = config(|c| (c.random_subnets, c.distill_subnets) = (0, other));
         store.zero_grad();
         drop(Supernet::new(&space, &c, 1, STEPS).step(&store, &batch(), 0, 1.0).unwrap());

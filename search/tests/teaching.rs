@@ -4,13 +4,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mobilenas::config::{Distill, Lessons, Recipe};
-use mobilenas::train::Lesson as _;
-use mobilenas::train::batches::Batch;
-use mobilenas::train::single::Single;
-use mobilenas::train::teacher::{Teacher, teacher};
+use mobilenas::config::{Distill, DistillKind, Recipe};
+use mobilenas_data::loader::Batch;
 use mobilenas_space::{Design, Space};
 use mobilenas_torch::{Mode, Names, Net, Owned, Store};
+use mobilenas_train::TrainStep as _;
+use mobilenas_train::single::Single;
+use mobilenas_train::teacher::{Teacher, teacher};
 use tch::{CModule, Device, Kind, Tensor};
 
 const CLASSES: u32 = 5;
@@ -40,7 +40,7 @@ fn script(net: &Net, file: &Path) {
     traced.save(file).unwrap();
 }
 
-fn distill(file: Option<&Path>, lessons: Lessons, share: f64) -> Distill {
+fn distill(file: Option<&Path>, lessons: DistillKind, share: f64) -> Distill {
     let torchscript = file.map(Path::to_path_buf);
     Distill { torchscript, model: None, weights: None, resolution: None, lessons, share, temperature: 2.0 }
 }
@@ -59,7 +59,7 @@ fn a_script_teaches_what_its_network_teaches() {
     let expected = tch::no_grad(|| ours.forward(&batch.images, Mode::Eval).unwrap());
     let (_, student) = network("mobilenet_v2", 1);
     let logits = tch::no_grad(|| student.forward(&batch.images, Mode::Train).unwrap());
-    for lessons in [Lessons::Hard, Lessons::Soft] {
+    for lessons in [DistillKind::Hard, DistillKind::Soft] {
         let how = distill(Some(&file), lessons, 0.5);
         let recipe = Recipe { distill: Some(how.clone()), ..Recipe::default() };
         let script = teacher(&recipe, CLASSES, Device::Cpu).unwrap().unwrap();
@@ -67,8 +67,8 @@ fn a_script_teaches_what_its_network_teaches() {
         let loss = script.loss(&batch.images, &logits).unwrap();
         // By hand: the likeliest class, or all probabilities at temperature 2, times 4.
         let by_hand = match lessons {
-            Lessons::Hard => logits.cross_entropy_for_logits(&expected.argmax(-1, false)),
-            Lessons::Soft => {
+            DistillKind::Hard => logits.cross_entropy_for_logits(&expected.argmax(-1, false)),
+            DistillKind::Soft => {
                 let (p, q) = ((&expected / 2.0).softmax(-1, None), (&logits / 2.0).log_softmax(-1, None));
                 -(p * q).sum_dim_intlist([-1i64].as_slice(), false, None).mean(None) * 4.0
             }
@@ -84,7 +84,7 @@ fn a_script_teaches_what_its_network_teaches() {
 fn taught(share: f64) -> Vec<bool> {
     let (mut store, net) = network("efficientformer", 1);
     let (_, ours) = network("mobilenet_v2", 7);
-    let teacher = Teacher::net(&distill(None, Lessons::Hard, share), "ours", ours, CLASSES);
+    let teacher = Teacher::net(&distill(None, DistillKind::Hard, share), "ours", ours, CLASSES);
     store.zero_grad();
     let mut lesson = Single { net: &net, label_smoothing: 0.0, teacher: Some(&teacher) };
     drop(lesson.step(&store, &batch(), 0, 1.0).unwrap());
@@ -105,7 +105,7 @@ fn of_two_heads_the_first_learns_labels_and_the_second_the_teacher() {
     assert_eq!(heads.len(), 2);
     let classes = ours.forward(&batch.images, Mode::Eval).unwrap().argmax(-1, false);
     let parts = [heads[0].cross_entropy_for_logits(&batch.labels), heads[1].cross_entropy_for_logits(&classes)];
-    let teacher = Teacher::net(&distill(None, Lessons::Hard, 0.5), "ours", ours, CLASSES);
+    let teacher = Teacher::net(&distill(None, DistillKind::Hard, 0.5), "ours", ours, CLASSES);
     let mut lesson = Single { net: &net, label_smoothing: 0.0, teacher: Some(&teacher) };
     let loss = lesson.step(&store, &batch, 0, 1.0).unwrap().loss;
     assert!(close(&loss, &((&parts[0] + &parts[1]) / 2.0)), "{loss:?}");
@@ -128,7 +128,7 @@ fn a_teacher_that_cannot_teach_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("teacher.pt");
     let load = |classes| {
-        let recipe = Recipe { distill: Some(distill(Some(&file), Lessons::Hard, 0.5)), ..Recipe::default() };
+        let recipe = Recipe { distill: Some(distill(Some(&file), DistillKind::Hard, 0.5)), ..Recipe::default() };
         teacher(&recipe, classes, Device::Cpu)
     };
     std::fs::write(&file, "no program").unwrap();

@@ -17,6 +17,7 @@ pub mod memo;
 pub mod memory;
 pub mod onnx;
 pub mod reach;
+pub mod seed;
 pub mod widths;
 
 pub use cost::{Cost, Coster};

@@ -11,13 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
+use mobilenas_bench::Host;
 use mobilenas_bench::gate::finding::Verdict;
 use mobilenas_bench::gate::paired::{Paired, Rule, Run};
 use mobilenas_bench::gate::pairs::{Pairs, Setup, Side};
 use mobilenas_bench::gate::rounds::Source as _;
 use mobilenas_bench::gate::{GateError, worker};
 use mobilenas_bench::stats::{median, share};
-use mobilenas_bench::{Clock as _, Host, Wall, load};
+use mobilenas_host::{Clock as _, WallClock, load};
 use serde::{Deserialize, Serialize};
 
 /// A/A trials of the gate and trials with injected slowdowns.
@@ -174,7 +175,7 @@ fn trial(args: &Args, n: usize, known: &mut BTreeMap<(String, usize), f64>) -> R
     let never = || false;
     let blocks = setup.blocks;
     let mut pairs = Pairs::new(side(model, 0)?, side(model, units)?, setup, &never);
-    let clock = Wall::new();
+    let clock = WallClock::new();
     let seen: Paired = rule.compare(&mut pairs, &mut |_| {})?;
     let seconds = clock.now().as_secs_f64();
     drop(busy);
@@ -258,7 +259,7 @@ fn summary(trials: &[Trial]) -> String {
 fn run(args: &Args) -> Result<(), GateError> {
     let write = |source| GateError::Write { file: args.file.clone(), source };
     let mut done = read(&args.file);
-    let (clock, mut known) = (Wall::new(), BTreeMap::new());
+    let (clock, mut known) = (WallClock::new(), BTreeMap::new());
     while !args.summary && done.len() < args.trials && clock.now().as_secs_f64() < args.minutes * 60.0 {
         let t = trial(args, done.len(), &mut known)?;
         eprintln!(

@@ -12,9 +12,9 @@ use mobilenas_bench::case::process::{Eyes, sample, warm_up};
 use mobilenas_bench::case::rule::{Across, Enough, Rules};
 use mobilenas_bench::gate::pairs::{Side, Worker};
 use mobilenas_bench::gate::{GateError, worker};
-use mobilenas_bench::load::Load;
 use mobilenas_bench::stats::median;
-use mobilenas_bench::{Wall, load};
+use mobilenas_host::load::Load;
+use mobilenas_host::{WallClock, load};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -45,7 +45,7 @@ struct Shown {
     logs: Vec<f64>,
     /// Milliseconds of a bare call, by round.
     bare_ms: Vec<f64>,
-    /// Wall milliseconds of the protocol.
+    /// WallClock milliseconds of the protocol.
     wall_ms: f64,
     /// Of these, inside samples.
     sampled_ms: f64,
@@ -60,7 +60,7 @@ fn process(side: &Side, args: &Args, rng: &mut ChaCha8Rng) -> Result<Shown, Gate
     let (cores, _) = load::idlest_cores(std::time::Duration::from_millis(200), 1);
     let mut worker = Worker::start(&Side { cores, ..side.clone() })?;
     worker.ready()?;
-    let (rules, clock, mut shown) = (Rules::default(), Wall::new(), Shown::default());
+    let (rules, clock, mut shown) = (Rules::default(), WallClock::new(), Shown::default());
     let eyes = Eyes { clock: &clock, load: &Load::read, mhz: &|| load::frequency_mhz(0), stop: &|| false };
     let first = worker.ask("call")?.ms;
     let warmed = warm_up(&rules, &eyes, first, &mut |n| worker.ask_for(&format!("window {n}")))?;

@@ -17,6 +17,7 @@ pub mod output;
 pub mod process;
 pub mod record;
 pub mod rule;
+pub mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -24,10 +25,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Clock as _, Wall};
 use crate::gate::GateError;
 use crate::gate::pairs::Side;
 use crate::host::Host;
+use mobilenas_host::clock::{Clock as _, WallClock};
 use process::Process;
 use record::{Measured, Outcome, Record};
 use rule::{Next, Rules};
@@ -84,7 +85,7 @@ fn processes(
     stop: &dyn Fn() -> bool,
     each: &mut dyn FnMut(&[Process]),
 ) -> Result<Vec<Process>, GateError> {
-    let (clock, mut all) = (Wall::new(), Vec::new());
+    let (clock, mut all) = (WallClock::new(), Vec::new());
     loop {
         all.push(process::run(side, rules, stop)?);
         each(&all);

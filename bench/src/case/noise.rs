@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::load::Change;
+use mobilenas_host::load::Change;
 
 /// Above what a window is flagged. Nothing is dropped for it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ impl Default for Limits {
 pub struct Window {
     /// Its samples: so many after those of the windows before.
     pub samples: usize,
-    /// Wall seconds.
+    /// WallClock seconds.
     pub seconds: f64,
     /// What the machine did, our own work included.
     pub load: Change,

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::noise::Window;
 use super::rule::{Next, Rules, Warm};
-use crate::clock::{Clock, Wall};
 use crate::gate::GateError;
 use crate::gate::pairs::{Side, Worker};
 use crate::gate::worker::{Calls, Memory, Ready};
-use crate::load::{self, Change, Load};
 use crate::stats::median;
+use mobilenas_host::clock::{Clock, WallClock};
+use mobilenas_host::load::{self, Change, Load};
 
 /// What one process told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub struct Process {
     pub first_ms: f64,
     /// Medians of the windows of the warm-up, in ms.
     pub warmup_ms: Vec<f64>,
-    /// Wall seconds of the warm-up.
+    /// WallClock seconds of the warm-up.
     pub warmup_seconds: f64,
     /// Whether it became steady.
     pub steady: bool,
@@ -36,7 +36,7 @@ pub struct Process {
     pub samples_ms: Vec<f64>,
     /// The windows they were taken in, in order.
     pub windows: Vec<Window>,
-    /// Wall seconds of the sampling, everything between its first and its last sample included.
+    /// WallClock seconds of the sampling, everything between its first and its last sample included.
     pub sampling_seconds: f64,
     /// Why the sampling ended.
     pub ended: Next,
@@ -97,7 +97,7 @@ pub type Run<'a> = dyn FnMut(usize) -> Result<Calls, GateError> + 'a;
 pub struct Warmed {
     /// Medians of its windows in ms.
     pub medians: Vec<f64>,
-    /// Wall seconds.
+    /// WallClock seconds.
     pub seconds: f64,
     /// Whether it became steady.
     pub steady: bool,
@@ -131,7 +131,7 @@ pub struct Sampled {
     pub ms: Vec<f64>,
     /// Their windows.
     pub windows: Vec<Window>,
-    /// Wall seconds.
+    /// WallClock seconds.
     pub seconds: f64,
     /// Why it ended.
     pub ended: Next,
@@ -178,7 +178,7 @@ pub fn sample(rules: &Rules, eyes: &Eyes, call_ms: f64, run: &mut Run) -> Result
 /// When it fails, or the user asked to stop.
 pub fn run(side: &Side, rules: &Rules, stop: &dyn Fn() -> bool) -> Result<Process, GateError> {
     let (cores, before) = place(rules, side.threads)?;
-    let (clock, load_average) = (Wall::new(), load::average());
+    let (clock, load_average) = (WallClock::new(), load::average());
     let mut worker = Worker::start(&Side { cores, ..side.clone() })?;
     let ready = worker.ready()?;
     let start_ms = clock.now().as_secs_f64() * 1e3;

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::cell::Cell;
+use mobilenas_host::FakeClock;
 use std::time::Duration;
 
 use super::noise::{Limits, Window};
@@ -8,32 +8,23 @@ use super::process::{Eyes, Process, Sampled, Warmed, sample, warm_up};
 use super::record::{Cell as Flat, Measured, Outcome, Record, Report, SCHEMA, reasons};
 use super::rule::{Across, Enough, Next, Rules, Steady, Warm, trend};
 use super::*;
-use crate::clock::Clock;
 use crate::gate::worker::{Calls, Memory, Ready};
-use crate::load::{Change, Load};
 use crate::stats::Interval;
+use mobilenas_host::clock::Clock;
+use mobilenas_host::load::{Change, Load};
 
 /// A clock that the calls themselves move.
-#[derive(Default)]
-struct Fake(Cell<u64>);
-
-impl Clock for Fake {
-    fn now(&self) -> Duration {
-        Duration::from_nanos(self.0.get())
-    }
-}
-
 /// A machine on which the `i`-th call takes `ms(i)`, and everything around a window `beside` ms.
 struct Machine<'a> {
     ms: &'a dyn Fn(usize) -> f64,
     beside: f64,
     calls: usize,
-    clock: Fake,
+    clock: FakeClock,
 }
 
 impl<'a> Machine<'a> {
     fn new(ms: &'a dyn Fn(usize) -> f64) -> Machine<'a> {
-        Machine { ms, beside: 0.0, calls: 0, clock: Fake::default() }
+        Machine { ms, beside: 0.0, calls: 0, clock: FakeClock::default() }
     }
 
     fn with<T>(&mut self, f: impl FnOnce(&Eyes, &mut process::Run) -> T) -> T {
@@ -44,7 +35,7 @@ impl<'a> Machine<'a> {
             let times: Vec<f64> = (*calls..*calls + n).map(*ms).collect();
             *calls += n;
             let sum: f64 = times.iter().sum();
-            clock.0.set(clock.0.get() + ((sum + *beside) * 1e6) as u64);
+            clock.advance(Duration::from_nanos(((sum + *beside) * 1e6) as u64));
             Ok(Calls { cpu_ms: sum, ms: times, preempted: 0 })
         };
         f(&eyes, &mut run)
@@ -272,7 +263,7 @@ fn what_the_measuring_costs_is_counted() {
 /// The least time of several tries: what disturbs a try only makes it longer.
 #[test]
 fn the_driver_spends_less_than_a_hundredth_of_a_window_on_it() {
-    let (rules, clock) = (Rules::default(), Wall::new());
+    let (rules, clock) = (Rules::default(), WallClock::new());
     let ms: Vec<f64> = (0..2000).map(|i| 10.0 + noise(i)).collect();
     let said = serde_json::to_string(&Calls { ms: ms[..200].to_vec(), cpu_ms: 1.0, preempted: 0 }).unwrap();
     let once = || {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mobilenas_torch::{Judge, NetError};
 
-use crate::clock::{Clock, Wall};
+use mobilenas_host::clock::{Clock, WallClock};
 
 /// Choices by threads and key. Networks of a search share most of their shapes, so most choices are made once.
 static TABLE: LazyLock<Mutex<HashMap<(usize, String), String>>> = LazyLock::new(Mutex::default);
@@ -45,7 +45,7 @@ impl Judge for Timed {
         names: &[&str],
         run: &mut dyn FnMut(usize) -> Result<(), NetError>,
     ) -> Result<usize, NetError> {
-        let best = fastest(&Wall::default(), names.len(), run)?;
+        let best = fastest(&WallClock::default(), names.len(), run)?;
         let mut table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
         table.insert((self.threads, key.to_string()), names[best].to_string());
         Ok(best)
@@ -72,26 +72,19 @@ fn fastest<E>(clock: &dyn Clock, n: usize, run: &mut dyn FnMut(usize) -> Result<
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::cell::Cell;
+    use std::time::Duration;
+
+    use mobilenas_host::FakeClock;
 
     use super::*;
 
-    #[derive(Default)]
-    struct Fake(Cell<u64>);
-
-    impl Clock for Fake {
-        fn now(&self) -> Duration {
-            Duration::from_micros(self.0.get())
-        }
-    }
-
     #[test]
     fn the_fastest_wins_although_it_is_disturbed_and_the_slow_are_given_up() {
-        let (clock, mut runs) = (Fake::default(), [0u64; 3]);
+        let (clock, mut runs) = (FakeClock::default(), [0u64; 3]);
         let best = fastest(&clock, 3, &mut |i| {
             runs[i] += 1;
             let disturbed = if i == 1 && runs[i] % 2 == 1 { 500 } else { 0 };
-            clock.0.set(clock.0.get() + [110, 100, 900][i] + disturbed);
+            clock.advance(Duration::from_micros([110, 100, 900][i] + disturbed));
             Ok::<(), ()>(())
         });
         assert_eq!(best, Ok(1));

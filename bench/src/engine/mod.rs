@@ -9,8 +9,8 @@ pub mod torchscript;
 use mobilenas_torch::{Net, NetError};
 use tch::{Device, Kind, Tensor};
 
-use crate::clock::Clock;
 use crate::protocol::{Protocol, Samples, measure};
+use mobilenas_host::clock::Clock;
 
 /// All engines.
 pub static ENGINES: &[&dyn Engine] = &[
@@ -29,6 +29,12 @@ pub fn engine(name: &str) -> Option<&'static dyn Engine> {
 /// What can go wrong in an engine.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
+    /// There is no such engine.
+    #[error("engine {name:?}: unknown, expected one of {}", names())]
+    Unknown {
+        /// Its name.
+        name: String,
+    },
     /// libtorch, or the network itself.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -40,6 +46,10 @@ pub enum EngineError {
         /// What it says, and what was expected.
         message: String,
     },
+}
+
+fn names() -> String {
+    ENGINES.iter().map(|e| e.name()).collect::<Vec<_>>().join(", ")
 }
 
 /// How a network is run.

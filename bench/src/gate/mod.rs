@@ -16,6 +16,7 @@ pub mod output;
 pub mod paired;
 pub mod pairs;
 pub mod rounds;
+pub mod settings;
 pub mod stored;
 pub mod worker;
 

@@ -135,7 +135,7 @@ fn a_machine_that_never_calms_down_is_inconclusive() {
 #[test]
 fn stolen_time_counts_from_the_second_tick_on() {
     let round = |steal: f64, seconds: f64| Round {
-        load: crate::load::Change { steal_ms: Some(steal), waiting: None, busy_cores: None },
+        load: mobilenas_host::load::Change { steal_ms: Some(steal), waiting: None, busy_cores: None },
         kernel_before_ms: 1.0,
         kernel_after_ms: 1.0,
         seconds,

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::GateError;
 use super::rounds::{Round, Source};
 use super::worker::{Answer, PROTOCOL, Ready};
-use crate::clock::{Clock as _, Wall};
-use crate::load::{self, Load};
+use mobilenas_host::clock::{Clock as _, WallClock};
+use mobilenas_host::load::{self, Load};
 
 /// One side of a comparison: a program that has the worker's verb, and what the worker runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -300,7 +300,7 @@ impl Source for Pairs<'_> {
         }
         let fit = (self.setup.round_seconds * 1e3 / f64::max(last, 1e-3)) as usize;
         let blocks = fit.clamp(FEWEST, self.setup.blocks.max(FEWEST));
-        let (clock, before) = (Wall::new(), Load::read());
+        let (clock, before) = (WallClock::new(), Load::read());
         let mut round = Round { core, kernel_before_ms: Self::kernel(&mut workers)?, ..Round::default() };
         for _ in 0..blocks {
             let [b, c] = Self::block(&mut workers, &mut rng)?;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::GateError;
-use crate::load::Change;
+use mobilenas_host::load::Change;
 
 /// What one pair of processes told, block by block.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -16,7 +16,7 @@ pub struct Round {
     pub kernel_before_ms: f64,
     /// And after the last.
     pub kernel_after_ms: f64,
-    /// Wall seconds of the timed part.
+    /// WallClock seconds of the timed part.
     pub seconds: f64,
     /// The core that both ran on.
     pub core: Option<usize>,

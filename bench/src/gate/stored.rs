@@ -11,8 +11,8 @@ use super::finding::{Finding, Tier, Verdict};
 use super::kernel;
 use super::pairs::{Side, Worker};
 use crate::host::Host;
-use crate::load;
 use crate::stats::{median, minimum};
+use mobilenas_host::load;
 
 /// Times of one network and, between its calls, of the calibration kernel: one entry a process, in ms.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

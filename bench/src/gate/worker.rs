@@ -28,11 +28,11 @@ use tch::Tensor;
 
 use super::kernel::Kernel;
 use super::{GateError, graph_of};
-use crate::clock::{Clock as _, Wall};
 use crate::engine::{self, Engine, Session, Setting};
 use crate::rounds::{Rounds, Series, rounds};
 use crate::stats::median;
-use crate::{load, memory, settle};
+use mobilenas_host::clock::{Clock as _, WallClock};
+use mobilenas_host::{load, memory, runtime_env};
 
 /// Version of what is said over the pipes; baseline and candidate have to agree.
 pub const PROTOCOL: u32 = 1;
@@ -161,7 +161,7 @@ const MEMORY_RUNS: usize = 3;
 const MOST_CALLS: usize = 1_000_000;
 
 struct Serving {
-    clock: Wall,
+    clock: WallClock,
     engine: &'static dyn Engine,
     setting: Setting,
     session: Box<dyn Session>,
@@ -214,7 +214,7 @@ impl Serving {
         let resolution = graph.input().dims[1];
         let net = Net::bind(Arc::new(graph), &Formula)?;
         let setting = Setting { batch: args.batch, threads: args.threads };
-        let (clock, kernel) = (Wall::new(), Kernel::new()?);
+        let (clock, kernel) = (WallClock::new(), Kernel::new()?);
         let from = clock.now();
         let session = engine.prepare(&net, setting)?;
         let prepare_ms = ms(clock.now() - from);
@@ -374,7 +374,7 @@ pub fn program<A: clap::Parser>(run: impl FnOnce(&A) -> Result<(), GateError>) -
         args: Args,
     }
 
-    settle::settle(None);
+    runtime_env::apply(None);
     let mut words: Vec<_> = std::env::args_os().collect();
     let done = if words.get(1).is_some_and(|w| w == "worker") {
         words.remove(1);

@@ -11,9 +11,11 @@ use super::html::{self, Cell, escape, paragraph, section};
 use super::index::{document, figure};
 use super::{Site, progress, trials};
 use crate::history;
-use crate::pareto;
-use crate::record::{Run, metric};
-use crate::{Frame, ReportError, Written, text};
+use crate::{Frame, ReportError, Written};
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::pareto;
+use mobilenas_record::run::RunHeader;
+use mobilenas_record::text;
 
 /// The page's file.
 const FILE: &str = "index.html";
@@ -64,7 +66,7 @@ fn named(frames: &[Frame]) -> Vec<Frame> {
 }
 
 /// Whether all runs have something in common.
-fn all_same<T: PartialEq>(frames: &[&Frame], of: impl Fn(&Run) -> T) -> bool {
+fn all_same<T: PartialEq>(frames: &[&Frame], of: impl Fn(&RunHeader) -> T) -> bool {
     frames.windows(2).all(|w| of(&w[0].run) == of(&w[1].run))
 }
 
@@ -164,7 +166,8 @@ fn summary(frames: &[&Frame]) -> String {
         ]
     };
     let rows: Vec<Vec<Cell>> = frames.iter().enumerate().map(row).collect();
-    let heads = ["Run", "Scored", "Best top-1 (%)", "Best MES", "Front", "Hypervolume (% · ms)", "Of the joint front"];
+    let heads =
+        ["RunHeader", "Scored", "Best top-1 (%)", "Best MES", "Front", "Hypervolume (% · ms)", "Of the joint front"];
     let note = reference.map_or_else(
         || "There is no hypervolume, since the runs share no reference point.".to_owned(),
         |r| format!("{} One point for all runs.", progress::reference_words(r)),

@@ -8,8 +8,9 @@ mod tables;
 use super::html::{escape, facts, list, paragraph, section};
 use super::{knobs, landscape, pareto, progress, retrained, script, trials, trust};
 use crate::plot::{self, Chart, Dress, Size};
-use crate::record::metric;
-use crate::{Frame, ReportError, best, score, table, text};
+use crate::{Frame, ReportError, best, table};
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::{score, text};
 
 /// The page's path below the folder that is rendered into.
 pub const FILE: &str = "report/index.html";

@@ -1,8 +1,9 @@
 //! What each knob costs and brings, and which of its choices survive.
 
 use super::html::{self, Cell, paragraph, section};
+use crate::Frame;
 use crate::knobs::{Choice, Marginal, Mean, marginals};
-use crate::{Frame, text};
+use mobilenas_record::text;
 
 /// The section; empty if no knob has two scored choices.
 pub(super) fn section_of(f: &Frame) -> String {

@@ -9,11 +9,12 @@ use super::html::{self, Cell, escape, paragraph, section};
 use super::index::{fallback, links};
 use super::view::{Axis, Group, Show, View};
 use super::{Report, Site};
-use crate::pareto::{self, Goal};
 use crate::plot::{CANDIDATE, Chart, Mark, Point, SERIES, Series};
 use crate::published::{Figure, Network, Published};
-use crate::record::Mes;
-use crate::{Frame, ReportError, score, text};
+use crate::{Frame, ReportError};
+use mobilenas_record::run::Mes;
+use mobilenas_record::{Goal, pareto};
+use mobilenas_record::{score, text};
 
 /// The static plots of the landscape.
 pub struct Landscape;
@@ -281,7 +282,7 @@ fn table(p: &Published, constants: &Mes, set: &str, unit: f64) -> String {
     let mut all: Vec<_> = p.networks.iter().filter_map(scored).collect();
     all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.name.cmp(&b.1.name)));
     let points: Vec<[f64; 2]> = all.iter().map(|(mes, n, ..)| [n.top1.value, *mes]).collect();
-    let front = pareto::front(&points, &[Goal::Maximise, Goal::Maximise]);
+    let front = pareto::front(&points, &[Goal::Maximize, Goal::Maximize]);
     let mark = |f: &Figure| if f.confidence.is_soft() { format!(" ({})", f.confidence.words()) } else { String::new() };
     let row = |(i, (mes, n, params, ms)): (usize, &(f64, &Network, &Figure, &Figure))| {
         vec![

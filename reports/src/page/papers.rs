@@ -1,9 +1,11 @@
 //! `report/table.md` and `report/table.tex`: the front, the published variants and the winners, to paste into a paper.
 
 use super::{Report, Site};
-use crate::record::metric;
-use crate::winners::{self, Interval};
-use crate::{Entry, Frame, ReportError, score, text};
+use crate::winners;
+use crate::{Entry, Frame, ReportError};
+use mobilenas_record::Interval;
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::{score, text};
 
 /// The table for papers in both formats.
 pub struct Papers;

@@ -4,10 +4,11 @@
 //! test top-1 of retrained winners are other quantities and are not here.
 
 use super::{Report, Site};
-use crate::pareto::Goal;
 use crate::plot::{CANDIDATE, Chart, FRONT, Mark, Point, Series, Steps, VARIANT};
-use crate::record::metric;
-use crate::{Entry, Frame, ReportError, score, text};
+use crate::{Entry, Frame, ReportError};
+use mobilenas_record::Goal;
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::{score, text};
 
 /// Top-1 against each of the axes.
 pub struct Pareto;
@@ -35,7 +36,7 @@ const AXES: &[Axis] = &[
         title: "latency",
         what: "Median latency",
         unit: "ms",
-        goal: Goal::Minimise,
+        goal: Goal::Minimize,
     },
     Axis {
         metric: metric::PARAMS,
@@ -43,7 +44,7 @@ const AXES: &[Axis] = &[
         title: "parameters",
         what: "Parameters",
         unit: "",
-        goal: Goal::Minimise,
+        goal: Goal::Minimize,
     },
     Axis {
         metric: metric::MACS,
@@ -51,7 +52,7 @@ const AXES: &[Axis] = &[
         title: "multiply-accumulates",
         what: "Multiply-accumulates of one image",
         unit: "",
-        goal: Goal::Minimise,
+        goal: Goal::Minimize,
     },
     Axis {
         metric: metric::MEMORY,
@@ -59,7 +60,7 @@ const AXES: &[Axis] = &[
         title: "peak memory",
         what: "Peak memory of one image: weights and live activations",
         unit: "",
-        goal: Goal::Minimise,
+        goal: Goal::Minimize,
     },
     Axis {
         metric: metric::MES,
@@ -67,7 +68,7 @@ const AXES: &[Axis] = &[
         title: "mobile efficiency score",
         what: "Mobile efficiency score (larger is better)",
         unit: "",
-        goal: Goal::Maximise,
+        goal: Goal::Maximize,
     },
 ];
 
@@ -146,7 +147,7 @@ fn chart(f: &Frame, axis: &Axis) -> Chart {
     let label = |e: &Entry| e.variant().is_none().then(|| e.label());
     let mut front: Vec<Point> = on_front.iter().filter_map(|i| point(&f.trials[*i], label(&f.trials[*i]))).collect();
     front.sort_by(|a, b| a.x.total_cmp(&b.x).then(a.y.total_cmp(&b.y)));
-    let steps = if axis.goal == Goal::Minimise { Steps::AcrossFirst } else { Steps::DownFirst };
+    let steps = if axis.goal == Goal::Minimize { Steps::AcrossFirst } else { Steps::DownFirst };
     let series = |name: &str, mark, color, steps, points| Series { name: name.to_owned(), mark, color, points, steps };
     Chart {
         title: format!("{}: top-1 against {}", f.run.name, axis.title),

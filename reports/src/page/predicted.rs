@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::{Report, Site};
-use crate::latency_table::{self, LatencyTable, Source};
 use crate::plot::{CANDIDATE, Chart, FRONT, Mark, Point, Series, Steps};
-use crate::{Frame, ReportError, text};
+use crate::{Frame, ReportError};
+use mobilenas_record::latency_table::{self, LatencyTable, Source};
+use mobilenas_record::text;
 
 /// Predicted against measured latency.
 pub struct Predicted;

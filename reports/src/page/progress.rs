@@ -6,8 +6,10 @@ use super::pareto::provenance;
 use super::{Report, Site};
 use crate::history::{self, Curve, History};
 use crate::plot::{Chart, FRONT, Mark, Point, SERIES, Series, Steps};
-use crate::record::{Done, metric};
-use crate::{Frame, ReportError, score, text};
+use crate::{Frame, ReportError};
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::run::Done;
+use mobilenas_record::{score, text};
 
 /// The curves of one run.
 pub struct Progress;

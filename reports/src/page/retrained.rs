@@ -5,9 +5,10 @@
 use super::pareto::{drawable, provenance};
 use super::{Report, Site};
 use crate::plot::{Bars, Chart, Mark, Point, RETRAINED, Series, VARIANT};
-use crate::record::metric;
 use crate::winners::{self, Winner};
-use crate::{Frame, ReportError, text};
+use crate::{Frame, ReportError};
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::text;
 
 /// Winners retrained from scratch.
 pub struct Winners;

@@ -8,9 +8,10 @@ use std::path::Path;
 use super::Site;
 use super::html::{escape, facts, list, paragraph, section};
 use super::index::{document, figure};
-use crate::study::{INDEX, Origin, Study, bands, by_size, fidelities, repeats, standings};
+use crate::study::{INDEX, NetworkOrigin, Study, bands, by_size, fidelities, repeats, standings};
 use crate::winners::BARS;
-use crate::{ReportError, Written, text};
+use crate::{ReportError, Written};
+use mobilenas_record::text;
 
 /// Writes a study's page into `out`: `study/index.html`, with its plots and its table `networks.csv` beside it.
 ///
@@ -43,7 +44,7 @@ fn provenance(study: &Study) -> String {
 }
 
 fn header(study: &Study) -> String {
-    let of = |origin: Origin| study.networks.iter().filter(|n| n.origin == origin).count();
+    let of = |origin: NetworkOrigin| study.networks.iter().filter(|n| n.origin == origin).count();
     let status = match &study.done {
         Some(done) => format!("finished after {} of work", text::duration(done.seconds.values().sum())),
         None => "not finished: its file has no end yet, so it is still going or was stopped".to_owned(),
@@ -54,9 +55,9 @@ fn header(study: &Study) -> String {
             "Networks",
             format!(
                 "{} drawn, {} found by searches, {} of the papers",
-                of(Origin::Drawn),
-                of(Origin::Found),
-                of(Origin::Published)
+                of(NetworkOrigin::Drawn),
+                of(NetworkOrigin::Found),
+                of(NetworkOrigin::Published)
             ),
         ),
         ("Trainings from scratch", text::thousands(study.retrained.len() as u64)),

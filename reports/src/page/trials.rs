@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::pareto::drawable;
 use super::view::{Axis, Group, Show, View, genomes, short};
 use crate::plot::SERIES;
-use crate::record::metric;
 use crate::winners::{self, Winner};
-use crate::{Entry, Frame, score, text};
+use crate::{Entry, Frame};
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::{score, text};
 
 /// Groups of the points, by position.
 const GROUPS: [(&str, &str, &str); 3] = [
@@ -148,12 +149,12 @@ fn axes(frames: &[&Frame], points: &[Point], activations: Vec<Option<f64>>, may:
 
 /// Metrics of the journal that this page has no words for.
 fn others(points: &[Point]) -> Vec<String> {
-    use crate::record::Outcome;
+    use mobilenas_record::run::TrialOutcome;
     let known =
         [metric::LATENCY, metric::PARAMS, metric::MACS, metric::MEMORY, metric::MES, metric::TOP1, metric::TEST_TOP1];
     let mut names: Vec<String> = Vec::new();
     for p in points {
-        if let Outcome::Scored(metrics) = &p.entry.trial.outcome {
+        if let TrialOutcome::Scored(metrics) = &p.entry.trial.outcome {
             let new = |n: &&String| !known.contains(&n.as_str()) && !names.contains(n);
             let found: Vec<String> = metrics.keys().filter(new).cloned().collect();
             names.extend(found);

@@ -7,9 +7,11 @@ use super::html::{facts, section};
 use super::index::figure;
 use super::predicted;
 use crate::predictors::{Predictor, predictors};
-use crate::record::metric;
-use crate::winners::{self, kendall};
-use crate::{Frame, ReportError, study, text};
+use crate::winners;
+use crate::{Frame, ReportError, study};
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::text;
+use mobilenas_record::{interval, rank};
 
 /// A name and what there is to say, if there is anything.
 type Part = fn(&Frame) -> Option<(&'static str, String)>;
@@ -49,7 +51,7 @@ fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
 /// Width of the middle 80 % of one measurement's samples, in percent of its median: noise within a measurement.
 fn latency_spread(f: &Frame) -> Option<(&'static str, String)> {
     let latencies = f.trials.iter().filter_map(|e| e.trial.latency.as_ref());
-    let spread = |l: &crate::record::Latency| 100.0 * (l.p90_ms - l.p10_ms) / l.median_ms;
+    let spread = |l: &mobilenas_record::run::Latency| 100.0 * (l.p90_ms - l.p10_ms) / l.median_ms;
     let mut all: Vec<f64> = latencies.map(spread).filter(|v| v.is_finite()).collect();
     all.sort_by(f64::total_cmp);
     let (middle, worst) = (quantile(&all, 0.5)?, quantile(&all, 0.95)?);
@@ -77,7 +79,7 @@ fn latency_samples(f: &Frame) -> Option<(&'static str, String)> {
 fn accuracy_step(f: &Frame) -> Option<(&'static str, String)> {
     let images = f.run.dataset.scoring_images();
     let best = f.trials.iter().filter(|e| e.is_scored()).filter_map(|e| e.metric(metric::TOP1)).reduce(f64::max)?;
-    let bar = winners::wilson(best, images);
+    let bar = interval::wilson(best, images);
     Some((
         "Noise of the search's top-1",
         format!(
@@ -114,7 +116,12 @@ fn rank_fidelity(f: &Frame) -> Option<(&'static str, String)> {
 fn rank_agreement(f: &Frame) -> Option<(&'static str, String)> {
     let both = |w: &winners::Winner| Some((f.trial(w.trial)?.metric(metric::TOP1)?, w.top1?.value));
     let pairs: Vec<(f64, f64)> = winners::winners(f).iter().filter_map(both).collect();
-    let tau = kendall(&pairs)?;
+    // Two networks are always in order or in reverse.
+    if pairs.len() < 3 {
+        return None;
+    }
+    let (a, b): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+    let tau = rank::kendall(&a, &b)?;
     Some((
         "Search order against retrained order",
         format!(
@@ -149,7 +156,7 @@ fn predictor_error(f: &Frame) -> Option<(&'static str, String)> {
     let trials: usize = f.foretold.iter().map(|t| t.trials).sum();
     let (first, last) = (f.foretold.first()?, f.foretold.last()?);
     let mean = f.foretold.iter().map(|t| t.mean_error * t.trials as f64).sum::<f64>() / trials.max(1) as f64;
-    let tau = |t: &crate::record::Foretold| t.kendall.map_or_else(|| "–".to_owned(), |v| format!("{v:.2}"));
+    let tau = |t: &mobilenas_record::run::PredictorFit| t.kendall.map_or_else(|| "–".to_owned(), |v| format!("{v:.2}"));
     Some((
         "Error of the accuracy predictor",
         format!(

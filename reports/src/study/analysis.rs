@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Condition, Network, Origin, Search, Study};
-use crate::rank;
-use crate::winners::{Interval, interval};
+use super::{Condition, NetworkOrigin, SearchRun, Study, StudyNetwork};
+use mobilenas_record::Interval;
+use mobilenas_record::interval::of_trainings as interval;
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::rank;
 
 /// Rounds of each bootstrap.
 pub const ROUNDS: usize = 2000;
@@ -25,9 +27,10 @@ pub struct Fidelity {
 /// One fidelity for each condition, in the order of their names.
 pub fn fidelities(study: &Study) -> Vec<Fidelity> {
     let mut by_condition: BTreeMap<&Condition, BTreeMap<u64, f64>> = BTreeMap::new();
-    for i in study.inherited.iter().filter(|i| i.top1.is_finite()) {
+    for i in &study.inherited {
+        let Some(top1) = i.metric(metric::TOP1) else { continue };
         // Of two rows for one network the last counts, as after a resumed study.
-        by_condition.entry(&i.condition).or_default().insert(i.network, i.top1);
+        by_condition.entry(&i.condition).or_default().insert(i.network, top1);
     }
     let pair = |(id, inherited): (u64, f64)| {
         let tops = study.tops(id);
@@ -44,13 +47,13 @@ pub fn fidelities(study: &Study) -> Vec<Fidelity> {
 /// Kendall's tau-b of MACs alone, and of parameters alone, with test top-1 after training alone: what inherited top-1 has to
 /// be better than.
 pub fn by_size(study: &Study) -> Option<[Interval; 2]> {
-    let drawn = study.networks.iter().filter(|n| n.origin == Origin::Drawn);
-    let trained: Vec<(&Network, f64)> = drawn
+    let drawn = study.networks.iter().filter(|n| n.origin == NetworkOrigin::Drawn);
+    let trained: Vec<(&StudyNetwork, f64)> = drawn
         .map(|n| (n, study.tops(n.id)))
         .filter(|(_, tops)| !tops.is_empty())
         .map(|(n, tops)| (n, tops.iter().sum::<f64>() / tops.len() as f64))
         .collect();
-    let of = |size: fn(&Network) -> u64| {
+    let of = |size: fn(&StudyNetwork) -> u64| {
         let pairs: Vec<(u64, f64, f64)> = trained.iter().map(|(n, top1)| (n.id, size(n) as f64, *top1)).collect();
         estimate(&pairs, rank::kendall)
     };
@@ -82,7 +85,7 @@ pub struct Band {
 
 /// One band for each strategy, by name.
 pub fn bands(study: &Study) -> Vec<Band> {
-    let mut by_strategy: BTreeMap<&str, BTreeMap<u64, &Search>> = BTreeMap::new();
+    let mut by_strategy: BTreeMap<&str, BTreeMap<u64, &SearchRun>> = BTreeMap::new();
     for s in study.searches.iter().filter(|s| s.volume.iter().any(|(_, v)| v.is_finite())) {
         by_strategy.entry(&s.strategy).or_default().insert(s.seed, s);
     }
@@ -92,8 +95,8 @@ pub fn bands(study: &Study) -> Vec<Band> {
     by_strategy.iter().map(|(strategy, searches)| band(strategy, searches.values().copied(), last)).collect()
 }
 
-fn band<'a>(strategy: &str, searches: impl Iterator<Item = &'a Search>, last: u64) -> Band {
-    let searches: Vec<&Search> = searches.collect();
+fn band<'a>(strategy: &str, searches: impl Iterator<Item = &'a SearchRun>, last: u64) -> Band {
+    let searches: Vec<&SearchRun> = searches.collect();
     let mut at: Vec<u64> = searches.iter().flat_map(|s| s.volume.iter().map(|(at, _)| *at)).collect();
     at.extend([1.min(last), last]);
     at.retain(|t| *t <= last);
@@ -118,7 +121,7 @@ fn band<'a>(strategy: &str, searches: impl Iterator<Item = &'a Search>, last: u6
 }
 
 /// A search's hypervolume after `t` trials; 0 before its first.
-fn value(s: &Search, t: u64) -> f64 {
+fn value(s: &SearchRun, t: u64) -> f64 {
     s.volume.iter().filter(|(at, v)| *at <= t && v.is_finite()).map(|(_, v)| *v).fold(0.0, f64::max)
 }
 
@@ -149,7 +152,7 @@ pub fn pairs_won(one: &Band, other: &Band) -> (f64, usize) {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Standing<'a> {
     /// The network.
-    pub network: &'a Network,
+    pub network: &'a StudyNetwork,
     /// Test top-1 of each training, percent.
     pub tops: Vec<f64>,
     /// Mean and error bar; see [`crate::winners::BARS`].
@@ -158,7 +161,7 @@ pub struct Standing<'a> {
 
 /// The found and the published networks that were trained, best first.
 pub fn standings(study: &Study) -> Vec<Standing<'_>> {
-    let compared = study.networks.iter().filter(|n| n.origin != Origin::Drawn);
+    let compared = study.networks.iter().filter(|n| n.origin != NetworkOrigin::Drawn);
     let mut all: Vec<Standing> = compared
         .filter_map(|network| {
             let tops = study.tops(network.id);

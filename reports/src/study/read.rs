@@ -2,23 +2,24 @@
 
 use std::path::Path;
 
-use super::{FILE, FORMAT, Header, Inherited, Network, Retrained, Row, Search};
-use crate::record::{Caveat, Done};
+use super::{FILE, FORMAT, InheritedScore, SearchRun, StudyHeader, StudyNetwork, StudyRow, TrainedNetwork};
 use crate::{ReportError, journal};
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::run::{Caveat, Done};
 
 /// A study as read from its folder. One that still goes on is a study like any other.
 #[derive(Clone, Debug)]
 pub struct Study {
     /// The first line.
-    pub header: Header,
+    pub header: StudyHeader,
     /// Its networks.
-    pub networks: Vec<Network>,
+    pub networks: Vec<StudyNetwork>,
     /// Top-1 with inherited weights.
-    pub inherited: Vec<Inherited>,
+    pub inherited: Vec<InheritedScore>,
     /// Trainings from scratch.
-    pub retrained: Vec<Retrained>,
+    pub retrained: Vec<TrainedNetwork>,
     /// Searches.
-    pub searches: Vec<Search>,
+    pub searches: Vec<SearchRun>,
     /// The study's caveats, then one for each line that could not be read.
     pub caveats: Vec<Caveat>,
     /// The end, if the study reached it.
@@ -36,7 +37,9 @@ impl Study {
     /// # Errors
     /// If its file cannot be read, has no header, or has another format. Damaged lines are caveats, not errors.
     pub fn read(dir: &Path) -> Result<Study, ReportError> {
-        let read = journal::rows::<Header, Row>(dir, FILE, "study", FORMAT, |row| matches!(row, Row::Study(_)))?;
+        let read = journal::rows::<StudyHeader, StudyRow>(dir, FILE, "study", FORMAT, |row| {
+            matches!(row, StudyRow::Study(_))
+        })?;
         let mut study = Study {
             header: read.header,
             networks: Vec::new(),
@@ -54,29 +57,29 @@ impl Study {
         Ok(study)
     }
 
-    fn take(&mut self, line: usize, row: Row, damage: &mut Vec<String>) {
+    fn take(&mut self, line: usize, row: StudyRow, damage: &mut Vec<String>) {
         match row {
-            Row::Study(_) => {}
-            Row::Network(n) if self.network(n.id).is_some() => {
+            StudyRow::Study(_) => {}
+            StudyRow::Network(n) if self.network(n.id).is_some() => {
                 damage.push(format!("{FILE} line {line} has network {} once more: left out", n.id));
             }
-            Row::Network(n) => self.networks.push(n),
-            Row::Inherited(i) => self.inherited.push(i),
-            Row::Retrained(r) => self.retrained.push(r),
-            Row::Search(s) => self.searches.push(s),
-            Row::Caveat(c) => self.caveats.push(c),
-            Row::Done(d) => self.done = Some(d),
+            StudyRow::Network(n) => self.networks.push(n),
+            StudyRow::Inherited(i) => self.inherited.push(i),
+            StudyRow::Retrained(r) => self.retrained.push(r),
+            StudyRow::Search(s) => self.searches.push(s),
+            StudyRow::Caveat(c) => self.caveats.push(c),
+            StudyRow::Done(d) => self.done = Some(d),
         }
     }
 
     /// The network with this id.
-    pub fn network(&self, id: u64) -> Option<&Network> {
+    pub fn network(&self, id: u64) -> Option<&StudyNetwork> {
         self.networks.iter().find(|n| n.id == id)
     }
 
     /// Test top-1s of a network, percent, one a training.
     pub fn tops(&self, id: u64) -> Vec<f64> {
         let own = self.retrained.iter().filter(|r| r.network == id);
-        own.map(|r| r.test_top1).filter(|v| v.is_finite()).collect()
+        own.filter_map(|r| r.metric(metric::TEST_TOP1)).collect()
     }
 }

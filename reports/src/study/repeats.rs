@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Origin, Study};
-use crate::rank;
+use super::{NetworkOrigin, Study};
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::rank;
 
 /// Trainings of the same drawn networks with several seeds, against each other.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,10 +21,12 @@ pub struct Repeats {
 
 /// What trainings with other seeds say of each other; `None` below two seeds or three networks.
 pub fn repeats(study: &Study) -> Option<Repeats> {
-    let drawn: BTreeSet<u64> = study.networks.iter().filter(|n| n.origin == Origin::Drawn).map(|n| n.id).collect();
+    let drawn: BTreeSet<u64> =
+        study.networks.iter().filter(|n| n.origin == NetworkOrigin::Drawn).map(|n| n.id).collect();
     let mut tops: BTreeMap<u64, BTreeMap<u64, f64>> = BTreeMap::new();
-    for r in study.retrained.iter().filter(|r| drawn.contains(&r.network) && r.test_top1.is_finite()) {
-        tops.entry(r.network).or_default().insert(r.seed, r.test_top1);
+    for r in study.retrained.iter().filter(|r| drawn.contains(&r.network)) {
+        let Some(top1) = r.metric(metric::TEST_TOP1) else { continue };
+        tops.entry(r.network).or_default().insert(r.seed, top1);
     }
     let seeds: BTreeSet<u64> = tops.values().flat_map(|t| t.keys().copied()).collect();
     tops.retain(|_, t| t.len() == seeds.len());

@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use devtools::Browser;
-use mobilenas_reports::pareto::Goal;
-use mobilenas_reports::record::{Origin, Row, metric};
+use mobilenas_record::Goal;
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::run::{JournalRow, Origin};
 use mobilenas_reports::{Frame, compare, read, render};
 
 const DESK: (u32, u32) = (1200, 900);
@@ -28,13 +29,13 @@ fn browser() -> Option<Browser> {
     found.map(|program| Browser::start(&program))
 }
 
-fn run(dir: &Path, rows: &[Row]) -> Frame {
+fn run(dir: &Path, rows: &[JournalRow]) -> Frame {
     synthetic::write(dir, &synthetic::text(rows));
     std::fs::write(dir.join("config.yaml"), "name: made\nseed: 1\nspace:\n  family: mobilevit_v1\n  scale:\n    width: 0.25\n    divisor: 8\n  knobs: {}\ndata:\n  name: made\n").unwrap();
     read(dir).unwrap()
 }
 
-fn page(dir: &Path, rows: &[Row]) -> (Frame, PathBuf) {
+fn page(dir: &Path, rows: &[JournalRow]) -> (Frame, PathBuf) {
     let frame = run(dir, rows);
     let index = render(&frame, dir).unwrap().index;
     (frame, index)
@@ -83,7 +84,7 @@ fn a_run_can_be_asked() {
         let name = format!("run-{}-{}", size.0, if dark { "dark" } else { "light" });
         b.open(&index, size, dark);
         fits(&mut b);
-        assert_eq!(front(&mut b, "trials"), front_of(&frame, metric::LATENCY, Goal::Minimise));
+        assert_eq!(front(&mut b, "trials"), front_of(&frame, metric::LATENCY, Goal::Minimize));
         b.hover("#trials [data-front]");
         assert!(b.text("#trials .axis-name").ends_with("(%)"), "the unit is never cut");
         assert!(b.text("#trials .tip").contains("latency") && b.text("#trials .tip").contains("resolution="));
@@ -188,12 +189,12 @@ fn axes_scales_and_keys() {
         b.open(&index, size, false);
         choose(&mut b, "trials", "Across", "parameters");
         assert!(b.text("#trials .axis-name ~ .axis-name").starts_with("Learnable parameters"), "axis");
-        assert_eq!(front(&mut b, "trials"), front_of(&frame, metric::PARAMS, Goal::Minimise));
+        assert_eq!(front(&mut b, "trials"), front_of(&frame, metric::PARAMS, Goal::Minimize));
         let before = b.eval("document.querySelector('#trials [data-front]').getAttribute('cx')");
         b.click("#trials [data-tick=log]");
         assert_ne!(b.eval("document.querySelector('#trials [data-front]').getAttribute('cx')"), before);
         choose(&mut b, "trials", "Across", "MES");
-        assert_eq!(front(&mut b, "trials"), front_of(&frame, metric::MES, Goal::Maximise));
+        assert_eq!(front(&mut b, "trials"), front_of(&frame, metric::MES, Goal::Maximize));
         assert!(b.text("#trials .note").contains("MES = 100"));
         choose(&mut b, "trials", "Up", "test top-1 (retrained)");
         // One mark for each of the three retrained networks, with bars, and nothing else.
@@ -254,7 +255,7 @@ fn runs_side_by_side() {
         b.hover("#runs [data-front]");
         b.shot(&format!("compare-{}", size.0));
         b.click("#runs [data-family=second]");
-        let own = front_of(&frames[0], metric::LATENCY, Goal::Minimise);
+        let own = front_of(&frames[0], metric::LATENCY, Goal::Minimize);
         assert_eq!(front(&mut b, "runs"), own);
         b.click("#runs [data-front]");
         assert!(b.text("#runs .inspect").contains("first"));
@@ -270,9 +271,9 @@ fn names_with_markup_stay_names() {
     let mut rows = synthetic::real::rows(evil, 10, 40);
     for row in &mut rows {
         match row {
-            Row::Run(run) => run.host.cpu = evil.to_owned(),
-            Row::Trial(t) if t.id == 1 => t.origin = Origin::Variant(evil.to_owned()),
-            Row::Trial(t) => {
+            JournalRow::Run(run) => run.host.cpu = evil.to_owned(),
+            JournalRow::Trial(t) if t.id == 1 => t.origin = Origin::Variant(evil.to_owned()),
+            JournalRow::Trial(t) => {
                 t.genome.insert(format!("k.{evil}"), 1);
             }
             _ => {}

@@ -7,7 +7,7 @@ pub mod study;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use mobilenas_reports::record::*;
+use mobilenas_record::run::*;
 
 /// What the run should have.
 pub struct Plan {

@@ -1,7 +1,7 @@
 //! A made-up run over a real space: genomes, variants, parameters and MACs are the family's own; accuracy and latency are
 //! made up from them.
 
-use mobilenas_reports::record::*;
+use mobilenas_record::run::*;
 use mobilenas_space::{Coster, Design, Genome, Space, memory};
 
 use super::{Random, header, unit};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use mobilenas_reports::record::{Caveat, Done, Latency};
+use mobilenas_record::run::{Caveat, Done, Latency};
 use mobilenas_reports::study::*;
 
 use super::{Random, header};

@@ -14,12 +14,13 @@ mod train;
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
-use mobilenas_bench::{Clock, Host, Wall};
+use mobilenas_bench::Host;
+use mobilenas_host::{Clock, WallClock};
 use mobilenas_space::{Coster, Space};
 use rayon::prelude::*;
 
 use crate::config;
-use crate::seed::{Purpose, rng};
+use mobilenas_space::seed::{Purpose, rng};
 
 /// Arguments of `bench`.
 #[derive(Debug, clap::Args)]
@@ -91,7 +92,7 @@ fn space(args: &SpaceArgs) -> Result<i32> {
     let loaded = config::load(&args.config)?;
     let space = loaded.space(10)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).build()?;
-    let clock = Wall::new();
+    let clock = WallClock::new();
     let begin = clock.now();
     let sum = pool.install(|| count(&space, args.candidates, loaded.config.seed));
     let seconds = (clock.now() - begin).as_secs_f64();

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use mobilenas_bench::Wall;
+use mobilenas_host::WallClock;
 
-use crate::latency_table::Table;
-use crate::prepare::prepare;
-use crate::run::RunError;
+use crate::experiment::prepare;
+use crate::pipeline::RunError;
+use mobilenas_bench::latency_table::Table;
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -21,13 +21,13 @@ pub struct Args {
 /// # Errors
 /// Its mistakes.
 pub fn run(args: &Args) -> Result<i32> {
-    let prepared = prepare(&args.config).map_err(RunError::from)?;
-    tch::set_num_threads(prepared.config.threads as i32);
-    prepared.check_latency(&Wall::new()).map_err(RunError::from)?;
-    let estimate = prepared.estimate(&Wall::new()).map_err(RunError::from)?;
-    if let Some(warning) = prepared.table.as_ref().and_then(Table::warning) {
+    let experiment = prepare(&args.config).map_err(RunError::from)?;
+    tch::set_num_threads(experiment.config.threads as i32);
+    experiment.check_latency(&WallClock::new()).map_err(RunError::from)?;
+    let estimate = experiment.estimate(&WallClock::new()).map_err(RunError::from)?;
+    if let Some(warning) = experiment.table.as_ref().and_then(Table::warning) {
         eprintln!("warning: {warning}");
     }
-    println!("{}", prepared.summary(Some(estimate)));
+    println!("{}", experiment.summary(Some(estimate)));
     Ok(0)
 }

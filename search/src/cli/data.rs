@@ -10,11 +10,11 @@ use mobilenas_torch::weights::write_whole;
 
 use super::Input;
 use crate::config::yaml;
-use crate::prepare::prepare;
-use crate::run::RunError;
-use crate::run::alone::Alone;
-use crate::sheet::{pairs, sheet};
-use crate::train::batches::Feed;
+use crate::contact_sheet::{pairs, sheet};
+use crate::experiment::prepare;
+use crate::pipeline::RunError;
+use crate::pipeline::train_job::TrainJob;
+use mobilenas_data::loader::DataLoader;
 
 /// Arguments of `data`.
 #[derive(Debug, clap::Args)]
@@ -61,11 +61,11 @@ enum Of {
 /// When the config or the images are wrong, or the disk refuses.
 pub fn run(args: &Args) -> Result<i32> {
     let What::Preview(args) = &args.what;
-    let (name, feed) = feed(&args.config, args.of)?;
-    let shown = pairs(&feed, args.step, args.images as usize).map_err(RunError::from)?;
-    let side = feed.side(args.step);
-    let title = format!("{name}, step {}: {} images of {side} px in it", args.step, feed.positions(args.step).len());
-    let sheet = sheet(&shown, [&title, &feed.recipe().augment.to_string()]).map_err(|e| anyhow!(e))?;
+    let (name, loader) = data_loader(&args.config, args.of)?;
+    let shown = pairs(&loader, args.step, args.images as usize).map_err(RunError::from)?;
+    let side = loader.side(args.step);
+    let title = format!("{name}, step {}: {} images of {side} px in it", args.step, loader.positions(args.step).len());
+    let sheet = sheet(&shown, [&title, &loader.config().augment.to_string()]).map_err(|e| anyhow!(e))?;
     let image = RgbImage::from_raw(sheet.width as u32, sheet.height as u32, sheet.levels).context("an empty sheet")?;
     let mut png = std::io::Cursor::new(Vec::new());
     image.write_to(&mut png, ImageFormat::Png)?;
@@ -76,17 +76,17 @@ pub fn run(args: &Args) -> Result<i32> {
 }
 
 /// The batches of a config's training, with its name.
-fn feed(config: &Path, of: Of) -> Result<(String, Feed)> {
+fn data_loader(config: &Path, of: Of) -> Result<(String, DataLoader)> {
     let text = fs::read_to_string(config).unwrap_or_default();
     // A file that is no YAML is told as such by whoever reads it next.
     if yaml::parse(&text).is_ok_and(|tree| tree.get("network").is_some()) {
-        let alone = Alone::prepare(config)?;
-        return Ok((alone.config.name().to_string(), alone.feed().map_err(RunError::from)?));
+        let alone = TrainJob::prepare(config)?;
+        return Ok((alone.config.name().to_string(), alone.loader().map_err(RunError::from)?));
     }
-    let prepared = prepare(config).map_err(RunError::from)?;
-    let feed = match of {
-        Of::Supernet => prepared.supernet_feed(),
-        Of::Retrain => prepared.retrain_feed(),
+    let experiment = prepare(config).map_err(RunError::from)?;
+    let loader = match of {
+        Of::Supernet => experiment.supernet_loader(),
+        Of::Retrain => experiment.retrain_loader(),
     };
-    Ok((prepared.config.name().to_string(), feed.map_err(RunError::from)?))
+    Ok((experiment.config.name().to_string(), loader.map_err(RunError::from)?))
 }

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 
 use anyhow::Result;
-use mobilenas_bench::{Clock as _, Wall};
+use mobilenas_host::{Clock as _, WallClock};
 use rayon::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::Input;
 use super::loaded::{Loaded, NetArgs, Precision, finite, largest};
-use crate::images::{Damaged, Float, Folder, Tally, decode};
-use crate::progress::Progress;
+use mobilenas_data::image::{Damaged, Float, Folder, Tally, decode};
+use mobilenas_host::Progress;
 
 /// Arguments of `evaluate`.
 #[derive(Debug, clap::Args)]
@@ -81,7 +81,7 @@ type Ready<F> = (usize, Result<Vec<F>, Damaged>);
 /// One thread drives rayon, which reads and prepares a batch at a time; this one runs the batches. At most [`WAITING`]
 /// batches wait between the two, so memory does not grow with the folder.
 fn score<F: Float + tch::kind::Element>(args: &Args, loaded: &Loaded, folder: &Folder) -> Result<Outcome> {
-    let clock = Wall::new();
+    let clock = WallClock::new();
     let bar = Progress::new("evaluate");
     bar.begin(folder.images.len() as u64, 0);
     let (send, receive) = mpsc::sync_channel::<Vec<Ready<F>>>(WAITING);

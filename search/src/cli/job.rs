@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::stop::Stop;
+use mobilenas_host::Stop;
 
 /// Arguments of a verb that works for long.
 #[derive(Debug, clap::Args)]

@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use tch::{Kind, Tensor};
 
 use super::{Input, models};
-use crate::images::{Float, Pipeline};
+use mobilenas_data::image::{Float, Pipeline};
 
 /// The network and what its images go through.
 #[derive(Debug, clap::Args)]

@@ -95,17 +95,25 @@ pub struct Input(pub String);
 
 /// Exit code of an error: 2 for what the user has to mend, 1 for a run that failed.
 pub fn exit_code(error: &anyhow::Error) -> i32 {
-    if let Some(e) = error.downcast_ref::<crate::run::RunError>() {
+    if let Some(e) = error.downcast_ref::<crate::pipeline::RunError>() {
         return e.exit_code();
     }
-    if let Some(e) = error.downcast_ref::<crate::latency_table::import::ImportError>() {
-        return if matches!(e, crate::latency_table::import::ImportError::List(_)) { 2 } else { 1 };
+    if let Some(e) = error.downcast_ref::<mobilenas_bench::latency_table::import::ImportError>() {
+        return if matches!(
+            e,
+            mobilenas_bench::latency_table::import::ImportError::File { .. }
+                | mobilenas_bench::latency_table::import::ImportError::Problems(_)
+        ) {
+            2
+        } else {
+            1
+        };
     }
-    if let Some(e) = error.downcast_ref::<crate::latency_table::build::BuildError>() {
-        return if matches!(e, crate::latency_table::build::BuildError::Table(_)) { 2 } else { 1 };
+    if let Some(e) = error.downcast_ref::<mobilenas_bench::latency_table::build::BuildError>() {
+        return if matches!(e, mobilenas_bench::latency_table::build::BuildError::Table(_)) { 2 } else { 1 };
     }
-    let input = error.is::<crate::latency_table::TableError>()
-        || error.is::<crate::prepare::PrepareError>()
+    let input = error.is::<mobilenas_bench::latency_table::TableError>()
+        || error.is::<crate::experiment::ExperimentError>()
         || error.is::<crate::config::ConfigError>()
         || error.is::<Input>();
     if input { 2 } else { 1 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
-use mobilenas_reports::{record, score};
+use mobilenas_record::{run as record, score};
 use mobilenas_space::families::{self, FAMILIES, Family, VariantInfo};
 use mobilenas_space::ir::{Graph, Op, fold_batch_norms};
 use mobilenas_space::{Cost, Space, cost};

@@ -1,13 +1,13 @@
 //! `mobilenas study CONFIG`
 
 use anyhow::Result;
-use mobilenas_bench::Wall;
+use mobilenas_host::WallClock;
 
 use super::job::{Job, stopped};
-use crate::progress::Progress;
-use crate::run::RunError;
-use crate::stop::Stop;
+use crate::pipeline::RunError;
 use crate::study::{Finish, Folder, Plan, Study, words};
+use mobilenas_host::Progress;
+use mobilenas_host::Stop;
 
 /// Arguments of `study`.
 #[derive(Debug, clap::Args)]
@@ -25,9 +25,9 @@ pub struct Args {
 /// When the input is wrong or the study fails.
 pub fn run(args: &Args) -> Result<i32> {
     let mut plan = Plan::prepare(&args.job.config)?;
-    let root = args.job.folder("studies", plan.prepared.config.name());
-    let (clock, stop) = (Wall::new(), Stop::on_signals()?);
-    tch::set_num_threads(plan.prepared.config.threads as i32);
+    let root = args.job.folder("studies", plan.experiment.config.name());
+    let (clock, stop) = (WallClock::new(), Stop::on_signals()?);
+    tch::set_num_threads(plan.experiment.config.threads as i32);
     let folder = if args.estimate { None } else { Some(Folder::open(&root, &plan.config, args.job.resume)?) };
     let estimate = plan.estimate(&clock).map_err(RunError::from)?;
     let Some(folder) = folder else {

@@ -1,21 +1,21 @@
 //! `mobilenas train CONFIG`
 
 use anyhow::Result;
-use mobilenas_bench::Wall;
+use mobilenas_host::WallClock;
 
 use super::job::{Job, stopped};
-use crate::progress::Progress;
-use crate::run::alone::{Alone, Finish};
-use crate::stop::Stop;
+use crate::pipeline::train_job::{Finish, TrainJob};
+use mobilenas_host::Progress;
+use mobilenas_host::Stop;
 
 /// Trains one network.
 ///
 /// # Errors
 /// When the input is wrong or the training fails.
 pub fn run(job: &Job) -> Result<i32> {
-    let alone = Alone::prepare(&job.config)?;
+    let alone = TrainJob::prepare(&job.config)?;
     let root = job.folder("runs", alone.config.name());
-    let (clock, stop) = (Wall::new(), Stop::on_signals()?);
+    let (clock, stop) = (WallClock::new(), Stop::on_signals()?);
     eprintln!("{}", alone.summary());
     match alone.run(&root, job.resume, &clock, &stop, &Progress::new("train"))? {
         Finish::Stopped => Ok(stopped(&stop)),

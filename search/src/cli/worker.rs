@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(long)]
     trains: bool,
     /// Where it computes
-    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    #[arg(long, default_value = "cpu")]
     device: Device,
 }
 

@@ -4,8 +4,8 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::problems::{Problems, nearest};
 use super::yaml::{Node, Value};
+use mobilenas_host::{Problems, nearest};
 
 /// Checks a tree and turns it into JSON that the types deserialize from; mistakes are added to `problems`.
 pub struct Checker<'a> {

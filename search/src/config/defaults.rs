@@ -1,7 +1,8 @@
 //! Defaults of config fields whose types have none.
 
-use super::recipe::Lessons;
-use super::search::{Goal, Objective};
+use mobilenas_record::Goal;
+
+use super::search::Objective;
 
 pub(in crate::config) fn seed() -> u64 {
     1
@@ -30,18 +31,6 @@ pub(in crate::config) fn failures() -> usize {
 pub(in crate::config) fn objectives() -> Vec<Objective> {
     let of = |metric: &str, goal| Objective { metric: metric.to_string(), goal };
     vec![of("top1", Goal::Maximize), of("macs", Goal::Minimize)]
-}
-
-pub(in crate::config) fn hard() -> Lessons {
-    Lessons::Hard
-}
-
-pub(in crate::config) fn half() -> f64 {
-    0.5
-}
-
-pub(in crate::config) fn temperature() -> f64 {
-    1.0
 }
 
 pub(in crate::config) fn single() -> usize {

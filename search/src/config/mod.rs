@@ -1,20 +1,15 @@
 //! Configs: strict YAML in, checked values out. The types here are the one description: the JSON schema, the messages and
 //! the defaults all follow from them.
 
-mod bench;
 mod check;
-mod data;
 mod defaults;
-mod gate;
-mod mistakes;
-mod problems;
-mod recipe;
 mod search;
 mod study;
 #[cfg(test)]
 mod tests;
 mod train;
 mod types;
+mod validate;
 pub mod yaml;
 
 use std::fs;
@@ -24,11 +19,14 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize as _;
 use serde_json::Value as Json;
 
-pub use bench::*;
-pub use data::*;
-pub use gate::*;
-pub use problems::{Problem, Problems, nearest};
-pub use recipe::*;
+pub use mobilenas_bench::case::settings::*;
+pub use mobilenas_bench::gate::settings::*;
+pub use mobilenas_bench::settings::*;
+pub use mobilenas_data::settings::*;
+pub use mobilenas_host::{Problem, Problems, nearest};
+pub use mobilenas_torch::device::DeviceName as Device;
+pub use mobilenas_train::recipe::*;
+pub use mobilenas_train::settings::*;
 pub use search::*;
 pub use study::*;
 pub use train::*;
@@ -165,12 +163,12 @@ fn read<T: schemars::JsonSchema + serde::de::DeserializeOwned>(
     let said = json["data"].as_object().map(|data| data.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
     for section in ["supernet", "retrain", "train"] {
         if let Some(own) = json.get_mut(section) {
-            recipe::layer(own, &shipped, &said);
+            mobilenas_train::recipe::layer(own, &shipped, &said);
         }
     }
     if let (Err(e), true) = (T::deserialize(&json), problems.all.is_empty()) {
         // The schema describes this very type; what it lets pass and serde does not is named as serde names it.
-        problems.add(&tree, &[], e.to_string());
+        problems.add(tree.line_of(&[]), &[], e.to_string());
     }
     Ok((tree, json, problems))
 }
@@ -182,6 +180,13 @@ fn shipped(name: RecipeName) -> Json {
     let tree = yaml::parse(name.text()).ok();
     let json = tree.map(|t| check::Checker { schema: &schema, root: &t, problems: &mut problems }.run());
     json.filter(|_| problems.all.is_empty()).unwrap_or_default()
+}
+
+/// Adds a mistake at a path of the tree, unless it may only follow from one below that path.
+fn add_new(problems: &mut Problems, tree: &Node, path: &[String], message: impl Into<String>) {
+    if !problems.all.iter().any(|p| p.path.starts_with(path)) {
+        problems.add(tree.line_of(path), path, message);
+    }
 }
 
 /// A value that came without problems.
@@ -198,7 +203,7 @@ fn sound<T>(value: Option<T>, problems: Problems) -> Result<T, ConfigError> {
 pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
     let (tree, json, problems) = read::<Config>(file)?;
     let config = Config::deserialize(&json).ok();
-    let mistakes = config.iter().flat_map(Config::mistakes).collect();
+    let mistakes = config.iter().flat_map(Config::validate).collect();
     loaded(file, (tree, json, problems), config, mistakes)
 }
 
@@ -209,7 +214,7 @@ pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
 pub fn load_study(file: &Path) -> Result<(Loaded, Study), ConfigError> {
     let (tree, json, problems) = read::<StudyConfig>(file)?;
     let config = StudyConfig::deserialize(&json).ok();
-    let mistakes = config.iter().flat_map(StudyConfig::mistakes).collect();
+    let mistakes = config.iter().flat_map(StudyConfig::validate).collect();
     let (search, study) = config.map(|c| (c.search, c.study)).unzip();
     Ok((loaded(file, (tree, json, problems), search, mistakes)?, study.unwrap_or_default()))
 }
@@ -222,7 +227,7 @@ fn loaded(
     mistakes: Vec<(Vec<String>, String)>,
 ) -> Result<Loaded, ConfigError> {
     for (path, message) in mistakes {
-        problems.add_new(&tree, &path, message);
+        add_new(&mut problems, &tree, &path, message);
     }
     if let Ok(section) = Space::deserialize(&json["space"]) {
         // The number of classes changes nothing about what may be wrong.
@@ -242,14 +247,14 @@ fn loaded(
 pub fn load_train(file: &Path) -> Result<TrainConfig, ConfigError> {
     let (tree, json, mut problems) = read::<TrainConfig>(file)?;
     let config = TrainConfig::deserialize(&json).ok();
-    for (path, message) in config.iter().flat_map(TrainConfig::mistakes) {
-        problems.add_new(&tree, &path, message);
+    for (path, message) in config.iter().flat_map(TrainConfig::validate) {
+        add_new(&mut problems, &tree, &path, message);
     }
     let design = config.as_ref().filter(|_| problems.all.is_empty()).and_then(|c| c.network.design(10));
     for e in design.and_then(|d| mobilenas_space::Space::new(&d).err()).unwrap_or_default() {
         let path: Vec<String> = std::iter::once("network".to_string()).chain(e.at).collect();
         let hint = e.nearest.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
-        problems.add_new(&tree, &path, format!("found {}, expected {}{hint}", e.found, e.expected));
+        add_new(&mut problems, &tree, &path, format!("found {}, expected {}{hint}", e.found, e.expected));
     }
     let mut config = sound(config, problems)?;
     if config.name.is_none() {
@@ -265,8 +270,8 @@ pub fn load_train(file: &Path) -> Result<TrainConfig, ConfigError> {
 pub fn load_gate(file: &Path) -> Result<GateConfig, ConfigError> {
     let (tree, json, mut problems) = read::<GateConfig>(file)?;
     let config = GateConfig::deserialize(&json).ok();
-    for (path, message) in config.iter().flat_map(GateConfig::mistakes) {
-        problems.add_new(&tree, &path, message);
+    for (path, message) in config.iter().flat_map(GateConfig::validate) {
+        add_new(&mut problems, &tree, &path, message);
     }
     sound(config, problems)
 }
@@ -278,8 +283,8 @@ pub fn load_gate(file: &Path) -> Result<GateConfig, ConfigError> {
 pub fn load_bench(file: &Path) -> Result<BenchConfig, ConfigError> {
     let (tree, json, mut problems) = read::<BenchConfig>(file)?;
     let config = BenchConfig::deserialize(&json).ok();
-    for (path, message) in config.iter().flat_map(BenchConfig::mistakes) {
-        problems.add_new(&tree, &path, message);
+    for (path, message) in config.iter().flat_map(BenchConfig::validate) {
+        add_new(&mut problems, &tree, &path, message);
     }
     sound(config, problems)
 }
@@ -332,7 +337,7 @@ fn space(
     for e in errors {
         let path: Vec<String> = below.iter().map(ToString::to_string).chain(e.at).collect();
         let hint = e.nearest.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
-        problems.add_new(tree, &path, format!("found {}, expected {}{hint}", e.found, e.expected));
+        add_new(problems, tree, &path, format!("found {}, expected {}{hint}", e.found, e.expected));
     }
     None
 }

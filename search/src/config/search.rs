@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use mobilenas_record::Goal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -264,16 +265,6 @@ pub struct Bounds {
     /// At least so much top-1 on the search-validation images, in percent, with inherited weights.
     #[schemars(range(max = 100), extend("exclusiveMinimum" = 0))]
     pub top1: Option<f64>,
-}
-
-/// Which way is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Goal {
-    #[allow(missing_docs)]
-    Maximize,
-    #[allow(missing_docs)]
-    Minimize,
 }
 
 /// A metric and which way it is better.

@@ -1,11 +1,12 @@
 //! What a config of `mobilenas study` says: a search's config, and what is studied.
 
-use mobilenas_reports::record::metric;
+use mobilenas_record::metric::name as metric;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::SupernetRule;
 use super::search::Strategy;
-use super::types::{Config, Rule};
+use super::types::Config;
 
 /// A search's config and what is studied. The searches go by `search` (its objectives, bounds, trials), the last trainings
 /// by `retrain` (its recipe, and `best`, the number of finds).
@@ -64,7 +65,7 @@ pub struct Study {
 #[serde(deny_unknown_fields)]
 pub struct By {
     /// The rule.
-    pub rule: Rule,
+    pub rule: SupernetRule,
     /// Epochs; those of `supernet` if left out.
     #[serde(default)]
     #[schemars(extend("exclusiveMinimum" = 0))]
@@ -85,7 +86,7 @@ impl Default for Study {
             subnets: 24,
             subnet_epochs: None,
             subnet_seeds: 1,
-            rules: vec![by(Rule::Sandwich), by(Rule::Uniform)],
+            rules: vec![by(SupernetRule::Sandwich), by(SupernetRule::Uniform)],
             strategies: vec![
                 Strategy { regularized_evolution: Some(super::RegularizedEvolution::default()), ..empty() },
                 Strategy { nsga2: Some(super::Nsga2::default()), ..empty() },
@@ -97,17 +98,6 @@ impl Default for Study {
             rounds: 30,
             workers: 1,
             threads: None,
-        }
-    }
-}
-
-impl Rule {
-    /// Its name in configs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Rule::Sandwich => "sandwich",
-            Rule::Uniform => "uniform",
-            Rule::Progressive => "progressive",
         }
     }
 }
@@ -151,8 +141,8 @@ impl StudyConfig {
     }
 
     /// What the types alone cannot say: mistakes between values, each with its path.
-    pub(super) fn mistakes(&self) -> Vec<(Vec<String>, String)> {
-        let (mut all, c) = (self.search.mistakes(), &self.search);
+    pub(super) fn validate(&self) -> Vec<(Vec<String>, String)> {
+        let (mut all, c) = (self.search.validate(), &self.search);
         let mut add = |path: String, message: String| {
             all.push((path.split('.').map(str::to_string).collect(), message));
         };

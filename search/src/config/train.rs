@@ -8,11 +8,8 @@ use mobilenas_space::{Design, Space};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::data::Data;
-use super::recipe::Recipe;
-use super::types::Device;
-use super::{defaults, nearest};
-use crate::prepare::PrepareError;
+use super::{DataConfig, Device, Recipe, defaults, nearest};
+use crate::experiment::ExperimentError;
 
 /// One network, trained alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,7 +32,7 @@ pub struct TrainConfig {
     pub network: Network,
     /// Which images.
     #[serde(default)]
-    pub data: Data,
+    pub data: DataConfig,
     /// How its weights are trained.
     #[serde(default)]
     pub train: Recipe,
@@ -80,12 +77,12 @@ impl Network {
     ///
     /// # Errors
     /// When the genome cannot be read, or the choices make no network.
-    pub fn space(&self, classes: u32) -> Result<Space, PrepareError> {
+    pub fn space(&self, classes: u32) -> Result<Space, ExperimentError> {
         if let Some(file) = &self.genome {
             return Ok(super::load_genome(file, classes)?);
         }
-        let design = self.design(classes).ok_or(PrepareError::Network { found: None })?;
-        Space::new(&design).map_err(|all| PrepareError::Network {
+        let design = self.design(classes).ok_or(ExperimentError::Network { found: None })?;
+        Space::new(&design).map_err(|all| ExperimentError::Network {
             found: all.first().map(|e| format!("{}: found {}, expected {}", e.at.join("."), e.found, e.expected)),
         })
     }
@@ -98,7 +95,7 @@ impl TrainConfig {
     }
 
     /// Mistakes that no single key shows, as path and message.
-    pub(super) fn mistakes(&self) -> Vec<(Vec<String>, String)> {
+    pub(super) fn validate(&self) -> Vec<(Vec<String>, String)> {
         let n = &self.network;
         let mut all = Vec::new();
         let mut add = |key: &str, message: String| {
@@ -119,8 +116,8 @@ impl TrainConfig {
             _ => {}
         }
         let at = |path: String| path.split('.').map(str::to_string).collect();
-        all.extend(self.data.augment.mistakes().into_iter().map(|(key, m)| (at(format!("data.augment.{key}")), m)));
-        all.extend(self.train.mistakes().into_iter().map(|(key, m)| (at(format!("train.{key}")), m)));
+        all.extend(self.data.augment.validate().into_iter().map(|(key, m)| (at(format!("data.augment.{key}")), m)));
+        all.extend(self.train.validate().into_iter().map(|(key, m)| (at(format!("train.{key}")), m)));
         all
     }
 }

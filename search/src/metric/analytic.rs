@@ -1,29 +1,20 @@
 //! What the graph alone tells.
 
-use mobilenas_reports::record::metric;
-use mobilenas_space::memory;
+use mobilenas_record::MetricInfo;
+use mobilenas_record::metric::{MACS, MEMORY, PARAMS};
 
-use super::{Candidate, Lab, Metric, Stage};
-use crate::strategy::Goal;
-use crate::train::TrainError;
+use super::{Candidate, Metric};
+use crate::evaluator::{EvalError, Evaluator};
 
 /// Learnable parameters.
 pub struct Params;
 
 impl Metric for Params {
-    fn name(&self) -> &'static str {
-        metric::PARAMS
+    fn info(&self) -> MetricInfo {
+        PARAMS
     }
 
-    fn goal(&self) -> Goal {
-        Goal::Minimize
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Analytic
-    }
-
-    fn eval(&self, c: &Candidate, _lab: &mut dyn Lab) -> Result<f64, TrainError> {
+    fn eval(&self, c: &Candidate, _: &mut dyn Evaluator) -> Result<f64, EvalError> {
         Ok(c.cost.params as f64)
     }
 }
@@ -32,19 +23,11 @@ impl Metric for Params {
 pub struct Macs;
 
 impl Metric for Macs {
-    fn name(&self) -> &'static str {
-        metric::MACS
+    fn info(&self) -> MetricInfo {
+        MACS
     }
 
-    fn goal(&self) -> Goal {
-        Goal::Minimize
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Analytic
-    }
-
-    fn eval(&self, c: &Candidate, _lab: &mut dyn Lab) -> Result<f64, TrainError> {
+    fn eval(&self, c: &Candidate, _: &mut dyn Evaluator) -> Result<f64, EvalError> {
         Ok(c.cost.macs as f64)
     }
 }
@@ -53,19 +36,11 @@ impl Metric for Macs {
 pub struct PeakMemory;
 
 impl Metric for PeakMemory {
-    fn name(&self) -> &'static str {
-        metric::MEMORY
+    fn info(&self) -> MetricInfo {
+        MEMORY
     }
 
-    fn goal(&self) -> Goal {
-        Goal::Minimize
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Analytic
-    }
-
-    fn eval(&self, c: &Candidate, _lab: &mut dyn Lab) -> Result<f64, TrainError> {
-        Ok(memory(&c.graph).bytes() as f64)
+    fn eval(&self, c: &Candidate, _: &mut dyn Evaluator) -> Result<f64, EvalError> {
+        Ok(mobilenas_space::memory(&c.graph).bytes() as f64)
     }
 }

@@ -1,29 +1,21 @@
 //! What a run on an engine tells.
 
-use mobilenas_reports::record::metric;
+use mobilenas_record::MetricInfo;
+use mobilenas_record::metric::{LATENCY, MES};
 
-use super::{Candidate, Lab, Metric, Stage};
-use crate::strategy::Goal;
-use crate::train::TrainError;
+use super::{Candidate, Metric};
+use crate::evaluator::{EvalError, Evaluator};
 
 /// Median latency of one image in milliseconds.
 pub struct LatencyMs;
 
 impl Metric for LatencyMs {
-    fn name(&self) -> &'static str {
-        metric::LATENCY
+    fn info(&self) -> MetricInfo {
+        LATENCY
     }
 
-    fn goal(&self) -> Goal {
-        Goal::Minimize
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Measured
-    }
-
-    fn eval(&self, c: &Candidate, lab: &mut dyn Lab) -> Result<f64, TrainError> {
-        lab.latency(&c.graph)
+    fn eval(&self, c: &Candidate, evaluator: &mut dyn Evaluator) -> Result<f64, EvalError> {
+        evaluator.latency(&c.graph)
     }
 }
 
@@ -31,20 +23,12 @@ impl Metric for LatencyMs {
 pub struct Mes;
 
 impl Metric for Mes {
-    fn name(&self) -> &'static str {
-        metric::MES
+    fn info(&self) -> MetricInfo {
+        MES
     }
 
-    fn goal(&self) -> Goal {
-        Goal::Maximize
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Measured
-    }
-
-    fn eval(&self, c: &Candidate, lab: &mut dyn Lab) -> Result<f64, TrainError> {
-        let latency = c.known.get(metric::LATENCY).copied().unwrap_or(f64::NAN);
-        Ok(lab.mes(c.cost.params as f64, latency))
+    fn eval(&self, c: &Candidate, evaluator: &mut dyn Evaluator) -> Result<f64, EvalError> {
+        let latency = c.known.get(LATENCY.name).copied().unwrap_or(f64::NAN);
+        Ok(evaluator.mes(c.cost.params as f64, latency))
     }
 }

@@ -8,12 +8,13 @@ mod untrained;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use mobilenas_record::MetricInfo;
+pub use mobilenas_record::Stage;
 use mobilenas_space::ir::Graph;
 use mobilenas_space::{Cost, Genome};
 
 use crate::config::{Proxy, Search};
-use crate::strategy::Goal;
-use crate::train::TrainError;
+use crate::evaluator::{EvalError, Evaluator};
 
 /// All metrics, in the order of their stage.
 pub static METRICS: &[&dyn Metric] = &[
@@ -25,34 +26,22 @@ pub static METRICS: &[&dyn Metric] = &[
     &untrained::Untrained(Proxy::Synflow),
     &untrained::Untrained(Proxy::Nwot),
     &untrained::Untrained(Proxy::GradNorm),
-    &trained::Top1,
+    &trained::CLASSIFICATION,
 ];
 
 /// The metrics that a search computes: all but proxies that it does not name.
 pub fn wanted(search: &Search) -> Vec<&'static dyn Metric> {
-    let named = |m: &dyn Metric| {
-        search.objectives.iter().any(|o| o.metric == m.name())
-            || search.proxies.iter().any(|p| untrained::Untrained(*p).name() == m.name())
+    let named = |name: &str| {
+        search.objectives.iter().any(|o| o.metric == name)
+            || search.proxies.iter().any(|p| untrained::Untrained(*p).info().name == name)
     };
-    METRICS.iter().copied().filter(|m| m.stage() != Stage::Untrained || named(*m)).collect()
+    let all = METRICS.iter().copied();
+    all.filter(|m| m.info().stage != Stage::Untrained || named(m.info().name)).collect()
 }
 
 /// A metric by name.
 pub fn metric(name: &str) -> Option<&'static dyn Metric> {
-    METRICS.iter().copied().find(|m| m.name() == name)
-}
-
-/// What it takes to know a metric. A candidate that misses a bound goes no further.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
-    /// The graph.
-    Analytic,
-    /// A run on an engine.
-    Measured,
-    /// Fresh weights and a few images.
-    Untrained,
-    /// Trained weights and images.
-    Trained,
+    METRICS.iter().copied().find(|m| m.info().name == name)
 }
 
 /// A genome under scoring.
@@ -68,41 +57,14 @@ pub struct Candidate {
     pub known: BTreeMap<String, f64>,
 }
 
-/// What metrics may use.
-pub trait Lab {
-    /// Latency of the frozen network in ms.
-    ///
-    /// # Errors
-    /// When the engine refuses, or a block is not in the table that latencies come from.
-    fn latency(&mut self, graph: &Arc<Graph>) -> Result<f64, TrainError>;
-
-    /// Mobile efficiency score of a parameter count and a latency in ms.
-    fn mes(&self, params: f64, latency_ms: f64) -> f64;
-
-    /// A number about the untrained network.
-    ///
-    /// # Errors
-    /// When libtorch refuses.
-    fn proxy(&mut self, proxy: Proxy, graph: &Arc<Graph>) -> Result<f64, TrainError>;
-
-    /// Top-1 on the search-validation split, in percent, with inherited weights and recalibrated batch norms.
-    ///
-    /// # Errors
-    /// When libtorch refuses.
-    fn top1(&mut self, graph: &Arc<Graph>) -> Result<f64, TrainError>;
-}
-
 /// One metric.
 pub trait Metric: Sync {
-    /// Its name in configs, journal and tables.
-    fn name(&self) -> &'static str;
-    /// Which way it is better.
-    fn goal(&self) -> Goal;
-    /// What it takes to know it.
-    fn stage(&self) -> Stage;
+    /// Name, goal, unit and stage.
+    fn info(&self) -> MetricInfo;
+
     /// Its value.
     ///
     /// # Errors
-    /// When the lab cannot find it out.
-    fn eval(&self, c: &Candidate, lab: &mut dyn Lab) -> Result<f64, TrainError>;
+    /// When the evaluator cannot find it out.
+    fn eval(&self, c: &Candidate, evaluator: &mut dyn Evaluator) -> Result<f64, EvalError>;
 }

@@ -1,28 +1,26 @@
-//! What trained weights and images tell.
+//! What trained weights and images tell: the metrics of the tasks.
 
-use mobilenas_reports::record::metric;
+use mobilenas_record::MetricInfo;
+use mobilenas_task::{Classification, Task};
 
-use super::{Candidate, Lab, Metric, Stage};
-use crate::strategy::Goal;
-use crate::train::TrainError;
+use super::{Candidate, Metric};
+use crate::evaluator::{EvalError, Evaluator};
 
-/// Top-1 on the search-validation split in percent, with weights inherited from the supernet.
-pub struct Top1;
+/// A metric of a task, on the search-validation split, with weights inherited from the supernet.
+pub struct Trained {
+    task: &'static dyn Task,
+    place: usize,
+}
 
-impl Metric for Top1 {
-    fn name(&self) -> &'static str {
-        metric::TOP1
+/// The metric of image classification.
+pub static CLASSIFICATION: Trained = Trained { task: &Classification, place: 0 };
+
+impl Metric for Trained {
+    fn info(&self) -> MetricInfo {
+        self.task.metrics()[self.place]
     }
 
-    fn goal(&self) -> Goal {
-        Goal::Maximize
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Trained
-    }
-
-    fn eval(&self, c: &Candidate, lab: &mut dyn Lab) -> Result<f64, TrainError> {
-        lab.top1(&c.graph)
+    fn eval(&self, c: &Candidate, evaluator: &mut dyn Evaluator) -> Result<f64, EvalError> {
+        Ok(evaluator.trained(&c.graph)?[self.place])
     }
 }

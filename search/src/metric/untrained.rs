@@ -1,31 +1,25 @@
 //! What an untrained network tells.
 
-use super::{Candidate, Lab, Metric, Stage};
+use mobilenas_record::{Goal, MetricInfo, Stage};
+
+use super::{Candidate, Metric};
 use crate::config::Proxy;
-use crate::strategy::Goal;
-use crate::train::TrainError;
+use crate::evaluator::{EvalError, Evaluator};
 
 /// A zero-cost proxy. All of them are said to be larger for better networks.
 pub struct Untrained(pub Proxy);
 
 impl Metric for Untrained {
-    fn name(&self) -> &'static str {
-        match self.0 {
+    fn info(&self) -> MetricInfo {
+        let name = match self.0 {
             Proxy::Synflow => "synflow",
             Proxy::Nwot => "nwot",
             Proxy::GradNorm => "grad_norm",
-        }
+        };
+        MetricInfo { name, goal: Goal::Maximize, unit: "", stage: Stage::Untrained, label: name }
     }
 
-    fn goal(&self) -> Goal {
-        Goal::Maximize
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Untrained
-    }
-
-    fn eval(&self, c: &Candidate, lab: &mut dyn Lab) -> Result<f64, TrainError> {
-        lab.proxy(self.0, &c.graph)
+    fn eval(&self, c: &Candidate, evaluator: &mut dyn Evaluator) -> Result<f64, EvalError> {
+        evaluator.proxy(self.0, &c.graph)
     }
 }

@@ -1,10 +1,10 @@
 //! How long a study will take: a few steps are timed on noise.
 
-use mobilenas_bench::Clock;
+use mobilenas_host::Clock;
 
 use super::Plan;
 use crate::config;
-use crate::train::TrainError;
+use mobilenas_train::TrainError;
 
 impl Plan {
     /// Estimated seconds of supernets, searches, trainings of drawn networks, trainings of finds and published ones. Scores
@@ -13,18 +13,18 @@ impl Plan {
     /// # Errors
     /// When libtorch refuses.
     pub fn estimate(&mut self, clock: &dyn Clock) -> Result<[f64; 4], TrainError> {
-        let (s, own) = (self.config.study.clone(), self.prepared.config.clone());
-        let published = self.prepared.space.family().variants().into_iter();
-        let published = published.filter(|v| self.prepared.space.variant(v.id).is_ok()).count();
+        let (s, own) = (self.config.study.clone(), self.experiment.config.clone());
+        let published = self.experiment.space.family().variants().into_iter();
+        let published = published.filter(|v| self.experiment.space.variant(v.id).is_ok()).count();
         let (mut supernets, mut scores, mut retrain) = (0.0, 0.0, 0.0);
         let mut timed = |by: &config::By| {
-            let c = &mut self.prepared.config;
+            let c = &mut self.experiment.config;
             c.supernet.rule = by.rule;
             c.supernet.recipe.epochs = by.epochs.unwrap_or(own.supernet.recipe.epochs);
             c.retrain.best = 1;
             (c.latency.warmup_ms, c.latency.max_ms) = (0, 0);
-            let found = self.prepared.estimate(clock);
-            self.prepared.config = own.clone();
+            let found = self.experiment.estimate(clock);
+            self.experiment.config = own.clone();
             found
         };
         for by in &s.rules {
@@ -62,12 +62,12 @@ impl Plan {
              find and published network, {} side by side\nestimated time on this machine: supernets {supernets:.1} min, searches at most \
              {searches:.1} min, drawn networks {drawn:.1} min, finds and published networks {papers:.1} min; together {:.1} \
              min",
-            self.prepared.summary(None),
+            self.experiment.summary(None),
             s.subnets,
             s.subnet_seeds,
             names(s.rules.iter().map(|b| b.rule.name()).collect()),
             s.seeds,
-            self.prepared.config.search.trials,
+            self.experiment.config.search.trials,
             names(self.config.strategies().into_iter().map(|(name, _)| name).collect()),
             s.retrain_seeds,
             s.workers,

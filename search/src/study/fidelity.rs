@@ -3,20 +3,27 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use mobilenas_reports::study::{Condition, Inherited, Network, Origin, Row};
+use mobilenas_reports::study::{Condition, InheritedScore, NetworkOrigin, StudyNetwork, StudyRow};
 use mobilenas_space::{Genome, cost, memory};
 
 use super::{Halt, Study, sample};
-use crate::metric::Lab as _;
-use crate::run::RunError;
+use crate::evaluator::Evaluator as _;
+use crate::pipeline::RunError;
+use crate::pipeline::retraining::by_name as named;
 
 impl Study<'_> {
     /// The row of a network that has no row yet.
-    pub(super) fn network(&self, name: String, origin: Origin, genome: &Genome) -> Result<Network, RunError> {
-        let space = &self.plan.prepared.space;
+    pub(super) fn network(
+        &self,
+        name: String,
+        origin: NetworkOrigin,
+        genome: &Genome,
+    ) -> Result<StudyNetwork, RunError> {
+        let space = &self.plan.experiment.space;
         let graph = space.lower(genome)?;
-        let (cost, known) = (cost::graph(&graph), self.folder.rows.iter().filter(|r| matches!(r, Row::Network(_))));
-        Ok(Network {
+        let (cost, known) =
+            (cost::graph(&graph), self.folder.rows.iter().filter(|r| matches!(r, StudyRow::Network(_))));
+        Ok(StudyNetwork {
             id: known.count() as u64,
             name,
             origin,
@@ -31,19 +38,19 @@ impl Study<'_> {
 
     /// The drawn networks and their top-1 with inherited weights, under each rule, recalibrated or not.
     pub(super) fn inherited(&mut self) -> Result<(), Halt> {
-        let (p, study) = (&self.plan.prepared, &self.plan.config.study);
+        let (p, study) = (&self.plan.experiment, &self.plan.config.study);
         if study.subnets == 0 {
             return Ok(());
         }
         let genomes = sample::spread(p, study.subnets)?;
-        for (i, genome) in genomes.iter().enumerate().skip(self.networks(Origin::Drawn).len()) {
-            let row = self.network(format!("drawn {}", i + 1), Origin::Drawn, genome)?;
-            self.folder.append(Row::Network(row))?;
+        for (i, genome) in genomes.iter().enumerate().skip(self.networks(NetworkOrigin::Drawn).len()) {
+            let row = self.network(format!("drawn {}", i + 1), NetworkOrigin::Drawn, genome)?;
+            self.folder.append(StudyRow::Network(row))?;
         }
         if genomes.len() < study.subnets {
             self.caveat(format!("The space gave no more than {} different networks to draw.", genomes.len()))?;
         }
-        let networks = self.networks(Origin::Drawn);
+        let networks = self.networks(NetworkOrigin::Drawn);
         let bar = (self.progress)("inherited");
         let (total, mut at) = (2 * networks.len() * study.rules.len(), 0);
         bar.begin(total as u64, 0);
@@ -53,8 +60,7 @@ impl Study<'_> {
                 let condition = Condition { rule: by.rule.name().to_string(), recalibrated };
                 for network in &networks {
                     at += 1;
-                    let is =
-                        |r: &Row| matches!(r, Row::Inherited(i) if i.network == network.id && i.condition == condition);
+                    let is = |r: &StudyRow| matches!(r, StudyRow::Inherited(i) if i.network == network.id && i.condition == condition);
                     if self.folder.rows.iter().any(is) {
                         continue;
                     }
@@ -66,13 +72,14 @@ impl Study<'_> {
                         none => none.insert(self.inheriting(i)?),
                     };
                     lab.recalibrated = recalibrated;
-                    let top1 = lab.top1(&Arc::new(p.space.lower(&self.genome(network)?)?))?;
-                    self.folder.append(Row::Inherited(Inherited {
+                    let values = lab.trained(&Arc::new(p.space.lower(&self.genome(network)?)?))?;
+                    let metrics = named(p.task, &values);
+                    self.folder.append(StudyRow::Inherited(InheritedScore {
                         network: network.id,
                         condition: condition.clone(),
-                        top1,
+                        metrics,
                     }))?;
-                    bar.at(at as u64, &format!("{condition}: {top1:.1} %"));
+                    bar.at(at as u64, &format!("{condition}: {:.1} {}", values[0], p.task.metrics()[0].unit));
                 }
             }
         }
@@ -82,9 +89,10 @@ impl Study<'_> {
 
     /// Trains the drawn networks alone, with some of their seeds: all networks with one before any with the next.
     pub(super) fn alone(&mut self, seeds: Range<u64>) -> Result<(), Halt> {
-        let c = &self.plan.prepared.config;
+        let c = &self.plan.experiment.config;
         let study = &self.plan.config.study;
-        let (epochs, drawn) = (study.subnet_epochs.unwrap_or(c.retrain.recipe.epochs), self.networks(Origin::Drawn));
+        let (epochs, drawn) =
+            (study.subnet_epochs.unwrap_or(c.retrain.recipe.epochs), self.networks(NetworkOrigin::Drawn));
         let seeds = seeds.map(|k| c.seed + k);
         self.retrain(seeds.flat_map(|seed| drawn.clone().into_iter().map(move |n| (n, epochs, seed))))
     }

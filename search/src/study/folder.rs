@@ -1,14 +1,14 @@
 //! The folder of a study: resolved config, rows, scores, weights, page.
 
-use mobilenas_reports::study::{FILE, Header, Row};
+use mobilenas_reports::study::{FILE, StudyHeader, StudyRow};
 
 use crate::folder::Kept;
-use crate::run::RunError;
+use crate::pipeline::RunError;
 
 /// A study's folder with its file open.
-pub type Folder = crate::folder::Folder<Row>;
+pub type Folder = crate::folder::Folder<StudyRow>;
 
-impl Kept for Row {
+impl Kept for StudyRow {
     const FILE: &str = FILE;
     const INSIDE: &str = "training";
 }
@@ -18,10 +18,10 @@ impl Folder {
     ///
     /// # Errors
     /// When something differs.
-    pub fn begin(&mut self, own: Header) -> Result<(), RunError> {
+    pub fn begin(&mut self, own: StudyHeader) -> Result<(), RunError> {
         match self.rows.first() {
-            None => self.append(Row::Study(Box::new(own))),
-            Some(Row::Study(there)) => self.same([
+            None => self.append(StudyRow::Study(Box::new(own))),
+            Some(StudyRow::Study(there)) => self.same([
                 ("format", there.format.to_string(), own.format.to_string()),
                 ("program version", there.program.clone(), own.program),
                 ("config", there.config_digest.clone(), own.config_digest),

@@ -1,42 +1,43 @@
 //! A study of the search itself: does the supernet tell the truth, does the search beat chance, do the finds stand against
 //! the papers' variants. Every phase begins where the study's file ends.
 
-mod chance;
+mod baselines;
 mod estimate;
 mod fidelity;
 mod folder;
-mod found;
-mod papers;
 mod sample;
 mod scores;
+mod selection;
 mod statistics;
 mod supernets;
 mod timing;
 pub mod training;
+mod vs_random;
 pub mod words;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use mobilenas_bench::clock::unix_now;
-use mobilenas_bench::{Clock, Host};
-use mobilenas_reports::record::{self, Caveat, Done};
-use mobilenas_reports::study::{self as record_of, Header, Origin, Row, Volume};
+use mobilenas_bench::Host;
+use mobilenas_host::Clock;
+use mobilenas_host::unix_now;
+use mobilenas_record::run::{self as record, Caveat, Done};
+use mobilenas_reports::study::{self as record_of, NetworkOrigin, StudyHeader, StudyNetwork, StudyRow, Volume};
 use mobilenas_space::Genome;
 
 pub use folder::Folder;
 
 use crate::config::{self, BatchNorms, StudyConfig};
-use crate::prepare::{Prepared, checked};
-use crate::progress::Progress;
-use crate::run::{RunError, config_digest};
-use crate::stop::Stop;
+use crate::experiment::{Experiment, checked};
+use crate::pipeline::{RunError, config_digest};
+use mobilenas_host::Progress;
+use mobilenas_host::Stop;
 
 /// A study's config, checked through.
 #[derive(Debug)]
 pub struct Plan {
     /// The search: space, images, device.
-    pub prepared: Prepared,
+    pub experiment: Experiment,
     /// The whole config.
     pub config: StudyConfig,
     /// Digest of it.
@@ -49,9 +50,9 @@ impl Plan {
     /// # Errors
     /// What the user has to mend, all mistakes of the config at once.
     pub fn prepare(file: &Path) -> Result<Plan, RunError> {
-        let (loaded, study) = config::load_study(file).map_err(crate::prepare::PrepareError::from)?;
+        let (loaded, study) = config::load_study(file).map_err(crate::experiment::ExperimentError::from)?;
         let config = StudyConfig { search: loaded.config.clone(), study };
-        Ok(Plan { prepared: checked(loaded)?, digest: config_digest(&config)?, config })
+        Ok(Plan { experiment: checked(loaded)?, digest: config_digest(&config)?, config })
     }
 }
 
@@ -108,7 +109,7 @@ impl Study<'_> {
     }
 
     fn phases(&mut self) -> Result<(), Halt> {
-        tch::set_num_threads(self.plan.prepared.config.threads as i32);
+        tch::set_num_threads(self.plan.experiment.config.threads as i32);
         let header = self.header()?;
         self.folder.begin(header)?;
         for text in self.caveats() {
@@ -123,30 +124,30 @@ impl Study<'_> {
         self.searches()?;
         self.against_papers()?;
         self.alone(1..self.plan.config.study.subnet_seeds)?;
-        if self.folder.rows.iter().any(|r| matches!(r, Row::Done(_))) {
+        if self.folder.rows.iter().any(|r| matches!(r, StudyRow::Done(_))) {
             return Ok(());
         }
         for row in &self.folder.rows {
-            if let Row::Retrained(r) = row {
+            if let StudyRow::Retrained(r) = row {
                 *seconds.entry("retraining".to_string()).or_insert(0.0) += r.seconds;
             }
         }
         let scored: f64 = self.scores()?.all().map(|s| s.seconds).sum();
         seconds.insert("scoring".to_string(), scored);
-        Ok(self.folder.append(Row::Done(Done { seconds }))?)
+        Ok(self.folder.append(StudyRow::Done(Done { seconds }))?)
     }
 
     /// Writes a caveat, once.
     fn caveat(&mut self, text: String) -> Result<(), RunError> {
-        let row = Row::Caveat(Caveat { text });
+        let row = StudyRow::Caveat(Caveat { text });
         if self.folder.rows.contains(&row) { Ok(()) } else { self.folder.append(row) }
     }
 
-    fn header(&self) -> Result<Header, RunError> {
-        let (p, host) = (&self.plan.prepared, Host::read());
+    fn header(&self) -> Result<StudyHeader, RunError> {
+        let (p, host) = (&self.plan.experiment, Host::read());
         let searches = self.plan.config.study.seeds > 0;
         let volume = if searches { Some(self.volume()?) } else { None };
-        Ok(Header {
+        Ok(StudyHeader {
             format: record_of::FORMAT,
             name: p.config.name().to_string(),
             program: env!("CARGO_PKG_VERSION").to_string(),
@@ -172,7 +173,7 @@ impl Study<'_> {
 
     /// What a reader of the results has to know from the beginning.
     fn caveats(&self) -> Vec<String> {
-        let (p, s) = (&self.plan.prepared, &self.plan.config.study);
+        let (p, s) = (&self.plan.experiment, &self.plan.config.study);
         let mut all = Vec::new();
         if s.subnets > 0 {
             all.push(
@@ -199,7 +200,7 @@ impl Study<'_> {
                 ));
             }
             if s.retrain_seeds > 0 {
-                all.push(found::in_words());
+                all.push(selection::in_words());
             }
         }
         for v in p.space.family().variants() {
@@ -212,15 +213,15 @@ impl Study<'_> {
     }
 
     /// Networks of the study so far, of one origin.
-    fn networks(&self, origin: Origin) -> Vec<record_of::Network> {
-        let of = |r: &Row| match r {
-            Row::Network(n) if n.origin == origin => Some(n.clone()),
+    fn networks(&self, origin: NetworkOrigin) -> Vec<StudyNetwork> {
+        let of = |r: &StudyRow| match r {
+            StudyRow::Network(n) if n.origin == origin => Some(n.clone()),
             _ => None,
         };
         self.folder.rows.iter().filter_map(of).collect()
     }
 
-    fn genome(&self, network: &record_of::Network) -> Result<Genome, RunError> {
-        self.plan.prepared.space.genome(&network.genome).map_err(|e| RunError::Config(e.to_string()))
+    fn genome(&self, network: &StudyNetwork) -> Result<Genome, RunError> {
+        self.plan.experiment.space.genome(&network.genome).map_err(|e| RunError::Config(e.to_string()))
     }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use mobilenas_space::{Coster, Genome};
 use rand::{Rng, RngExt as _};
 
-use crate::prepare::Prepared;
-use crate::run::RunError;
-use crate::seed::{Purpose, rng};
+use crate::experiment::Experiment;
+use crate::pipeline::RunError;
+use mobilenas_space::seed::{Purpose, rng};
 
 /// Draws for each network that is wanted.
 const DRAWS: usize = 100;
@@ -16,7 +16,7 @@ const DRAWS: usize = 100;
 ///
 /// # Errors
 /// When a genome makes no network.
-pub fn spread(p: &Prepared, n: usize) -> Result<Vec<Genome>, RunError> {
+pub fn spread(p: &Experiment, n: usize) -> Result<Vec<Genome>, RunError> {
     let (mut coster, mut pool) = (Coster::new(), BTreeMap::new());
     for draw in 0..n * DRAWS {
         let mut rng = rng(p.config.seed, Purpose::Study, draw as u64, 0);
@@ -33,7 +33,7 @@ pub fn spread(p: &Prepared, n: usize) -> Result<Vec<Genome>, RunError> {
 }
 
 /// A draw that leans towards the smallest or the largest network by a random share: plain draws seldom reach the ends.
-fn leaning(p: &Prepared, rng: &mut dyn Rng) -> Genome {
+fn leaning(p: &Experiment, rng: &mut dyn Rng) -> Genome {
     let (domain, lean) = (p.space.domain(), rng.random_range(-1.0..1.0f64));
     let end = if lean < 0.0 { p.space.smallest() } else { p.space.largest() };
     let begin = p.space.sample(rng);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::Journal;
-use crate::run::RunError;
+use crate::pipeline::RunError;
 
 /// Name of the file in a study's folder.
 pub const FILE: &str = "scores.jsonl";
@@ -18,8 +18,9 @@ pub struct Score {
     pub digest: String,
     /// Knob to value, of the genome that was scored first.
     pub genome: BTreeMap<String, i64>,
-    /// Top-1 on the search-validation split, percent.
-    pub top1: f64,
+    /// The task's metrics on the search-validation split, by name.
+    #[serde(flatten)]
+    pub metrics: BTreeMap<String, f64>,
     /// Seconds it took.
     pub seconds: f64,
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use mobilenas_torch::{Mode, Net, Store, Tracked};
 
-use crate::prepare::Prepared;
-use crate::train::batches::Feed;
-use crate::train::supernet::Supernet;
-use crate::train::{TrainError, resized};
+use crate::experiment::Experiment;
+use mobilenas_data::loader::DataLoader;
+use mobilenas_task::Batch;
+use mobilenas_train::supernet::Supernet;
+use mobilenas_train::{TrainError, resized};
 
 /// Last steps of a training whose networks move the statistics: what came before would weigh less than one part in 10^9.
 const STEPS: u64 = 200;
@@ -25,13 +26,19 @@ pub fn in_words() -> String {
 ///
 /// # Errors
 /// When libtorch refuses.
-pub fn track(p: &Prepared, supernet: &Supernet<'_>, feed: &Feed, store: &Store, steps: u64) -> Result<(), TrainError> {
+pub fn track(
+    p: &Experiment,
+    supernet: &Supernet<'_>,
+    loader: &DataLoader,
+    store: &Store,
+    steps: u64,
+) -> Result<(), TrainError> {
     let _guard = tch::no_grad_guard();
     let tracked = Tracked(store);
-    let any_side = feed.recipe().sampler.scale.is_some();
+    let any_side = loader.config().sampler.scale.is_some();
     let accumulate = u64::from(p.config.supernet.recipe.accumulate);
     for step in steps.saturating_sub(STEPS) * accumulate..steps * accumulate {
-        let batch = feed.at(step)?.to(store.device())?;
+        let batch = Batch::new(&loader.at(step)?)?.to(store.device())?;
         for genome in supernet.genomes(step) {
             let graph = if any_side { p.space.lower_at(&genome, batch.side())? } else { p.space.lower(&genome)? };
             let images = resized(&batch.images, graph.input().dims[1])?;

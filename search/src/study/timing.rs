@@ -5,30 +5,29 @@ use std::sync::Arc;
 use mobilenas_bench::engine::{self, EngineError, Session, Setting, blank};
 use mobilenas_bench::rounds::{Rounds, rounds};
 use mobilenas_bench::stats::{median, quantile};
-use mobilenas_reports::record::Latency;
+use mobilenas_record::run::Latency;
 use mobilenas_space::ir::Graph;
 use mobilenas_torch::{Names, Net, Owned, Store};
 use tch::{Device, Tensor};
 
 use super::Study;
-use crate::latency_table::{TableError, nets};
-use crate::prepare::PrepareError;
-use crate::run::RunError;
-use crate::seed::{Purpose, rng};
-use crate::train::TrainError;
+use crate::experiment::ExperimentError;
+use crate::pipeline::RunError;
+use mobilenas_bench::latency_table::{TableError, nets};
+use mobilenas_space::seed::{Purpose, rng};
 
 impl Study<'_> {
     /// The latencies of networks: as a table has them, or timed in rounds with the reference. Each sample is the network's
     /// time over the reference's in the same round, times the reference's median over all rounds.
     pub(super) fn latencies(&self, graphs: &[Arc<Graph>]) -> Result<Vec<Latency>, RunError> {
-        let p = &self.plan.prepared;
+        let p = &self.plan.experiment;
         if let Some(table) = &p.table {
             let one = |g: &Arc<Graph>| -> Result<Latency, TableError> {
                 let ms = table.latency(g)?;
                 Ok(Latency { median_ms: ms, p10_ms: ms, p90_ms: ms, samples: 0 })
             };
             let all: Result<Vec<_>, _> = graphs.iter().map(one).collect();
-            return Ok(all.map_err(PrepareError::from)?);
+            return Ok(all.map_err(ExperimentError::from)?);
         }
         let before = tch::get_num_threads();
         let timed = self.in_turn(graphs);
@@ -37,18 +36,18 @@ impl Study<'_> {
     }
 
     fn in_turn(&self, graphs: &[Arc<Graph>]) -> Result<Vec<Latency>, RunError> {
-        let p = &self.plan.prepared;
+        let p = &self.plan.experiment;
         let (reference, _) = nets::reference().ok_or(RunError::Reference)?;
-        let timing = p.timing();
+        let timing = p.latency_protocol();
         let setting = Setting { batch: timing.batch, threads: timing.threads };
-        let engine = engine::engine(&timing.engine)
-            .ok_or_else(|| TrainError::Torch(format!("there is no engine {}", timing.engine)))?;
+        let engine =
+            engine::engine(&timing.engine).ok_or_else(|| EngineError::Unknown { name: timing.engine.clone() })?;
         let mut sessions: Vec<(Box<dyn Session>, Tensor)> = Vec::new();
         for graph in graphs.iter().cloned().chain([Arc::new(reference)]) {
             let store = Store::init(&graph, Names::Own, 0, Device::Cpu)?;
             let net = Net::bind(graph, &Owned(&store))?;
-            let session = engine.prepare(&net, setting).map_err(TrainError::from)?;
-            sessions.push((session, blank(&net, setting.batch).map_err(TrainError::from)?));
+            let session = engine.prepare(&net, setting)?;
+            sessions.push((session, blank(&net, setting.batch)?));
         }
         let how = Rounds { rounds: self.plan.config.study.rounds, warm: 3, lead: 1, again: false, references: 1 };
         let run = |i: usize| -> Result<(), EngineError> {
@@ -56,7 +55,7 @@ impl Study<'_> {
             session.run(images).map(drop)
         };
         let mut rng = rng(p.config.seed, Purpose::Timing, 1, 0);
-        let (all, base) = rounds(self.clock, how, graphs.len(), &mut rng, |_| Ok(()), run).map_err(TrainError::from)?;
+        let (all, base) = rounds(self.clock, how, graphs.len(), &mut rng, |_| Ok(()), run)?;
         let base = median(&base).unwrap_or(f64::NAN);
         let latency = |ratios: &[f64]| {
             let ms: Vec<f64> = ratios.iter().map(|r| r * base).collect();

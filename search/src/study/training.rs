@@ -6,23 +6,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mobilenas_bench::{Clock, Wall};
-use mobilenas_reports::study::{Network, Retrained, Row};
+use mobilenas_host::{Clock, WallClock};
+use mobilenas_reports::study::{StudyNetwork, StudyRow, TrainedNetwork};
 use mobilenas_torch::weights::write_whole;
 use serde::{Deserialize, Serialize};
 
 use super::{Halt, Plan, Study};
 use crate::config;
-use crate::device;
-use crate::prepare::PrepareError;
-use crate::prepare::views::feed;
-use crate::progress::Progress;
-use crate::run::RunError;
-use crate::run::scratch::{Scratch, Trained};
-use crate::seed::{Purpose, number};
-use crate::stop::Stop;
-use crate::train;
+use crate::experiment::ExperimentError;
+use crate::experiment::loaders::data_loader;
+use crate::pipeline::RunError;
+use crate::pipeline::retraining::{Retraining, Trained, named, test_metrics};
 use crate::worker::{self, Answer, Pool};
+use mobilenas_host::Progress;
+use mobilenas_host::Stop;
+use mobilenas_space::seed::{Purpose, number};
+use mobilenas_torch::device;
+use mobilenas_train;
 
 /// A network to be trained from scratch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,10 +47,10 @@ struct Kept {
 }
 
 /// What came of a training.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Outcome {
-    /// Top-1 on the test split, percent.
-    test_top1: f64,
+    /// The task's metrics on the test split, by name.
+    metrics: BTreeMap<String, f64>,
     /// Seconds of training, resumed parts together.
     seconds: f64,
     /// Steps.
@@ -78,32 +78,32 @@ impl Job {
         if let Some(Kept { outcome, .. }) = there.filter(|k| k.digest == self.digest) {
             return Ok(Some(outcome));
         }
-        let (p, c) = (&plan.prepared, &plan.prepared.config);
+        let (p, c) = (&plan.experiment, &plan.experiment.config);
         let mut recipe = c.retrain.recipe.clone();
         recipe.epochs = self.epochs;
         // The very stream that a search with this seed gives its winners.
         let seed = number(self.seed, Purpose::Weights, 1);
-        let how = train::Plan { recipe, seed, checkpoint_every: c.checkpoint_seconds };
-        let feed = feed(&p.train, &p.split.train, &c.data, &how.recipe, (plan.config.threads(), seed))?;
+        let how = mobilenas_train::TrainerConfig { recipe, seed, checkpoint_every: c.checkpoint_seconds };
+        let loader = data_loader(&p.train, &p.split.train, &c.data, &how.recipe, (plan.config.threads(), seed))?;
         let genome = p.space.genome(&self.genome).map_err(|e| RunError::Config(e.to_string()))?;
-        let scratch = Scratch {
-            prepared: p,
+        let retraining = Retraining {
+            experiment: p,
             genome: &genome,
             graph: Arc::new(p.space.lower(&genome)?),
-            plan: &how,
-            feed: &feed,
+            config: &how,
+            loader: &loader,
             checkpoint: root.join(format!("{}.checkpoint.safetensors", self.name)),
             digest: self.digest.clone(),
-            diary: root.join(format!("{}.jsonl", self.name)),
+            log: root.join(format!("{}.jsonl", self.name)),
         };
-        let Some(Trained { test_top1, seconds, steps, skipped, .. }) = scratch.train(clock, stop, bar)? else {
+        let Some(Trained { test, seconds, steps, skipped, .. }) = retraining.train(clock, stop, bar)? else {
             return Ok(None);
         };
-        let outcome = Outcome { test_top1, seconds, steps, skipped };
-        let kept = Kept { digest: self.digest.clone(), outcome };
+        let outcome = Outcome { metrics: test_metrics(p.task, &test), seconds, steps, skipped };
+        let kept = Kept { digest: self.digest.clone(), outcome: outcome.clone() };
         let text = serde_json::to_vec(&kept).map_err(|e| RunError::Config(e.to_string()))?;
         write_whole(&path, &text).map_err(|error| RunError::Io { path, error })?;
-        scratch.forget();
+        retraining.remove_checkpoints();
         Ok(Some(outcome))
     }
 }
@@ -111,9 +111,9 @@ impl Job {
 impl Study<'_> {
     /// Trains networks from scratch and scores them on the test split, those that are not done: each for some epochs, with a
     /// seed.
-    pub(super) fn retrain(&mut self, wanted: impl Iterator<Item = (Network, f64, u64)>) -> Result<(), Halt> {
-        let done = |n: &Network, seed: u64| {
-            self.folder.rows.iter().any(|r| matches!(r, Row::Retrained(r) if r.network == n.id && r.seed == seed))
+    pub(super) fn retrain(&mut self, wanted: impl Iterator<Item = (StudyNetwork, f64, u64)>) -> Result<(), Halt> {
+        let done = |n: &StudyNetwork, seed: u64| {
+            self.folder.rows.iter().any(|r| matches!(r, StudyRow::Retrained(r) if r.network == n.id && r.seed == seed))
         };
         let (over, left): (Vec<_>, Vec<_>) = wanted.partition(|(n, _, seed)| done(n, *seed));
         for (network, epochs, seed) in &over {
@@ -124,7 +124,7 @@ impl Study<'_> {
         if self.plan.config.study.workers > 1 && jobs.len() > 1 {
             return self.side_by_side(&left, &jobs);
         }
-        let (all, own) = (self.plan.prepared.config.threads, self.plan.config.threads());
+        let (all, own) = (self.plan.experiment.config.threads, self.plan.config.threads());
         for ((network, _, seed), job) in left.iter().zip(&jobs) {
             if self.stop.asked() {
                 return Err(Halt::Stopped);
@@ -139,7 +139,7 @@ impl Study<'_> {
         Ok(())
     }
 
-    fn job(&self, network: &Network, epochs: f64, seed: u64) -> Job {
+    fn job(&self, network: &StudyNetwork, epochs: f64, seed: u64) -> Job {
         Job {
             name: format!("training/{}-{seed}", network.id),
             digest: format!("{}-{}-{seed}", self.plan.digest, network.digest),
@@ -150,8 +150,8 @@ impl Study<'_> {
     }
 
     /// By several processes; rows in the order of the jobs.
-    fn side_by_side(&mut self, wanted: &[(Network, f64, u64)], jobs: &[Job]) -> Result<(), Halt> {
-        let (root, device) = (self.folder.root().to_path_buf(), self.plan.prepared.config.device);
+    fn side_by_side(&mut self, wanted: &[(StudyNetwork, f64, u64)], jobs: &[Job]) -> Result<(), Halt> {
+        let (root, device) = (self.folder.root().to_path_buf(), self.plan.experiment.config.device);
         let mut pool =
             Pool::new(self.plan.config.study.workers, 0, move || worker::command(&root, device, true)).ending();
         let (stop, bar) = (self.stop, (self.progress)("retrain"));
@@ -160,15 +160,16 @@ impl Study<'_> {
         pool.run(jobs, go_on, |i, answer| -> Result<(), Halt> {
             let (Some((network, _, seed)), Some(job)) = (wanted.get(i), jobs.get(i)) else { return Ok(()) };
             let outcome = match answer {
-                Answer::Values(values) => Outcome::of(&values).ok_or_else(|| RunError::Training {
+                Answer::Values(values) => Outcome::of(values).ok_or_else(|| RunError::Training {
                     name: network.name.clone(),
-                    why: format!("an answer of {} numbers, expected those of a training", values.len()),
+                    why: "an answer that is not that of a training".to_string(),
                 })?,
                 Answer::Failed(_) if stop.asked() => return Err(Halt::Stopped),
                 Answer::Failed(why) => return Err(RunError::Training { name: network.name.clone(), why }.into()),
             };
+            let metrics = outcome.metrics.clone();
             self.trained(network, job, outcome)?;
-            bar.at(i as u64 + 1, &format!("{}, seed {seed}: {:.2} %", network.name, outcome.test_top1));
+            bar.at(i as u64 + 1, &format!("{}, seed {seed}: {}", network.name, named(&metrics)));
             Ok(())
         })?;
         bar.done();
@@ -176,16 +177,16 @@ impl Study<'_> {
     }
 
     /// Writes the row of a training.
-    fn trained(&mut self, network: &Network, job: &Job, outcome: Outcome) -> Result<(), RunError> {
-        let Outcome { test_top1, seconds, steps, skipped } = outcome;
+    fn trained(&mut self, network: &StudyNetwork, job: &Job, outcome: Outcome) -> Result<(), RunError> {
+        let Outcome { metrics, seconds, steps, skipped } = outcome;
         if skipped > 0 {
             let (name, seed) = (&network.name, job.seed);
             self.caveat(format!(
                 "Training {name} with seed {seed} left out {skipped} of {steps} steps that were not finite."
             ))?;
         }
-        let row = Retrained { network: network.id, seed: job.seed, epochs: job.epochs, test_top1, seconds };
-        self.folder.append(Row::Retrained(row))?;
+        let row = TrainedNetwork { network: network.id, seed: job.seed, epochs: job.epochs, metrics, seconds };
+        self.folder.append(StudyRow::Retrained(row))?;
         // It has served; one that stays does no harm.
         let _ = fs::remove_file(job.kept(self.folder.root()));
         Ok(())
@@ -194,20 +195,15 @@ impl Study<'_> {
 
 impl Outcome {
     fn values(self) -> BTreeMap<String, f64> {
-        let Outcome { test_top1, seconds, steps, skipped } = self;
-        let all =
-            [("test_top1", test_top1), ("seconds", seconds), ("steps", steps as f64), ("skipped", skipped as f64)];
-        all.map(|(name, value)| (name.to_string(), value)).into()
+        let Outcome { metrics, seconds, steps, skipped } = self;
+        let own = [("seconds", seconds), ("steps", steps as f64), ("skipped", skipped as f64)];
+        metrics.into_iter().chain(own.map(|(name, value)| (name.to_string(), value))).collect()
     }
 
-    fn of(values: &BTreeMap<String, f64>) -> Option<Outcome> {
-        let of = |name| values.get(name).copied();
-        Some(Outcome {
-            test_top1: of("test_top1")?,
-            seconds: of("seconds")?,
-            steps: of("steps")? as u64,
-            skipped: of("skipped")? as u64,
-        })
+    fn of(mut values: BTreeMap<String, f64>) -> Option<Outcome> {
+        let mut take = |name| values.remove(name);
+        let (seconds, steps, skipped) = (take("seconds")?, take("steps")? as u64, take("skipped")? as u64);
+        (!values.is_empty()).then_some(Outcome { metrics: values, seconds, steps, skipped })
     }
 }
 
@@ -222,9 +218,9 @@ pub fn serve(root: &Path, device: config::Device) -> Result<bool, RunError> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM)).map_err(|e| io(e.into()))?;
     let mut plan = Plan::prepare(&root.join("config.yaml"))?;
-    plan.prepared.device = device::open(device).map_err(PrepareError::from)?;
+    plan.experiment.device = device::open(device).map_err(ExperimentError::from)?;
     tch::set_num_threads(plan.config.threads() as i32);
-    let clock = Wall::new();
+    let clock = WallClock::new();
     worker::answer_all(root, |job: &Job| match job.run(&plan, root, &clock, &stop, &Progress::hidden()) {
         Ok(Some(outcome)) => Some(Answer::Values(outcome.values())),
         Ok(None) => None,

@@ -1,9 +1,9 @@
 //! The outcome of a study in words.
 
+use mobilenas_record::Interval;
 use mobilenas_reports::study::{
-    Band, Fidelity, Origin, Repeats, Standing, Study, bands, by_size, fidelities, pairs_won, repeats, standings,
+    Band, Fidelity, NetworkOrigin, Repeats, Standing, Study, bands, by_size, fidelities, pairs_won, repeats, standings,
 };
-use mobilenas_reports::winners::Interval;
 
 /// The name of chance among the strategies.
 const CHANCE: &str = "random";
@@ -85,7 +85,7 @@ fn papers(all: &[Standing<'_>]) -> Vec<String> {
     };
     let mut out: Vec<String> = all.iter().map(one).collect();
     let of = |origin| all.iter().filter(move |s| s.network.origin == origin);
-    let pairs = of(Origin::Found).flat_map(|f| of(Origin::Published).map(move |p| (f, p)));
+    let pairs = of(NetworkOrigin::Found).flat_map(|f| of(NetworkOrigin::Published).map(move |p| (f, p)));
     let won: Vec<String> = pairs
         .filter(|(f, p)| beats(f, p))
         .map(|(f, p)| {
@@ -95,7 +95,7 @@ fn papers(all: &[Standing<'_>]) -> Vec<String> {
             )
         })
         .collect();
-    if won.is_empty() && of(Origin::Found).next().is_some() && of(Origin::Published).next().is_some() {
+    if won.is_empty() && of(NetworkOrigin::Found).next().is_some() && of(NetworkOrigin::Published).next().is_some() {
         out.push(
             "no find dominates a published network in top-1 outside the error bars, latency and parameters".into(),
         );

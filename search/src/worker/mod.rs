@@ -11,8 +11,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use clap::ValueEnum as _;
-use mobilenas_bench::Wall;
+use mobilenas_host::WallClock;
 use mobilenas_space::cost;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -20,11 +19,12 @@ use serde::{Deserialize, Serialize};
 pub use pool::Pool;
 
 use crate::config;
-use crate::device;
-use crate::evaluate::Scorer;
-use crate::metric::{self, Candidate, Lab, Metric, Stage};
-use crate::prepare::{PrepareError, Prepared, prepare};
-use crate::run::{RunError, stored_supernet};
+use crate::evaluator::Evaluator;
+use crate::evaluator::SupernetEvaluator;
+use crate::experiment::{Experiment, ExperimentError, prepare};
+use crate::metric::{self, Candidate, Metric, Stage};
+use crate::pipeline::{RunError, stored_supernet};
+use mobilenas_torch::device;
 
 /// A candidate and what is to be found out about it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,16 +53,16 @@ pub enum Answer {
 pub fn evaluate(
     c: &mut Candidate,
     wanted: &[&'static dyn Metric],
-    lab: &mut dyn Lab,
+    lab: &mut dyn Evaluator,
 ) -> Result<BTreeMap<String, f64>, String> {
     let mut found = BTreeMap::new();
     for m in wanted {
         let v = m.eval(c, lab).map_err(|e| e.to_string())?;
         if v.is_finite() {
-            c.known.insert(m.name().to_string(), v);
-            found.insert(m.name().to_string(), v);
-        } else if m.stage() != Stage::Untrained {
-            return Err(format!("{} is {v}", m.name()));
+            c.known.insert(m.info().name.to_string(), v);
+            found.insert(m.info().name.to_string(), v);
+        } else if m.info().stage != Stage::Untrained {
+            return Err(format!("{} is {v}", m.info().name));
         }
     }
     Ok(found)
@@ -76,13 +76,13 @@ pub fn serve(root: &Path, device: config::Device) -> Result<(), RunError> {
     let io = |error| RunError::Io { path: root.to_path_buf(), error };
     // Ctrl-C reaches the whole group of processes; the asking program decides what happens then.
     signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::new(AtomicBool::new(false))).map_err(io)?;
-    let mut prepared = prepare(&root.join("config.yaml"))?;
-    prepared.device = device::open(device).map_err(PrepareError::from)?;
-    tch::set_num_threads(prepared.config.scoring_threads() as i32);
-    let (clock, calibration) = (Wall::new(), prepared.calibration());
-    let supernet = stored_supernet(&prepared, root)?;
-    let mut scorer = Scorer::new(supernet, prepared.bench(&calibration, &clock, f64::NAN))?;
-    answer_all(root, |job| Some(answer(&prepared, job, &mut scorer))).map(drop)
+    let mut experiment = prepare(&root.join("config.yaml"))?;
+    experiment.device = device::open(device).map_err(ExperimentError::from)?;
+    tch::set_num_threads(experiment.config.scoring_threads() as i32);
+    let (clock, calibration) = (WallClock::new(), experiment.calibration());
+    let supernet = stored_supernet(&experiment, root)?;
+    let mut scorer = SupernetEvaluator::new(supernet, experiment.evaluator_config(&calibration, &clock, f64::NAN))?;
+    answer_all(root, |job| Some(answer(&experiment, job, &mut scorer))).map(drop)
 }
 
 /// Answers the jobs that come by standard input until there are no more, or one is left without an answer. False if one was.
@@ -113,15 +113,14 @@ pub fn answer_all<J: DeserializeOwned>(
 /// When the system does not know this program's file.
 pub fn command(root: &Path, device: config::Device, trains: bool) -> std::io::Result<Command> {
     let mut c = Command::new(std::env::current_exe()?);
-    let device = device.to_possible_value().map_or_else(String::new, |v| v.get_name().to_string());
-    c.arg("worker").arg(root).args(["--device", &device]);
+    c.arg("worker").arg(root).args(["--device", device.as_str()]);
     if trains {
         c.arg("--trains");
     }
     Ok(c)
 }
 
-fn answer(p: &Prepared, job: &Job, scorer: &mut Scorer<'_>) -> Answer {
+fn answer(p: &Experiment, job: &Job, scorer: &mut SupernetEvaluator<'_>) -> Answer {
     let mut values = || {
         let genome = p.space.genome(&job.genome).map_err(|e| e.to_string())?;
         let graph = Arc::new(p.space.lower(&genome).map_err(|e| e.to_string())?);

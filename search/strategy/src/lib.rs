@@ -10,9 +10,11 @@ mod regularized_evolution;
 #[cfg(test)]
 mod testing;
 
-use mobilenas_reports::record::Foretold;
+use mobilenas_record::run::PredictorFit;
 use mobilenas_space::{Domain, Genome};
 use rand::Rng;
+
+pub use mobilenas_record::pareto::dominates;
 
 pub use mes_slimming::MesSlimming;
 pub use nsga2::Nsga2;
@@ -20,18 +22,9 @@ pub use predictor::Predictor;
 pub use random::Random;
 pub use regularized_evolution::RegularizedEvolution;
 
-/// Which way a metric is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goal {
-    /// More is better.
-    Maximize,
-    /// Less is better.
-    Minimize,
-}
-
 /// What came of a genome.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Told {
+pub struct Observation {
     /// The genome.
     pub genome: Genome,
     /// Each objective's value, larger is better; `None` if it failed, or went no further at a bound.
@@ -40,7 +33,7 @@ pub struct Told {
     pub violation: f64,
 }
 
-impl Told {
+impl Observation {
     /// The scores of a genome within the bounds.
     pub fn feasible(&self) -> Option<&[f64]> {
         self.scores.as_deref().filter(|_| self.violation <= 0.0)
@@ -63,10 +56,10 @@ pub trait Strategy {
 
     /// What came of genomes, in the order in which they were asked for. Telling a journal from its beginning brings a
     /// strategy to where it was.
-    fn tell(&mut self, done: &[Told]);
+    fn tell(&mut self, done: &[Observation]);
 
     /// How well it foretold what it was told, one for each fit, of those that were not given out before.
-    fn foretold(&mut self) -> Vec<Foretold> {
+    fn foretold(&mut self) -> Vec<PredictorFit> {
         Vec::new()
     }
 
@@ -74,9 +67,4 @@ pub trait Strategy {
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }
-}
-
-/// Whether scores `a` are at least as good as `b` everywhere and better somewhere.
-pub fn dominates(a: &[f64], b: &[f64]) -> bool {
-    a.iter().zip(b).all(|(x, y)| x >= y) && a.iter().zip(b).any(|(x, y)| x > y)
 }

@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 use mobilenas_space::{Domain, Genome};
 use rand::Rng;
 
-use super::{Strategy, Told};
+use super::{Observation, Strategy};
 
 /// A subnet on the way, with its accuracy and its score.
 #[derive(Clone, Debug)]
@@ -209,7 +209,7 @@ impl Strategy for MesSlimming {
         unknown
     }
 
-    fn tell(&mut self, done: &[Told]) {
+    fn tell(&mut self, done: &[Observation]) {
         for t in done {
             let stop = t.scores.as_ref().and_then(|s| {
                 let (&accuracy, &score) = (s.first()?, s.get(1)?);

@@ -5,14 +5,14 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use mobilenas_reports::rank;
-use mobilenas_reports::record::Foretold;
+use mobilenas_record::rank;
+use mobilenas_record::run::PredictorFit;
 use mobilenas_space::{Domain, Genome};
 use rand::seq::SliceRandom as _;
 use rand::{Rng, RngExt};
 
 use super::regressor::{Model, features};
-use super::{Nsga2, Strategy, Told};
+use super::{Nsga2, Observation, Strategy};
 
 /// Population and generations of the search over the models.
 const INNER: (usize, usize) = (64, 30);
@@ -33,7 +33,7 @@ pub struct Predictor {
     /// Where the pairs of the current fit begin.
     since: usize,
     /// Fits whose pairs are complete.
-    fits: Vec<Foretold>,
+    fits: Vec<PredictorFit>,
 }
 
 impl Predictor {
@@ -85,19 +85,19 @@ impl Predictor {
         let pairs = &self.pairs[self.since..];
         if !pairs.is_empty() {
             let (mean_error, kendall) = errors(pairs);
-            self.fits.push(Foretold { fitted_on: self.fitted_on, trials: pairs.len(), mean_error, kendall });
+            self.fits.push(PredictorFit { fitted_on: self.fitted_on, trials: pairs.len(), mean_error, kendall });
         }
         self.since = self.pairs.len();
     }
 
     /// What the models say of genomes.
-    fn foretell(&self, domain: &Domain, genomes: Vec<Genome>) -> Vec<Told> {
+    fn foretell(&self, domain: &Domain, genomes: Vec<Genome>) -> Vec<Observation> {
         let x: Vec<Vec<f64>> = genomes.iter().map(|g| read(domain, g)).collect();
         let said: Vec<Vec<f64>> = self.models.iter().map(|m| m.predict(&x)).collect();
         let told = |(i, genome)| {
             let scores: Vec<f64> = said.iter().map(|v| v[i]).collect();
             let scores = scores.iter().all(|v| v.is_finite()).then_some(scores);
-            Told { genome, scores, violation: 0.0 }
+            Observation { genome, scores, violation: 0.0 }
         };
         genomes.into_iter().enumerate().map(told).collect()
     }
@@ -147,7 +147,7 @@ impl Strategy for Predictor {
         asked
     }
 
-    fn tell(&mut self, done: &[Told]) {
+    fn tell(&mut self, done: &[Observation]) {
         for t in done {
             self.known.insert(t.genome.clone());
             let foretold = self.foretold.remove(&t.genome);
@@ -160,7 +160,7 @@ impl Strategy for Predictor {
         self.foretold.clear();
     }
 
-    fn foretold(&mut self) -> Vec<Foretold> {
+    fn foretold(&mut self) -> Vec<PredictorFit> {
         std::mem::take(&mut self.fits)
     }
 

@@ -3,7 +3,7 @@
 use mobilenas_space::{Domain, Genome};
 use rand::Rng;
 
-use super::{Strategy, Told};
+use super::{Observation, Strategy};
 
 /// Draws evenly.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,5 +18,5 @@ impl Strategy for Random {
         (0..n).map(|_| domain.sample(rng)).collect()
     }
 
-    fn tell(&mut self, _done: &[Told]) {}
+    fn tell(&mut self, _done: &[Observation]) {}
 }

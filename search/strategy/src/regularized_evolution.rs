@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use mobilenas_space::{Domain, Genome};
 use rand::{Rng, RngExt};
 
-use super::{Strategy, Told, dominates};
+use super::{Observation, Strategy, dominates};
 
 /// Ageing evolution.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ impl Strategy for RegularizedEvolution {
         (0..n).map(|_| one()).collect()
     }
 
-    fn tell(&mut self, done: &[Told]) {
+    fn tell(&mut self, done: &[Observation]) {
         for t in done {
             if let Some(scores) = t.feasible() {
                 self.alive.push_back((t.genome.clone(), scores.to_vec()));

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use mobilenas_reports::pareto::{self, Goal};
+use mobilenas_record::{Goal, pareto};
 use mobilenas_space::{Domain, Genome};
 
 use super::*;
@@ -47,8 +47,8 @@ fn scores(domain: &Domain, genome: &Genome) -> Vec<f64> {
     vec![good - 0.5 * (share(0) - share(1)).abs(), 100.0 / (1.0 + cost)]
 }
 
-fn told(domain: &Domain, genome: Genome) -> Told {
-    Told { scores: Some(scores(domain, &genome)), genome, violation: 0.0 }
+fn told(domain: &Domain, genome: Genome) -> Observation {
+    Observation { scores: Some(scores(domain, &genome)), genome, violation: 0.0 }
 }
 
 /// Hypervolume after so many different genomes, asked for `batch` at a time.
@@ -59,12 +59,12 @@ fn volume(strategy: &mut dyn Strategy, seed: u64, trials: usize, batch: usize) -
         if known.len() >= trials || asked.is_empty() {
             break;
         }
-        let came: Vec<Told> = asked.into_iter().map(|g| told(&domain, g)).collect();
+        let came: Vec<Observation> = asked.into_iter().map(|g| told(&domain, g)).collect();
         strategy.tell(&came);
         known.extend(came.into_iter().take(trials - known.len()).map(|t| (t.genome, t.scores.unwrap())));
     }
     let points: Vec<Vec<f64>> = known.into_values().collect();
-    pareto::hypervolume(&points, &[0.0, 0.0], &[Goal::Maximise, Goal::Maximise])
+    pareto::hypervolume(&points, &[0.0, 0.0], &[Goal::Maximize, Goal::Maximize])
 }
 
 #[test]
@@ -86,17 +86,17 @@ fn telling_the_journal_again_brings_each_to_where_it_was() {
     let domain = domain();
     for i in 0..all().len() {
         for killed_at in [1, 7, 13, 29] {
-            let run = |strategy: &mut dyn Strategy, past: &[Told], steps: u64| {
-                let mut journal: Vec<Told> = Vec::new();
+            let run = |strategy: &mut dyn Strategy, past: &[Observation], steps: u64| {
+                let mut journal: Vec<Observation> = Vec::new();
                 for step in 0..steps {
                     // As the loop does it: a resumed run asks again, and is told what the journal knows.
                     let asked = strategy.ask(&domain, 2, &mut rng(1, step));
-                    let came: Vec<Told> = asked
+                    let came: Vec<Observation> = asked
                         .into_iter()
                         .enumerate()
                         .map(|(k, g)| match past.get(journal.len() + k) {
                             Some(known) => known.clone(),
-                            None if step % 5 == 4 => Told { genome: g, scores: None, violation: 0.0 },
+                            None if step % 5 == 4 => Observation { genome: g, scores: None, violation: 0.0 },
                             None => told(&domain, g),
                         })
                         .collect();
@@ -120,13 +120,13 @@ fn all_genomes_fit_whatever_is_told() {
             for step in 0..60 {
                 let asked = strategy.ask(&domain, 3, &mut rng(2, step));
                 assert!(asked.len() <= 3);
-                let came: Vec<Told> = asked
+                let came: Vec<Observation> = asked
                     .into_iter()
                     .enumerate()
                     .map(|(k, genome)| {
                         assert_eq!(domain.genome(genome.choices().iter().copied()).as_ref(), Some(&genome));
                         let scores = (k != 1).then(|| vec![1.0, if step % 2 == 0 { 1.0 } else { -1e300 }]);
-                        Told { genome, scores, violation: if k == 2 { 0.5 } else { 0.0 } }
+                        Observation { genome, scores, violation: if k == 2 { 0.5 } else { 0.0 } }
                     })
                     .collect();
                 strategy.tell(&came);
@@ -144,9 +144,9 @@ fn how_many_threads_there_are_changes_no_child() {
             let asked = pool.install(|| strategy.ask(&domain, 60, &mut rng(5, step)));
             let sum = |g: &Genome| g.choices().iter().map(|c| f64::from(*c)).sum::<f64>();
             let first = |g: &Genome| f64::from(g.choices()[0]);
-            let told: Vec<Told> = asked
+            let told: Vec<Observation> = asked
                 .into_iter()
-                .map(|g| Told { scores: Some(vec![sum(&g) + first(&g), -sum(&g)]), genome: g, violation: 0.0 })
+                .map(|g| Observation { scores: Some(vec![sum(&g) + first(&g), -sum(&g)]), genome: g, violation: 0.0 })
                 .collect();
             strategy.tell(&told);
             all.extend(told);
@@ -163,12 +163,12 @@ fn within_the_bounds_comes_first() {
     let mut strategy = Nsga2::new(20, 0.9, None);
     for step in 0..60 {
         let asked = strategy.ask(&domain, 20, &mut rng(3, step));
-        let came: Vec<Told> = asked
+        let came: Vec<Observation> = asked
             .into_iter()
             .map(|genome| {
                 let first = f64::from(genome.choices()[0]);
                 let sum: f64 = genome.choices().iter().map(|c| f64::from(*c)).sum();
-                Told { genome, scores: Some(vec![first * 10.0 + sum, -sum]), violation: first / 7.0 }
+                Observation { genome, scores: Some(vec![first * 10.0 + sum, -sum]), violation: first / 7.0 }
             })
             .collect();
         strategy.tell(&came);
@@ -193,8 +193,10 @@ fn slimming_takes_the_cheapest_change_and_keeps_to_the_beam() {
             break;
         }
         steps.push(asked.iter().map(|g| g.choices().to_vec()).collect::<Vec<_>>());
-        let came: Vec<Told> =
-            asked.into_iter().map(|genome| Told { scores: Some(score(&genome)), genome, violation: 0.0 }).collect();
+        let came: Vec<Observation> = asked
+            .into_iter()
+            .map(|genome| Observation { scores: Some(score(&genome)), genome, violation: 0.0 })
+            .collect();
         strategy.tell(&came);
     }
     assert_eq!(
@@ -225,9 +227,9 @@ fn followed(
             return (asked_for, strategy.notes().concat());
         }
         asked_for.push(asked.iter().map(|g| g.choices().to_vec()).collect());
-        let came: Vec<Told> = asked
+        let came: Vec<Observation> = asked
             .into_iter()
-            .map(|genome| Told { scores: Some(score(genome.choices())), genome, violation: 0.0 })
+            .map(|genome| Observation { scores: Some(score(genome.choices())), genome, violation: 0.0 })
             .collect();
         strategy.tell(&came);
     }
@@ -292,7 +294,7 @@ fn a_predictor_is_tested_on_what_it_was_not_fitted_on() {
         let asked = strategy.ask(&domain, 4, &mut rng(4, step));
         let before = known;
         known += asked.len();
-        let came: Vec<Told> = asked.into_iter().map(|g| told(&domain, g)).collect();
+        let came: Vec<Observation> = asked.into_iter().map(|g| told(&domain, g)).collect();
         strategy.tell(&came);
         for f in strategy.foretold() {
             assert!(f.fitted_on >= 10 && f.trials > 0 && f.fitted_on + f.trials <= before, "{f:?} before {before}");
@@ -303,6 +305,6 @@ fn a_predictor_is_tested_on_what_it_was_not_fitted_on() {
     let first = all.first().unwrap();
     assert_eq!(first.fitted_on, 12, "{all:?}");
     // It gets better with more trials.
-    let mean = |some: &[mobilenas_reports::record::Foretold]| some.iter().map(|f| f.mean_error).sum::<f64>();
+    let mean = |some: &[mobilenas_record::run::PredictorFit]| some.iter().map(|f| f.mean_error).sum::<f64>();
     assert!(mean(&all[all.len() - 3..]) < mean(&all[..3]), "{all:?}");
 }

@@ -2,6 +2,7 @@
 //!
 //! A network is `(Graph, Params)`: see [`Net::bind`] and [`params`].
 
+pub mod device;
 pub mod error;
 mod exec;
 mod forms;

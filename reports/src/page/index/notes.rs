@@ -2,8 +2,9 @@
 
 use super::super::html::{escape, facts, section};
 use super::super::trials::MEMORY;
-use crate::record::Run;
-use crate::{Frame, score, text};
+use crate::Frame;
+use mobilenas_record::run::RunHeader;
+use mobilenas_record::{score, text};
 
 /// How far the run came. Without a clock, a run that still goes looks like one that was stopped.
 pub(super) fn status(f: &Frame) -> String {
@@ -58,7 +59,7 @@ pub(super) fn how_made(f: &Frame) -> String {
 }
 
 /// How a latency came about: timed, or summed over blocks.
-fn latency(run: &Run) -> String {
+fn latency(run: &RunHeader) -> String {
     let e = &run.engine;
     let setting =
         format!("batch {}, {}, {}, {} {}", e.batch, text::plural(e.threads, "thread"), e.precision, e.name, e.version);
@@ -99,7 +100,7 @@ fn facts_section(rows: &[(&str, String)]) -> String {
 
 /// What was run, on what, with what.
 pub(super) fn run(f: &Frame) -> String {
-    let Run { dataset, host, engine, .. } = &f.run;
+    let RunHeader { dataset, host, engine, .. } = &f.run;
     let n = |n: usize| text::thousands(n as u64);
     let mut rows = vec![
         ("Began", text::date(f.run.started_unix)),

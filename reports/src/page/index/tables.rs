@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use super::super::html::{self, Cell, paragraph, section};
 use super::formula;
-use crate::record::{Latency, Outcome, Retrained, metric};
-use crate::{Entry, Frame, genome, text, winners};
+use crate::{Entry, Frame, genome, winners};
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::run::{Latency, Retrained, TrialOutcome};
+use mobilenas_record::text;
 
 /// Reasons that are told one by one.
 const REASONS: usize = 12;
@@ -152,9 +154,9 @@ pub(super) fn left_out(f: &Frame) -> String {
     let mut reasons: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for entry in &f.trials {
         match &entry.trial.outcome {
-            Outcome::Scored(_) => {}
-            Outcome::Infeasible { why, .. } => *reasons.entry(("infeasible", why)).or_default() += 1,
-            Outcome::Failed { why } => *reasons.entry(("failed", why)).or_default() += 1,
+            TrialOutcome::Scored(_) => {}
+            TrialOutcome::Infeasible { why, .. } => *reasons.entry(("infeasible", why)).or_default() += 1,
+            TrialOutcome::Failed { why } => *reasons.entry(("failed", why)).or_default() += 1,
         }
     }
     if reasons.is_empty() {
@@ -173,7 +175,7 @@ pub(super) fn left_out(f: &Frame) -> String {
             ]
         })
         .collect();
-    let mut body = html::table(&["Outcome", "Trials", "Why"], &rows);
+    let mut body = html::table(&["TrialOutcome", "Trials", "Why"], &rows);
     if reasons.len() > REASONS {
         let more = format!("{} more, in trials.csv.", text::plural(reasons.len() - REASONS, "reason"));
         body += &paragraph(&more);

@@ -3,9 +3,10 @@
 use super::provenance;
 use crate::page::pareto::drawable;
 use crate::plot::{Bars, Chart, Mark, Point, RETRAINED, SERIES, Series, Steps, VARIANT};
-use crate::study::{Band, Fidelity, Network, Origin, Standing, Study};
-use crate::text;
-use crate::winners::{BARS, Interval};
+use crate::study::{Band, Fidelity, NetworkOrigin, Standing, Study, StudyNetwork};
+use crate::winners::BARS;
+use mobilenas_record::Interval;
+use mobilenas_record::text;
 
 const MARKS: [Mark; 3] = [Mark::Dot, Mark::Diamond, Mark::Square];
 
@@ -100,7 +101,7 @@ struct Axis {
     label: &'static str,
     /// What the largest value's prefix is read with: `billions`, `GB`; nothing for values with a unit of their own.
     units: Option<[&'static str; 4]>,
-    of: fn(&Network) -> Option<f64>,
+    of: fn(&StudyNetwork) -> Option<f64>,
 }
 
 const AXES: [Axis; 4] = [
@@ -174,8 +175,8 @@ fn standing(study: &Study, all: &[Standing], axis: &Axis) -> Chart {
         y_label: "Top-1 on the test split, trained from scratch (%)".to_owned(),
         caption: vec![BARS.to_owned(), provenance(study)],
         series: vec![
-            series("found by searches", Mark::Square, RETRAINED, Origin::Found),
-            series("the papers' variants", Mark::Diamond, VARIANT, Origin::Published),
+            series("found by searches", Mark::Square, RETRAINED, NetworkOrigin::Found),
+            series("the papers' variants", Mark::Diamond, VARIANT, NetworkOrigin::Published),
         ],
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::ReportError;
 use crate::page::html::{Cell, table};
-use crate::study::{Band, Fidelity, Origin, Standing, Study, pairs_won};
-use crate::winners::Interval;
-use crate::{table as trials, text};
+use crate::study::{Band, Fidelity, NetworkOrigin, Standing, Study, pairs_won};
+use crate::table as trials;
+use mobilenas_record::Interval;
+use mobilenas_record::text;
 
 /// One row a condition.
 pub(super) fn ranks(all: &[Fidelity]) -> String {
@@ -71,11 +72,11 @@ pub(super) fn standings(all: &[Standing]) -> String {
     table(&heads, &all.iter().map(row).collect::<Vec<_>>())
 }
 
-fn origin(origin: Origin) -> &'static str {
+fn origin(origin: NetworkOrigin) -> &'static str {
     match origin {
-        Origin::Drawn => "drawn",
-        Origin::Found => "search",
-        Origin::Published => "paper",
+        NetworkOrigin::Drawn => "drawn",
+        NetworkOrigin::Found => "search",
+        NetworkOrigin::Published => "paper",
     }
 }
 

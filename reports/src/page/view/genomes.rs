@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::Codes;
 use crate::layers::{Layer, Reader, Stack};
-use crate::record::metric;
 use crate::{Entry, Frame, genome};
+use mobilenas_record::metric::name as metric;
 
 /// Bytes that the layers of a run's trials may take in a page.
 const LAYERS: usize = 1_800_000;

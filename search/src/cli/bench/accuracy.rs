@@ -9,7 +9,7 @@ use tch::Kind;
 use crate::cli::loaded::{Loaded, bound, largest};
 use crate::cli::{Input, models};
 use crate::config::AccuracyOf;
-use crate::images::{Folder, Pipeline, decode};
+use mobilenas_data::image::{Folder, Pipeline, decode};
 
 /// Images in a batch.
 const BATCH: usize = 16;

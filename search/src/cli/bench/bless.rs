@@ -12,7 +12,7 @@ use mobilenas_bench::gate::{count, exact, kernel};
 use super::accuracy;
 use super::gate::{self, Which, input, side};
 use crate::config::GateConfig;
-use crate::stop::Stop;
+use mobilenas_host::Stop;
 
 /// Arguments of `bench bless`.
 #[derive(Debug, clap::Args)]

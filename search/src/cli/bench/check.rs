@@ -3,18 +3,19 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
+use mobilenas_bench::Host;
 use mobilenas_bench::gate::finding::{Finding, REPORT_SCHEMA, Report, Rules, Tier, Verdict};
 use mobilenas_bench::gate::pairs::Pairs;
 use mobilenas_bench::gate::stored::{self, Capture};
 use mobilenas_bench::gate::{Baseline, GateError, count, exact, output};
-use mobilenas_bench::{Clock as _, Host, Wall};
+use mobilenas_host::{Clock as _, WallClock};
 use serde_json::json;
 
 use super::accuracy;
 use super::gate::{self, Which, input, side};
 use crate::config::GateConfig;
-use crate::progress::Progress;
-use crate::stop::Stop;
+use mobilenas_host::Progress;
+use mobilenas_host::Stop;
 
 /// Arguments of `bench check`.
 #[derive(Debug, clap::Args)]
@@ -70,7 +71,7 @@ struct Check<'a> {
 /// # Errors
 /// When the input is wrong, or something could not be measured. A regression is an exit code.
 pub fn run(args: &Args) -> Result<i32> {
-    let (clock, stop) = (Wall::new(), Stop::on_signals()?);
+    let (clock, stop) = (WallClock::new(), Stop::on_signals()?);
     let (config, narrowed) = args.which.load()?;
     let report = Report {
         schema: REPORT_SCHEMA,

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use mobilenas_bench::{Clock as _, Host, Wall};
+use mobilenas_bench::Host;
+use mobilenas_host::{Clock as _, WallClock};
 use mobilenas_space::families::Preprocessing;
 use serde_json::json;
 
 use super::super::Input;
-use crate::data::{Labelled, Source};
-use crate::images::{Folder, Pipeline};
-use crate::train::augment::{Augment, crop::Crop};
-use crate::train::batches::{Feed, Norm, Recipe, Sampler, View};
+use mobilenas_data::Target;
+use mobilenas_data::dataset::{Dataset, ImageSource};
+use mobilenas_data::image::{Folder, Pipeline};
+use mobilenas_data::loader::{DataLoader, LoaderConfig, Normalization, Sampler, TransformedDataset};
+use mobilenas_data::transform::{Augment, crop::Crop};
+use mobilenas_task::Batch;
 
 /// Arguments of `bench data`.
 #[derive(Debug, clap::Args)]
@@ -43,27 +46,28 @@ pub struct Args {
 /// When there are no images, or too few for a batch.
 pub fn run(args: &Args) -> Result<i32> {
     let folder = Folder::open(&args.dir).map_err(|e| Input(e.to_string()))?;
-    let (files, labels): (Vec<PathBuf>, Vec<u32>) = folder.images.into_iter().map(|(f, c)| (f, c as u32)).unzip();
+    let (files, targets): (Vec<PathBuf>, Vec<Target>) =
+        folder.images.into_iter().map(|(f, c)| (f, Target::Class(c as u32))).unzip();
     let (n, classes) = (files.len(), folder.classes.len());
     if n < args.batch as usize {
         return Err(
             Input(format!("{}: {n} images, expected at least --batch {}", args.dir.display(), args.batch)).into()
         );
     }
-    let data = Labelled { images: Source::Files(files), labels, classes: folder.classes };
+    let data = Dataset { images: ImageSource::Files(files), targets, classes: folder.classes };
     let how = Preprocessing::imagenet(0.875);
-    let mut view = View::new(Arc::new(data), Norm::rgb(how.mean, how.std), 0.001);
+    let mut view = TransformedDataset::new(Arc::new(data), Normalization::rgb(how.mean, how.std), 0.001);
     (view.side, view.frame) = (Some(args.size), Pipeline { side: args.size, how });
     let augment = Augment { crop: Some(Crop::USUAL), flip: true, ..Augment::default() };
     let sampler = Sampler { batch: args.batch as usize, repeats: 1, scale: None };
-    let recipe = Recipe { augment, sampler, label_smoothing: 0.0, threads: args.threads as usize };
-    let feed = Feed::new(view.clone(), &(0..n).collect::<Vec<_>>(), recipe, 1).map_err(|e| anyhow!(e))?;
-    let mut stream = feed.stream(0, u64::MAX);
-    drop(stream.take()?);
-    let (clock, mut images) = (Wall::new(), 0);
+    let config = LoaderConfig { augment, sampler, label_smoothing: 0.0, threads: args.threads as usize };
+    let loader = DataLoader::new(view.clone(), &(0..n).collect::<Vec<_>>(), config, 1).map_err(|e| anyhow!(e))?;
+    let mut batches = loader.prefetch(0, u64::MAX, Batch::new);
+    drop(batches.take()??);
+    let (clock, mut images) = (WallClock::new(), 0);
     let begin = clock.now();
     while clock.now() - begin < Duration::from_secs_f64(args.seconds.clamp(0.0, 1e6)) {
-        images += stream.take()?.labels.size()[0];
+        images += batches.take()??.len();
     }
     let seconds = (clock.now() - begin).as_secs_f64();
     let rate = images as f64 / seconds;
@@ -71,7 +75,7 @@ pub fn run(args: &Args) -> Result<i32> {
         let out = json!({
             "bench": "data", "dir": args.dir, "files": n, "classes": classes, "size": args.size, "batch": args.batch,
             "threads": args.threads, "seconds": seconds, "images": images, "images_per_second": rate,
-            "bound_bytes": feed.bound(), "decoding_peak_bytes": view.budget.peak(), "host": Host::read(),
+            "bound_bytes": loader.bound(), "decoding_peak_bytes": view.budget.peak(), "host": Host::read(),
         });
         println!("{out}");
     } else {

@@ -8,8 +8,8 @@ use mobilenas_bench::gate::{Exact, GateError};
 
 use crate::cli::Input;
 use crate::config::{self, GateConfig};
-use crate::progress::Progress;
-use crate::stop::Stop;
+use mobilenas_host::Progress;
+use mobilenas_host::Stop;
 
 /// Which networks, by a config or by name.
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,7 @@ impl Which {
             config.models = Some(models.clone());
             config.paired.models.clone_from(models);
             config.accuracy.retain(|a| models.contains(&a.model));
-            if let Some((_, message)) = config.mistakes().into_iter().next() {
+            if let Some((_, message)) = config.validate().into_iter().next() {
                 return Err(Input(format!("--models: {message}")).into());
             }
         }

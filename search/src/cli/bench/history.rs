@@ -46,7 +46,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let mut rows = drift::read(&args.file).map_err(input)?;
     if let (Some(check), Some(commit)) = (&args.append, &args.commit) {
         let report = checked(check)?;
-        let (time, host) = (mobilenas_bench::clock::unix_now() as i64, report.host);
+        let (time, host) = (mobilenas_host::unix_now() as i64, report.host);
         let host = format!("{}, {} cores", host.cpu, host.cores);
         rows.extend(report.findings.iter().filter_map(|f| {
             Some(Row {

@@ -4,14 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use mobilenas_bench::{Host, Wall};
+use mobilenas_bench::Host;
+use mobilenas_host::WallClock;
 use mobilenas_torch::{Net, Shared, weights};
 use serde_json::json;
 
-use crate::evaluate::{Scorer, Spent};
-use crate::prepare::{Prepared, prepare};
-use crate::run::RunError;
-use crate::seed::{Purpose, rng};
+use crate::evaluator::{ScoreTimes, SupernetEvaluator};
+use crate::experiment::{Experiment, prepare};
+use crate::pipeline::retraining::by_name;
+use crate::pipeline::RunError;
+use mobilenas_space::seed::{Purpose, rng};
 
 /// Arguments of `bench score`.
 #[derive(Debug, clap::Args)]
@@ -41,9 +43,9 @@ pub fn run(args: &Args) -> Result<i32> {
     let p = prepare(&args.config).map_err(RunError::from)?;
     let threads = p.config.scoring_threads();
     tch::set_num_threads(threads as i32);
-    let (clock, calibration) = (Wall::new(), p.calibration());
+    let (clock, calibration) = (WallClock::new(), p.calibration());
     let supernet = p.supernet_store().map_err(RunError::from)?;
-    let mut scorer = Scorer::new(supernet, p.bench(&calibration, &clock, f64::NAN))?;
+    let mut scorer = SupernetEvaluator::new(supernet, p.evaluator_config(&calibration, &clock, f64::NAN))?;
     let images = scorer.images();
     let mut all = Vec::new();
     for i in 0..args.subnets.max(1) {
@@ -53,8 +55,9 @@ pub fn run(args: &Args) -> Result<i32> {
             export(folder, &p, &genome, &mut scorer)?;
         }
         // The first time brings the images to the subnet's resolution, which later ones find.
-        scorer.spent(&graph)?;
-        let mut spent: Vec<Spent> = (0..args.repeats.max(1)).map(|_| scorer.spent(&graph)).collect::<Result<_, _>>()?;
+        scorer.timed_scores(&graph)?;
+        let mut spent: Vec<ScoreTimes> =
+            (0..args.repeats.max(1)).map(|_| scorer.timed_scores(&graph)).collect::<Result<_, _>>()?;
         spent.sort_by(|a, b| a.seconds().total_cmp(&b.seconds()));
         all.push((graph.input().dims[1], spent.swap_remove(spent.len() / 2)));
     }
@@ -62,8 +65,9 @@ pub fn run(args: &Args) -> Result<i32> {
         let subnets: Vec<_> = all
             .iter()
             .map(|(side, s)| {
+                let metrics = by_name(p.task, &s.values);
                 json!({"resolution": side, "seconds": s.seconds(), "bind": s.bind, "recalibrate": s.recalibrate,
-                       "evaluate": s.evaluate, "top1": s.top1})
+                       "evaluate": s.evaluate, "metrics": metrics})
             })
             .collect();
         let [recalibrated, scored] = images;
@@ -83,7 +87,12 @@ pub fn run(args: &Args) -> Result<i32> {
 }
 
 /// Writes what another program needs to score the same subnet on the same images.
-fn export(folder: &Path, p: &Prepared, genome: &mobilenas_space::Genome, scorer: &mut Scorer<'_>) -> Result<()> {
+fn export(
+    folder: &Path,
+    p: &Experiment,
+    genome: &mobilenas_space::Genome,
+    scorer: &mut SupernetEvaluator<'_>,
+) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let graph = Arc::new(p.space.lower(genome)?);
     let supernet = p.supernet_store().map_err(RunError::from)?;

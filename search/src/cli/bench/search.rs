@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use mobilenas_bench::{Clock, Host, Wall};
-use mobilenas_reports::pareto::{self, Goal};
+use mobilenas_bench::Host;
+use mobilenas_host::{Clock, WallClock};
+use mobilenas_record::{Goal, pareto};
 use mobilenas_space::{Coster, Domain, Genome, Space};
 use rayon::prelude::*;
 use serde_json::json;
 
 use crate::config::{self, LatencySource};
-use crate::latency_table::{Pricer, Table};
-use crate::seed::{Purpose, rng};
-use crate::strategy::{MesSlimming, Nsga2, Predictor, Random, RegularizedEvolution, Strategy, Told};
+use crate::strategy::{MesSlimming, Nsga2, Observation, Predictor, Random, RegularizedEvolution, Strategy};
+use mobilenas_bench::latency_table::{Pricer, Table};
+use mobilenas_space::seed::{Purpose, rng};
 
 /// Candidates asked for at a time, and alive in NSGA-II: the population of the programs it is compared with.
 const POPULATION: usize = 100;
@@ -69,7 +70,7 @@ mod analytic {
     }
 
     pub fn hypervolume(points: &[Vec<f64>]) -> f64 {
-        pareto::hypervolume(points, &REFERENCE, &[Goal::Minimise, Goal::Minimise])
+        pareto::hypervolume(points, &REFERENCE, &[Goal::Minimize, Goal::Minimize])
     }
 }
 
@@ -95,10 +96,10 @@ fn search(
     domain: &Domain,
     (n, at_once): (usize, usize),
     seed: u64,
-    mut score: impl FnMut(Vec<Genome>) -> Result<Vec<Told>>,
-    mut see: impl FnMut(&[Told]),
+    mut score: impl FnMut(Vec<Genome>) -> Result<Vec<Observation>>,
+    mut see: impl FnMut(&[Observation]),
 ) -> Result<(usize, f64)> {
-    let clock = Wall::new();
+    let clock = WallClock::new();
     let begin = clock.now();
     let mut rng = rng(seed, Purpose::Ask, 0, 1);
     let mut seen = 0;
@@ -132,11 +133,11 @@ fn once(strategy: &mut dyn Strategy, size: (usize, usize), seed: u64) -> Result<
         let scored = asked.into_iter().map(|genome| {
             let [cost, loss] = analytic::values(&genome);
             // What slimming may lose comes first, what it is to gain second; to the others the order is the same.
-            Told { genome, scores: Some(vec![-loss, -cost]), violation: 0.0 }
+            Observation { genome, scores: Some(vec![-loss, -cost]), violation: 0.0 }
         });
         Ok(scored.collect())
     };
-    let see = |told: &[Told]| {
+    let see = |told: &[Observation]| {
         points.extend(told.iter().filter_map(|t| t.scores.as_ref()).map(|s| vec![-s[1], -s[0]]));
     };
     let (seen, seconds) = search(strategy, &analytic::domain(), size, seed, score, see)?;
@@ -200,13 +201,13 @@ fn on_a_space(space: &Space, table: Option<&Table>, args: &Args, seed: u64) -> R
     let mut counters: Vec<Counter<'_>> = (0..threads).map(counter).collect();
     let score = |asked: Vec<Genome>| {
         let (share, n) = (asked.len().div_ceil(threads).max(1), asked.len());
-        let mut told: Vec<Option<Told>> = Vec::new();
+        let mut told: Vec<Option<Observation>> = Vec::new();
         told.resize_with(n, || None);
         let parts = asked.par_chunks(share).zip(told.par_chunks_mut(share)).zip(counters.par_iter_mut());
         parts.try_for_each(|((genomes, places), counter)| -> Result<()> {
             for (genome, place) in genomes.iter().zip(places) {
                 let scores = Some(counter.score(space, genome)?);
-                *place = Some(Told { genome: genome.clone(), scores, violation: 0.0 });
+                *place = Some(Observation { genome: genome.clone(), scores, violation: 0.0 });
             }
             Ok(())
         })?;

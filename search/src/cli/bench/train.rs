@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use mobilenas_bench::{Clock as _, Host, Wall, stats};
+use mobilenas_bench::{Host, stats};
+use mobilenas_host::{Clock as _, WallClock};
 use mobilenas_space::Genome;
 use mobilenas_space::ir::Graph;
 use mobilenas_torch::{Names, Net, Owned, Store};
@@ -14,12 +15,13 @@ use tch::{Device, Kind, Tensor};
 
 use super::super::{Input, models};
 use crate::config::{self, Precision};
-use crate::device;
-use crate::train::Lesson;
-use crate::train::batches::Batch;
-use crate::train::optimizer::Optimizer;
-use crate::train::single::Single;
-use crate::train::supernet::Supernet;
+use mobilenas_task::{Batch, Classification, Targets};
+use mobilenas_torch::device;
+use mobilenas_train::TrainStep;
+use mobilenas_train::optimizer::Optimizer;
+use mobilenas_train::single_net::{Objective, SingleNet};
+use mobilenas_train::supernet::Supernet;
+use mobilenas_train::trainer::StepAt;
 
 /// Arguments of `bench train`.
 #[derive(Debug, clap::Args)]
@@ -46,7 +48,7 @@ pub struct Args {
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     steps: u32,
     /// Where the steps run
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, default_value = "cpu")]
     device: config::Device,
     /// Convolutions, linear layers and products in bfloat16
     #[arg(long)]
@@ -113,7 +115,7 @@ fn merge(out: &mut Json, more: Json) {
 
 /// Median seconds of a step.
 fn seconds(args: &Args, on: Device, mut step: impl FnMut() -> Result<()>) -> Result<f64> {
-    let (clock, mut seen) = (Wall::new(), Vec::new());
+    let (clock, mut seen) = (WallClock::new(), Vec::new());
     for i in 0..args.steps + WARM_UP {
         let begin = clock.now();
         step()?;
@@ -130,13 +132,13 @@ fn noise(args: &Args, side: u32, on: Device) -> Result<Batch> {
     let (n, side) = (i64::from(args.batch), i64::from(side));
     let images = Tensor::f_randn([n, 3, side, side], (Kind::Float, Device::Cpu))?;
     let labels = Tensor::f_randint(i64::from(args.classes), [n], (Kind::Int64, Device::Cpu))?;
-    Ok(Batch { images, labels, targets: None }.to(on)?)
+    Ok(Batch { images, targets: Targets::Classes { labels, mixed: None } }.to(on)?)
 }
 
 /// AdamW without clipping, as the peers' programs step.
 fn recipe(args: &Args) -> config::Recipe {
     let precision = if args.amp { Precision::Bfloat16 } else { Precision::Float32 };
-    config::Recipe { clip: config::Clip::default(), precision, ..config::Recipe::default() }
+    config::Recipe { clip: config::ClipConfig::default(), precision, ..config::Recipe::default() }
 }
 
 /// What steps change.
@@ -152,9 +154,10 @@ impl Trained {
         Ok(Trained { store, optimizer, batch })
     }
 
-    fn step(&mut self, lesson: &mut dyn Lesson, at: u64) -> Result<()> {
+    fn step(&mut self, train_step: &mut dyn TrainStep, at: u64) -> Result<()> {
         self.store.zero_grad();
-        let _ = lesson.step(&self.store, &self.batch, at, 1.0)?;
+        let (at, mut meter) = (StepAt { batch: at, share: 1.0 }, train_step.task().meter());
+        let _ = train_step.step(&self.store, &self.batch, at, meter.as_mut())?;
         self.optimizer.step(&mut self.store, 1e-3)?;
         Ok(())
     }
@@ -168,8 +171,9 @@ fn alone(args: &Args, graph: Graph, on: Device) -> Result<f64> {
     let net = Net::bind(graph, &Owned(&store))?;
     let net = if args.amp { net.with_heavy(Kind::BFloat16) } else { net };
     let mut trained = Trained::new(args, store, side)?;
-    let mut lesson = Single { net: &net, label_smoothing: SMOOTHING, teacher: None };
-    seconds(args, on, || trained.step(&mut lesson, 0))
+    let objective = Objective { task: &Classification, label_smoothing: SMOOTHING, teacher: None };
+    let mut single = SingleNet { net: &net, objective };
+    seconds(args, on, || trained.step(&mut single, 0))
 }
 
 /// A sandwich step against steps of its networks, each trained alone; memory of both, each in a process of its own.
@@ -179,21 +183,21 @@ fn supernet(args: &Args, file: &Path, on: Device) -> Result<Json> {
     let space = loaded.space(args.classes)?;
     let largest = space.lower(&space.largest())?;
     let side = args.size.unwrap_or(largest.input().dims[1]);
-    let mut lesson = Supernet::new(&space, &loaded.config.supernet, loaded.config.seed, 1);
+    let mut supernet = Supernet::new(&space, &loaded.config.supernet, &Classification, (loaded.config.seed, 1));
     if let Some(part) = args.memory {
         return match part {
             Part::Largest => memory(args, || alone(args, largest, on).map(drop)),
             Part::Sandwich => memory(args, || {
-                let mut trained = Trained::new(args, lesson.store(0, on)?, side)?;
-                (0..u64::from(args.steps + WARM_UP)).try_for_each(|at| trained.step(&mut lesson, at))
+                let mut trained = Trained::new(args, supernet.store(0, on)?, side)?;
+                (0..u64::from(args.steps + WARM_UP)).try_for_each(|at| trained.step(&mut supernet, at))
             }),
         };
     }
-    let mut trained = Trained::new(args, lesson.store(0, on)?, side)?;
+    let mut trained = Trained::new(args, supernet.store(0, on)?, side)?;
     // The same networks in every step, so that they can be trained alone for comparison.
-    let together = seconds(args, on, || trained.step(&mut lesson, 0))?;
+    let together = seconds(args, on, || trained.step(&mut supernet, 0))?;
     drop(trained);
-    let four: Vec<Genome> = lesson.genomes(0);
+    let four: Vec<Genome> = supernet.genomes(0);
     let apart = four.iter().map(|g| alone(args, space.lower(g)?, on)).collect::<Result<Vec<f64>>>()?;
     let sum: f64 = apart.iter().sum();
     let mut out = json!({
@@ -216,9 +220,9 @@ fn memory(args: &Args, work: impl FnOnce() -> Result<()>) -> Result<Json> {
     let unknown = || anyhow!("the system does not say how much memory a process has");
     // What the first product of matrices brings with it is not the training's.
     let _ = noise(args, 8, Device::Cpu)?;
-    let [_, before] = mobilenas_bench::memory::resident().ok_or_else(unknown)?;
+    let [_, before] = mobilenas_host::memory::resident().ok_or_else(unknown)?;
     work()?;
-    let [peak, _] = mobilenas_bench::memory::resident().ok_or_else(unknown)?;
+    let [peak, _] = mobilenas_host::memory::resident().ok_or_else(unknown)?;
     Ok(json!({ "peak_bytes": peak, "beyond_start_bytes": peak - before.min(peak) }))
 }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use mobilenas_bench::Wall;
 use mobilenas_bench::engine::{self, ENGINES, Engine, Setting};
+use mobilenas_host::WallClock;
 use mobilenas_space::ir::Graph;
 use mobilenas_space::onnx::Options;
 use mobilenas_space::{Design, Space};
@@ -16,14 +16,14 @@ use tch::Device as At;
 
 use super::Input;
 use crate::config;
-use crate::data;
-use crate::latency_table::build::Build;
-use crate::latency_table::file::engine as engine_in_words;
-use crate::latency_table::import::{Device, import};
-use crate::latency_table::{Table, jobs};
-use crate::prepare::data_folder;
-use crate::progress::Progress;
-use crate::stop::Stop;
+use crate::experiment::data_folder;
+use mobilenas_bench::latency_table::build::Build;
+use mobilenas_bench::latency_table::file::engine as engine_in_words;
+use mobilenas_bench::latency_table::import::{Device, import};
+use mobilenas_bench::latency_table::{Table, jobs};
+use mobilenas_data::dataset;
+use mobilenas_host::Progress;
+use mobilenas_host::Stop;
 
 /// Arguments of `latency-table`.
 #[derive(Debug, clap::Args)]
@@ -165,18 +165,18 @@ struct Meant {
     space: Space,
     name: String,
     seed: u64,
-    latency: config::Latency,
+    latency: config::LatencySettings,
 }
 
 fn meant(config: Option<&Path>, family: Option<&str>, classes: u32) -> Result<Meant> {
     if let Some(path) = config {
         let loaded = config::load(path)?;
         let c = &loaded.config;
-        let classes = match data::known_classes(c.data.name) {
+        let classes = match dataset::known_classes(c.data.name) {
             Some(n) => n,
             None => {
-                let sets =
-                    data::load(c.data.name, &data_folder(&c.data)).map_err(crate::prepare::PrepareError::from)?;
+                let sets = dataset::load(c.data.name, &data_folder(&c.data))
+                    .map_err(crate::experiment::ExperimentError::from)?;
                 sets.0.classes.len() as u32
             }
         };
@@ -186,7 +186,7 @@ fn meant(config: Option<&Path>, family: Option<&str>, classes: u32) -> Result<Me
     let family = family.unwrap_or_default().to_string();
     let design = Design { family: family.clone(), width: 1.0, divisor: 8, knobs: Default::default(), classes };
     match Space::new(&design) {
-        Ok(space) => Ok(Meant { space, name: family, seed: 1, latency: config::Latency::default() }),
+        Ok(space) => Ok(Meant { space, name: family, seed: 1, latency: config::LatencySettings::default() }),
         Err(errors) => {
             let e = errors.into_iter().next();
             let hint = e.as_ref().and_then(|e| e.nearest.clone()).map(|n| format!("; did you mean {n}?"));
@@ -264,7 +264,7 @@ fn build(a: &BuildArgs) -> Result<i32> {
         most: a.space.most_blocks,
         seed: a.seed.unwrap_or(m.seed),
     };
-    let (clock, stop) = (Wall::new(), Stop::on_signals()?);
+    let (clock, stop) = (WallClock::new(), Stop::on_signals()?);
     match build.run(&out, &clock, &stop, Progress::new)? {
         Some(table) => {
             print!("{}", shown(&table));
@@ -321,7 +321,7 @@ fn bring(a: &ImportArgs) -> Result<i32> {
 
 fn shown(t: &Table) -> String {
     let h = &t.header;
-    let host = h.host.as_ref().map(mobilenas_reports::record::Host::caption);
+    let host = h.host.as_ref().map(mobilenas_record::run::Host::caption);
     let place = host.or_else(|| h.device.clone()).unwrap_or_default();
     let mut out = String::new();
     let whole = if h.whole { "all" } else { "not all" };

@@ -15,10 +15,10 @@ use super::super::loaded::bound;
 use super::super::{Input, models};
 use super::int8;
 use crate::config;
-use crate::prepare::{Prepared, prepare};
+use crate::experiment::{Experiment, prepare};
+use crate::pipeline::train_job::TrainJob;
+use crate::pipeline::{RunError, subnet};
 use crate::quantize::Sets;
-use crate::run::alone::Alone;
-use crate::run::{RunError, subnet};
 
 /// Arguments of `weights export`.
 #[derive(Debug, clap::Args)]
@@ -122,7 +122,7 @@ impl Args {
             return Ok(prepare(&run.join("config.yaml")).map_err(RunError::from)?.into());
         }
         if let Some(config) = &self.config {
-            return Ok(Alone::prepare(config)?.sets());
+            return Ok(TrainJob::prepare(config)?.sets());
         }
         self.int8.folder(self.model.as_deref().unwrap_or_default(), net.graph().input().dims[1])
     }
@@ -200,28 +200,28 @@ fn found(args: &Args, root: &Path) -> Result<Exported> {
         let side = net.graph().input().dims[1];
         return Ok((net, about, format!("{name} at {side} px, {classes} classes, retrained")));
     }
-    let prepared = prepare(&root.join("config.yaml")).map_err(RunError::from)?;
+    let experiment = prepare(&root.join("config.yaml")).map_err(RunError::from)?;
     let (graph, name) = match (&args.genome, args.trial) {
         (Some(file), _) => {
-            (models::genome(file, prepared.train.data.classes.len() as u32)?, file.display().to_string())
+            (models::genome(file, experiment.train.data.classes.len() as u32)?, file.display().to_string())
         }
-        (None, n) => trial(&prepared, root, n.unwrap_or_default())?,
+        (None, n) => trial(&experiment, root, n.unwrap_or_default())?,
     };
-    tch::set_num_threads(prepared.config.threads as i32);
-    let net = subnet(&prepared, root, Arc::new(graph)).map_err(|e| match e {
+    tch::set_num_threads(experiment.config.threads as i32);
+    let net = subnet(&experiment, root, Arc::new(graph)).map_err(|e| match e {
         RunError::Net(e) => Input(format!("{name} of {}: {e}", root.display())).into(),
         e => anyhow::Error::from(e),
     })?;
     let side = net.graph().input().dims[1];
     let title = format!("{name} at {side} px, cut from the supernet, batch norms recalibrated");
-    Ok((net, prepared.about()?, title))
+    Ok((net, experiment.about()?, title))
 }
 
 /// The network of a trial.
-fn trial(prepared: &Prepared, root: &Path, id: u64) -> Result<(Graph, String)> {
+fn trial(experiment: &Experiment, root: &Path, id: u64) -> Result<(Graph, String)> {
     let frame = mobilenas_reports::read(root).map_err(|e| Input(e.to_string()))?;
     let no_such = || Input(format!("{}: no trial {id}, expected one of {}", root.display(), frame.trials.len()));
     let entry = frame.trial(id).ok_or_else(no_such)?;
-    let genome = prepared.space.genome(&entry.trial.genome).map_err(|e| Input(format!("trial {id}: {e}")))?;
-    Ok((prepared.space.lower(&genome)?, format!("trial {id}")))
+    let genome = experiment.space.genome(&entry.trial.genome).map_err(|e| Input(format!("trial {id}: {e}")))?;
+    Ok((experiment.space.lower(&genome)?, format!("trial {id}")))
 }

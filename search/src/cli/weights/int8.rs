@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::ValueEnum;
+use mobilenas_bench::Host;
 use mobilenas_bench::engine::onnxruntime::{File, OnnxRuntime};
 use mobilenas_bench::engine::{Engine as _, blank};
 use mobilenas_bench::int8::{Calibrator, Gain, gain};
-use mobilenas_bench::{Host, Wall};
+use mobilenas_host::WallClock;
 use mobilenas_space::families;
 use mobilenas_space::onnx::int8::Rule;
 use mobilenas_space::onnx::{Batch, Options};
@@ -18,10 +19,10 @@ use serde_json::json;
 
 use super::super::Input;
 use super::export::{in_words, written};
-use crate::progress::Progress;
 use crate::quantize::{Judged, Sets, Shape, calibrate, judge};
-use crate::seed::{Purpose, rng};
-use crate::stop::Stop;
+use mobilenas_host::Progress;
+use mobilenas_host::Stop;
+use mobilenas_space::seed::{Purpose, rng};
 
 /// Flags of an int8 file.
 #[derive(Debug, clap::Args)]
@@ -142,7 +143,7 @@ impl Job<'_> {
         };
         let batch = if shape.fixed { shape.batch } else { 1 };
         let mut rng = rng(self.sets.seed, Purpose::Timing, 0, 0);
-        let gain = gain(&Wall::new(), (&mut a, &mut b), &blank(self.net, batch)?, &mut rng)?;
+        let gain = gain(&WallClock::new(), (&mut a, &mut b), &blank(self.net, batch)?, &mut rng)?;
         let report = Report { judged, gain, batch, bytes: [float32.len(), int8.len()] };
         match flags.json {
             true => println!("{}", report.json(&what, seen, flags.ranges.word(), layers)),

@@ -15,7 +15,7 @@ use rand::{Rng, RngExt, SeedableRng as _};
 use rayon::prelude::*;
 use smallvec::SmallVec;
 
-use super::{Strategy, Told, dominates};
+use super::{Observation, Strategy, dominates};
 
 /// Draws before a child that is known is given out again.
 const DRAWS: usize = 20;
@@ -142,7 +142,7 @@ impl Strategy for Nsga2 {
         asked
     }
 
-    fn tell(&mut self, done: &[Told]) {
+    fn tell(&mut self, done: &[Observation]) {
         for t in done {
             self.known.insert(t.genome.clone());
             // What a bound on latency ended has no scores, but is worth something while nothing is within the bounds.

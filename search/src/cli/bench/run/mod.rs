@@ -15,8 +15,8 @@ use mobilenas_bench::gate::pairs::Side;
 use super::gate::{input, side};
 use crate::cli::{Input, models};
 use crate::config::{self, BenchConfig, Found};
-use crate::progress::Progress;
-use crate::stop::Stop;
+use mobilenas_host::Progress;
+use mobilenas_host::Stop;
 
 /// Arguments of `bench run`.
 #[derive(Debug, clap::Args)]
@@ -122,7 +122,7 @@ impl Args {
             of.clone_from(given);
         }
         // A config that was read has none left: these are the command line's.
-        match config.mistakes().into_iter().next() {
+        match config.validate().into_iter().next() {
             None => Ok(config),
             Some((path, message)) => {
                 let key = path.first().map_or("", String::as_str);

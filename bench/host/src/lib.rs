@@ -1,0 +1,14 @@
+//! What touches the operating system: clocks, signals, progress bars, memory, load, settings of the C runtime. No libtorch.
+
+pub mod clock;
+pub mod load;
+pub mod memory;
+pub mod problems;
+pub mod progress;
+pub mod runtime_env;
+pub mod stop;
+
+pub use clock::{Clock, FakeClock, WallClock, unix_now};
+pub use problems::{Problem, Problems, nearest};
+pub use progress::Progress;
+pub use stop::Stop;

@@ -1,0 +1,48 @@
+//! The latency of one network, as a search asks for it.
+
+use std::sync::Arc;
+
+use mobilenas_host::Clock;
+use mobilenas_record::run::Latency;
+use mobilenas_space::ir::Graph;
+use mobilenas_torch::{Names, Net, Owned, Store};
+use tch::Device;
+
+use crate::Protocol;
+use crate::beside::Beside;
+use crate::engine::{self, EngineError, Setting};
+
+/// How networks are timed.
+#[derive(Clone, Debug)]
+pub struct LatencyProtocol {
+    /// Warm-up and repeats.
+    pub protocol: Protocol,
+    /// Images in a batch.
+    pub batch: usize,
+    /// Intra-op threads.
+    pub threads: usize,
+    /// Name of the engine.
+    pub engine: String,
+    /// How blocks of candidates are timed beside the reference in fresh processes, if they are.
+    pub beside: Option<Beside>,
+}
+
+impl LatencyProtocol {
+    /// Times a network as it is deployed. Its weights do not matter, so it gets fresh ones.
+    ///
+    /// # Errors
+    /// When there is no such engine, or it refuses.
+    pub fn latency(&self, graph: &Arc<Graph>, clock: &dyn Clock) -> Result<Latency, EngineError> {
+        let store = Store::init(graph, Names::Own, 0, Device::Cpu)?;
+        let net = Net::bind(graph.clone(), &Owned(&store))?;
+        let setting = Setting { batch: self.batch, threads: self.threads };
+        let engine = engine::engine(&self.engine).ok_or_else(|| EngineError::Unknown { name: self.engine.clone() })?;
+        let samples = engine::latency(engine, &net, setting, clock, &self.protocol)?;
+        Ok(Latency {
+            median_ms: samples.median(),
+            p10_ms: samples.quantile(0.1),
+            p90_ms: samples.quantile(0.9),
+            samples: samples.0.len(),
+        })
+    }
+}

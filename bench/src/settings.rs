@@ -1,0 +1,79 @@
+//! Settings of latency in a search.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How latency is found: measured as frozen networks on this host, or summed over a table's blocks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LatencySettings {
+    /// Where latencies come from.
+    pub source: LatencySource,
+    /// The table, if they come from one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<PathBuf>,
+    /// What runs the networks; of an imported table, its own engine counts.
+    pub engine: String,
+    /// Threads.
+    #[schemars(range(min = 1, max = 256))]
+    pub threads: usize,
+    /// Images in a batch.
+    #[schemars(range(min = 1, max = 65536))]
+    pub batch: usize,
+    /// Milliseconds of warm-up.
+    #[schemars(range(min = 0, max = 600000))]
+    pub warmup_ms: u64,
+    /// At least so many samples.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub min_samples: usize,
+    /// At most so many samples.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub max_samples: usize,
+    /// No further sample after so many milliseconds.
+    #[schemars(range(min = 1, max = 600000))]
+    pub max_ms: u64,
+    /// Fresh processes in which the candidates of a batch run beside the reference network, in one random order; a latency is
+    /// then the ratio to the reference's. 0 times each candidate by itself, in this process.
+    #[schemars(range(min = 0, max = 64))]
+    pub processes: usize,
+    /// Rounds in each of these processes.
+    #[schemars(range(min = 3, max = 10000))]
+    pub rounds: usize,
+    /// Fresh processes in which trials near the front are timed once more, together, when the search is over; 0 leaves it at
+    /// the first times. Only with `processes`, where an objective depends on time.
+    #[schemars(range(min = 0, max = 64))]
+    pub race: usize,
+}
+
+impl Default for LatencySettings {
+    fn default() -> LatencySettings {
+        let (source, engine) = (LatencySource::Measured, "libtorch".to_string());
+        LatencySettings {
+            source,
+            table: None,
+            engine,
+            threads: 1,
+            batch: 1,
+            warmup_ms: 50,
+            min_samples: 30,
+            max_samples: 200,
+            max_ms: 400,
+            processes: 0,
+            rounds: 10,
+            race: 12,
+        }
+    }
+}
+
+/// Where latencies come from: each network measured on this host; the sum over the blocks of a table that was built on a
+/// machine with the same engine; or of one that was imported from another device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum LatencySource {
+    Measured,
+    Table,
+    Imported,
+}

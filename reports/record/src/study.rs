@@ -1,0 +1,182 @@
+//! A study: whether the search can be trusted, as rows of a file of its own, `study.jsonl`.
+//!
+//! Three questions: does top-1 with inherited weights put networks in the order that training them alone does (rank
+//! fidelity); does a strategy beat random search; do the found networks stand against published ones when all are trained
+//! alike, several seeds each. One JSON object a line, externally tagged, only ever appended, so that a stopped study goes
+//! on where its file ends. Every row but the first is optional, and any part may be missing.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::run::{Caveat, Dataset, Done, Engine, Host, Latency};
+
+/// Name of the file inside a study's folder.
+pub const FILE: &str = "study.jsonl";
+
+/// The version of the file's format; a reader refuses another one.
+pub const FORMAT: u32 = 1;
+
+/// One line of the file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StudyRow {
+    /// Always the first line.
+    Study(Box<StudyHeader>),
+    /// A network that the study trains: before the first row that has its `id`.
+    Network(StudyNetwork),
+    /// A network's top-1 with inherited weights, under one condition.
+    Inherited(InheritedScore),
+    /// A network trained from scratch.
+    Retrained(TrainedNetwork),
+    /// One search from its first trial to its last.
+    Search(SearchRun),
+    /// Something a reader of the results has to know.
+    Caveat(Caveat),
+    /// The study reached its end.
+    Done(Done),
+}
+
+/// What was studied, on what, with what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StudyHeader {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Name of the study.
+    pub name: String,
+    /// Version of the program.
+    pub program: String,
+    /// When it began, seconds since 1970: the only time stamp in the file.
+    pub started_unix: u64,
+    /// Hex digest of the resolved config.
+    pub config_digest: String,
+    /// Family of the space.
+    pub family: String,
+    /// The data.
+    pub dataset: Dataset,
+    /// The machine.
+    pub host: Host,
+    /// What ran the networks while they were timed.
+    pub engine: Engine,
+    /// What the hypervolumes of [`SearchRun`] are made of, if there are searches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<Volume>,
+}
+
+/// What a hypervolume is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// The objectives: `top-1 and MACs`.
+    pub of: String,
+    /// Its unit: `% · M`.
+    pub unit: String,
+    /// The one reference point of all searches, in words.
+    pub reference: String,
+}
+
+/// Where a network comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NetworkOrigin {
+    /// Drawn from the space, for rank fidelity.
+    Drawn,
+    /// Found by a search.
+    Found,
+    /// A paper's variant, under this protocol.
+    Published,
+}
+
+/// A network that the study trains.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StudyNetwork {
+    /// Counts from 0.
+    pub id: u64,
+    /// What to call it.
+    pub name: String,
+    /// Where it comes from.
+    pub origin: NetworkOrigin,
+    /// Knob to value.
+    pub genome: BTreeMap<String, i64>,
+    /// Hex digest of the graph.
+    pub digest: String,
+    /// Learnable parameters.
+    pub params: u64,
+    /// Multiply-accumulates of one image.
+    pub macs: u64,
+    /// Peak memory of one image, bytes, as the metric `memory` counts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+    /// Its latency, if it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+}
+
+/// How weights were inherited.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Condition {
+    /// Rule that the supernet was trained by: `sandwich`, `uniform`, `progressive`.
+    pub rule: String,
+    /// Whether batch-norm statistics were computed anew for the network.
+    pub recalibrated: bool,
+}
+
+impl std::fmt::Display for Condition {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{}, {}", self.rule, if self.recalibrated { "recalibrated" } else { "not recalibrated" })
+    }
+}
+
+/// A network's top-1 with inherited weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InheritedScore {
+    /// [`StudyNetwork::id`].
+    pub network: u64,
+    /// How weights were inherited.
+    pub condition: Condition,
+    /// The task's metrics on the search-validation split, by name.
+    #[serde(flatten)]
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// A network trained from scratch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainedNetwork {
+    /// [`StudyNetwork::id`].
+    pub network: u64,
+    /// Seed of this training.
+    pub seed: u64,
+    /// Epochs of the one budget.
+    pub epochs: f64,
+    /// The task's metrics on the test split, by name: `test_top1`.
+    #[serde(flatten)]
+    pub metrics: BTreeMap<String, f64>,
+    /// Seconds it took.
+    pub seconds: f64,
+}
+
+/// One search.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchRun {
+    /// Strategy; `random` is chance.
+    pub strategy: String,
+    /// Its seed.
+    pub seed: u64,
+    /// (trials so far, hypervolume), ascending: where it changes, and the last trial.
+    pub volume: Vec<(u64, f64)>,
+    /// Seconds it took.
+    pub seconds: f64,
+}
+
+impl InheritedScore {
+    /// A metric's value, if it is known and finite.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        self.metrics.get(name).copied().filter(|v| v.is_finite())
+    }
+}
+
+impl TrainedNetwork {
+    /// A metric's value, if it is known and finite.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        self.metrics.get(name).copied().filter(|v| v.is_finite())
+    }
+}

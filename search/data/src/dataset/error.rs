@@ -1,0 +1,84 @@
+//! Data that cannot be used.
+
+use std::path::PathBuf;
+
+/// Data that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// Files are not there.
+    #[error("{folder}: {missing} not found, expected the files {files} (each with or without .gz); `cargo xtask setup` fetches them, or put them there by hand", folder = folder.display())]
+    Missing {
+        /// Where they should be.
+        folder: PathBuf,
+        /// The first that is missing.
+        missing: String,
+        /// All of them.
+        files: String,
+    },
+    /// The disk.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// A file that is not what it should be.
+    #[error("{}: found {found}, expected {expected}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// More damaged images than the config lets pass.
+    #[error("{} damaged images among {all}, expected at most {limit} (data.damaged_limit):{}", list.len(), lines(list))]
+    TooDamaged {
+        /// Each with what is wrong.
+        list: Vec<String>,
+        /// InMemoryImages in the split.
+        all: usize,
+        /// How many were let pass.
+        limit: usize,
+    },
+    /// Threads that read images.
+    #[error("threads that read images: {0}")]
+    Threads(String),
+}
+
+impl DataError {
+    pub(super) fn damaged(
+        path: impl Into<PathBuf>,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> DataError {
+        DataError::Damaged { path: path.into(), found: found.into(), expected: expected.into() }
+    }
+
+    pub(super) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> DataError {
+        let path = path.into();
+        move |error| DataError::Io { path, error }
+    }
+}
+
+fn lines(list: &[String]) -> String {
+    list.iter().map(|l| format!("\n  {l}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_damaged_images_are_listed() {
+        let e =
+            DataError::TooDamaged { list: vec!["a.jpg: cut short".into(), "b.jpg: empty".into()], all: 900, limit: 1 };
+        insta::assert_snapshot!(e, @r"
+        2 damaged images among 900, expected at most 1 (data.damaged_limit):
+          a.jpg: cut short
+          b.jpg: empty
+        ");
+    }
+}

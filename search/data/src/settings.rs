@@ -1,0 +1,206 @@
+//! What a config says about images: which, in which splits, and what happens to them in training.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::transform::rand_augment::RandAugment;
+
+/// A data set that can be named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataName {
+    #[allow(missing_docs)]
+    FashionMnist,
+    #[allow(missing_docs)]
+    #[serde(rename = "cifar-10")]
+    Cifar10,
+    #[allow(missing_docs)]
+    #[serde(rename = "cifar-100")]
+    Cifar100,
+    #[allow(missing_docs)]
+    Folder,
+}
+
+impl DataName {
+    /// Its name in configs and records, and that of its folder.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DataName::FashionMnist => "fashion-mnist",
+            DataName::Cifar10 => "cifar-10",
+            DataName::Cifar100 => "cifar-100",
+            DataName::Folder => "folder",
+        }
+    }
+}
+
+/// Images and their splits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// The data set; `folder` is one of your own, DIR/train and DIR/val with a folder for each class or with tar shards.
+    pub name: DataName,
+    /// Its folder; if left out, the folder of its name in the one that the environment variable MOBILENAS_DATA names.
+    pub dir: Option<PathBuf>,
+    /// Images carved out of the training set that candidates are scored on.
+    #[schemars(range(min = 1, max = 10000000))]
+    pub search_val: usize,
+    /// Train on at most so many of the others.
+    #[schemars(range(min = 1, max = 10000000))]
+    pub train_limit: Option<usize>,
+    /// Score winners on at most so many test images.
+    #[schemars(range(min = 1, max = 10000000))]
+    pub test_limit: Option<usize>,
+    /// Side in pixels that images are brought to, before a network takes them at its own resolution. If left out: for
+    /// `folder` the largest resolution of the space, else the side the data set has.
+    #[schemars(range(min = 8, max = 1024))]
+    pub side: Option<u32>,
+    /// The share of images that may be damaged; one more stops the run.
+    #[schemars(range(min = 0, max = 1))]
+    pub damaged_limit: f64,
+    /// Mirror half of the training images.
+    pub flip: bool,
+    /// Move training images by up to so many pixels; if left out, 0 for `folder` and where a crop is named, else 2.
+    #[schemars(range(min = 0, max = 64))]
+    pub shift: Option<u32>,
+    /// What else happens to training images, whatever a section's recipe says; a section may have an `augment` of its own.
+    pub augment: AugmentConfig,
+    /// Which images a step takes, whatever a section's recipe says; a section may have a `sampler` of its own.
+    pub sampler: SamplerConfig,
+}
+
+impl Default for DataConfig {
+    fn default() -> DataConfig {
+        DataConfig {
+            name: DataName::FashionMnist,
+            dir: None,
+            search_val: 5000,
+            train_limit: None,
+            test_limit: None,
+            side: None,
+            damaged_limit: 0.001,
+            flip: true,
+            shift: None,
+            augment: AugmentConfig::default(),
+            sampler: SamplerConfig::default(),
+        }
+    }
+}
+
+/// Augmentations by their names in the published recipes; each is off unless named.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AugmentConfig {
+    /// Random resized crop; if left out, on for `folder` and off for the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crop: Option<CropConfig>,
+    /// Colour jitter: how far brightness, contrast and saturation may move, as a share; not done beside RandAugment.
+    #[schemars(range(min = 0, max = 1))]
+    pub color_jitter: f64,
+    /// RandAugment, in timm's words: `rand-m9-mstd0.5-inc1`. Magnitude m (0 to 10, 10), changes n (2), probability p of each
+    /// (0.5), noise mstd (0), largest magnitude mmax (10), inc1 for changes that all get stronger with it.
+    pub rand_augment: Option<String>,
+    /// Probability of random erasing, each erased pixel normal noise.
+    #[schemars(range(min = 0, max = 1))]
+    pub erase: f64,
+    /// Alpha of MixUp; 0 is off.
+    #[schemars(range(min = 0, max = 100))]
+    pub mixup: f64,
+    /// Alpha of CutMix; 0 is off.
+    #[schemars(range(min = 0, max = 100))]
+    pub cutmix: f64,
+    /// Where both are on: the probability of CutMix.
+    #[schemars(range(min = 0, max = 1))]
+    pub mix_switch: Option<f64>,
+}
+
+impl AugmentConfig {
+    /// Mistakes that the types cannot say, as key and message.
+    pub fn validate(&self) -> Vec<(&'static str, String)> {
+        let words = self.rand_augment.as_deref().map(RandAugment::parse);
+        words.and_then(Result::err).map(|m| ("rand_augment", m)).into_iter().collect()
+    }
+}
+
+/// Random resized crop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CropConfig {
+    /// Smallest share of the image's area.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 1))]
+    pub min_area: f64,
+    /// Largest ratio of the sides, either way.
+    #[schemars(range(min = 1, max = 10))]
+    pub max_ratio: f64,
+    /// How levels between pixels are found.
+    pub interpolation: CropInterpolation,
+}
+
+impl Default for CropConfig {
+    fn default() -> CropConfig {
+        CropConfig { min_area: 0.08, max_ratio: 4.0 / 3.0, interpolation: CropInterpolation::Bilinear }
+    }
+}
+
+/// How levels between pixels are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CropInterpolation {
+    #[allow(missing_docs)]
+    Bilinear,
+    #[allow(missing_docs)]
+    Bicubic,
+}
+
+/// Which images a step takes, and at which size.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SamplerConfig {
+    /// Views of one image in a row (repeated augmentation); an epoch keeps its length and sees fewer images.
+    #[schemars(range(min = 1, max = 16))]
+    pub repeats: usize,
+    /// Steps of several sizes, as MobileViT was trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub multi_scale: Option<MultiScaleConfig>,
+}
+
+impl Default for SamplerConfig {
+    fn default() -> SamplerConfig {
+        SamplerConfig { repeats: 1, multi_scale: None }
+    }
+}
+
+/// The multi-scale sampler with variable batch size.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MultiScaleConfig {
+    /// How many images a step of a side takes, from the batch at the base: `paper` base²·batch/side², the base being the
+    /// largest side; `cvnets` the same with a base of its own; `cvnets-v0.1` no fewer than the batch.
+    pub formula: ScaleFormula,
+    /// The side at which a step takes the batch of the recipe; `paper` takes the largest.
+    #[schemars(range(min = 8, max = 1024))]
+    pub base: u32,
+    /// The sides, each as likely as the others.
+    #[schemars(length(min = 1), inner(range(min = 8, max = 1024)))]
+    pub sides: Vec<u32>,
+}
+
+impl Default for MultiScaleConfig {
+    fn default() -> MultiScaleConfig {
+        MultiScaleConfig { formula: ScaleFormula::CvnetsV01, base: 256, sides: vec![160, 192, 256, 288, 320] }
+    }
+}
+
+/// The published formulas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScaleFormula {
+    #[allow(missing_docs)]
+    Paper,
+    #[allow(missing_docs)]
+    #[serde(rename = "cvnets-v0.1")]
+    CvnetsV01,
+    #[allow(missing_docs)]
+    Cvnets,
+}

@@ -1,0 +1,118 @@
+//! Mistakes between values: what the types of a config alone cannot say.
+
+use mobilenas_bench::engine::ENGINES;
+
+use super::types::{Config, Statistics};
+use super::{BatchNorms, LatencySource};
+
+fn at(path: &str) -> Vec<String> {
+    path.split('.').map(str::to_string).collect()
+}
+
+impl Config {
+    /// The name of the run.
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or("run")
+    }
+
+    /// Threads that score a candidate.
+    pub fn scoring_threads(&self) -> u32 {
+        self.search.threads.unwrap_or(self.threads)
+    }
+
+    /// What the types alone cannot say: mistakes between values, each with its path.
+    pub fn validate(&self) -> Vec<(Vec<String>, String)> {
+        let mut all = Vec::new();
+        let set = [
+            ("random", self.search.strategy.random.is_some()),
+            ("regularized_evolution", self.search.strategy.regularized_evolution.is_some()),
+            ("nsga2", self.search.strategy.nsga2.is_some()),
+            ("mes_slimming", self.search.strategy.mes_slimming.is_some()),
+            ("predictor", self.search.strategy.predictor.is_some()),
+        ];
+        let named = set.iter().filter(|(_, is)| *is).count();
+        if named != 1 {
+            let names: Vec<&str> = set.iter().map(|(n, _)| *n).collect();
+            all.push((
+                at("search.strategy"),
+                format!("found {named} strategies, expected one of {}", names.join(", ")),
+            ));
+        }
+        all.extend(self.objective_mistakes());
+        if let Some(images) = self.scoring.images.filter(|n| *n > self.data.search_val) {
+            let message = format!("found {images}, expected at most data.search_val, {}", self.data.search_val);
+            all.push((at("scoring.images"), message));
+        }
+        if self.scoring.statistics == Statistics::Trained && self.supernet.batch_norms == BatchNorms::Shared {
+            let message = "found trained, expected recalibrated unless supernet.batch_norms is per_width".to_string();
+            all.push((at("scoring.statistics"), message));
+        }
+        if self.latency.min_samples > self.latency.max_samples {
+            let message = format!(
+                "found {}, expected at most max_samples, {}",
+                self.latency.min_samples, self.latency.max_samples
+            );
+            all.push((at("latency.min_samples"), message));
+        }
+        all.extend(self.data.augment.validate().into_iter().map(|(key, m)| (at(&format!("data.augment.{key}")), m)));
+        all.extend(self.latency_mistakes());
+        for (section, recipe) in [("supernet", &self.supernet.recipe), ("retrain", &self.retrain.recipe)] {
+            all.extend(recipe.validate().into_iter().map(|(key, m)| (at(&format!("{section}.{key}")), m)));
+        }
+        if self.supernet.recipe.distill.is_some() {
+            let message = "found a teacher, expected none: a supernet's subnets learn from its largest".to_string();
+            all.push((at("supernet.distill"), message));
+        }
+        all
+    }
+
+    fn latency_mistakes(&self) -> Vec<(Vec<String>, String)> {
+        let (l, mut all) = (&self.latency, Vec::new());
+        match (l.source, &l.table) {
+            (LatencySource::Measured, Some(table)) => {
+                let message =
+                    format!("found {:?}, expected none with source measured; source table or imported", table);
+                all.push((at("latency.table"), message));
+            }
+            (LatencySource::Table | LatencySource::Imported, None) => {
+                let message = "missing key table, expected the file of a latency table".to_string();
+                all.push((at("latency"), message));
+            }
+            _ => {}
+        }
+        let names = || ENGINES.iter().map(|e| e.name());
+        if !names().any(|n| n == l.engine) {
+            let hint = super::nearest(&l.engine, names()).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+            let names = names().collect::<Vec<_>>().join(", ");
+            all.push((at("latency.engine"), format!("found {:?}, expected one of {names}{hint}", l.engine)));
+        }
+        all
+    }
+
+    fn objective_mistakes(&self) -> Vec<(Vec<String>, String)> {
+        let names: Vec<&str> = crate::metric::METRICS.iter().map(|m| m.info().name).collect();
+        let mut all = Vec::new();
+        for (i, o) in self.search.objectives.iter().enumerate() {
+            let path = at(&format!("search.objectives.{i}.metric"));
+            if !names.contains(&o.metric.as_str()) {
+                let hint = super::nearest(&o.metric, names.iter().copied());
+                let hint = hint.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+                all.push((path, format!("found {:?}, expected one of {}{hint}", o.metric, names.join(", "))));
+            } else if self.search.objectives[..i].iter().any(|p| p.metric == o.metric) {
+                all.push((path, format!("found {:?} twice, expected distinct metrics", o.metric)));
+            }
+        }
+        let guided: Vec<&str> = self.search.objectives.iter().map(|o| o.metric.as_str()).collect();
+        if self.search.strategy.mes_slimming.is_some() && guided.get(1) != Some(&"mes") {
+            let message = format!("found {}, expected top1 and mes for mes_slimming, in this order", guided.join(", "));
+            all.push((at("search.objectives"), message));
+        }
+        for (i, p) in self.search.proxies.iter().enumerate() {
+            if self.search.proxies[..i].contains(p) {
+                let message = "found a proxy twice, expected distinct ones".to_string();
+                all.push((at(&format!("search.proxies.{i}")), message));
+            }
+        }
+        all
+    }
+}

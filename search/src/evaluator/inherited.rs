@@ -1,0 +1,73 @@
+//! The task's metrics with inherited weights, with and without batch-norm statistics of a subnet's own.
+
+use std::sync::Arc;
+
+use mobilenas_data::TransformedDataset;
+use mobilenas_data::dataset::SearchVal;
+use mobilenas_space::ir::Graph;
+use mobilenas_task::Task;
+use mobilenas_torch::{Net, Shared, Store, Tracked};
+
+use super::eval_pool::EvalPool;
+use super::images::EvalImages;
+use super::{EvalError, Evaluator, calibrating};
+use crate::config::Proxy;
+
+/// A supernet with the images that its subnets are scored on. It times nothing.
+pub struct InheritedEvaluator {
+    supernet: Store,
+    task: &'static dyn Task,
+    validation: EvalImages,
+    calibration: EvalImages,
+    pool: EvalPool,
+    /// Whether a subnet's batch-norm statistics are estimated for it, or are those that training left.
+    pub recalibrated: bool,
+}
+
+impl InheritedEvaluator {
+    /// Prepares the images: at most `limit` of those that are scored, and those that recalibrate.
+    ///
+    /// # Errors
+    /// When libtorch refuses, or too many images are damaged.
+    pub fn new(
+        (supernet, task): (Store, &'static dyn Task),
+        images: &TransformedDataset,
+        (validation, limit, batch): (&SearchVal, usize, usize),
+        calibration: &[usize],
+    ) -> Result<InheritedEvaluator, EvalError> {
+        let (indices, device) = (validation.indices(), supernet.device());
+        Ok(InheritedEvaluator {
+            validation: EvalImages::new(images, &indices[..indices.len().min(limit)], batch, device)?,
+            calibration: calibrating(images, calibration, device)?,
+            pool: EvalPool::new(tch::get_num_threads() as usize)?,
+            supernet,
+            task,
+            recalibrated: true,
+        })
+    }
+}
+
+impl Evaluator for InheritedEvaluator {
+    fn latency(&mut self, _graph: &Arc<Graph>) -> Result<f64, EvalError> {
+        Err(EvalError::NotHere("latency"))
+    }
+
+    fn mes(&self, _params: f64, _latency_ms: f64) -> f64 {
+        f64::NAN
+    }
+
+    fn proxy(&mut self, _proxy: Proxy, _graph: &Arc<Graph>) -> Result<f64, EvalError> {
+        Err(EvalError::NotHere("a proxy"))
+    }
+
+    fn trained(&mut self, graph: &Arc<Graph>) -> Result<Vec<f64>, EvalError> {
+        let net = match self.recalibrated {
+            true => Net::bind(graph.clone(), &Shared(&self.supernet))?,
+            false => Net::bind(graph.clone(), &Tracked(&self.supernet))?,
+        };
+        if self.recalibrated {
+            self.calibration.recalibrate(&net, &self.pool)?;
+        }
+        Ok(self.validation.scores(&net, &self.pool, self.task)?.values)
+    }
+}

@@ -1,0 +1,311 @@
+//! One network, trained by a recipe and scored on the test split: the same trainer as a search's, without a search.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use mobilenas_bench::Host;
+use mobilenas_host::Clock;
+use mobilenas_space::ir::Graph;
+use mobilenas_space::{Cost, Space, cost};
+use mobilenas_task::{Classification, Task};
+use mobilenas_torch::weights::{About, write_whole};
+use mobilenas_torch::{Names, Net, Owned, Store, weights};
+use serde::{Deserialize, Serialize};
+use tch::Device;
+
+use super::retraining::{named, test_metrics};
+use super::{RunError, folder};
+use crate::config::{self, TrainConfig};
+use crate::evaluator::test_scores;
+use crate::experiment::loaders::{check_sides, data_loader, views};
+use crate::experiment::{ExperimentError, data_folder};
+use crate::quantize::Sets;
+use mobilenas_data::dataset::{self, Split, Test};
+use mobilenas_data::loader::{DataLoader, TransformedDataset};
+use mobilenas_host::Progress;
+use mobilenas_host::Stop;
+use mobilenas_space::seed::{Purpose, number};
+use mobilenas_torch::device;
+use mobilenas_train::teacher::teacher;
+use mobilenas_train::{TrainError, TrainOutcome, Trainer, TrainerConfig, single_net};
+
+/// A training of one network, checked through.
+#[derive(Debug)]
+pub struct TrainJob {
+    /// The config.
+    pub config: TrainConfig,
+    /// The network, as a space of one.
+    space: Space,
+    graph: Arc<Graph>,
+    train: TransformedDataset,
+    test: TransformedDataset,
+    split: Split,
+    test_split: Test,
+    device: Device,
+    task: &'static dyn Task,
+}
+
+/// What came out of a training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainResult {
+    /// Version of this file.
+    pub format: u32,
+    /// Name of the training.
+    pub name: String,
+    /// Version of the program.
+    pub program: String,
+    /// Digest of the resolved config.
+    pub config_digest: String,
+    /// Digest of the network's graph.
+    pub digest: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Data set.
+    pub dataset: String,
+    /// Images it learnt from.
+    pub train_images: usize,
+    /// Images of the test split that were scored.
+    pub test_images: usize,
+    /// Metrics on the test split: of the averaged weights, if the recipe keeps some.
+    #[serde(flatten)]
+    pub metrics: BTreeMap<String, f64>,
+    /// Learnable parameters.
+    pub params: u64,
+    /// Multiply-accumulates for one image.
+    pub macs: u64,
+    /// Epochs, with those of the cool-down.
+    pub epochs: f64,
+    /// Steps of the optimizer.
+    pub steps: u64,
+    /// Steps that were left out because something was not finite.
+    pub skipped: u64,
+    /// Seconds of training, resumed parts together.
+    pub seconds: f64,
+    /// Where it was trained, in the end.
+    #[serde(default)]
+    pub device: config::Device,
+    /// Threads.
+    pub threads: u32,
+    /// The machine.
+    pub host: Host,
+}
+
+impl fmt::Display for TrainResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {} of {} images ({}), {} params, {} MACs, {} epochs in {:.1} min on {} threads",
+            self.name,
+            named(&self.metrics),
+            self.test_images,
+            self.dataset,
+            self.params,
+            self.macs,
+            self.epochs,
+            self.seconds / 60.0,
+            self.threads
+        )
+    }
+}
+
+/// How a training ended.
+#[derive(Debug)]
+pub enum Finish {
+    /// All is done.
+    Done(Box<TrainResult>),
+    /// It was asked to stop; `--resume` goes on.
+    Stopped,
+}
+
+/// Version of `result.json`.
+const FORMAT: u32 = 1;
+
+impl TrainJob {
+    /// Reads and checks a config, and loads its images.
+    ///
+    /// # Errors
+    /// What the user has to mend.
+    pub fn prepare(file: &Path) -> Result<TrainJob, RunError> {
+        let config = config::load_train(file).map_err(ExperimentError::from)?;
+        let device = device::open(config.device).map_err(ExperimentError::from)?;
+        let c = &config.data;
+        let lower = |classes: u32| -> Result<_, RunError> {
+            let space = config.network.space(classes).map_err(RunError::from)?;
+            let graph = space.lower(&space.smallest())?;
+            Ok((space, Arc::new(graph)))
+        };
+        // What is wrong with the network is told before the images are read.
+        lower(dataset::known_classes(c.name).unwrap_or(2))?;
+        let (train, test) = dataset::load(c.name, &data_folder(c)).map_err(ExperimentError::from)?;
+        let (space, graph) = lower(train.classes.len() as u32)?;
+        check_sides(file, c, [("train", &config.train)], &space)?;
+        let split = dataset::split(&train, c.search_val, c.train_limit, config.seed);
+        if split.train.len() < config.train.batch {
+            let (found, expected) = (split.train.len(), config.train.batch);
+            return Err(ExperimentError::TooFew { file: file.to_path_buf(), found, expected }.into());
+        }
+        let test_split = dataset::test_split(&test, c.test_limit);
+        let (train, test) = views(c, &space, (train, test), &split.train);
+        Ok(TrainJob { config, space, graph, train, test, split, test_split, device, task: &Classification })
+    }
+
+    /// The batches of its training.
+    ///
+    /// # Errors
+    /// When there are no threads to be had.
+    pub fn loader(&self) -> Result<DataLoader, TrainError> {
+        let c = &self.config;
+        data_loader(&self.train, &self.split.train, &c.data, &c.train, (c.threads, c.seed))
+    }
+
+    /// Its images, for what is done with the network after the training.
+    pub fn sets(self) -> Sets {
+        let (trained, seed) = (self.split.train, self.config.seed);
+        Sets { train: self.train, trained, test: self.test, test_split: self.test_split, seed }
+    }
+
+    fn classes(&self) -> u32 {
+        self.train.data.classes.len() as u32
+    }
+
+    fn cost(&self) -> Cost {
+        cost::graph(&self.graph)
+    }
+
+    /// What is trained, for people.
+    pub fn summary(&self) -> String {
+        let (c, cost) = (&self.config, self.cost());
+        format!(
+            "{}: {} params, {} MACs at {} px, seed {}\ndata {}: train {}, test {}, {} classes",
+            c.name(),
+            cost.params,
+            cost.macs,
+            self.graph.input().dims[1],
+            c.seed,
+            c.data.name.as_str(),
+            self.split.train.len(),
+            self.test_split.indices().len(),
+            self.classes()
+        )
+    }
+
+    /// The network's tensors before the first step.
+    fn store(&self) -> Result<Store, RunError> {
+        let seed = number(self.config.seed, Purpose::Weights, 0);
+        let mut store = Store::init(&self.graph, Names::Own, seed, self.device)?;
+        if let Some(file) = &self.config.network.weights {
+            store.fill(&weights::load(file)?.0)?;
+        }
+        Ok(store)
+    }
+
+    /// Trains, scores and writes.
+    ///
+    /// # Errors
+    /// When the folder holds something else, the training fails, or the disk refuses.
+    pub fn run(
+        &self,
+        root: &Path,
+        resume: bool,
+        clock: &dyn Clock,
+        stop: &Stop,
+        bar: &Progress,
+    ) -> Result<Finish, RunError> {
+        let (c, digest) = (&self.config, self.open(root, resume)?);
+        let (weights_file, result) = (root.join("weights.safetensors"), root.join("result.json"));
+        if let Some(done) = read(&result).filter(|r| r.config_digest == digest) {
+            return Ok(Finish::Done(Box::new(done)));
+        }
+        tch::set_num_threads(c.threads as i32);
+        let config = TrainerConfig { recipe: c.train.clone(), seed: c.seed, checkpoint_every: c.checkpoint_seconds };
+        let loader = self.loader()?;
+        let mut store = self.store()?;
+        let trainer = Trainer {
+            config: &config,
+            loader: &loader,
+            checkpoint: root.join("checkpoint.safetensors"),
+            digest: format!("{digest}-{}", self.graph.digest()),
+            clock,
+            stop,
+            log: Some(root.join("training.jsonl")),
+        };
+        let teacher = teacher(&config.recipe, self.classes(), self.device)?;
+        let lower = |side| self.space.lower_at(&self.space.smallest(), side);
+        let ended = single_net::train(&trainer, &mut store, bar, &self.graph, (self.task, teacher.as_ref()), &lower);
+        bar.done();
+        let TrainOutcome::Done { steps, seconds, skipped, .. } = ended? else { return Ok(Finish::Stopped) };
+        let net = Net::bind(self.graph.clone(), &Owned(&store))?;
+        let test = test_scores(&net, &self.test, &self.test_split, 500, self.task)?;
+        weights::save(&weights_file, &store.named(), &self.about(&digest))?;
+        let cost = self.cost();
+        let outcome = TrainResult {
+            format: FORMAT,
+            name: c.name().to_string(),
+            program: env!("CARGO_PKG_VERSION").to_string(),
+            config_digest: digest,
+            digest: self.graph.digest(),
+            seed: c.seed,
+            dataset: c.data.name.as_str().to_string(),
+            train_images: self.split.train.len(),
+            test_images: test.images as usize,
+            metrics: test_metrics(self.task, &test),
+            params: cost.params,
+            macs: cost.macs,
+            epochs: c.train.epochs + c.train.cooldown,
+            steps,
+            skipped,
+            seconds,
+            device: c.device,
+            threads: c.threads,
+            host: Host::read(),
+        };
+        let text = serde_json::to_string_pretty(&outcome).map_err(|e| RunError::Config(e.to_string()))?;
+        write_whole(&result, text.as_bytes()).map_err(|error| RunError::Io { path: result.clone(), error })?;
+        trainer.remove_checkpoints();
+        Ok(Finish::Done(Box::new(outcome)))
+    }
+
+    /// Makes the folder, or goes on with one of the same config. Gives the config's digest.
+    fn open(&self, root: &Path, resume: bool) -> Result<String, RunError> {
+        let io = |path: &Path| {
+            let path = path.to_path_buf();
+            move |error| RunError::Io { path, error }
+        };
+        if root.exists() && !resume {
+            return Err(RunError::Exists(root.to_path_buf()));
+        }
+        fs::create_dir_all(root).map_err(io(root))?;
+        let digest = folder::config_digest(&self.config)?;
+        let path = root.join("config.yaml");
+        let text = config::to_yaml(&self.config).map_err(|e| RunError::Config(e.to_string()))?;
+        match fs::read_to_string(&path) {
+            Ok(there) if there != text => Err(RunError::Other {
+                folder: root.to_path_buf(),
+                what: "config",
+                found: "another config.yaml".to_string(),
+                expected: digest,
+            }),
+            Ok(_) => Ok(digest),
+            Err(_) => write_whole(&path, text.as_bytes()).map_err(io(&path)).map(|()| digest),
+        }
+    }
+
+    fn about(&self, digest: &str) -> About {
+        let words = [
+            ("program", format!("mobilenas {}", env!("CARGO_PKG_VERSION"))),
+            ("config_digest", digest.to_string()),
+            ("digest", self.graph.digest()),
+        ];
+        let mut all = self.train.words();
+        all.extend(words.into_iter().map(|(k, v)| (k.to_string(), v)));
+        all
+    }
+}
+
+/// The result of a training that is done.
+fn read(path: &Path) -> Option<TrainResult> {
+    serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
+}

@@ -1,0 +1,127 @@
+//! The learning rate: linear warm-up, a cosine, and steps at its end.
+
+use crate::recipe::{Per, Recipe};
+
+/// Learning rate over the steps of a training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Schedule {
+    /// The peak.
+    pub lr: f64,
+    /// Where the cosine ends.
+    pub min_lr: f64,
+    /// Where the warm-up begins; one step's share of the peak if none.
+    pub warmup_lr: Option<f64>,
+    /// Steps of warm-up.
+    pub warmup: u64,
+    /// Steps of warm-up and cosine together.
+    pub steps: u64,
+    /// Steps at the end of the cosine, after the others.
+    pub cooldown: u64,
+    /// Steps that share one learning rate of the cosine, and of a warm-up in epochs.
+    pub every: u64,
+    /// Whether the warm-up moves with every step.
+    pub smooth_warmup: bool,
+}
+
+impl Schedule {
+    /// The schedule of a recipe, for epochs of so many steps.
+    pub fn new(recipe: &Recipe, per_epoch: f64) -> Schedule {
+        let steps = |epochs: f64| (epochs * per_epoch).round() as u64;
+        let scale =
+            recipe.lr_batch.map_or(1.0, |b| (recipe.batch as f64 * f64::from(recipe.accumulate)) / f64::from(b));
+        Schedule {
+            lr: recipe.lr * scale,
+            min_lr: recipe.min_lr,
+            warmup_lr: recipe.warmup_lr,
+            warmup: recipe.warmup_steps.unwrap_or_else(|| steps(recipe.warmup)),
+            steps: steps(recipe.epochs).max(1),
+            cooldown: steps(recipe.cooldown),
+            every: if recipe.schedule == Per::Epoch { per_epoch.round().max(1.0) as u64 } else { 1 },
+            smooth_warmup: recipe.warmup_steps.is_some(),
+        }
+    }
+
+    /// Steps in all.
+    pub fn total(&self) -> u64 {
+        self.steps + self.cooldown
+    }
+
+    /// Learning rate of a step, counted from 0.
+    pub fn at(&self, step: u64) -> f64 {
+        let held = step / self.every * self.every;
+        if step < self.warmup {
+            let at = if self.smooth_warmup { step } else { held };
+            return match self.warmup_lr {
+                Some(from) => from + (self.lr - from) * at as f64 / self.warmup as f64,
+                None => self.lr * (at + 1) as f64 / self.warmup as f64,
+            };
+        }
+        let over = held.saturating_sub(self.warmup) as f64 / (self.steps.saturating_sub(self.warmup)).max(1) as f64;
+        self.min_lr + (self.lr - self.min_lr) * 0.5 * (1.0 + (std::f64::consts::PI * over.min(1.0)).cos())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn near(a: f64, b: f64) {
+        assert!((a - b).abs() < 1e-12, "{a} and {b}");
+    }
+
+    #[test]
+    fn rises_linearly_and_falls_as_a_cosine() {
+        let recipe = Recipe { lr: 1.0, min_lr: 0.1, warmup: 0.4, epochs: 10.4, ..Recipe::default() };
+        let s = Schedule::new(&recipe, 10.0);
+        assert_eq!([0, 1, 2, 3].map(|i| s.at(i)), [0.25, 0.5, 0.75, 1.0]);
+        assert_eq!((s.at(4), s.total()), (1.0, 104));
+        near(s.at(54), 0.55);
+        near(s.at(104), 0.1);
+        near(s.at(1000), 0.1);
+    }
+
+    #[test]
+    fn by_the_epoch_it_moves_in_stairs_and_rests_at_the_end() {
+        // EfficientFormer's: five epochs up from 1e-5, ten at 1e-5 in the end, for a batch that scales the peak.
+        let recipe = Recipe {
+            lr: 1e-3,
+            min_lr: 1e-5,
+            lr_batch: Some(1024),
+            batch: 512,
+            accumulate: 4,
+            warmup: 5.0,
+            warmup_lr: Some(1e-5),
+            cooldown: 10.0,
+            epochs: 300.0,
+            schedule: Per::Epoch,
+            ..Recipe::default()
+        };
+        let s = Schedule::new(&recipe, 100.0);
+        assert_eq!(s.total(), 31_000);
+        near(s.lr, 2e-3);
+        near(s.at(0), 1e-5);
+        assert_eq!(s.at(99), s.at(0));
+        near(s.at(100), 1e-5 + (2e-3 - 1e-5) / 5.0);
+        assert_eq!(s.at(500), s.lr);
+        assert_eq!(s.at(799), s.at(700));
+        assert!(s.at(800) < s.at(799));
+        near(s.at(30_500), 1e-5);
+    }
+
+    #[test]
+    fn a_warm_up_in_steps_is_smooth_even_when_the_cosine_is_not() {
+        let recipe = Recipe {
+            lr: 2e-3,
+            min_lr: 2e-4,
+            warmup_steps: Some(30),
+            warmup_lr: Some(2e-4),
+            schedule: Per::Epoch,
+            ..Recipe::default()
+        };
+        let s = Schedule::new(&recipe, 20.0);
+        near(s.at(0), 2e-4);
+        near(s.at(15), 1.1e-3);
+        assert!(s.at(16) > s.at(15));
+        assert_eq!(s.at(41), s.at(59));
+    }
+}

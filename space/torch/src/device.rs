@@ -1,0 +1,122 @@
+//! Where training and scoring run: the processor, or an NVIDIA GPU, by the same binary.
+//!
+//! The program is linked with libtorch's part for processors alone. The part for GPUs announces itself when it is loaded,
+//! and finds the GPU's driver by itself, so it is loaded from beside the other, before the first tensor is made.
+
+use std::fs;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tch::Device;
+
+/// Where training and scoring run: the processor, or an NVIDIA GPU. Latency is always that of the processor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum DeviceName {
+    #[default]
+    Cpu,
+    Cuda,
+}
+
+impl DeviceName {
+    /// Its name in configs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeviceName::Cpu => "cpu",
+            DeviceName::Cuda => "cuda",
+        }
+    }
+}
+
+impl std::str::FromStr for DeviceName {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<DeviceName, String> {
+        match word {
+            "cpu" => Ok(DeviceName::Cpu),
+            "cuda" => Ok(DeviceName::Cuda),
+            _ => Err(format!("found {word:?}, expected cpu or cuda")),
+        }
+    }
+}
+
+/// Names the folder of another libtorch than the one the program was built with, of the same version.
+pub const VARIABLE: &str = "MOBILENAS_LIBTORCH";
+
+/// The part for GPUs.
+const CUDA: &str = "libtorch_cuda.so";
+
+/// A device that cannot be used: the user's to mend.
+#[derive(Debug, thiserror::Error)]
+#[error("device: cuda: {found}, expected {expected}")]
+pub struct DeviceError {
+    found: String,
+    expected: String,
+}
+
+/// The device that a config names, ready for use.
+///
+/// # Errors
+/// When there is no GPU that this libtorch can use.
+pub fn open(device: DeviceName) -> Result<Device, DeviceError> {
+    match device {
+        DeviceName::Cpu => Ok(Device::Cpu),
+        DeviceName::Cuda => cuda(),
+    }
+}
+
+fn cuda() -> Result<Device, DeviceError> {
+    let fail = |found: String, expected: String| DeviceError { found, expected };
+    let another = || format!("libtorch with its part for CUDA; {VARIABLE} names the folder of one");
+    let folder = folder().ok_or_else(|| fail("the libtorch in use is not found".into(), another()))?;
+    let file = folder.join(CUDA);
+    if !file.exists() {
+        return Err(fail(format!("{} has no {CUDA}", folder.display()), another()));
+    }
+    load(&file).map_err(|e| fail(format!("{} cannot be loaded ({e})", file.display()), another()))?;
+    match tch::Cuda::is_available() {
+        true => Ok(Device::Cuda(0)),
+        false => Err(fail("no GPU that libtorch can use".into(), "an NVIDIA GPU with its driver".into())),
+    }
+}
+
+/// Loads a library for the whole program and for good.
+#[cfg(unix)]
+#[allow(unsafe_code)]
+fn load(file: &std::path::Path) -> Result<(), libloading::Error> {
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+    // SAFETY: what runs at loading are libtorch's own registrations, which are made to run so, also in Python; the library
+    // is never unloaded.
+    let library = unsafe { Library::open(Some(file), RTLD_NOW | RTLD_GLOBAL)? };
+    std::mem::forget(library);
+    Ok(())
+}
+
+/// Folder of the libtorch that this process has loaded.
+fn folder() -> Option<PathBuf> {
+    let maps = fs::read_to_string("/proc/self/maps").ok()?;
+    let file = maps.lines().filter_map(|l| l.find('/').map(|at| &l[at..])).find(|f| f.ends_with("/libtorch_cpu.so"))?;
+    PathBuf::from(file).parent().map(PathBuf::from)
+}
+
+/// Waits until everything that was asked of a device is done; at once on a processor.
+pub fn wait(device: Device) {
+    if let Device::Cuda(index) = device {
+        tch::Cuda::synchronize(index as i64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_libtorch_in_use_is_found() {
+        assert_eq!(open(DeviceName::Cpu).unwrap(), Device::Cpu);
+        // So that it is loaded whatever the linker thinks of it.
+        assert_eq!(tch::Tensor::from(1i64).numel(), 1);
+        assert!(folder().unwrap().join("libtorch_cpu.so").exists());
+    }
+}
