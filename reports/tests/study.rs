@@ -7,7 +7,9 @@ use std::path::Path;
 
 use mobilenas_record::latency_table::{LatencyTable, Pair, Source};
 use mobilenas_record::run::JournalRow as RunRow;
-use mobilenas_reports::study::{self, Row, Study, bands, by_size, fidelities, pairs_won, repeats, standings};
+use mobilenas_reports::study::{
+    self, Study, StudyRow as Row, bands, by_size, fidelities, pairs_won, repeats, standings,
+};
 use mobilenas_reports::{read, render, render_study};
 
 fn of(rows: &[Row]) -> (tempfile::TempDir, Study) {
@@ -99,7 +101,13 @@ fn trainings_with_other_seeds_are_held_against_each_other() {
     assert_eq!(repeats(&of(&rows).1), None, "one seed says nothing");
     rows.retain(|r| !matches!(r, Row::Retrained(r) if r.network < 100 && r.network > 3));
     let mut add = |network, seed, test_top1| {
-        let row = study::Retrained { network, seed, epochs: 3.0, test_top1, seconds: 1.0 };
+        let row = study::TrainedNetwork {
+            network,
+            seed,
+            epochs: 3.0,
+            metrics: [("test_top1".to_owned(), test_top1)].into(),
+            seconds: 1.0,
+        };
         rows.retain(|r| !matches!(r, Row::Retrained(r) if (r.network, r.seed) == (network, seed)));
         rows.push(Row::Retrained(row));
     };
@@ -118,7 +126,7 @@ fn trainings_with_other_seeds_are_held_against_each_other() {
 #[test]
 fn bands_are_numpys_quartiles() {
     let search = |strategy: &str, seed, volume: &[(u64, f64)]| {
-        Row::Search(study::Search { strategy: strategy.to_owned(), seed, volume: volume.to_vec(), seconds: 1.0 })
+        Row::Search(study::SearchRun { strategy: strategy.to_owned(), seed, volume: volume.to_vec(), seconds: 1.0 })
     };
     let mut rows = synthetic::study::rows("made", "a");
     rows.truncate(1);

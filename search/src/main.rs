@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser as _;
-use mobilenas::{cli, device};
+use mobilenas::cli;
+use mobilenas_torch::device;
 
 fn main() {
     let args = cli::Args::parse();

@@ -11,9 +11,12 @@ use std::time::Duration;
 
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba};
 use mobilenas::config::DataName;
-use mobilenas_data::dataset::{self, Dataset, Images, Picture, Source};
-use mobilenas_data::image::{Area, cut_file, decode};
-use mobilenas_data::loader::{Budget, DataLoader, Normalization, Recipe, Sampler, TransformedDataset};
+use mobilenas_data::Target;
+use mobilenas_data::dataset::{self, Dataset, ImageSource, InMemoryImages};
+use mobilenas_data::image::{Area, Picture, cut_file, decode};
+use mobilenas_data::loader::{
+    Batch, DataLoader, LoaderConfig, MemoryBudget, Normalization, Sampler, TransformedDataset,
+};
 use mobilenas_data::transform::{Augment, crop::Crop};
 use mobilenas_space::families::Interpolation;
 use mobilenas_torch::weights;
@@ -74,11 +77,11 @@ fn picture(seed: u32) -> RgbImage {
 }
 
 fn feed(data: Dataset, side: u32, batch: usize, damaged: f64, augment: Augment) -> DataLoader {
-    let n = data.labels.len();
+    let n = data.targets.len();
     let mut view = TransformedDataset::new(Arc::new(data), Normalization::rgb([0.5; 3], [0.25; 3]), damaged);
     (view.side, view.frame.side) = (Some(side), side);
     let sampler = Sampler { batch, repeats: 1, scale: None };
-    let how = Recipe { augment, sampler, label_smoothing: 0.0, threads: 2 };
+    let how = LoaderConfig { augment, sampler, label_smoothing: 0.0, threads: 2 };
     DataLoader::new(view, &(0..n).collect::<Vec<_>>(), how, 1).unwrap()
 }
 
@@ -87,7 +90,11 @@ fn cropped() -> Augment {
 }
 
 fn files(files: Vec<PathBuf>) -> Dataset {
-    Dataset { labels: vec![0; files.len()], images: Source::Files(files), classes: vec!["a".into()] }
+    Dataset {
+        targets: vec![Target::Class(0); files.len()],
+        images: ImageSource::Files(files),
+        classes: vec!["a".into()],
+    }
 }
 
 /// Grey, 16 bits, alpha, four inks, turned: all of them through the feed, three channels each.
@@ -109,10 +116,10 @@ fn every_kind_of_file_goes_through_the_feed() {
     for augment in [cropped(), Augment::default()] {
         let feed = feed(files(all.clone()), 24, 8, 0.0, augment);
         let batch = feed.at(0).unwrap();
-        assert_eq!(batch.images.size(), [8, 3, 24, 24]);
-        assert!(bool::try_from(batch.images.isfinite().all()).unwrap());
-        assert!(batch.images.equal(&feed.at(0).unwrap().images), "the step alone decides");
-        assert!(feed.view().damage.list().is_empty());
+        assert_eq!((batch.targets.len(), batch.shape), (8, (3, 24, 24)));
+        assert!(batch.values.iter().all(|v| v.is_finite()));
+        assert!(batch == feed.at(0).unwrap(), "the step alone decides");
+        assert!(feed.images().damaged.list().is_empty());
     }
 }
 
@@ -130,16 +137,16 @@ fn damaged_images_are_replaced_up_to_the_limit_and_then_listed() {
     // Two of twenty are let pass.
     let sound = feed(files(all.clone()), 16, 5, 0.1, cropped());
     let batches: Vec<_> = (0..4).map(|s| sound.at(s).unwrap()).collect();
-    assert!(batches.iter().all(|b| b.labels.size() == [5]), "others stand in");
-    let list = sound.view().damage.list();
+    assert!(batches.iter().all(|b| b.targets.len() == 5), "others stand in");
+    let list = sound.images().damaged.list();
     assert_eq!(list.len(), 2);
     assert!(list[0].ends_with("03.jpg: cut short") && list[1].ends_with("11.jpg: an empty file"), "{list:?}");
     let again = feed(files(all.clone()), 16, 5, 0.1, cropped());
-    assert!((0..4).all(|s| again.at(s).unwrap().images.equal(&batches[s as usize].images)), "always the same ones");
+    assert!((0..4).all(|s| again.at(s).unwrap() == batches[s as usize]), "always the same ones");
     // One more stops it, with the list; a stream hands the error on and ends.
     fs::write(&all[7], b"GIF89a").unwrap();
     let broken = feed(files(all), 16, 5, 0.1, cropped());
-    let mut stream = broken.stream(0, 1000);
+    let mut stream = broken.prefetch(0, 1000, Batch::clone);
     let said = (0..1000).find_map(|_| stream.take().err()).unwrap().to_string();
     assert!(said.starts_with("3 damaged images among 20, expected at most 2 (data.damaged_limit):\n"), "{said}");
     assert!(
@@ -178,15 +185,15 @@ fn memory_stays_under_the_bound_whatever_the_speed_of_either_end() {
     write(file.clone(), photo, ImageFormat::Jpeg);
     let mut view =
         TransformedDataset::new(Arc::new(files(vec![file; 64])), Normalization::rgb([0.5; 3], [0.25; 3]), 0.0);
-    (view.side, view.frame.side, view.budget) = (Some(256), 256, Arc::new(Budget::new(40 << 20)));
+    (view.side, view.frame.side, view.budget) = (Some(256), 256, Arc::new(MemoryBudget::new(40 << 20)));
     let sampler = Sampler { batch: 64, repeats: 1, scale: None };
-    let how = Recipe { augment: cropped(), sampler, label_smoothing: 0.0, threads: 2 };
+    let how = LoaderConfig { augment: cropped(), sampler, label_smoothing: 0.0, threads: 2 };
     let feed = DataLoader::new(view, &(0..64).collect::<Vec<_>>(), how, 1).unwrap();
     assert_eq!(feed.bound(), (40 << 20) + (feed.ahead() + 3) * feed.batch_bytes());
     drop(feed.at(0).unwrap());
     // A slow end: what is made waits, and no more is made.
     let grown = growth(|| {
-        let mut stream = feed.stream(0, 1000);
+        let mut stream = feed.prefetch(0, 1000, Batch::clone);
         for taken in 1..4 {
             drop(stream.take().unwrap());
             std::thread::sleep(Duration::from_millis(700));
@@ -197,18 +204,21 @@ fn memory_stays_under_the_bound_whatever_the_speed_of_either_end() {
     assert!(grown <= room, "grew by {} MiB, {} MiB are stated", grown >> 20, room >> 20);
     // A fast end: nothing piles up.
     let grown = growth(|| {
-        let mut stream = feed.stream(0, 8);
+        let mut stream = feed.prefetch(0, 8, Batch::clone);
         (0..8).for_each(|_| drop(stream.take().unwrap()));
     });
     assert!(grown <= room, "grew by {} MiB, {} MiB are stated", grown >> 20, room >> 20);
-    assert!(feed.view().budget.peak() <= feed.view().budget.limit());
+    assert!(feed.images().budget.peak() <= feed.images().budget.limit());
 }
 
 #[test]
 fn images_in_memory_go_through_the_feed_at_any_side() {
-    let images = Images { n: 6, height: 8, width: 8, channels: 1, pixels: (0..6 * 64).map(|i| i as u8).collect() };
-    let data = Dataset { images: Source::Memory(images), labels: vec![0; 6], classes: vec!["a".into()] };
-    assert_eq!(feed(data, 12, 3, 0.0, Augment::default()).at(0).unwrap().images.size(), [3, 1, 12, 12]);
+    let images =
+        InMemoryImages { n: 6, height: 8, width: 8, channels: 1, pixels: (0..6 * 64).map(|i| i as u8).collect() };
+    let data =
+        Dataset { images: ImageSource::Memory(images), targets: vec![Target::Class(0); 6], classes: vec!["a".into()] };
+    let batch = feed(data, 12, 3, 0.0, Augment::default()).at(0).unwrap();
+    assert_eq!((batch.targets.len(), batch.shape), (3, (1, 12, 12)));
 }
 
 /// Three classes of ten images each, made in no order of their names.
@@ -252,7 +262,7 @@ fn config(dir: &Path, section: &str, limit: &str) {
 #[test]
 fn a_training_in_steps_of_several_sides_on_a_folder_stores_its_classes_in_order() {
     let dir = folder();
-    assert_eq!(data::load(DataName::Folder, dir.path()).unwrap().0.classes, ["ant", "elk", "owl"]);
+    assert_eq!(dataset::load(DataName::Folder, dir.path()).unwrap().0.classes, ["ant", "elk", "owl"]);
     fs::write(dir.path().join("train/elk/4.jpg"), b"nothing").unwrap();
     config(dir.path(), "sampler: {multi_scale: {formula: cvnets, base: 32, sides: [32, 48, 64]}}", "0.04");
     let out = run(dir.path(), &["train", "c.yaml", "--out", "run"]);

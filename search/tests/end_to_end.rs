@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use mobilenas::experiment::prepare;
 use mobilenas_space::ir::Graph;
+use mobilenas_task::Batch;
 use mobilenas_torch::weights::load;
 use mobilenas_torch::{Mode, Names, Net, Owned, Store};
 use mobilenas_train::resized;
@@ -248,9 +249,11 @@ fn search_val_top1(run: &Path, graph: Graph, file: &Path) -> f64 {
     store.fill(&load(file).unwrap().0).unwrap();
     let (side, net) = (graph.input().dims[1], Net::bind(Arc::new(graph), &Owned(&store)).unwrap());
     let mut right = 0i64;
-    for b in p.train.batches(p.split.search_val.indices(), p.config.scoring.batch).map(Result::unwrap) {
+    for b in p.train.batches(p.split.search_val.indices(), p.config.scoring.batch) {
+        let b = Batch::new(&b.unwrap()).unwrap();
         let logits = tch::no_grad(|| net.forward(&resized(&b.images, side).unwrap(), Mode::Eval).unwrap());
-        right += i64::try_from(logits.argmax(-1, false).eq_tensor(&b.labels).sum(Kind::Int64)).unwrap();
+        right +=
+            i64::try_from(logits.argmax(-1, false).eq_tensor(b.targets.labels().unwrap()).sum(Kind::Int64)).unwrap();
     }
     100.0 * right as f64 / p.split.search_val.indices().len() as f64
 }

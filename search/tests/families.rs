@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mobilenas::config::Recipe;
-use mobilenas_data::loader::Batch;
 use mobilenas_space::families::FAMILIES;
 use mobilenas_space::seed::{Purpose, rng};
 use mobilenas_space::{Design, Space};
+use mobilenas_task::{Batch, Classification, Targets, Task as _};
 use mobilenas_torch::{Mode, Names, Net, Owned, Shared, Store, weights};
 use mobilenas_train::TrainStep as _;
 use mobilenas_train::optimizer::Optimizer;
-use mobilenas_train::single::Single;
+use mobilenas_train::single_net::{Objective, SingleNet};
+use mobilenas_train::trainer::StepAt;
 use rand::RngExt as _;
 use tch::{Device, Tensor};
 
@@ -26,7 +27,7 @@ fn batch(seed: u64) -> Batch {
     let mut draw = rng(seed, Purpose::Augment, 0, 0);
     let noise: Vec<f32> = (0..4 * 3 * 64 * 64).map(|_| draw.random_range(-2.0..2.0)).collect();
     let images = Tensor::from_slice(&noise).view([4, 3, 64, 64]);
-    Batch { images, labels: Tensor::from_slice(&[0i64, 5, 2, 3]), targets: None }
+    Batch { images, targets: Targets::classes(&[0, 5, 2, 3]).unwrap() }
 }
 
 #[test]
@@ -39,8 +40,13 @@ fn random_genomes_train_one_step() {
             let mut store = Store::init(&graph, Names::Own, slot, Device::Cpu).unwrap();
             let net = Net::bind(graph, &Owned(&store)).unwrap();
             let before = store.flat().copy();
-            let mut lesson = Single { net: &net, label_smoothing: 0.1, teacher: None };
-            let mut loss = |store: &Store| f64::try_from(lesson.step(store, &batch(1), 0, 1.0).unwrap().loss).unwrap();
+            let objective = Objective { task: &Classification, label_smoothing: 0.1, teacher: None };
+            let mut single = SingleNet { net: &net, objective };
+            let mut loss = |store: &Store| {
+                let at = StepAt { batch: 0, share: 1.0 };
+                let step = single.step(store, &batch(1), at, Classification.meter().as_mut()).unwrap();
+                f64::try_from(step.loss).unwrap()
+            };
             let before_it = loss(&store);
             let norm = Optimizer::new(&store, &Recipe::default()).unwrap().step(&mut store, 1e-3).unwrap();
             // Six classes: a network that knows nothing has a loss of ln 6, in all heads together.

@@ -4,12 +4,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use mobilenas::config::{BatchNorms, Precision, Recipe, Rule, SubnetLoss, Supernet as Config};
-use mobilenas_data::loader::Batch;
+use mobilenas::config::{BatchNorms, Precision, Recipe, SubnetLoss, SupernetConfig as Config, SupernetRule as Rule};
 use mobilenas_space::{Design, Genome, Space};
+use mobilenas_task::{Batch, Classification, Targets, Task as _};
 use mobilenas_torch::{Apart, Mode, Net, Shared, Store, formula};
+use mobilenas_train::StepMetrics;
 use mobilenas_train::TrainStep as _;
 use mobilenas_train::supernet::Supernet;
+use mobilenas_train::trainer::StepAt;
 use tch::{Device, Kind, Reduction, Tensor};
 
 const STEPS: u64 = 70;
@@ -27,16 +29,21 @@ fn config(change: impl FnOnce(&mut Config)) -> Config {
 }
 
 /// Images that differ in the large: of ones that are alike, as fine noise is to a network, batch norms would amplify rounding.
+fn one_step(supernet: &mut Supernet<'_>, store: &Store, batch: u64) -> StepMetrics {
+    let at = StepAt { batch, share: 1.0 };
+    supernet.step(store, &self::batch(), at, Classification.meter().as_mut()).unwrap()
+}
+
 fn batch() -> Batch {
     let labels: Vec<i64> = (0..32).map(|i| i % 4).collect();
     let images = formula::images(32, 4).unwrap().upsample_bicubic2d([32, 32], false, None, None);
-    Batch { images, labels: Tensor::from_slice(&labels), targets: None }
+    Batch { images, targets: Targets::classes(&labels).unwrap() }
 }
 
 #[test]
 fn the_sandwich_is_the_largest_the_smallest_and_random_ones() {
     let (space, c) = (space(), config(|c| c.random_subnets = 3));
-    let of = |step: u64, seed: u64| Supernet::new(&space, &c, seed, STEPS).genomes(step);
+    let of = |step: u64, seed: u64| Supernet::new(&space, &c, &Classification, (seed, STEPS)).genomes(step);
     let first = of(0, 1);
     assert_eq!((first.len(), &first[0], &first[1]), (5, &space.largest(), &space.smallest()));
     assert_eq!(first, of(0, 1), "a step's networks depend on seed and step alone");
@@ -49,7 +56,7 @@ fn the_sandwich_is_the_largest_the_smallest_and_random_ones() {
 #[test]
 fn uniform_is_one_random_network() {
     let (space, c) = (space(), config(|c| c.rule = Rule::Uniform));
-    let supernet = Supernet::new(&space, &c, 1, STEPS);
+    let supernet = Supernet::new(&space, &c, &Classification, (1, STEPS));
     let drawn: BTreeSet<Genome> = (0..20).flat_map(|s| supernet.genomes(s)).collect();
     assert!(drawn.len() > 15 && (0..20).all(|s| supernet.genomes(s).len() == 1));
 }
@@ -58,7 +65,7 @@ fn uniform_is_one_random_network() {
 fn progressive_opens_one_kind_of_knob_after_another() {
     let (space, c) = (space(), config(|c| c.rule = Rule::Progressive));
     assert_eq!(c.open, ["resolution", "kernel", "depth", "expand", "width"]);
-    let supernet = Supernet::new(&space, &c, 1, STEPS);
+    let supernet = Supernet::new(&space, &c, &Classification, (1, STEPS));
     // The kinds of knobs that are not at their largest anywhere in a phase of ten steps.
     let moved = |phase: u64| -> BTreeSet<String> {
         let genomes = (phase * 10..(phase + 1) * 10).flat_map(|s| supernet.genomes(s));
@@ -82,9 +89,9 @@ fn progressive_opens_one_kind_of_knob_after_another() {
 #[test]
 fn the_smaller_learn_what_the_largest_says() {
     let (space, c) = (space(), config(|c| c.random_subnets = 0));
-    let mut supernet = Supernet::new(&space, &c, 1, STEPS);
+    let mut supernet = Supernet::new(&space, &c, &Classification, (1, STEPS));
     let mut store = supernet.store(1, Device::Cpu).unwrap();
-    drop(supernet.step(&store, &batch(), 0, 1.0).unwrap());
+    drop(one_step(&mut supernet, &store, 0));
     let ours = store.flat_grad().unwrap().copy();
     store.zero_grad();
     let logits = |store: &Store, genome: &Genome| {
@@ -95,7 +102,9 @@ fn the_smaller_learn_what_the_largest_says() {
         Net::bind(graph, &Shared(store)).unwrap().forward(&images, Mode::Train).unwrap()
     };
     let largest = logits(&store, &space.largest());
-    largest.cross_entropy_loss::<Tensor>(&batch().labels, None, Reduction::Mean, -100, 0.0).backward();
+    largest
+        .cross_entropy_loss::<Tensor>(batch().targets.labels().unwrap(), None, Reduction::Mean, -100, 0.0)
+        .backward();
     let taught = largest.detach().softmax(-1, None);
     // Cross-entropy against probabilities.
     logits(&store, &space.smallest())
@@ -107,7 +116,7 @@ fn the_smaller_learn_what_the_largest_says() {
     for other in [SubnetLoss::Labels, SubnetLoss::Alpha] {
         let c = config(|c| (c.random_subnets, c.distill_subnets) = (0, other));
         store.zero_grad();
-        drop(Supernet::new(&space, &c, 1, STEPS).step(&store, &batch(), 0, 1.0).unwrap());
+        drop(one_step(&mut Supernet::new(&space, &c, &Classification, (1, STEPS)), &store, 0));
         let theirs = store.flat_grad().unwrap();
         let apart = (&ours - &theirs).norm().double_value(&[]) / ours.norm().double_value(&[]);
         assert!(apart > 1e-3 && bool::try_from(theirs.isfinite().all()).unwrap(), "{other:?}: {apart}");
@@ -119,10 +128,10 @@ fn only_the_largest_drops_anything() {
     let space = space();
     let loss = |rule: Rule, seed: i64| {
         let c = config(|c| (c.rule, c.random_subnets, c.recipe.head_dropout) = (rule, 0, 0.5));
-        let mut supernet = Supernet::new(&space, &c, 1, STEPS);
+        let mut supernet = Supernet::new(&space, &c, &Classification, (1, STEPS));
         let store = supernet.store(1, Device::Cpu).unwrap();
         tch::manual_seed(seed);
-        f64::try_from(supernet.step(&store, &batch(), 3, 1.0).unwrap().loss).unwrap()
+        f64::try_from(one_step(&mut supernet, &store, 3).loss).unwrap()
     };
     // The loss that a step shows is that of its first network.
     assert_ne!(loss(Rule::Sandwich, 1), loss(Rule::Sandwich, 2));
@@ -136,11 +145,11 @@ fn batch_norms_per_width_keep_statistics_that_score_without_recalibration() {
     let knobs = [("resolution".to_string(), vec![24])].into();
     let space = Space::new(&Design { knobs, ..design }).unwrap();
     let c = config(|c| (c.batch_norms, c.random_subnets) = (BatchNorms::PerWidth, 0));
-    let mut supernet = Supernet::new(&space, &c, 1, STEPS);
+    let mut supernet = Supernet::new(&space, &c, &Classification, (1, STEPS));
     let store = supernet.store(1, Device::Cpu).unwrap();
     // What the statistics began at fades by a tenth a step: 150 steps leave nothing of it.
     for step in 0..150 {
-        drop(supernet.step(&store, &batch(), step, 1.0).unwrap());
+        drop(one_step(&mut supernet, &store, step));
     }
     let graph = Arc::new(space.lower(&space.smallest()).unwrap());
     let side = i64::from(graph.input().dims[1]);
@@ -161,9 +170,9 @@ fn bfloat16_is_near_single_precision_in_the_loss_and_keeps_gradients_single() {
     let space = space();
     let run = |precision: Precision| {
         let c = config(|c| (c.recipe.precision, c.random_subnets) = (precision, 0));
-        let mut supernet = Supernet::new(&space, &c, 1, STEPS);
+        let mut supernet = Supernet::new(&space, &c, &Classification, (1, STEPS));
         let store = supernet.store(1, Device::Cpu).unwrap();
-        let loss = f64::try_from(supernet.step(&store, &batch(), 0, 1.0).unwrap().loss).unwrap();
+        let loss = f64::try_from(one_step(&mut supernet, &store, 0).loss).unwrap();
         (loss, store.flat_grad().unwrap())
     };
     let (single, half) = (run(Precision::Float32), run(Precision::Bfloat16));

@@ -4,13 +4,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mobilenas::config::{Distill, DistillKind, Recipe};
-use mobilenas_data::loader::Batch;
+use mobilenas::config::{DistillConfig, DistillKind, Recipe};
 use mobilenas_space::{Design, Space};
+use mobilenas_task::{Batch, Classification, Outputs, Targets, Task as _};
 use mobilenas_torch::{Mode, Names, Net, Owned, Store};
-use mobilenas_train::TrainStep as _;
-use mobilenas_train::single::Single;
+use mobilenas_train::single_net::{Objective, SingleNet};
 use mobilenas_train::teacher::{Teacher, teacher};
+use mobilenas_train::trainer::StepAt;
+use mobilenas_train::{StepMetrics, TrainStep as _};
 use tch::{CModule, Device, Kind, Tensor};
 
 const CLASSES: u32 = 5;
@@ -27,7 +28,7 @@ fn network(family: &str, seed: u64) -> (Store, Net) {
 
 fn batch() -> Batch {
     let images = Tensor::arange(4 * 32 * 32, (Kind::Float, Device::Cpu)).sin().view([4, 1, 32, 32]);
-    Batch { images, labels: Tensor::from_slice(&[0i64, 1, 2, 4]), targets: None }
+    Batch { images, targets: Targets::classes(&[0, 1, 2, 4]).unwrap() }
 }
 
 /// Saves a network as a TorchScript program; its tensors become constants, so they must be detached.
@@ -40,9 +41,15 @@ fn script(net: &Net, file: &Path) {
     traced.save(file).unwrap();
 }
 
-fn distill(file: Option<&Path>, lessons: DistillKind, share: f64) -> Distill {
+fn distill(file: Option<&Path>, lessons: DistillKind, share: f64) -> DistillConfig {
     let torchscript = file.map(Path::to_path_buf);
-    Distill { torchscript, model: None, weights: None, resolution: None, lessons, share, temperature: 2.0 }
+    DistillConfig { torchscript, model: None, weights: None, resolution: None, lessons, share, temperature: 2.0 }
+}
+
+fn step(net: &Net, teacher: Option<&Teacher>, store: &Store, batch: &Batch) -> StepMetrics {
+    let objective = Objective { task: &Classification, label_smoothing: 0.0, teacher };
+    let at = StepAt { batch: 0, share: 1.0 };
+    SingleNet { net, objective }.step(store, batch, at, Classification.meter().as_mut()).unwrap()
 }
 
 fn close(a: &Tensor, b: &Tensor) -> bool {
@@ -63,8 +70,12 @@ fn a_script_teaches_what_its_network_teaches() {
         let how = distill(Some(&file), lessons, 0.5);
         let recipe = Recipe { distill: Some(how.clone()), ..Recipe::default() };
         let script = teacher(&recipe, CLASSES, Device::Cpu).unwrap().unwrap();
-        assert!(close(&script.logits(&batch.images).unwrap(), &expected));
-        let loss = script.loss(&batch.images, &logits).unwrap();
+        let taught = |t: &Teacher| {
+            let student = Outputs::one(logits.shallow_clone());
+            Classification.distill(&student, &t.outputs(&batch.images).unwrap(), t.rule()).unwrap()
+        };
+        assert!(close(&script.outputs(&batch.images).unwrap().heads[0], &expected));
+        let loss = taught(&script);
         // By hand: the likeliest class, or all probabilities at temperature 2, times 4.
         let by_hand = match lessons {
             DistillKind::Hard => logits.cross_entropy_for_logits(&expected.argmax(-1, false)),
@@ -76,7 +87,7 @@ fn a_script_teaches_what_its_network_teaches() {
         assert!(close(&loss, &by_hand), "{lessons:?}: {loss:?}, by hand {by_hand:?}");
         let (_, own) = network("mobilevit_v1", 7);
         let own = Teacher::net(&how, "ours", own, CLASSES);
-        assert!(close(&own.loss(&batch.images, &logits).unwrap(), &loss));
+        assert!(close(&taught(&own), &loss));
     }
 }
 
@@ -86,8 +97,7 @@ fn taught(share: f64) -> Vec<bool> {
     let (_, ours) = network("mobilenet_v2", 7);
     let teacher = Teacher::net(&distill(None, DistillKind::Hard, share), "ours", ours, CLASSES);
     store.zero_grad();
-    let mut lesson = Single { net: &net, label_smoothing: 0.0, teacher: Some(&teacher) };
-    drop(lesson.step(&store, &batch(), 0, 1.0).unwrap());
+    drop(step(&net, Some(&teacher), &store, &batch()));
     let sum = |name: &str| store.entry(name).unwrap().tensor.grad().abs().sum(Kind::Double).double_value(&[]);
     ["head.weight", "head_dist.weight"].map(|n| sum(n) > 1e-9).to_vec()
 }
@@ -104,10 +114,12 @@ fn of_two_heads_the_first_learns_labels_and_the_second_the_teacher() {
     let heads = tch::no_grad(|| net.heads(&batch.images, Mode::Train).unwrap());
     assert_eq!(heads.len(), 2);
     let classes = ours.forward(&batch.images, Mode::Eval).unwrap().argmax(-1, false);
-    let parts = [heads[0].cross_entropy_for_logits(&batch.labels), heads[1].cross_entropy_for_logits(&classes)];
+    let parts = [
+        heads[0].cross_entropy_for_logits(batch.targets.labels().unwrap()),
+        heads[1].cross_entropy_for_logits(&classes),
+    ];
     let teacher = Teacher::net(&distill(None, DistillKind::Hard, 0.5), "ours", ours, CLASSES);
-    let mut lesson = Single { net: &net, label_smoothing: 0.0, teacher: Some(&teacher) };
-    let loss = lesson.step(&store, &batch, 0, 1.0).unwrap().loss;
+    let loss = step(&net, Some(&teacher), &store, &batch).loss;
     assert!(close(&loss, &((&parts[0] + &parts[1]) / 2.0)), "{loss:?}");
 }
 
@@ -115,8 +127,7 @@ fn of_two_heads_the_first_learns_labels_and_the_second_the_teacher() {
 fn without_a_teacher_both_heads_learn_the_labels() {
     let (mut store, net) = network("efficientformer", 1);
     store.zero_grad();
-    let mut lesson = Single { net: &net, label_smoothing: 0.0, teacher: None };
-    drop(lesson.step(&store, &batch(), 0, 1.0).unwrap());
+    drop(step(&net, None, &store, &batch()));
     for name in ["head.weight", "head_dist.weight"] {
         let grad = store.entry(name).unwrap().tensor.grad();
         assert!(grad.abs().sum(Kind::Double).double_value(&[]) > 1e-9, "{name}");
@@ -135,7 +146,7 @@ fn a_teacher_that_cannot_teach_is_told() {
     let error = load(CLASSES).unwrap_err().to_string();
     assert!(error.starts_with("teacher ") && error.ends_with("expected a TorchScript file"), "{error}");
     script(&network("mobilenet_v2", 1).1, &file);
-    let error = load(CLASSES + 1).unwrap().unwrap().logits(&batch().images).unwrap_err().to_string();
+    let error = load(CLASSES + 1).unwrap().unwrap().outputs(&batch().images).unwrap_err().to_string();
     let words = "gives [4, 5], expected logits [images, 6] of images [images, 3, side, side]";
     assert!(error.ends_with(words), "{error}");
 }

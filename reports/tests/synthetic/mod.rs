@@ -47,8 +47,8 @@ impl Random {
     }
 }
 
-pub fn header() -> Run {
-    Run {
+pub fn header() -> RunHeader {
+    RunHeader {
         format: FORMAT,
         name: "mobilevit_v1_quick".to_owned(),
         program: "0.1.0".to_owned(),
@@ -87,9 +87,9 @@ pub fn header() -> Run {
     }
 }
 
-pub fn unit() -> Row {
+pub fn unit() -> JournalRow {
     let latency = Latency { median_ms: 11.84, p10_ms: 11.71, p90_ms: 12.2, samples: 50 };
-    Row::Unit(Unit { model: "mobilenet_v2_100".to_owned(), resolution: 224, latency })
+    JournalRow::Unit(Unit { model: "mobilenet_v2_100".to_owned(), resolution: 224, latency })
 }
 
 /// Trial `id`; the metrics follow from the genome, with a little noise.
@@ -112,16 +112,16 @@ pub fn trial(id: u64, variant: Option<&str>, r: &mut Random) -> Trial {
     let top1 = 66.0 + 5.2 * (macs / 4e7).ln() + 2.5 * (r.unit() - 0.5);
     let metrics = BTreeMap::from([("params".to_owned(), params), ("macs".to_owned(), macs)]);
     let outcome = match id % 12 {
-        7 if variant.is_none() => Outcome::Infeasible { why: "params at most 4000000".to_owned(), metrics },
-        11 if variant.is_none() => Outcome::Failed { why: "the loss is not finite".to_owned() },
+        7 if variant.is_none() => TrialOutcome::Infeasible { why: "params at most 4000000".to_owned(), metrics },
+        11 if variant.is_none() => TrialOutcome::Failed { why: "the loss is not finite".to_owned() },
         _ => {
             let mut all = metrics;
             all.insert("latency_ms".to_owned(), latency.median_ms);
             all.insert("top1".to_owned(), (top1 * 50.0).round() / 50.0);
-            Outcome::Scored(all)
+            TrialOutcome::Scored(all)
         }
     };
-    let latency = matches!(outcome, Outcome::Scored(_)).then_some(latency);
+    let latency = matches!(outcome, TrialOutcome::Scored(_)).then_some(latency);
     let origin = variant.map_or(Origin::Search, |v| Origin::Variant(v.to_owned()));
     Trial {
         id,
@@ -136,21 +136,21 @@ pub fn trial(id: u64, variant: Option<&str>, r: &mut Random) -> Trial {
 }
 
 /// All rows of a planned run.
-pub fn rows(plan: &Plan) -> Vec<Row> {
+pub fn rows(plan: &Plan) -> Vec<JournalRow> {
     let mut r = Random(plan.seed);
     let mut rows = vec![
-        Row::Run(Box::new(header())),
+        JournalRow::Run(Box::new(header())),
         unit(),
-        Row::Supernet(Supernet { epochs: 12.0, steps: 4212, loss: 0.8123, seconds: 6210.0 }),
-        Row::Caveat(Caveat { text: "The processor's clock could not be pinned.".to_owned() }),
+        JournalRow::Supernet(Supernet { epochs: 12.0, steps: 4212, loss: 0.8123, seconds: 6210.0 }),
+        JournalRow::Caveat(Caveat { text: "The processor's clock could not be pinned.".to_owned() }),
     ];
     let mut scored: Vec<Trial> = Vec::new();
     for id in 0..plan.trials {
         let trial = trial(id, plan.variants.get(id as usize).copied(), &mut r);
-        if matches!(trial.outcome, Outcome::Scored(_)) {
+        if matches!(trial.outcome, TrialOutcome::Scored(_)) {
             scored.push(trial.clone());
         }
-        rows.push(Row::Trial(trial));
+        rows.push(JournalRow::Trial(trial));
     }
     scored.sort_by(|a, b| b.score("top1").unwrap().total_cmp(&a.score("top1").unwrap()));
     // Two found by the search, then the published variant with the best top-1, and so on.
@@ -160,17 +160,24 @@ pub fn rows(plan: &Plan) -> Vec<Row> {
     for t in winners {
         let metrics = BTreeMap::from([("test_top1".to_owned(), t.score("top1").unwrap() + 6.0 + r.unit())]);
         let (digest, seed) = (t.digest.clone(), 17);
-        rows.push(Row::Retrained(Retrained { trial: t.id, digest, seed, epochs: 30.0, metrics, seconds: 1834.0 }));
+        rows.push(JournalRow::Retrained(Retrained {
+            trial: t.id,
+            digest,
+            seed,
+            epochs: 30.0,
+            metrics,
+            seconds: 1834.0,
+        }));
     }
     if plan.done {
         let seconds = [("supernet", 6210.0), ("search", 214.0), ("retrain", 5502.0)].map(|(k, v)| (k.to_owned(), v));
-        rows.push(Row::Done(Done { seconds: BTreeMap::from(seconds) }));
+        rows.push(JournalRow::Done(Done { seconds: BTreeMap::from(seconds) }));
     }
     rows
 }
 
 /// Rows as the journal's text.
-pub fn text(rows: &[Row]) -> String {
+pub fn text(rows: &[JournalRow]) -> String {
     rows.iter().map(|r| serde_json::to_string(r).unwrap() + "\n").collect()
 }
 

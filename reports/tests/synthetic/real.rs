@@ -38,7 +38,7 @@ fn trial(id: u64, variant: Option<&str>, space: &Space, coster: &mut Coster, r: 
     let top1 = ((60.0 + 4.0 * (macs / 1e5).ln() + 2.0 * r.unit()) * 50.0).round() / 50.0;
     let memory = memory(&space.lower(&genome).ok()?).bytes() as f64;
     let metrics = [("params", params), ("macs", macs), ("memory", memory), ("latency_ms", median_ms), ("top1", top1)];
-    let outcome = Outcome::Scored(metrics.map(|(k, v)| (k.to_owned(), v)).into());
+    let outcome = TrialOutcome::Scored(metrics.map(|(k, v)| (k.to_owned(), v)).into());
     let latency = Some(Latency { median_ms, p10_ms: median_ms * 0.985, p90_ms: median_ms * 1.04, samples: 50 });
     let origin = variant.map_or(Origin::Search, |v| Origin::Variant(v.to_owned()));
     let digest = format!("{:016x}", r.next());
@@ -55,24 +55,24 @@ fn trial(id: u64, variant: Option<&str>, space: &Space, coster: &mut Coster, r: 
 }
 
 /// All rows of a run of `trials` trials; the first found and the last variant are retrained.
-pub fn rows(name: &str, seed: u64, trials: u64) -> Vec<Row> {
+pub fn rows(name: &str, seed: u64, trials: u64) -> Vec<JournalRow> {
     let (space, mut coster, mut r) = (space(), Coster::new(), Random(seed));
     let mut run = header();
     (run.name, run.seed) = (name.to_owned(), seed);
     run.space_size = space.size();
-    let mut rows = vec![Row::Run(Box::new(run)), unit()];
+    let mut rows = vec![JournalRow::Run(Box::new(run)), unit()];
     let variants = ["mobilevit_xxs", "mobilevit_xs", "mobilevit_s"];
     let mut id = 0;
     while id < trials {
         if let Some(t) = trial(id, variants.get(id as usize).copied(), &space, &mut coster, &mut r) {
-            rows.push(Row::Trial(t));
+            rows.push(JournalRow::Trial(t));
             id += 1;
         }
     }
     for (trial, top1) in [(3, 88.0), (4, 87.0), (2, 89.0), (4, 87.6)] {
         let metrics = std::collections::BTreeMap::from([("test_top1".to_owned(), top1)]);
         let (digest, epochs) = (format!("d{trial}"), 3.0);
-        rows.push(Row::Retrained(Retrained { trial, digest, seed: 7, epochs, metrics, seconds: 60.0 }));
+        rows.push(JournalRow::Retrained(Retrained { trial, digest, seed: 7, epochs, metrics, seconds: 60.0 }));
     }
     rows
 }

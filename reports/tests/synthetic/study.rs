@@ -8,9 +8,9 @@ use mobilenas_reports::study::*;
 
 use super::{Random, header};
 
-fn head(name: &str) -> Header {
+fn head(name: &str) -> StudyHeader {
     let run = header();
-    Header {
+    StudyHeader {
         format: FORMAT,
         name: name.to_owned(),
         program: run.program,
@@ -28,9 +28,13 @@ fn head(name: &str) -> Header {
     }
 }
 
-fn network(id: u64, name: &str, origin: Origin, size: f64) -> Network {
+fn metrics(name: &str, value: f64) -> std::collections::BTreeMap<String, f64> {
+    std::collections::BTreeMap::from([(name.to_owned(), value)])
+}
+
+fn network(id: u64, name: &str, origin: NetworkOrigin, size: f64) -> StudyNetwork {
     let median_ms = 1.0 + size * 3.0;
-    Network {
+    StudyNetwork {
         id,
         name: name.to_owned(),
         origin,
@@ -43,25 +47,35 @@ fn network(id: u64, name: &str, origin: Origin, size: f64) -> Network {
     }
 }
 
-fn fidelity(r: &mut Random, rows: &mut Vec<Row>) {
+fn fidelity(r: &mut Random, rows: &mut Vec<StudyRow>) {
     for id in 0..24 {
         let size = r.unit();
-        rows.push(Row::Network(network(id, &format!("drawn {id}"), Origin::Drawn, size)));
+        rows.push(StudyRow::Network(network(id, &format!("drawn {id}"), NetworkOrigin::Drawn, size)));
         let true_top1 = 84.0 + 5.0 * size + 0.6 * r.unit();
         for (rule, noise, off) in [("sandwich", 2.0, 4.0), ("uniform", 4.0, 7.0)] {
             for recalibrated in [true, false] {
                 let (noise, off) = if recalibrated { (noise, off) } else { (30.0, 45.0) };
                 let condition = Condition { rule: rule.to_owned(), recalibrated };
                 let top1 = true_top1 - off + noise * (r.unit() - 0.5);
-                rows.push(Row::Inherited(Inherited { network: id, condition, top1 }));
+                rows.push(StudyRow::Inherited(InheritedScore {
+                    network: id,
+                    condition,
+                    metrics: metrics("top1", top1),
+                }));
             }
         }
         let test_top1 = true_top1 + 0.2 * r.unit();
-        rows.push(Row::Retrained(Retrained { network: id, seed: 1, epochs: 3.0, test_top1, seconds: 20.0 }));
+        rows.push(StudyRow::Retrained(TrainedNetwork {
+            network: id,
+            seed: 1,
+            epochs: 3.0,
+            metrics: metrics("test_top1", test_top1),
+            seconds: 20.0,
+        }));
     }
 }
 
-fn searches(r: &mut Random, rows: &mut Vec<Row>) {
+fn searches(r: &mut Random, rows: &mut Vec<StudyRow>) {
     for (strategy, gain) in [("random", 0.5), ("regularized_evolution", 0.9), ("nsga2", 1.0)] {
         for seed in 1..=7 {
             let (mut volume, mut now) = (Vec::new(), 900.0);
@@ -70,40 +84,47 @@ fn searches(r: &mut Random, rows: &mut Vec<Row>) {
                 volume.push((trial, now));
             }
             volume.push((120, now));
-            rows.push(Row::Search(Search { strategy: strategy.to_owned(), seed, volume, seconds: 60.0 }));
+            rows.push(StudyRow::Search(SearchRun { strategy: strategy.to_owned(), seed, volume, seconds: 60.0 }));
         }
     }
 }
 
 /// All rows of the study; the first find has the name given.
-pub fn rows(name: &str, find: &str) -> Vec<Row> {
+pub fn rows(name: &str, find: &str) -> Vec<StudyRow> {
     let mut r = Random(3);
-    let mut rows = vec![Row::Study(Box::new(head(name))), Row::Caveat(Caveat { text: "A small study.".to_owned() })];
+    let mut rows =
+        vec![StudyRow::Study(Box::new(head(name))), StudyRow::Caveat(Caveat { text: "A small study.".to_owned() })];
     fidelity(&mut r, &mut rows);
     searches(&mut r, &mut rows);
     let compared = [
-        (find, Origin::Found, 0.3),
-        ("find B", Origin::Found, 0.55),
-        ("find C", Origin::Found, 0.8),
-        ("mobilevit_xxs", Origin::Published, 0.31),
-        ("mobilevit_xs", Origin::Published, 0.56),
-        ("mobilevit_s", Origin::Published, 0.95),
+        (find, NetworkOrigin::Found, 0.3),
+        ("find B", NetworkOrigin::Found, 0.55),
+        ("find C", NetworkOrigin::Found, 0.8),
+        ("mobilevit_xxs", NetworkOrigin::Published, 0.31),
+        ("mobilevit_xs", NetworkOrigin::Published, 0.56),
+        ("mobilevit_s", NetworkOrigin::Published, 0.95),
     ];
     for (i, (name, origin, size)) in compared.into_iter().enumerate() {
         let id = 100 + i as u64;
-        rows.push(Row::Network(network(id, name, origin, size)));
+        rows.push(StudyRow::Network(network(id, name, origin, size)));
         for seed in 1..=3 {
-            let found = if origin == Origin::Found { 0.7 } else { 0.0 };
+            let found = if origin == NetworkOrigin::Found { 0.7 } else { 0.0 };
             let test_top1 = 85.0 + 4.0 * size + found + 0.8 * r.unit();
-            rows.push(Row::Retrained(Retrained { network: id, seed, epochs: 6.0, test_top1, seconds: 40.0 }));
+            rows.push(StudyRow::Retrained(TrainedNetwork {
+                network: id,
+                seed,
+                epochs: 6.0,
+                metrics: metrics("test_top1", test_top1),
+                seconds: 40.0,
+            }));
         }
     }
-    rows.push(Row::Done(Done { seconds: BTreeMap::from([("all".to_owned(), 5400.0)]) }));
+    rows.push(StudyRow::Done(Done { seconds: BTreeMap::from([("all".to_owned(), 5400.0)]) }));
     rows
 }
 
 /// Writes a study's file into a folder.
-pub fn write(dir: &std::path::Path, rows: &[Row]) {
+pub fn write(dir: &std::path::Path, rows: &[StudyRow]) {
     let text: String = rows.iter().map(|r| serde_json::to_string(r).unwrap() + "\n").collect();
     std::fs::create_dir_all(dir).unwrap();
     std::fs::write(dir.join(FILE), text).unwrap();

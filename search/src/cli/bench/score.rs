@@ -11,8 +11,8 @@ use serde_json::json;
 
 use crate::evaluator::{ScoreTimes, SupernetEvaluator};
 use crate::experiment::{Experiment, prepare};
-use crate::pipeline::retraining::by_name;
 use crate::pipeline::RunError;
+use crate::pipeline::retraining::by_name;
 use mobilenas_space::seed::{Purpose, rng};
 
 /// Arguments of `bench score`.
