@@ -1,7 +1,7 @@
 //! A contact sheet: training images after augmentation beside the originals.
 
-use mobilenas_data::image::{Area, Picture, cut_picture};
 use mobilenas_data::{DataError, DataLoader, Normalization};
+use mobilenas_image::{Area, Picture, cut_picture};
 use mobilenas_reports::plot::{Anchor, Color, Picture as Drawing, Shape, bitmap};
 use mobilenas_space::families::Interpolation;
 

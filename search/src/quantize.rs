@@ -14,10 +14,10 @@ use tch::{Kind, Tensor};
 use crate::config::{self, DataName};
 use crate::experiment::Experiment;
 use mobilenas_data::dataset::{self, DataError, Dataset, Test};
-use mobilenas_data::image::Pipeline;
 use mobilenas_data::loader::{DamagedImages, Normalization, TransformedDataset};
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
+use mobilenas_image::Pipeline;
 use mobilenas_space::seed::{Purpose, rng};
 use mobilenas_task::{Batch, Targets};
 use mobilenas_train::resized;
@@ -52,8 +52,8 @@ impl Sets {
     /// # Errors
     /// When there are no such images.
     pub fn folder(dir: &Path, side: u32, how: Preprocessing) -> Result<Sets, DataError> {
-        let (train, test) = dataset::load(DataName::Folder, dir)?;
-        let limit = config::DataConfig::default().damaged_limit;
+        let c = config::DataConfig { name: DataName::FOLDER, dir: Some(dir.to_path_buf()), ..Default::default() };
+        let (dataset::Splits { train, test, .. }, limit) = (c.load()?, c.damaged_limit);
         let view = |data: Dataset| TransformedDataset {
             norm: Normalization::rgb(how.mean, how.std),
             frame: Pipeline { side, how },

@@ -12,12 +12,12 @@ use std::time::Duration;
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba};
 use mobilenas::config::DataName;
 use mobilenas_data::Target;
-use mobilenas_data::dataset::{self, Dataset, ImageSource, InMemoryImages};
-use mobilenas_data::image::{Area, Picture, cut_file, decode};
+use mobilenas_data::dataset::{Dataset, ImageSource, InMemoryImages};
 use mobilenas_data::loader::{
     Batch, DataLoader, LoaderConfig, MemoryBudget, Normalization, Sampler, TransformedDataset,
 };
 use mobilenas_data::transform::{Augment, crop::Crop};
+use mobilenas_image::{Area, Picture, cut_file, decode};
 use mobilenas_space::families::Interpolation;
 use mobilenas_torch::weights;
 use tempfile::TempDir;
@@ -262,7 +262,8 @@ fn config(dir: &Path, section: &str, limit: &str) {
 #[test]
 fn a_training_in_steps_of_several_sides_on_a_folder_stores_its_classes_in_order() {
     let dir = folder();
-    assert_eq!(dataset::load(DataName::Folder, dir.path()).unwrap().0.classes, ["ant", "elk", "owl"]);
+    let read = DataName::FOLDER.reader().load(dir.path(), Default::default()).unwrap();
+    assert_eq!(read.train.classes, ["ant", "elk", "owl"]);
     fs::write(dir.path().join("train/elk/4.jpg"), b"nothing").unwrap();
     config(dir.path(), "sampler: {multi_scale: {formula: cvnets, base: 32, sides: [32, 48, 64]}}", "0.04");
     let out = run(dir.path(), &["train", "c.yaml", "--out", "run"]);

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
-use mobilenas_data::image::{Folder, Pipeline, Tally, decode};
+use mobilenas_data::dataset::ImageFolder;
+use mobilenas_image::{Pipeline, decode};
 use mobilenas_space::families::{self, FAMILIES, Interpolation, Preprocessing};
+use mobilenas_task::ClassReport;
 use mobilenas_torch::{Names, Store, weights};
 use serde_json::Value as Json;
 use tch::{Device, Tensor};
@@ -173,18 +175,18 @@ fn classes_are_folders_in_order() {
     for file in ["b/2.JPG", "b/1.png", "a10/x.jpeg", "a9/x.webp", "a9/notes.txt", "a9/.hidden.png", ".git/x.png"] {
         put(dir.path().join(file), b"");
     }
-    let folder = Folder::open(dir.path()).unwrap();
+    let folder = ImageFolder::open_val(dir.path(), false).unwrap();
     assert_eq!(folder.classes, ["a10", "a9", "b"]);
     let names: Vec<_> = folder.images.iter().map(|(p, c)| (p.file_name().unwrap().to_str().unwrap(), *c)).collect();
     assert_eq!(names, [("x.jpeg", 0), ("x.webp", 1), ("1.png", 2), ("2.JPG", 2)]);
-    assert_eq!(folder.others, 1);
+    assert_eq!(folder.notes.len(), 1);
     put(dir.path().join("val/only/x.png"), b"");
-    assert_eq!(Folder::open(dir.path()).unwrap().classes, ["only"]);
+    assert_eq!(ImageFolder::open_val(dir.path(), false).unwrap().classes, ["only"]);
 }
 
 #[test]
-fn the_tally_names_the_worst() {
-    let mut t = Tally::new(3);
+fn the_class_report_names_the_worst() {
+    let mut t = ClassReport::new(3);
     t.add(0, &[0, 1, 2]);
     t.add(0, &[1, 0, 2]);
     t.add(2, &[1, 0, 2]);

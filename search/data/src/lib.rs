@@ -1,7 +1,6 @@
-//! Data: datasets, image decoding, transforms, samplers and the data loader. No libtorch: a batch is plain numbers.
+//! Data: datasets, transforms, samplers and the data loader. No libtorch: a batch is plain numbers.
 
 pub mod dataset;
-pub mod image;
 pub mod loader;
 pub mod settings;
 pub mod target;

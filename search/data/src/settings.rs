@@ -5,33 +5,71 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::DataError;
+use crate::dataset::{DATASETS, DatasetReader, ReadOptions, Splits, dataset};
 use crate::transform::rand_augment::RandAugment;
 
-/// A data set that can be named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum DataName {
-    #[allow(missing_docs)]
-    FashionMnist,
-    #[allow(missing_docs)]
-    #[serde(rename = "cifar-10")]
-    Cifar10,
-    #[allow(missing_docs)]
-    #[serde(rename = "cifar-100")]
-    Cifar100,
-    #[allow(missing_docs)]
-    Folder,
-}
+/// A dataset by its name.
+#[derive(Clone, Copy)]
+pub struct DataName(&'static dyn DatasetReader);
 
 impl DataName {
-    /// Its name in configs and records, and that of its folder.
+    /// Images of one's own.
+    pub const FOLDER: DataName = DataName(&crate::dataset::Folder);
+
+    /// The dataset of that name.
+    pub fn named(name: &str) -> Option<DataName> {
+        dataset(name).map(DataName)
+    }
+
+    /// Its name.
     pub fn as_str(self) -> &'static str {
-        match self {
-            DataName::FashionMnist => "fashion-mnist",
-            DataName::Cifar10 => "cifar-10",
-            DataName::Cifar100 => "cifar-100",
-            DataName::Folder => "folder",
-        }
+        self.0.name()
+    }
+
+    /// What reads it.
+    pub fn reader(self) -> &'static dyn DatasetReader {
+        self.0
+    }
+}
+
+impl PartialEq for DataName {
+    fn eq(&self, other: &DataName) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl std::fmt::Debug for DataName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for DataName {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for DataName {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<DataName, D::Error> {
+        let name = String::deserialize(d)?;
+        DataName::named(&name).ok_or_else(|| serde::de::Error::custom(format!("no dataset is called {name}")))
+    }
+}
+
+impl JsonSchema for DataName {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "DataName".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let help: Vec<String> = DATASETS.iter().map(|d| format!("{}: {}", d.name(), d.help())).collect();
+        schemars::json_schema!({
+            "description": format!("A dataset. {}.", help.join("; ")),
+            "type": "string",
+            "enum": DATASETS.iter().map(|d| d.name()).collect::<Vec<_>>(),
+        })
     }
 }
 
@@ -39,7 +77,7 @@ impl DataName {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// The data set; `folder` is one of your own, DIR/train and DIR/val with a folder for each class or with tar shards.
+    /// The dataset.
     pub name: DataName,
     /// Its folder; if left out, the folder of its name in the one that the environment variable MOBILENAS_DATA names.
     pub dir: Option<PathBuf>,
@@ -56,6 +94,9 @@ pub struct DataConfig {
     /// `folder` the largest resolution of the space, else the side the data set has.
     #[schemars(range(min = 8, max = 1024))]
     pub side: Option<u32>,
+    /// Whether class folders may be without a usable image; they are then no classes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub allow_empty_classes: bool,
     /// The share of images that may be damaged; one more stops the run.
     #[schemars(range(min = 0, max = 1))]
     pub damaged_limit: f64,
@@ -73,18 +114,35 @@ pub struct DataConfig {
 impl Default for DataConfig {
     fn default() -> DataConfig {
         DataConfig {
-            name: DataName::FashionMnist,
+            name: DataName(DATASETS[0]),
             dir: None,
             search_val: 5000,
             train_limit: None,
             test_limit: None,
             side: None,
+            allow_empty_classes: false,
             damaged_limit: 0.001,
             flip: true,
             shift: None,
             augment: AugmentConfig::default(),
             sampler: SamplerConfig::default(),
         }
+    }
+}
+
+impl DataConfig {
+    /// Where the images are: `dir`, or the dataset's folder in the one that MOBILENAS_DATA names.
+    pub fn folder(&self) -> PathBuf {
+        let root = || std::env::var_os("MOBILENAS_DATA").map_or_else(|| PathBuf::from("target/data"), PathBuf::from);
+        self.dir.clone().unwrap_or_else(|| root().join(self.name.as_str()))
+    }
+
+    /// Reads the dataset.
+    ///
+    /// # Errors
+    /// When files are missing or damaged.
+    pub fn load(&self) -> Result<Splits, DataError> {
+        self.name.reader().load(&self.folder(), ReadOptions { allow_empty_classes: self.allow_empty_classes })
     }
 }
 

@@ -10,17 +10,22 @@ use serde_json::{Value as Json, json};
 
 use super::Input;
 use super::loaded::{Loaded, NetArgs, Precision, finite, largest};
-use mobilenas_data::image::{Damaged, Float, Folder, Tally, decode};
+use mobilenas_data::dataset::ImageFolder;
 use mobilenas_host::Progress;
+use mobilenas_image::{Damaged, Float, decode};
+use mobilenas_task::ClassReport;
 
 /// Arguments of `evaluate`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     net: NetArgs,
-    /// Folder of images: DIR/<class>/*.{jpg,jpeg,png,webp}, or DIR/val/<class>/*; classes are counted in their order
+    /// Folder of images: DIR/<class>/*, or DIR/val/<class>/*; classes are matched by name where the weights name them
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    /// Go on without class folders that hold no usable image
+    #[arg(long)]
+    allow_empty_classes: bool,
     /// Images in a batch
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
@@ -40,14 +45,10 @@ const WAITING: usize = 2;
 /// # Errors
 /// When the network, its weights or the folder are wrong, or no image can be read.
 pub fn run(args: &Args) -> Result<i32> {
-    let folder = Folder::open(&args.data).map_err(|e| Input(e.to_string()))?;
+    let folder = ImageFolder::open_val(&args.data, args.allow_empty_classes).map_err(|e| Input(e.to_string()))?;
     let loaded = args.net.load()?;
-    let (found, expected) = (folder.classes.len(), loaded.classes);
-    if found != expected as usize {
-        let (dir, file) = (args.data.display(), args.net.file());
-        let file = file.display();
-        return Err(Input(format!("{dir}: {found} folders of classes, expected {expected} as in {file}")).into());
-    }
+    let folder = loaded.labels(folder, &args.net.file().display().to_string())?;
+    let found = folder.classes.len();
     if !args.json {
         println!("{}", args.net.title(&loaded));
         println!("{}: {} images in {found} classes", args.data.display(), folder.images.len());
@@ -56,7 +57,7 @@ pub fn run(args: &Args) -> Result<i32> {
         Precision::Float32 => score::<f32>(args, &loaded, &folder),
         Precision::Float64 => score::<f64>(args, &loaded, &folder),
     }?;
-    if outcome.tally.images() == 0 {
+    if outcome.report.images() == 0 {
         let first = outcome.damaged.first().map(ToString::to_string).unwrap_or_default();
         return Err(Input(format!("{}: no image can be read; {first}", args.data.display())).into());
     }
@@ -70,7 +71,7 @@ pub fn run(args: &Args) -> Result<i32> {
 
 /// What came out.
 struct Outcome {
-    tally: Tally,
+    report: ClassReport,
     damaged: Vec<Damaged>,
     seconds: f64,
 }
@@ -80,19 +81,19 @@ type Ready<F> = (usize, Result<Vec<F>, Damaged>);
 
 /// One thread drives rayon, which reads and prepares a batch at a time; this one runs the batches. At most [`WAITING`]
 /// batches wait between the two, so memory does not grow with the folder.
-fn score<F: Float + tch::kind::Element>(args: &Args, loaded: &Loaded, folder: &Folder) -> Result<Outcome> {
+fn score<F: Float + tch::kind::Element>(args: &Args, loaded: &Loaded, folder: &ImageFolder) -> Result<Outcome> {
     let clock = WallClock::new();
     let bar = Progress::new("evaluate");
     bar.begin(folder.images.len() as u64, 0);
     let (send, receive) = mpsc::sync_channel::<Vec<Ready<F>>>(WAITING);
-    let mut out = Outcome { tally: Tally::new(folder.classes.len()), damaged: Vec::new(), seconds: 0.0 };
+    let mut out = Outcome { report: ClassReport::new(folder.classes.len()), damaged: Vec::new(), seconds: 0.0 };
     std::thread::scope(|threads| -> Result<()> {
         // Taken in, so that the reader sees it closed when this closure fails.
         let receive = receive;
         let (pipeline, size) = (&loaded.pipeline, args.batch as usize);
         threads.spawn(move || {
             for (n, part) in folder.images.chunks(size).enumerate() {
-                let ready = |(i, (path, _)): (usize, &(PathBuf, usize))| {
+                let ready = |(i, (path, _)): (usize, &(PathBuf, u32))| {
                     (n * size + i, decode(path).map(|image| pipeline.input(&image)))
                 };
                 let batch = part.par_iter().enumerate().map(ready).collect();
@@ -119,7 +120,7 @@ impl Outcome {
         &mut self,
         args: &Args,
         net: &Loaded,
-        folder: &Folder,
+        folder: &ImageFolder,
         batch: Vec<Ready<F>>,
     ) -> Result<()> {
         let (mut places, mut inputs) = (Vec::new(), Vec::new());
@@ -138,22 +139,20 @@ impl Outcome {
         for (place, logits) in places.into_iter().zip(net.logits(&inputs)?) {
             let (path, class) = &folder.images[place];
             finite(&logits, &args.net, path)?;
-            self.tally.add(*class, &largest(&logits, 5));
+            self.report.add(*class as usize, &largest(&logits, 5));
         }
         Ok(())
     }
 
     fn rate(&self) -> f64 {
-        (self.tally.images() + self.damaged.len() as u64) as f64 / self.seconds.max(1e-9)
+        (self.report.images() + self.damaged.len() as u64) as f64 / self.seconds.max(1e-9)
     }
 
-    fn print(&self, folder: &Folder, worst: usize) {
-        let t = &self.tally;
+    fn print(&self, folder: &ImageFolder, worst: usize) {
+        let t = &self.report;
         println!("top-1 {:.3} %, top-5 {:.3} % of {} images", t.top1(), t.top5(), t.images());
         println!("{:.1} images per second ({:.1} s)", self.rate(), self.seconds);
-        if folder.others > 0 {
-            println!("{} files beside the images left out", folder.others);
-        }
+        folder.notes.iter().for_each(|note| println!("{note}"));
         println!("{} damaged images left out", self.damaged.len());
         for d in &self.damaged {
             println!("  {d}");
@@ -166,8 +165,8 @@ impl Outcome {
         }
     }
 
-    fn json(&self, mut out: Json, folder: &Folder) -> Json {
-        let t = &self.tally;
+    fn json(&self, mut out: Json, folder: &ImageFolder) -> Json {
+        let t = &self.report;
         let class = |(index, name): (usize, &String)| {
             let one = t.class(index);
             let wrong = t.most_frequent_wrong(index);
@@ -184,7 +183,7 @@ impl Outcome {
         out["top5"] = t.top5().into();
         out["seconds"] = self.seconds.into();
         out["images_per_second"] = self.rate().into();
-        out["other_files"] = folder.others.into();
+        out["left_out"] = folder.notes.clone().into();
         out["damaged"] = damaged.collect();
         out["worst"] = t.worst().into();
         out["per_class"] = folder.classes.iter().enumerate().map(class).collect();

@@ -14,7 +14,8 @@ use serde_json::{Value as Json, json};
 use tch::{Kind, Tensor};
 
 use super::{Input, models};
-use mobilenas_data::image::{Float, Pipeline};
+use mobilenas_data::dataset::ImageFolder;
+use mobilenas_image::{Float, Pipeline};
 
 /// The network and what its images go through.
 #[derive(Debug, clap::Args)]
@@ -93,6 +94,8 @@ pub struct Loaded {
     pub net: Net,
     /// Classes of its head.
     pub classes: u32,
+    /// Their names, if the weights file tells them.
+    pub names: Option<Vec<String>>,
     /// What images go through.
     pub pipeline: Pipeline,
 }
@@ -233,7 +236,7 @@ impl NetArgs {
         }
         let how = source.preprocessing(&about, self).map_err(misfit)?;
         let side = net.graph().input().dims[1];
-        Ok(Loaded { net, classes, pipeline: Pipeline { side, how } })
+        Ok(Loaded { net, classes, names: class_names(&about), pipeline: Pipeline { side, how } })
     }
 
     /// What runs, for the first line.
@@ -279,7 +282,31 @@ impl Params for Read<'_> {
     }
 }
 
+/// Names of the classes that a weights file tells, in the order of their labels.
+pub fn class_names(about: &BTreeMap<String, String>) -> Option<Vec<String>> {
+    about.get("classes").and_then(|text| serde_json::from_str(text).ok())
+}
+
 impl Loaded {
+    /// Labels a folder's images with the network's classes: by name where the weights file names them, else in the folder's
+    /// own order.
+    ///
+    /// # Errors
+    /// When a folder is none of the classes, or there are not as many.
+    pub fn labels(&self, folder: ImageFolder, file: &str) -> Result<ImageFolder> {
+        let (found, expected) = (folder.classes.len(), self.classes as usize);
+        match &self.names {
+            Some(names) if names.len() == expected => {
+                Ok(folder.labelled_as(names, file).map_err(|e| Input(e.to_string()))?)
+            }
+            _ if found == expected => Ok(folder),
+            _ => {
+                let dir = folder.dir.display();
+                Err(Input(format!("{dir}: {found} folders of classes, expected {expected} as in {file}")).into())
+            }
+        }
+    }
+
     /// Logits of inputs, an image each.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Input;
 use super::loaded::{Loaded, NetArgs, Precision, finite, largest};
-use mobilenas_data::image::{Float, decode};
+use mobilenas_image::{Float, decode};
 
 /// Arguments of `predict`.
 #[derive(Debug, clap::Args)]

@@ -92,6 +92,7 @@ impl Experiment {
             self.split.search_val.indices().len(),
             self.test_split.indices().len(),
         );
+        self.notes.iter().for_each(|note| out.push_str(&format!("\n{note}")));
         if let Some([supernet, search, retrain]) = estimate {
             out.push_str(&format!(
                 "\nestimated time on this machine: supernet {:.1} min, search {:.1} min, retraining {:.1} min",

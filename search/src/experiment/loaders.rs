@@ -8,9 +8,8 @@ use mobilenas_space::ir::{ParamSpec, SliceRule};
 use mobilenas_space::{Genome, Space};
 
 use super::{Experiment, ExperimentError};
-use crate::config::{self, CropInterpolation, DataName, ScaleFormula};
+use crate::config::{self, CropInterpolation, ScaleFormula};
 use mobilenas_data::dataset::Dataset;
-use mobilenas_data::image::Pipeline;
 use mobilenas_data::loader::{
     DamagedImages, DataLoader, Formula, LoaderConfig, MultiScale, Normalization, Sampler, TransformedDataset,
 };
@@ -18,6 +17,7 @@ use mobilenas_data::transform::Augment;
 use mobilenas_data::transform::crop::Crop;
 use mobilenas_data::transform::mix::Mix;
 use mobilenas_data::transform::rand_augment::RandAugment;
+use mobilenas_image::Pipeline;
 use mobilenas_space::seed::{Purpose, number};
 use mobilenas_train::TrainError;
 
@@ -53,7 +53,7 @@ pub fn views(
 /// Augmentation as a config says it for a training of images that are normalised by `norm`.
 fn augment(data: &config::DataConfig, recipe: &config::Recipe, norm: &Normalization) -> Augment {
     let a = recipe.augment.as_ref().unwrap_or(&data.augment);
-    let photos = data.name == DataName::Folder;
+    let photos = data.name.reader().photos();
     let crop = a.crop.as_ref().map(|c| Crop {
         min_area: c.min_area,
         max_ratio: c.max_ratio,

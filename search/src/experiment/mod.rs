@@ -56,6 +56,8 @@ pub struct Experiment {
     pub task: &'static dyn Task,
     /// Where it is trained and scored.
     pub device: Device,
+    /// What was left out of the dataset, in words.
+    pub notes: Vec<String>,
     /// The table that latencies come from, if they do; it serves the space.
     pub table: Option<Table>,
 }
@@ -76,10 +78,10 @@ pub fn checked(loaded: config::Loaded) -> Result<Experiment, ExperimentError> {
     let (file, c) = (loaded.file.as_path(), &loaded.config);
     let device = device::open(c.device)?;
     // The space is checked before the images are read, unless they alone say how many classes there are.
-    let (classes, mut early) = (dataset::known_classes(c.data.name), None);
+    let (classes, mut early) = (c.data.name.reader().classes(), None);
     let classes = match classes {
         Some(n) => n,
-        None => early.insert(dataset::load(c.data.name, &data_folder(&c.data))?).0.classes.len() as u32,
+        None => early.insert(c.data.load()?).train.classes.len() as u32,
     };
     let space = loaded.space(classes)?;
     let table = table(c, &space)?;
@@ -93,9 +95,9 @@ pub fn checked(loaded: config::Loaded) -> Result<Experiment, ExperimentError> {
         knobs: knobs_in_words(&space, &miss.genome),
     })?;
     let range = [extreme(&space, &mut coster, -1)?, extreme(&space, &mut coster, 1)?];
-    let (train, test) = match early {
-        Some(sets) => sets,
-        None => dataset::load(c.data.name, &data_folder(&c.data))?,
+    let dataset::Splits { train, test, notes } = match early {
+        Some(splits) => splits,
+        None => c.data.load()?,
     };
     let sections = [("supernet", &c.supernet.recipe), ("retrain", &c.retrain.recipe)];
     loaders::check_sides(file, &c.data, sections, &space)?;
@@ -122,6 +124,7 @@ pub fn checked(loaded: config::Loaded) -> Result<Experiment, ExperimentError> {
         test_split,
         task: &Classification,
         device,
+        notes,
         table,
     })
 }
@@ -148,12 +151,6 @@ pub fn knobs_in_words(space: &Space, genome: &Genome) -> String {
     let values = space.values(genome);
     let free = space.knobs().iter().filter(|k| k.choices.len() > 1);
     free.map(|k| format!("{} {}", k.name, values[&k.name])).collect::<Vec<_>>().join(", ")
-}
-
-/// Where the images are.
-pub fn data_folder(c: &config::DataConfig) -> PathBuf {
-    let root = || std::env::var_os("MOBILENAS_DATA").map_or_else(|| PathBuf::from("target/data"), PathBuf::from);
-    c.dir.clone().unwrap_or_else(|| root().join(c.name.as_str()))
 }
 
 /// Smallest (-1) or largest (1) params and MACs, each by itself, from the smallest or largest genome on, one knob at a

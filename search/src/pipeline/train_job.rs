@@ -20,10 +20,10 @@ use super::retraining::{named, test_metrics};
 use super::{RunError, folder};
 use crate::config::{self, TrainConfig};
 use crate::evaluator::test_scores;
+use crate::experiment::ExperimentError;
 use crate::experiment::loaders::{check_sides, data_loader, views};
-use crate::experiment::{ExperimentError, data_folder};
 use crate::quantize::Sets;
-use mobilenas_data::dataset::{self, Split, Test};
+use mobilenas_data::dataset::{self, Split, Splits, Test};
 use mobilenas_data::loader::{DataLoader, TransformedDataset};
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
@@ -46,6 +46,7 @@ pub struct TrainJob {
     test_split: Test,
     device: Device,
     task: &'static dyn Task,
+    notes: Vec<String>,
 }
 
 /// What came out of a training.
@@ -138,8 +139,8 @@ impl TrainJob {
             Ok((space, Arc::new(graph)))
         };
         // What is wrong with the network is told before the images are read.
-        lower(dataset::known_classes(c.name).unwrap_or(2))?;
-        let (train, test) = dataset::load(c.name, &data_folder(c)).map_err(ExperimentError::from)?;
+        lower(c.name.reader().classes().unwrap_or(2))?;
+        let Splits { train, test, notes } = c.load().map_err(ExperimentError::from)?;
         let (space, graph) = lower(train.classes.len() as u32)?;
         check_sides(file, c, [("train", &config.train)], &space)?;
         let split = dataset::split(&train, c.search_val, c.train_limit, config.seed);
@@ -149,7 +150,7 @@ impl TrainJob {
         }
         let test_split = dataset::test_split(&test, c.test_limit);
         let (train, test) = views(c, &space, (train, test), &split.train);
-        Ok(TrainJob { config, space, graph, train, test, split, test_split, device, task: &Classification })
+        Ok(TrainJob { config, space, graph, train, test, split, test_split, device, task: &Classification, notes })
     }
 
     /// The batches of its training.
@@ -178,8 +179,9 @@ impl TrainJob {
     /// What is trained, for people.
     pub fn summary(&self) -> String {
         let (c, cost) = (&self.config, self.cost());
+        let notes: String = self.notes.iter().map(|note| format!("\n{note}")).collect();
         format!(
-            "{}: {} params, {} MACs at {} px, seed {}\ndata {}: train {}, test {}, {} classes",
+            "{}: {} params, {} MACs at {} px, seed {}\ndata {}: train {}, test {}, {} classes{notes}",
             c.name(),
             cost.params,
             cost.macs,

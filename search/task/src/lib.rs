@@ -2,6 +2,7 @@
 //! the evaluator and the reports know none of them by name.
 
 mod batch;
+mod class_report;
 mod classification;
 mod distill;
 
@@ -11,6 +12,7 @@ use mobilenas_record::MetricInfo;
 use tch::{TchError, Tensor};
 
 pub use batch::{Batch, Targets};
+pub use class_report::{ClassAccuracy, ClassReport};
 pub use classification::{Classification, TEST_TOP1, TOP1};
 pub use distill::{Distillation, alpha_divergence, soft_cross_entropy};
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{DataError, Dataset, ImageSource, InMemoryImages};
+use super::{DataError, Dataset, DatasetReader, ImageSource, InMemoryImages, ReadOptions, Splits};
 use crate::Target;
 
 const SIDE: usize = 32;
@@ -12,6 +12,7 @@ const PLANE: usize = SIDE * SIDE;
 /// One of the two: where its files are, and how many labels stand before an image; the last one counts.
 #[derive(Debug)]
 pub(super) struct Layout {
+    name: &'static str,
     train: &'static [&'static str],
     test: &'static str,
     names: &'static str,
@@ -21,7 +22,8 @@ pub(super) struct Layout {
     images: [usize; 2],
 }
 
-pub(super) static TEN: Layout = Layout {
+pub(super) static CIFAR_10: Layout = Layout {
+    name: "cifar-10",
     train: &["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"],
     test: "test_batch.bin",
     names: "batches.meta.txt",
@@ -31,7 +33,8 @@ pub(super) static TEN: Layout = Layout {
     images: [50_000, 10_000],
 };
 
-pub(super) static HUNDRED: Layout = Layout {
+pub(super) static CIFAR_100: Layout = Layout {
+    name: "cifar-100",
     train: &["train.bin"],
     test: "test.bin",
     names: "fine_label_names.txt",
@@ -41,14 +44,29 @@ pub(super) static HUNDRED: Layout = Layout {
     images: [50_000, 10_000],
 };
 
-/// Reads the training set and the test set from a folder, or from the folder that the archive makes in it.
-pub(super) fn load(folder: &Path, layout: &Layout) -> Result<(Dataset, Dataset), DataError> {
-    let inner = folder.join(layout.inner);
-    let folder = if inner.is_dir() { inner } else { folder.to_path_buf() };
-    let names = names(&folder, layout)?;
-    let train: Vec<PathBuf> = layout.train.iter().map(|f| folder.join(f)).collect();
-    let test = [folder.join(layout.test)];
-    Ok((read(&train, layout, layout.images[0], &names)?, read(&test, layout, layout.images[1], &names)?))
+impl DatasetReader for Layout {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn help(&self) -> &'static str {
+        "50,000 and 10,000 colour images of 32x32 pixels, the binary version's files"
+    }
+
+    fn classes(&self) -> Option<u32> {
+        Some(self.classes as u32)
+    }
+
+    /// From a folder, or from the folder that the archive makes in it.
+    fn load(&self, dir: &Path, _: ReadOptions) -> Result<Splits, DataError> {
+        let inner = dir.join(self.inner);
+        let dir = if inner.is_dir() { inner } else { dir.to_path_buf() };
+        let names = names(&dir, self)?;
+        let train: Vec<PathBuf> = self.train.iter().map(|f| dir.join(f)).collect();
+        let train = read(&train, self, self.images[0], &names)?;
+        let test = read(&[dir.join(self.test)], self, self.images[1], &names)?;
+        Ok(Splits { train, test, notes: Vec::new() })
+    }
 }
 
 fn file(path: &Path, layout: &Layout) -> Result<Vec<u8>, DataError> {
@@ -103,6 +121,7 @@ mod tests {
     use super::*;
 
     static SMALL: Layout = Layout {
+        name: "small",
         train: &["a.bin", "b.bin"],
         test: "t.bin",
         names: "n.txt",
@@ -129,12 +148,16 @@ mod tests {
     }
 
     fn error(dir: &tempfile::TempDir) -> String {
-        load(dir.path(), &SMALL).unwrap_err().to_string().replace(&dir.path().display().to_string(), "DIR")
+        SMALL
+            .load(dir.path(), ReadOptions::default())
+            .unwrap_err()
+            .to_string()
+            .replace(&dir.path().display().to_string(), "DIR")
     }
 
     #[test]
     fn records_become_pixels_and_the_last_label_counts() {
-        let (train, test) = load(folder().path(), &SMALL).unwrap();
+        let Splits { train, test, .. } = SMALL.load(folder().path(), ReadOptions::default()).unwrap();
         assert_eq!(
             (&train.targets[..], &test.targets[..]),
             (&[0, 2, 1, 1].map(Target::Class)[..], &[Target::Class(2)][..])

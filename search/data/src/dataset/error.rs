@@ -33,6 +33,14 @@ pub enum DataError {
         /// What was expected.
         expected: String,
     },
+    /// Class folders without a usable image.
+    #[error("{}: found {} without a usable image, expected images in each (data.allow_empty_classes: true goes on without them):{}", dir.display(), count(list.len(), "class", "classes"), lines(list))]
+    EmptyClasses {
+        /// The folder of class folders.
+        dir: PathBuf,
+        /// Each with what it holds.
+        list: Vec<String>,
+    },
     /// More damaged images than the config lets pass.
     #[error("{} damaged images among {all}, expected at most {limit} (data.damaged_limit):{}", list.len(), lines(list))]
     TooDamaged {
@@ -61,6 +69,10 @@ impl DataError {
         let path = path.into();
         move |error| DataError::Io { path, error }
     }
+}
+
+fn count(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
 }
 
 fn lines(list: &[String]) -> String {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{DataError, Dataset, ImageSource, idx};
+use super::{DataError, Dataset, DatasetReader, ImageSource, ReadOptions, Splits, idx};
 use crate::Target;
 
 /// Its files, each with or without `.gz`: training images and labels, test images and labels.
@@ -34,21 +34,35 @@ fn pair(images: &Path, labels: &Path) -> Result<Dataset, DataError> {
     })
 }
 
-/// Reads the training set and the test set from a folder.
-///
-/// # Errors
-/// When a file is missing or damaged.
-pub(super) fn load(folder: &Path) -> Result<(Dataset, Dataset), DataError> {
-    let [a, b, c, d] = FILES.map(|name| find(folder, name));
-    let (a, b, c, d) = (a?, b?, c?, d?);
-    let (train, test) = (pair(&a, &b)?, pair(&c, &d)?);
-    if let (Some(t), Some(e)) = (train.images.memory(), test.images.memory())
-        && (t.height, t.width) != (e.height, e.width)
-    {
-        let (found, expected) = (format!("images of {}x{}", e.height, e.width), format!("{}x{}", t.height, t.width));
-        return Err(DataError::Damaged { path: c, found, expected });
+/// The reader.
+pub(super) struct FashionMnist;
+
+impl DatasetReader for FashionMnist {
+    fn name(&self) -> &'static str {
+        "fashion-mnist"
     }
-    Ok((train, test))
+
+    fn help(&self) -> &'static str {
+        "60,000 and 10,000 grey images of 28x28 pixels in ten classes, in IDX files"
+    }
+
+    fn classes(&self) -> Option<u32> {
+        Some(CLASSES.len() as u32)
+    }
+
+    fn load(&self, dir: &Path, _: ReadOptions) -> Result<Splits, DataError> {
+        let [a, b, c, d] = FILES.map(|name| find(dir, name));
+        let (a, b, c, d) = (a?, b?, c?, d?);
+        let (train, test) = (pair(&a, &b)?, pair(&c, &d)?);
+        if let (Some(t), Some(e)) = (train.images.memory(), test.images.memory())
+            && (t.height, t.width) != (e.height, e.width)
+        {
+            let (found, expected) =
+                (format!("images of {}x{}", e.height, e.width), format!("{}x{}", t.height, t.width));
+            return Err(DataError::Damaged { path: c, found, expected });
+        }
+        Ok(Splits { train, test, notes: Vec::new() })
+    }
 }
 
 #[cfg(test)]
@@ -82,6 +96,10 @@ mod tests {
         dir
     }
 
+    fn load(dir: &Path) -> Result<Splits, DataError> {
+        FashionMnist.load(dir, ReadOptions::default())
+    }
+
     fn error(dir: &tempfile::TempDir) -> String {
         load(dir.path()).unwrap_err().to_string().replace(&dir.path().display().to_string(), "DIR")
     }
@@ -89,7 +107,7 @@ mod tests {
     #[test]
     fn reads_packed_and_plain_files() {
         let dir = folder();
-        let (train, test) = load(dir.path()).unwrap();
+        let Splits { train, test, .. } = load(dir.path()).unwrap();
         let images = train.images.memory().unwrap();
         assert_eq!((images.n, images.height, images.width, images.channels), (6, 2, 3, 1));
         assert_eq!(images.pixels[6..12], [6, 7, 8, 9, 10, 11]);
@@ -135,11 +153,11 @@ mod tests {
         insta::assert_snapshot!(error(&dir), @"DIR/train-images-idx3-ubyte.gz: found 10485760000000 bytes of images, expected at most 4294967296");
     }
 
-    /// Runs where the data set is, as `cargo xtask test` sees to; elsewhere there is nothing to read.
     #[test]
-    fn the_data_set_itself_reads_whole() {
-        let Some(root) = std::env::var_os("MOBILENAS_DATA") else { return };
-        let (train, test) = load(&Path::new(&root).join("fashion-mnist")).unwrap();
+    #[ignore = "needs Fashion-MNIST below the folder that MOBILENAS_DATA names"]
+    fn the_dataset_itself_reads_whole() {
+        let root = std::env::var_os("MOBILENAS_DATA").unwrap();
+        let Splits { train, test, .. } = load(&Path::new(&root).join("fashion-mnist")).unwrap();
         for (set, n) in [(&train, 60_000), (&test, 10_000)] {
             let images = set.images.memory().unwrap();
             assert_eq!((images.n, images.height, images.width), (n, 28, 28));

@@ -1,83 +1,74 @@
 //! A folder of one's own images: `DIR/train` and `DIR/val`, each with a folder for each class or with tar shards.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
+use super::image_folder::{ImageFolder, entries, in_order};
 use super::shards::{Member, Shards};
-use super::{DataError, Dataset, ImageSource};
+use super::{DataError, Dataset, DatasetReader, ImageSource, ReadOptions, Splits};
 use crate::Target;
-use crate::image::folder::{NoFolder, folders, is_image, sorted};
 
-const EXPECTED: &str = "DIR/train and DIR/val, each with <class>/*.{jpg,jpeg,png,webp} or *.tar";
+const EXPECTED: &str = "DIR/train and DIR/val, each with <class>/*.{jpg,png,webp,bmp,gif,tiff} or *.tar";
 
-fn missing(e: NoFolder) -> DataError {
-    DataError::damaged(e.path, e.found, EXPECTED)
-}
+/// The reader.
+pub(crate) struct Folder;
 
-/// One split: its images, and the name of each one's class.
-struct Listed {
-    images: ImageSource,
-    names: Vec<String>,
-}
-
-/// Lists the training images and the test images, which are those of `val`.
-pub(super) fn load(dir: &Path) -> Result<(Dataset, Dataset), DataError> {
-    let (train, val) = (dir.join("train"), dir.join("val"));
-    let (a, b) = (list(&train)?, list(&val)?);
-    let classes = in_order(a.names.iter().cloned().collect());
-    let index: BTreeMap<&str, u32> = classes.iter().zip(0..).map(|(c, i)| (c.as_str(), i)).collect();
-    let labelled = |path: &Path, l: Listed| -> Result<Dataset, DataError> {
-        let label = |name: &String| {
-            let strange = || format!("one of the {} classes of {}", classes.len(), train.display());
-            index
-                .get(name.as_str())
-                .map(|class| Target::Class(*class))
-                .ok_or_else(|| DataError::damaged(path, format!("class {name}"), strange()))
-        };
-        let targets = l.names.iter().map(label).collect::<Result<_, _>>()?;
-        Ok(Dataset { images: l.images, targets, classes: classes.clone() })
-    };
-    Ok((labelled(&train, a)?, labelled(&val, b)?))
-}
-
-/// Sorted names; by number, where all of them are numbers.
-fn in_order(names: BTreeSet<String>) -> Vec<String> {
-    let mut names: Vec<String> = names.into_iter().collect();
-    if let Ok(mut numbered) =
-        names.iter().map(|n| n.parse().map(|k: u64| (k, n.clone()))).collect::<Result<Vec<_>, _>>()
-    {
-        numbered.sort();
-        names = numbered.into_iter().map(|(_, n)| n).collect();
+impl DatasetReader for Folder {
+    fn name(&self) -> &'static str {
+        "folder"
     }
-    names
-}
 
-fn list(dir: &Path) -> Result<Listed, DataError> {
-    let tars: Vec<_> = sorted(dir)
-        .map_err(missing)?
-        .into_iter()
-        .filter(|p| p.extension().is_some_and(|e| e == "tar") && p.is_file())
-        .collect();
-    let listed = if tars.is_empty() { class_folders(dir)? } else { shards(&tars)? };
-    match listed.images.is_empty() {
-        true => Err(DataError::damaged(dir, "no images", EXPECTED)),
-        false => Ok(listed),
+    fn help(&self) -> &'static str {
+        "images of your own: DIR/train and DIR/val, each with a folder for each class or with tar shards"
     }
-}
 
-fn class_folders(dir: &Path) -> Result<Listed, DataError> {
-    let (mut files, mut names) = (Vec::new(), Vec::new());
-    for path in folders(dir).map_err(missing)? {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        for file in sorted(&path).map_err(missing)?.into_iter().filter(|f| is_image(f)) {
-            files.push(file);
-            names.push(name.clone());
+    fn classes(&self) -> Option<u32> {
+        None
+    }
+
+    fn photos(&self) -> bool {
+        true
+    }
+
+    /// The test images are those of `val`, labelled by the names of the training classes.
+    fn load(&self, dir: &Path, options: ReadOptions) -> Result<Splits, DataError> {
+        let (train, mut notes) = list(&dir.join("train"), options)?;
+        let (test, more) = list(&dir.join("val"), options)?;
+        notes.extend(more);
+        let (train_dir, val_dir) = (dir.join("train"), dir.join("val"));
+        let labels = |name: &String| train.classes.iter().position(|c| c == name).map(|at| at as u32);
+        let strange = test.classes.iter().find(|name| labels(name).is_none());
+        if let Some(name) = strange {
+            let expected = format!("one of the {} classes of {}", train.classes.len(), train_dir.display());
+            return Err(DataError::damaged(&val_dir, format!("class {name}"), expected));
         }
+        for name in train.classes.iter().filter(|name| !test.classes.contains(name)) {
+            notes.push(format!("{}: no image of the class {name}", val_dir.display()));
+        }
+        let of: Vec<u32> = test.classes.iter().filter_map(labels).collect();
+        let targets = test.targets.iter().filter_map(Target::class).map(|l| Target::Class(of[l as usize])).collect();
+        let test = Dataset { targets, classes: train.classes.clone(), ..test };
+        Ok(Splits { train, test, notes })
     }
-    Ok(Listed { images: ImageSource::Files(files), names })
 }
 
-fn shards(tars: &[std::path::PathBuf]) -> Result<Listed, DataError> {
+/// One split, labelled by its own classes.
+fn list(dir: &Path, options: ReadOptions) -> Result<(Dataset, Vec<String>), DataError> {
+    let missing = |e: DataError| match e {
+        DataError::Io { path, error } => DataError::damaged(path, error.to_string(), EXPECTED),
+        e => e,
+    };
+    let tars = entries(dir).map_err(missing)?.into_iter();
+    let tars: Vec<PathBuf> = tars.filter(|p| p.extension().is_some_and(|e| e == "tar") && p.is_file()).collect();
+    if !tars.is_empty() {
+        return Ok((shards(dir, &tars)?, Vec::new()));
+    }
+    let folder = ImageFolder::open(dir, options.allow_empty_classes).map_err(missing)?;
+    let (files, targets) = folder.images.into_iter().map(|(file, label)| (file, Target::Class(label))).unzip();
+    Ok((Dataset { images: ImageSource::Files(files), targets, classes: folder.classes }, folder.notes))
+}
+
+fn shards(dir: &Path, tars: &[PathBuf]) -> Result<Dataset, DataError> {
     let (mut all, mut names) = (Shards::default(), Vec::new());
     for tar in tars {
         for Member { class, part } in all.open(tar)? {
@@ -85,7 +76,13 @@ fn shards(tars: &[std::path::PathBuf]) -> Result<Listed, DataError> {
             names.push(class);
         }
     }
-    Ok(Listed { images: ImageSource::Shards(all), names })
+    if names.is_empty() {
+        return Err(DataError::damaged(dir, "no images", EXPECTED));
+    }
+    let classes = in_order(names.iter().cloned().collect::<BTreeSet<_>>());
+    let label = |name: &String| classes.iter().position(|c| c == name).unwrap_or_default();
+    let targets = names.iter().map(|name| Target::Class(label(name) as u32)).collect();
+    Ok(Dataset { images: ImageSource::Shards(all), targets, classes })
 }
 
 #[cfg(test)]
@@ -116,14 +113,14 @@ mod tests {
     }
 
     fn said(dir: &Path) -> String {
-        load(dir).unwrap_err().to_string().replace(&dir.display().to_string(), "DIR")
+        Folder.load(dir, ReadOptions::default()).unwrap_err().to_string().replace(&dir.display().to_string(), "DIR")
     }
 
     #[test]
     fn a_folder_for_each_class_in_the_order_of_their_names() {
         let dir = tempfile::tempdir().unwrap();
         touch(dir.path(), &["train/b/1.jpg", "train/a/2.PNG", "train/a/1.webp", "train/a/read.me", "val/b/9.jpeg"]);
-        let (train, val) = load(dir.path()).unwrap();
+        let Splits { train, test: val, .. } = Folder.load(dir.path(), ReadOptions::default()).unwrap();
         assert_eq!(train.classes, ["a", "b"]);
         assert_eq!((train.targets, val.targets), ([0, 0, 1].map(Target::Class).to_vec(), vec![Target::Class(1)]));
         assert!(train.images.name(0).ends_with("train/a/1.webp") && val.images.name(0).ends_with("val/b/9.jpeg"));
@@ -138,7 +135,7 @@ mod tests {
         );
         tar(&dir.path().join("train/1.tar"), &[("10/3.v2.jpg", "three"), ("10/3.json", "{}")]);
         tar(&dir.path().join("val/0.tar"), &[("4.jpg", "four"), ("4.txt", "9")]);
-        let (train, val) = load(dir.path()).unwrap();
+        let Splits { train, test: val, .. } = Folder.load(dir.path(), ReadOptions::default()).unwrap();
         assert_eq!(train.classes, ["9", "10"], "numbers are ordered as numbers");
         assert_eq!(
             (&train.targets[..], &val.targets[..]),

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use super::DataError;
-use crate::image::folder::is_image;
+use super::image_folder::is_image;
 
 /// Where an image's bytes are.
 #[derive(Clone, Debug, PartialEq, Eq)]

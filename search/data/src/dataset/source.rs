@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::Shards;
-use crate::image::Picture;
+use mobilenas_image::Picture;
 
 /// InMemoryImages of one size, in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]

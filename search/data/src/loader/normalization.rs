@@ -1,7 +1,7 @@
 //! Normalisation of pixel values by the mean and standard deviation of each channel.
 
 use crate::dataset::Dataset;
-use crate::image::{Picture, planes};
+use mobilenas_image::{Picture, planes};
 
 /// Mean and standard deviation of each channel's levels, in [0, 1]; images are normalised by them.
 #[derive(Clone, Debug, PartialEq)]

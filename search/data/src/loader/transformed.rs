@@ -9,10 +9,10 @@ use rayon::prelude::*;
 
 use super::{Batch, DamagedImages, MemoryBudget, Normalization, budget};
 use crate::dataset::{Dataset, RawImage};
-use crate::image::decode::{decode_bytes, dimensions};
-use crate::image::{Area, Picture, Pipeline, cut_file, cut_picture};
 use crate::transform::Augment;
 use crate::{DataError, Target};
+use mobilenas_image::decode::{decode_bytes, dimensions};
+use mobilenas_image::{Area, Picture, Pipeline, cut_file, cut_picture};
 
 /// A set of images, and how they are brought to a network.
 #[derive(Clone, Debug)]

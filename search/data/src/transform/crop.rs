@@ -3,7 +3,7 @@
 use mobilenas_space::families::Interpolation;
 use rand::{Rng, RngExt as _};
 
-use crate::image::Area;
+use mobilenas_image::Area;
 
 /// Which parts may be cut out.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -4,8 +4,8 @@ use rand::Rng;
 use rand::seq::SliceRandom as _;
 
 use super::crop::between;
-use crate::image::Picture;
-use crate::image::enhance;
+use mobilenas_image::Picture;
+use mobilenas_image::enhance;
 
 /// Moves brightness, contrast and saturation by factors between `1 - strength` and `1 + strength`.
 pub fn jitter(picture: &mut Picture, strength: f64, rng: &mut dyn Rng) {

@@ -12,8 +12,8 @@ use std::fmt;
 
 use rand::Rng;
 
-use crate::image::Picture;
 use crate::loader::Normalization;
+use mobilenas_image::Picture;
 
 /// What may happen to a training image, in this order: cut out, moved, mirrored, coloured; then, normalised, erased. What
 /// happens to a whole batch stands last.

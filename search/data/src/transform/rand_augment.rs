@@ -7,9 +7,9 @@ use mobilenas_space::families::Interpolation;
 use rand::{Rng, RngExt as _};
 use rand_distr::StandardNormal;
 
-use crate::image::Picture;
-use crate::image::affine::Affine;
-use crate::image::{enhance, levels};
+use mobilenas_image::Picture;
+use mobilenas_image::affine::Affine;
+use mobilenas_image::{enhance, levels};
 
 /// How images are changed.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 use rand::{Rng, RngExt as _};
 
-use crate::image::Picture;
+use mobilenas_image::Picture;
 
 /// By how much to move, down and right, each up to `reach` pixels either way.
 pub fn draw(reach: u32, rng: &mut dyn Rng) -> (i64, i64) {

@@ -6,19 +6,20 @@ use mobilenas_bench::gate::finding::{Finding, Tier, Verdict};
 use mobilenas_space::families;
 use tch::Kind;
 
-use crate::cli::loaded::{Loaded, bound, largest};
+use crate::cli::loaded::{Loaded, bound, class_names, largest};
 use crate::cli::{Input, models};
 use crate::config::AccuracyOf;
-use mobilenas_data::image::{Folder, Pipeline, decode};
+use mobilenas_data::dataset::ImageFolder;
+use mobilenas_image::{Pipeline, decode};
 
 /// Images in a batch.
 const BATCH: usize = 16;
 
 /// The first images of every class in turn, until there are `n`: a list that depends on the files' names alone.
-fn fixed(folder: &Folder, n: usize) -> Vec<usize> {
+fn fixed(folder: &ImageFolder, n: usize) -> Vec<usize> {
     let mut of_class: Vec<Vec<usize>> = vec![Vec::new(); folder.classes.len()];
     for (i, (_, class)) in folder.images.iter().enumerate() {
-        of_class[*class].push(i);
+        of_class[*class as usize].push(i);
     }
     let longest = of_class.iter().map(Vec::len).max().unwrap_or(0);
     let turns = (0..longest).flat_map(|turn| of_class.iter().filter_map(move |own| own.get(turn).copied()));
@@ -26,11 +27,12 @@ fn fixed(folder: &Folder, n: usize) -> Vec<usize> {
 }
 
 /// FNV-1a of the classes' and files' names, in order.
-fn digest(folder: &Folder, list: &[usize]) -> String {
+fn digest(folder: &ImageFolder, list: &[usize]) -> String {
     let mut h = 0xcbf2_9ce4_8422_2325u64;
     for i in list {
         let (path, class) = &folder.images[*i];
-        let name = format!("{}/{}\n", folder.classes[*class], path.file_name().unwrap_or_default().to_string_lossy());
+        let name =
+            format!("{}/{}\n", folder.classes[*class as usize], path.file_name().unwrap_or_default().to_string_lossy());
         h = name.bytes().fold(h, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
     }
     format!("{h:016x}")
@@ -41,15 +43,12 @@ fn digest(folder: &Folder, list: &[usize]) -> String {
 /// # Errors
 /// When the weights are not its, an image cannot be read, or libtorch refuses.
 pub fn score(of: &AccuracyOf) -> Result<Accuracy> {
-    let folder = Folder::open(&of.data).map_err(|e| Input(e.to_string()))?;
-    let (net, classes, _) = bound(&of.weights, &of.model, Kind::Float, |n| models::variant(&of.model, None, n))?;
-    if classes as usize != folder.classes.len() {
-        let found = format!("{}: {} folders of classes", of.data.display(), folder.classes.len());
-        return Err(Input(format!("{found}, expected {classes} as in {}", of.weights.display())).into());
-    }
+    let folder = ImageFolder::open_val(&of.data, false).map_err(|e| Input(e.to_string()))?;
+    let (net, classes, about) = bound(&of.weights, &of.model, Kind::Float, |n| models::variant(&of.model, None, n))?;
     let (family, _) = families::variant(&of.model).ok_or_else(|| Input(format!("{}: no such network", of.model)))?;
     let pipeline = Pipeline { side: net.graph().input().dims[1], how: family.preprocessing() };
-    let loaded = Loaded { net, classes, pipeline };
+    let loaded = Loaded { net, classes, names: class_names(&about), pipeline };
+    let folder = loaded.labels(folder, &of.weights.display().to_string())?;
     let list = fixed(&folder, of.images);
     let mut right = 0;
     for part in list.chunks(BATCH) {
@@ -60,7 +59,7 @@ pub fn score(of: &AccuracyOf) -> Result<Accuracy> {
             inputs.push(loaded.pipeline.input(&image));
         }
         for (i, logits) in part.iter().zip(loaded.logits(&inputs)?) {
-            right += u64::from(largest(&logits, 1).first() == Some(&folder.images[*i].1));
+            right += u64::from(largest(&logits, 1).first() == Some(&(folder.images[*i].1 as usize)));
         }
     }
     Ok(Accuracy { images: digest(&folder, &list), total: list.len() as u64, right })
@@ -98,10 +97,10 @@ pub fn compare(model: &str, was: Option<&Accuracy>, is: &Accuracy, tolerance: f6
 mod tests {
     use super::*;
 
-    fn folder() -> Folder {
+    fn folder() -> ImageFolder {
         let image = |name: &str, class| (name.into(), class);
         let images = vec![image("a/1.png", 0), image("a/2.png", 0), image("a/3.png", 0), image("b/1.png", 1)];
-        Folder { classes: vec!["a".into(), "b".into()], images, others: 0 }
+        ImageFolder { dir: "d".into(), classes: vec!["a".into(), "b".into()], images, notes: vec![] }
     }
 
     #[test]

@@ -12,10 +12,11 @@ use serde_json::json;
 
 use super::super::Input;
 use mobilenas_data::Target;
+use mobilenas_data::dataset::ImageFolder;
 use mobilenas_data::dataset::{Dataset, ImageSource};
-use mobilenas_data::image::{Folder, Pipeline};
 use mobilenas_data::loader::{DataLoader, LoaderConfig, Normalization, Sampler, TransformedDataset};
 use mobilenas_data::transform::{Augment, crop::Crop};
+use mobilenas_image::Pipeline;
 use mobilenas_task::Batch;
 
 /// Arguments of `bench data`.
@@ -45,9 +46,9 @@ pub struct Args {
 /// # Errors
 /// When there are no images, or too few for a batch.
 pub fn run(args: &Args) -> Result<i32> {
-    let folder = Folder::open(&args.dir).map_err(|e| Input(e.to_string()))?;
+    let folder = ImageFolder::open(&args.dir, true).map_err(|e| Input(e.to_string()))?;
     let (files, targets): (Vec<PathBuf>, Vec<Target>) =
-        folder.images.into_iter().map(|(f, c)| (f, Target::Class(c as u32))).unzip();
+        folder.images.into_iter().map(|(f, c)| (f, Target::Class(c))).unzip();
     let (n, classes) = (files.len(), folder.classes.len());
     if n < args.batch as usize {
         return Err(

@@ -16,12 +16,10 @@ use tch::Device as At;
 
 use super::Input;
 use crate::config;
-use crate::experiment::data_folder;
 use mobilenas_bench::latency_table::build::Build;
 use mobilenas_bench::latency_table::file::engine as engine_in_words;
 use mobilenas_bench::latency_table::import::{Device, import};
 use mobilenas_bench::latency_table::{Table, jobs};
-use mobilenas_data::dataset;
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 
@@ -172,13 +170,9 @@ fn meant(config: Option<&Path>, family: Option<&str>, classes: u32) -> Result<Me
     if let Some(path) = config {
         let loaded = config::load(path)?;
         let c = &loaded.config;
-        let classes = match dataset::known_classes(c.data.name) {
+        let classes = match c.data.name.reader().classes() {
             Some(n) => n,
-            None => {
-                let sets = dataset::load(c.data.name, &data_folder(&c.data))
-                    .map_err(crate::experiment::ExperimentError::from)?;
-                sets.0.classes.len() as u32
-            }
+            None => c.data.load().map_err(crate::experiment::ExperimentError::from)?.train.classes.len() as u32,
         };
         let space = loaded.space(classes)?;
         return Ok(Meant { space, name: c.name().to_string(), seed: c.seed, latency: c.latency.clone() });

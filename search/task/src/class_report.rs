@@ -1,10 +1,10 @@
-//! Counting what a network says of images whose classes are known.
+//! Accuracy by class: top-1, top-5 and what each class is taken for.
 
 use std::collections::BTreeMap;
 
 /// One class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Class {
+pub struct ClassAccuracy {
     /// Its images.
     pub images: u64,
     /// Of them, those given to it.
@@ -13,7 +13,7 @@ pub struct Class {
     pub fifth: u64,
 }
 
-impl Class {
+impl ClassAccuracy {
     /// Share of images given to their class, in percent; 0 of none.
     pub fn top1(&self) -> f64 {
         100.0 * self.first as f64 / self.images.max(1) as f64
@@ -27,16 +27,16 @@ impl Class {
 
 /// All classes, and which is taken for which.
 #[derive(Clone, Debug)]
-pub struct Tally {
-    classes: Vec<Class>,
+pub struct ClassReport {
+    classes: Vec<ClassAccuracy>,
     /// Images by (class, wrong class given).
     wrong: BTreeMap<(usize, usize), u64>,
 }
 
-impl Tally {
+impl ClassReport {
     /// Nothing counted.
-    pub fn new(classes: usize) -> Tally {
-        Tally { classes: vec![Class::default(); classes], wrong: BTreeMap::new() }
+    pub fn new(classes: usize) -> ClassReport {
+        ClassReport { classes: vec![ClassAccuracy::default(); classes], wrong: BTreeMap::new() }
     }
 
     /// Counts an image of a class, given its likeliest classes in order.
@@ -50,8 +50,8 @@ impl Tally {
         }
     }
 
-    fn total(&self) -> Class {
-        self.classes.iter().fold(Class::default(), |a, c| Class {
+    fn total(&self) -> ClassAccuracy {
+        self.classes.iter().fold(ClassAccuracy::default(), |a, c| ClassAccuracy {
             images: a.images + c.images,
             first: a.first + c.first,
             fifth: a.fifth + c.fifth,
@@ -74,7 +74,7 @@ impl Tally {
     }
 
     /// One class.
-    pub fn class(&self, class: usize) -> Class {
+    pub fn class(&self, class: usize) -> ClassAccuracy {
         self.classes.get(class).copied().unwrap_or_default()
     }
 

@@ -1,7 +1,7 @@
 //! Changes of a picture's levels with Pillow's arithmetic, level for level: each goes from a duller picture (factor 0)
 //! through the picture itself (factor 1) beyond it.
 
-use crate::image::Picture;
+use crate::Picture;
 
 /// A pixel's grey level, by the weights of ITU-R 601.
 pub fn grey(pixel: &[u8]) -> u8 {

@@ -1,6 +1,6 @@
 //! From levels to a network's values.
 
-use crate::image::Picture;
+use crate::Picture;
 
 /// Writes a picture as `[C, H, W]` values, each `(level / 255 - mean) / std` by its channel's mean and standard deviation.
 pub fn planes(picture: &Picture, norm: [(f32, f32); 3], out: &mut [f32]) {

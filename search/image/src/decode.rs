@@ -11,7 +11,7 @@ use super::jpeg::Frame;
 
 /// An image file that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {found}, expected a JPEG, PNG or WebP image")]
+#[error("{path}: {found}, expected a JPEG, PNG, WebP, BMP, GIF or TIFF image")]
 pub struct Damaged {
     /// The file.
     pub path: String,
@@ -19,8 +19,8 @@ pub struct Damaged {
     pub found: String,
 }
 
-/// Reads an image of any kind the three formats have: grey levels are repeated, CMYK is converted, 16 bits become 8,
-/// alpha is left out, and the camera's orientation is undone. The bytes say which format it is, not the name.
+/// Reads an image of any kind these formats have, an animation's first frame: grey levels are repeated, CMYK is converted, 16
+/// bits become 8, alpha is left out, and the camera's orientation is undone. The bytes say which format it is, not the name.
 ///
 /// # Errors
 /// When the file is missing, damaged or cut short.
@@ -47,14 +47,21 @@ pub fn decode_bytes(data: &[u8]) -> Result<RgbImage, String> {
     Ok(image.into_rgb8())
 }
 
-/// A reader of one of the three formats.
+/// A reader of one of the formats.
 fn reader(data: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, String> {
     if data.is_empty() {
         return Err("an empty file".into());
     }
     let reader = ImageReader::new(Cursor::new(data)).with_guessed_format().map_err(|e| e.to_string())?;
     match reader.format() {
-        Some(ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP) => Ok(reader),
+        Some(
+            ImageFormat::Jpeg
+            | ImageFormat::Png
+            | ImageFormat::WebP
+            | ImageFormat::Bmp
+            | ImageFormat::Gif
+            | ImageFormat::Tiff,
+        ) => Ok(reader),
         _ => Err("another format".into()),
     }
 }

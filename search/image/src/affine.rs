@@ -3,7 +3,7 @@
 
 use mobilenas_space::families::Interpolation;
 
-use crate::image::Picture;
+use crate::Picture;
 
 /// Where a new pixel's middle (x, y) comes from: `(a x + b y + c, d x + e y + f)`.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -8,7 +8,7 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::Area;
-use crate::image::Picture;
+use crate::Picture;
 
 /// What a JPEG's header says of its frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Changes of levels by a table, with Pillow's arithmetic, level for level.
 
-use crate::image::Picture;
+use crate::Picture;
 
 type Table = [u8; 256];
 

@@ -9,7 +9,7 @@ use mobilenas_space::families::Interpolation;
 
 use super::decode::{CUT_SHORT, decode_bytes, is_jpeg, jpeg_ends};
 use super::jpeg::{Upper, upper};
-use crate::image::Picture;
+use crate::Picture;
 
 /// A part of an image, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
