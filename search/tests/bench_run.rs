@@ -209,13 +209,13 @@ fn ctrl_c_keeps_the_finished_rows_and_writes_the_files() {
 #[test]
 fn the_config_that_ships_reads_and_measures_every_published_network() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/bench");
-    let file = here.join("paper_variants.yaml");
+    let file = here.join("published_variants.yaml");
     let shipped = config::load_bench(&file).unwrap();
     assert_eq!(shipped.rules(), config::BenchConfig::default().rules(), "it spells the defaults out");
     assert_eq!(shipped.models(), config::published());
     assert_eq!((shipped.engines.join(" "), shipped.threads), ("libtorch onnxruntime".to_string(), vec![1]));
     let text = fs::read_to_string(&file).unwrap();
-    let opening = ["# Command: cargo xtask run bench run configs/bench/paper_variants.yaml", "# Time: ", "# Shows: "];
+    let opening = ["# Command: cargo xtask run bench run configs/bench/published_variants.yaml", "# Time: ", "# Shows: "];
     for (line, begin) in text.lines().zip(opening) {
         assert!(line.starts_with(begin), "{line}");
     }

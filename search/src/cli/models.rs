@@ -28,7 +28,7 @@ pub struct Args {
     /// Print JSON
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
-    /// Print the list as the table of the README
+    /// Print the list as the table of docs/models.md
     #[arg(long, conflicts_with_all = ["name", "genome"])]
     markdown: bool,
 }
