@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod load;
+pub mod lock;
 pub mod memory;
 pub mod problems;
 pub mod progress;
@@ -9,6 +10,7 @@ pub mod runtime_env;
 pub mod stop;
 
 pub use clock::{Clock, FakeClock, WallClock, unix_now};
+pub use lock::{Lock, LockError};
 pub use problems::{Problem, Problems, nearest};
 pub use progress::Progress;
 pub use stop::Stop;
