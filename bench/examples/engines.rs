@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use mobilenas_bench::engine::{ENGINES, Engine, Session, Setting, engine, judge::Timed};
+use mobilenas_bench::engine::{ENGINES, Engine, Session, Setting, engine, judge::TimedSelector};
 use mobilenas_bench::{Host, Samples};
 use mobilenas_host::{Clock, WallClock};
 use mobilenas_space::families;
 use mobilenas_space::ir::Graph;
-use mobilenas_torch::{Names, Net, Owned, Store, Tuned};
+use mobilenas_torch::{Names, Net, Owned, ParamStore, TunedNet};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
@@ -46,7 +46,7 @@ fn network(spec: &str) -> Result<Net> {
     let side = side.map(str::parse).transpose().context("the side of the images")?.unwrap_or(info.resolution);
     let template = family.template(name).with_context(|| format!("{name} has no template"))?;
     let graph: Arc<Graph> = Arc::new(template.plan(&template.values(), side, 1000)?.lower()?);
-    let net = Net::bind(graph.clone(), &Owned(&Store::init(&graph, Names::Own, 0, Device::Cpu)?))?;
+    let net = Net::bind(graph.clone(), &Owned(&ParamStore::init(&graph, Names::Standalone, 0, Device::Cpu)?))?;
     net.recalibrate([&images(side, 2)?].into_iter())?;
     Ok(net)
 }
@@ -92,11 +92,11 @@ fn time(spec: &str, engines: &[&dyn Engine], args: &Args, clock: &dyn Clock) -> 
 
 /// The median of each step of the tuned network.
 fn steps(net: &Net, x: &Tensor, args: &Args, clock: &dyn Clock) -> Result<Vec<serde_json::Value>> {
-    let tuned = Tuned::new(&net.freeze()?, args.batch, &mut Timed::new(args.threads))?;
+    let tuned = TunedNet::new(&net.freeze()?, args.batch, &mut TimedSelector::new(args.threads))?;
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); tuned.choices().count()];
     for _ in 0..args.rounds {
         let mut at = 0;
-        let _ = tuned.watch(x, &mut |_, run| {
+        let _ = tuned.forward_with_hook(x, &mut |_, run| {
             let from = clock.now();
             run()?;
             times[at].push(milliseconds(clock.now().saturating_sub(from)));
@@ -104,7 +104,7 @@ fn steps(net: &Net, x: &Tensor, args: &Args, clock: &dyn Clock) -> Result<Vec<se
             Ok(())
         })?;
     }
-    let row = |(c, t): (&mobilenas_torch::tuned::Choice, Vec<f64>)| json!({ "at": c.at, "does": c.does, "way": c.way, "ms": Samples(t).median() });
+    let row = |(c, t): (&mobilenas_torch::tuned::KernelChoice, Vec<f64>)| json!({ "at": c.at, "does": c.step, "way": c.kernel, "ms": Samples(t).median() });
     Ok(tuned.choices().zip(times).map(row).collect())
 }
 

@@ -11,9 +11,9 @@ use mobilenas_bench::int8::{Calibrator, gain};
 use mobilenas_host::WallClock;
 use mobilenas_space::families;
 use mobilenas_space::onnx::Options;
-use mobilenas_space::onnx::int8::Rule;
+use mobilenas_space::onnx::int8::CalibrationMethod;
 use mobilenas_torch::onnx::{to_int8, to_onnx};
-use mobilenas_torch::{Names, Net, Owned, Store};
+use mobilenas_torch::{Names, Net, Owned, ParamStore};
 use rand::SeedableRng as _;
 use rand::rngs::ChaCha8Rng;
 
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (family, info) = families::variant(name).ok_or(format!("{name}: no published network of that name"))?;
         let template = family.template(name).ok_or("no configuration")?;
         let graph = template.plan(&template.values(), info.resolution, 1000)?.lower()?;
-        let store = Store::init(&graph, Names::Own, 0, tch::Device::Cpu)?;
+        let store = ParamStore::init(&graph, Names::Standalone, 0, tch::Device::Cpu)?;
         let net = Net::bind(Arc::new(graph), &Owned(&store))?;
         let noise = blank(&net, 4)?.f_normal_(0.0, 1.0)?;
         net.recalibrate([&noise].into_iter())?;
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let bytes = to_onnx(&net, &Options::default())?;
         std::fs::write(Path::new(folder).join(format!("{name}.onnx")), &bytes)?;
         if int8 {
-            let mut calibrator = Calibrator::new(to_int8(&net, &Options::default())?, Rule::MinMax, 1)?;
+            let mut calibrator = Calibrator::new(to_int8(&net, &Options::default())?, CalibrationMethod::MinMax, 1)?;
             calibrator.see(&noise.f_narrow(0, 0, 1)?)?;
             let whole = calibrator.write()?;
             std::fs::write(Path::new(folder).join(format!("{name}.int8.onnx")), &whole)?;

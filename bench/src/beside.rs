@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use mobilenas_space::Design;
+use mobilenas_space::SpaceConfig;
 
 use crate::gate::GateError;
 use crate::gate::pairs::{Side, Worker};
@@ -32,7 +32,12 @@ impl Beside {
     ///
     /// # Errors
     /// When a process fails, which it does if one of the candidates cannot be made, or the user asked to stop.
-    pub fn measure(&self, side: &Side, designs: &[Design], stop: &dyn Fn() -> bool) -> Result<Vec<Series>, GateError> {
+    pub fn measure(
+        &self,
+        side: &Side,
+        designs: &[SpaceConfig],
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Vec<Series>, GateError> {
         let mut all = vec![Series::default(); designs.len()];
         for k in 0..self.processes.max(1) {
             if stop() {

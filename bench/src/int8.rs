@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mobilenas_space::onnx::INPUT;
-use mobilenas_space::onnx::int8::{Int8, Rule, Seen};
+use mobilenas_space::onnx::int8::{CalibrationMethod, Int8Exporter, Observer};
 use mobilenas_torch::NetError;
 use rand::Rng;
 use tch::{Kind, Tensor};
@@ -16,9 +16,9 @@ use mobilenas_host::clock::Clock;
 
 /// A network whose values are looked at while it runs.
 pub struct Calibrator {
-    int8: Int8,
+    int8: Int8Exporter,
     file: File,
-    seen: BTreeMap<String, Seen>,
+    seen: BTreeMap<String, Observer>,
 }
 
 impl Calibrator {
@@ -26,9 +26,9 @@ impl Calibrator {
     ///
     /// # Errors
     /// When the runtime is not here, or refuses the network.
-    pub fn new(int8: Int8, rule: Rule, threads: usize) -> Result<Calibrator, EngineError> {
-        let file = File::load(&int8.probe(), threads)?;
-        let seen = int8.values().map(|v| (v.to_string(), Seen::new(rule))).collect();
+    pub fn new(int8: Int8Exporter, method: CalibrationMethod, threads: usize) -> Result<Calibrator, EngineError> {
+        let file = File::load(&int8.calibration_model(), threads)?;
+        let seen = int8.calibrated_values().map(|v| (v.to_string(), Observer::new(method))).collect();
         Ok(Calibrator { int8, file, seen })
     }
 
@@ -41,11 +41,11 @@ impl Calibrator {
         if let Some(input) = seen.get_mut(INPUT) {
             let torch = |e: tch::TchError| NetError::Torch { at: INPUT.into(), message: e.to_string() };
             let flat = images.f_to_kind(Kind::Float).and_then(|t| t.f_reshape([-1])).map_err(torch)?;
-            input.take(&Vec::<f32>::try_from(flat).map_err(torch)?);
+            input.observe(&Vec::<f32>::try_from(flat).map_err(torch)?);
         }
         self.file.outputs(images, |name, values| {
             if let Some(own) = seen.get_mut(name) {
-                own.take(values);
+                own.observe(values);
             }
         })
     }

@@ -12,7 +12,7 @@ use crate::stats::quantile;
 use crate::{Host, Series};
 use mobilenas_host::Clock;
 use mobilenas_record::run::Latency;
-use mobilenas_space::Design;
+use mobilenas_space::SpaceConfig;
 use sha2::{Digest as _, Sha256};
 
 use crate::cache::Cache;
@@ -21,7 +21,7 @@ use crate::latency_table::nets::REFERENCE;
 use mobilenas_host::Stop;
 
 /// A network by the digest of its graph, and what makes it anywhere.
-pub type DigestedDesign = (String, Design);
+pub type DigestedDesign = (String, SpaceConfig);
 
 /// What is known of a candidate.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,7 +107,7 @@ impl PairedLatency {
 
     fn measure(&mut self, block: &[DigestedDesign], clock: &dyn Clock, stop: &Stop) -> bool {
         let (from, asked) = (clock.now(), || stop.asked());
-        let designs: Vec<Design> = block.iter().map(|(_, d)| d.clone()).collect();
+        let designs: Vec<SpaceConfig> = block.iter().map(|(_, d)| d.clone()).collect();
         match self.how.measure(&self.side, &designs, &asked) {
             _ if stop.asked() => false,
             Err(GateError::Stopped) => false,
@@ -178,7 +178,8 @@ mod tests {
         first.note("a", Ok(seen), 3.0);
         first.note("b", Err("broken".to_string()), 3.0);
         ["a", "b", "c"].iter().for_each(|digest| first.keep(digest));
-        let design = Design { family: "deit".into(), width: 1.0, divisor: 8, knobs: Default::default(), classes: 10 };
+        let design =
+            SpaceConfig { family: "deit".into(), width: 1.0, divisor: 8, knobs: Default::default(), classes: 10 };
         let mut later = blocks(20.0);
         assert!(
             later.time(&[("a".to_string(), design)], &WallClock::new(), &Stop::never()),
@@ -223,7 +224,8 @@ mod tests {
     fn what_cannot_be_timed_has_its_reason() {
         let side = Side::new("/nowhere/program".into(), &[], "m", "libtorch");
         let mut blocks = PairedLatency::new(Beside { processes: 1, rounds: 1, seed: 1 }, side, 10.0, Cache::none());
-        let design = Design { family: "deit".into(), width: 1.0, divisor: 8, knobs: Default::default(), classes: 10 };
+        let design =
+            SpaceConfig { family: "deit".into(), width: 1.0, divisor: 8, knobs: Default::default(), classes: 10 };
         let block = ["a", "b"].map(|d| (d.to_string(), design.clone()));
         assert!(blocks.time(&block, &WallClock::new(), &Stop::never()));
         for digest in ["a", "b"] {

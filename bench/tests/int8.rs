@@ -14,12 +14,12 @@ use mobilenas_bench::int8::{Calibrator, gain};
 use mobilenas_host::WallClock;
 use mobilenas_space::families::FAMILIES;
 use mobilenas_space::ir::{Graph, Role, fold_batch_norms};
-use mobilenas_space::onnx::int8::{Int8, Range, Rule};
+use mobilenas_space::onnx::int8::{CalibrationMethod, Int8Exporter, ValueRange};
 use mobilenas_space::onnx::proto::Model;
 use mobilenas_space::onnx::{Batch, INPUT, Options};
-use mobilenas_space::{Design, Space};
+use mobilenas_space::{Space, SpaceConfig};
 use mobilenas_torch::onnx::{to_int8, to_onnx};
-use mobilenas_torch::{Mode, Names, Net, Owned, Store};
+use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
@@ -36,7 +36,7 @@ fn images(side: u32, n: i64, seed: i64) -> Tensor {
 /// A network with first weights and statistics of noise, batch norms folded.
 fn frozen(graph: Graph) -> Net {
     let graph = Arc::new(graph);
-    let store = Store::init(&graph, Names::Own, 1, Device::Cpu).unwrap();
+    let store = ParamStore::init(&graph, Names::Standalone, 1, Device::Cpu).unwrap();
     let net = Net::bind(graph.clone(), &Owned(&store)).unwrap();
     net.recalibrate([&images(graph.input().dims[1], 4, 4)].into_iter()).unwrap();
     net.freeze().unwrap()
@@ -47,7 +47,7 @@ fn networks() -> Vec<(String, Net)> {
     let mut all = Vec::new();
     for family in FAMILIES {
         let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
-        let design = Design { family: family.name().into(), width: 0.25, divisor: 8, knobs, classes: 7 };
+        let design = SpaceConfig { family: family.name().into(), width: 0.25, divisor: 8, knobs, classes: 7 };
         let space = Space::new(&design).unwrap();
         for (which, genome) in [("largest", space.largest()), ("smallest", space.smallest())] {
             all.push((format!("{} {which}", family.name()), frozen(space.lower(&genome).unwrap())));
@@ -72,7 +72,7 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-fn calibrated(net: &Net, batch: Batch, rule: Rule, x: &Tensor) -> Vec<u8> {
+fn calibrated(net: &Net, batch: Batch, rule: CalibrationMethod, x: &Tensor) -> Vec<u8> {
     let mut calibrator = Calibrator::new(to_int8(net, &options(batch)).unwrap(), rule, 1).unwrap();
     calibrator.see(x).unwrap();
     calibrator.write().unwrap()
@@ -87,8 +87,8 @@ fn the_checker_of_onnx_finds_every_published_network_sound_in_int8() {
         let graph = fold_batch_norms(&graph).graph;
         let floats = graph.params().into_iter().filter(|p| !matches!(p.role, Role::Counter | Role::Index));
         let arrays = floats.map(|p| (p.name.clone(), vec![0.5; p.elements() as usize])).collect();
-        let int8 = Int8::new(&graph, &arrays, &options(Batch::Dynamic)).unwrap();
-        let ranges = int8.values().map(|v| (v.to_string(), Range { low: -1.0, high: 3.0 })).collect();
+        let int8 = Int8Exporter::new(&graph, &arrays, &options(Batch::Dynamic)).unwrap();
+        let ranges = int8.calibrated_values().map(|v| (v.to_string(), ValueRange { low: -1.0, high: 3.0 })).collect();
         let said = checker.check(&int8.write(&ranges).unwrap());
         if said != "sound" {
             wrong.push(format!("{}: {said}", info.id));
@@ -104,13 +104,13 @@ fn the_file_that_calibrates_is_the_float_network() {
     for (name, net) in networks() {
         let x = images(net.graph().input().dims[1], 2, 5);
         let int8 = to_int8(&net, &options(Batch::Fixed(2))).unwrap();
-        let mut file = File::load(&int8.probe(), 1).unwrap();
+        let mut file = File::load(&int8.calibration_model(), 1).unwrap();
         let logits = file.run(&x).unwrap();
         let d = off(&logits, &net.forward(&x, Mode::Eval).unwrap());
         assert!(d <= 1e-5, "{name}: logits off by {d:.1e}");
         let mut given = BTreeSet::new();
         file.outputs(&x, |name, values| assert!(!values.is_empty() && given.insert(name.to_string()))).unwrap();
-        let wanted = int8.values().filter(|v| *v != INPUT).map(str::to_string).chain(["logits".to_string()]);
+        let wanted = int8.calibrated_values().filter(|v| *v != INPUT).map(str::to_string).chain(["logits".to_string()]);
         assert_eq!(given, wanted.collect(), "{name}");
     }
 }
@@ -131,7 +131,7 @@ fn the_runtime_runs_every_layer_on_whole_numbers() {
         let x = images(net.graph().input().dims[1], 1, 5);
         let [whole, layers] = to_int8(&net, &options(Batch::Fixed(1))).unwrap().layers();
         assert_eq!(whole, layers, "{name}");
-        let found = histogram(&rewritten(&calibrated(&net, Batch::Fixed(1), Rule::MinMax, &x)).unwrap());
+        let found = histogram(&rewritten(&calibrated(&net, Batch::Fixed(1), CalibrationMethod::MinMax, &x)).unwrap());
         let count = |op: &str| found.get(op).copied().unwrap_or(0);
         assert_eq!(count("QLinearConv") + count("QGemm"), layers, "{name}: {found:?}");
         assert_eq!(count("Conv") + count("FusedConv") + count("Gemm") + count("FusedGemm"), 0, "{name}: {found:?}");
@@ -165,10 +165,10 @@ fn logits_in_int8_are_as_near_as_so_many_roundings_let_them_be() {
     for (name, net) in networks() {
         let x = images(net.graph().input().dims[1], 16, 6);
         let logits = net.forward(&x, Mode::Eval).unwrap();
-        let n = to_int8(&net, &options(Batch::Dynamic)).unwrap().values().count();
+        let n = to_int8(&net, &options(Batch::Dynamic)).unwrap().calibrated_values().count();
         let own = moved_by_rounded_images(&net, &x, &logits) * (n as f64).sqrt();
         let bound = own.clamp(NEAR, FAR);
-        for rule in [Rule::MinMax, Rule::Percentile] {
+        for rule in [CalibrationMethod::MinMax, CalibrationMethod::Percentile] {
             let ours = File::load(&calibrated(&net, Batch::Dynamic, rule, &x), 1).unwrap().run(&x).unwrap();
             let (d, bound) = (100.0 * off(&ours, &logits), 100.0 * bound);
             let line = format!("{name}, {rule:?}: logits off by {d:.1} % of their size, bound {bound:.1} %");
@@ -187,7 +187,7 @@ fn images_of_another_size_of_numbers_are_cut_off() {
     let _guard = tch::no_grad_guard();
     let (_, net) = networks().remove(0);
     let x = images(net.graph().input().dims[1], 4, 6);
-    let mut file = File::load(&calibrated(&net, Batch::Fixed(4), Rule::MinMax, &x), 1).unwrap();
+    let mut file = File::load(&calibrated(&net, Batch::Fixed(4), CalibrationMethod::MinMax, &x), 1).unwrap();
     let reference = |x: &Tensor| net.forward(x, Mode::Eval).unwrap();
     let near = off(&file.run(&x).unwrap(), &reference(&x));
     let far = off(&file.run(&(&x * 10.0)).unwrap(), &reference(&(&x * 10.0)));
@@ -197,10 +197,11 @@ fn images_of_another_size_of_numbers_are_cut_off() {
 #[test]
 fn without_images_there_is_no_file() {
     let (_, net) = networks().remove(0);
-    let calibrator = Calibrator::new(to_int8(&net, &options(Batch::Fixed(1))).unwrap(), Rule::MinMax, 1).unwrap();
+    let calibrator =
+        Calibrator::new(to_int8(&net, &options(Batch::Fixed(1))).unwrap(), CalibrationMethod::MinMax, 1).unwrap();
     let said = calibrator.write().unwrap_err().to_string();
     assert!(
-        said.starts_with("range of ") && said.ends_with("NaN to NaN, expected finite numbers, from images"),
+        said.starts_with("range of ") && said.ends_with("NaN to NaN, expected finite numbers from calibration images"),
         "{said}"
     );
 }

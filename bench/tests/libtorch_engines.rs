@@ -6,19 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mobilenas_bench::engine::{Setting, engine};
 use mobilenas_space::families::FAMILIES;
-use mobilenas_space::{Design, Space};
-use mobilenas_torch::{Mode, Names, Net, Owned, Store};
+use mobilenas_space::{Space, SpaceConfig};
+use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore};
 use tch::{Device, Kind, Tensor};
 
 fn networks() -> Vec<(String, Net)> {
     let mut all = Vec::new();
     for family in FAMILIES {
         let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
-        let design = Design { family: family.name().into(), width: 0.25, divisor: 8, knobs, classes: 7 };
+        let design = SpaceConfig { family: family.name().into(), width: 0.25, divisor: 8, knobs, classes: 7 };
         let space = Space::new(&design).unwrap();
         for genome in [space.largest(), space.smallest()] {
             let graph = Arc::new(space.lower(&genome).unwrap());
-            let store = Store::init(&graph, Names::Own, 1, Device::Cpu).unwrap();
+            let store = ParamStore::init(&graph, Names::Standalone, 1, Device::Cpu).unwrap();
             let net = Net::bind(graph.clone(), &Owned(&store)).unwrap();
             net.recalibrate([&images(&net, 4)].into_iter()).unwrap();
             all.push((format!("{} {:?}", family.name(), space.values(&genome)), net));

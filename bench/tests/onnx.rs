@@ -13,7 +13,7 @@ use mobilenas_bench::engine::onnxruntime::File;
 use mobilenas_space::families::FAMILIES;
 use mobilenas_space::ir::{Graph, Role, fold_batch_norms};
 use mobilenas_space::onnx::{self, Batch, Options};
-use mobilenas_space::{Design, Space};
+use mobilenas_space::{Space, SpaceConfig};
 use mobilenas_torch::onnx::to_onnx;
 use mobilenas_torch::{Formula, Mode, Net, formula};
 use rand::SeedableRng;
@@ -132,7 +132,7 @@ fn logits_of_random_networks_are_libtorchs_in_every_batch() {
     let mut wrong = Vec::new();
     for family in FAMILIES {
         let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
-        let design = Design { family: family.name().into(), width: 0.25, divisor: 8, knobs, classes: 7 };
+        let design = SpaceConfig { family: family.name().into(), width: 0.25, divisor: 8, knobs, classes: 7 };
         let space = Space::new(&design).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(11);
         for _ in 0..4 {

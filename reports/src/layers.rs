@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use mobilenas_space::families::{self, Kind, Template};
+use mobilenas_space::families::{self, KnobKind, Template};
 use mobilenas_space::genome::RESOLUTION;
-use mobilenas_space::ir::{Key, Path, Value};
+use mobilenas_space::ir::{BlockKey, Path, Value};
 use mobilenas_space::{Cost, cost};
 
 /// One block of a network, as a row of a table.
@@ -36,12 +36,12 @@ pub struct Stack {
 pub struct Reader {
     template: Box<dyn Template>,
     /// All knobs and the resolution, by name: name, kind, position among the template's values.
-    knobs: Vec<(String, Kind, Option<usize>)>,
+    knobs: Vec<(String, KnobKind, Option<usize>)>,
     classes: u32,
     rows: Vec<Layer>,
     values: HashMap<Value, u32>,
     /// By the block's input, place and bytes: its row, and what it makes.
-    seen: HashMap<(u32, Path, Key), (u32, u32)>,
+    seen: HashMap<(u32, Path, BlockKey), (u32, u32)>,
 }
 
 impl Reader {
@@ -50,7 +50,7 @@ impl Reader {
         let family = families::family(family)?;
         let template = family.variants().first().and_then(|v| family.template(v.id))?;
         let own = template.knobs().into_iter().enumerate().map(|(i, k)| (k.name, k.kind, Some(i)));
-        let mut knobs: Vec<_> = own.chain([(RESOLUTION.to_owned(), Kind::Resolution, None)]).collect();
+        let mut knobs: Vec<_> = own.chain([(RESOLUTION.to_owned(), KnobKind::Resolution, None)]).collect();
         knobs.sort_by(|a, b| a.0.cmp(&b.0));
         let classes = u32::try_from(classes).ok()?;
         Some(Reader { template, knobs, classes, rows: Vec::new(), values: HashMap::new(), seen: HashMap::new() })
@@ -58,7 +58,7 @@ impl Reader {
 
     /// The word for what a knob's number means: `depth`, `expansion`.
     pub fn word(&self, knob: &str) -> Option<&'static str> {
-        self.knobs.iter().find(|(name, ..)| name == knob).map(|(_, kind, _)| kind.word())
+        self.knobs.iter().find(|(name, ..)| name == knob).map(|(_, kind, _)| kind.name())
     }
 
     /// Every row so far.
@@ -74,7 +74,7 @@ impl Reader {
         let mut graph = None;
         let (mut at, mut rows, mut total) = (start, Vec::with_capacity(plan.blocks.len()), Cost::default());
         for (i, placed) in plan.blocks.iter().enumerate() {
-            let key = (at, placed.path.clone(), Key::of(placed.block.as_ref()));
+            let key = (at, placed.path.clone(), BlockKey::of(placed.block.as_ref()));
             let (row, out) = match self.seen.get(&key) {
                 Some(known) => *known,
                 None => {

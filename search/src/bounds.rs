@@ -1,7 +1,7 @@
 //! Hard bounds: met before anything is trained or scored, and found out early when nothing meets them.
 
 use mobilenas_space::ir::ShapeError;
-use mobilenas_space::{Cost, Coster, Genome, Space};
+use mobilenas_space::{Cost, CostCache, Genome, Space};
 use rand::{Rng, RngExt};
 
 /// Upper bounds on what the graph alone tells.
@@ -56,7 +56,7 @@ impl Bounds {
     pub fn anchor(
         &self,
         space: &Space,
-        coster: &mut Coster,
+        coster: &mut CostCache,
         rng: &mut dyn Rng,
     ) -> Result<Result<Genome, Miss>, ShapeError> {
         let mut best = space.smallest();
@@ -74,7 +74,7 @@ impl Bounds {
     }
 
     /// Changes one knob at a time, to any of its choices, while that lowers the excess.
-    fn descend(&self, space: &Space, coster: &mut Coster, mut at: Genome) -> Result<(Genome, Cost), ShapeError> {
+    fn descend(&self, space: &Space, coster: &mut CostCache, mut at: Genome) -> Result<(Genome, Cost), ShapeError> {
         let mut cost = space.cost(&at, coster)?;
         loop {
             let mut next = None;
@@ -99,7 +99,7 @@ impl Bounds {
     pub fn meet(
         &self,
         space: &Space,
-        coster: &mut Coster,
+        coster: &mut CostCache,
         anchor: &Genome,
         rng: &mut dyn Rng,
         mut redraw: impl FnMut(&mut dyn Rng) -> Genome,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mobilenas_space::ir::{Graph, Op, ParamSpec};
-use mobilenas_torch::{Mode, Names, Net, NetError, Owned, Params, Store};
+use mobilenas_torch::{Mode, Names, Net, NetError, Owned, ParamStore, Params};
 use tch::{Device, Kind, Tensor};
 
 use mobilenas_task::{Outputs, Targets, Task};
@@ -28,8 +28,8 @@ impl Params for Absolute {
     }
 }
 
-fn fresh(graph: &Graph, seed: u64) -> Result<Store, EvalError> {
-    Ok(Store::init(graph, Names::Own, seed, Device::Cpu)?)
+fn fresh(graph: &Graph, seed: u64) -> Result<ParamStore, EvalError> {
+    Ok(ParamStore::init(graph, Names::Standalone, seed, Device::Cpu)?)
 }
 
 /// Synaptic flow (Tanaka et al., 2020): the sum over all weights of |weight × gradient| where every weight is made
@@ -86,7 +86,7 @@ pub fn nwot(graph: &Arc<Graph>, images: &Tensor, seed: u64) -> Result<f64, EvalE
     let n = images.size()[0];
     let kernel = RefCell::new(Tensor::f_zeros([n, n], (Kind::Double, Device::Cpu)).map_err(EvalError::from)?);
     let _guard = tch::no_grad_guard();
-    net.watch(images, Mode::Train, |i, t| {
+    net.forward_with_hook(images, Mode::Train, |i, t| {
         if !entering.contains(&i) {
             return Ok(());
         }

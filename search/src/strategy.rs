@@ -16,7 +16,7 @@ pub fn from_config(config: &config::Strategy, space: &Space) -> Box<dyn Strategy
         Box::new(Nsga2::new(n.population, n.crossover, n.mutation))
     } else if let Some(s) = mes_slimming {
         let kinds: Vec<&str> = s.actions.iter().map(|a| a.kind()).collect();
-        let knobs = space.knobs().iter().enumerate().filter(|(_, k)| kinds.contains(&k.kind.word()));
+        let knobs = space.knobs().iter().enumerate().filter(|(_, k)| kinds.contains(&k.kind.name()));
         Box::new(MesSlimming::new(s.beam, s.target, knobs.map(|(i, _)| i)).probing(s.probe))
     } else if let Some(p) = predictor {
         Box::new(Predictor::new(p.warm, p.explore))

@@ -215,7 +215,8 @@ fn the_config_that_ships_reads_and_measures_every_published_network() {
     assert_eq!(shipped.models(), config::published());
     assert_eq!((shipped.engines.join(" "), shipped.threads), ("libtorch onnxruntime".to_string(), vec![1]));
     let text = fs::read_to_string(&file).unwrap();
-    let opening = ["# Command: cargo xtask run bench run configs/bench/published_variants.yaml", "# Time: ", "# Shows: "];
+    let opening =
+        ["# Command: cargo xtask run bench run configs/bench/published_variants.yaml", "# Time: ", "# Shows: "];
     for (line, begin) in text.lines().zip(opening) {
         assert!(line.starts_with(begin), "{line}");
     }

@@ -11,7 +11,7 @@ use mobilenas::experiment::prepare;
 use mobilenas_space::ir::Graph;
 use mobilenas_task::Batch;
 use mobilenas_torch::weights::load;
-use mobilenas_torch::{Mode, Names, Net, Owned, Store};
+use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore};
 use mobilenas_train::resized;
 use serde_json::Value;
 use tch::{Device, Kind};
@@ -245,7 +245,7 @@ fn an_interrupt_saves_and_says_how_to_go_on() {
 /// Top-1 on the search-validation images of a network from a weights file.
 fn search_val_top1(run: &Path, graph: Graph, file: &Path) -> f64 {
     let p = prepare(&run.join("config.yaml")).unwrap();
-    let mut store = Store::init(&graph, Names::Own, 0, Device::Cpu).unwrap();
+    let mut store = ParamStore::init(&graph, Names::Standalone, 0, Device::Cpu).unwrap();
     store.fill(&load(file).unwrap().0).unwrap();
     let (side, net) = (graph.input().dims[1], Net::bind(Arc::new(graph), &Owned(&store)).unwrap());
     let mut right = 0i64;

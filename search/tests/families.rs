@@ -7,9 +7,9 @@ use std::sync::Arc;
 use mobilenas::config::Recipe;
 use mobilenas_space::families::FAMILIES;
 use mobilenas_space::seed::{Purpose, rng};
-use mobilenas_space::{Design, Space};
+use mobilenas_space::{Space, SpaceConfig};
 use mobilenas_task::{Batch, Classification, Targets, Task as _};
-use mobilenas_torch::{Mode, Names, Net, Owned, Shared, Store, weights};
+use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore, Shared, weights};
 use mobilenas_train::TrainStep as _;
 use mobilenas_train::optimizer::Optimizer;
 use mobilenas_train::single_net::{Objective, SingleNet};
@@ -19,7 +19,7 @@ use tch::{Device, Tensor};
 
 fn small(family: &str) -> Space {
     let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
-    Space::new(&Design { family: family.into(), width: 0.25, divisor: 8, knobs, classes: 6 }).unwrap()
+    Space::new(&SpaceConfig { family: family.into(), width: 0.25, divisor: 8, knobs, classes: 6 }).unwrap()
 }
 
 /// The same noise whatever else draws at the same time: libtorch's generator is one for all tests.
@@ -37,12 +37,12 @@ fn random_genomes_train_one_step() {
         for slot in 0..3 {
             let genome = space.sample(&mut rng(1, Purpose::Ask, 0, slot));
             let graph = Arc::new(space.lower(&genome).unwrap());
-            let mut store = Store::init(&graph, Names::Own, slot, Device::Cpu).unwrap();
+            let mut store = ParamStore::init(&graph, Names::Standalone, slot, Device::Cpu).unwrap();
             let net = Net::bind(graph, &Owned(&store)).unwrap();
             let before = store.flat().copy();
             let objective = Objective { task: &Classification, label_smoothing: 0.1, teacher: None };
             let mut single = SingleNet { net: &net, objective };
-            let mut loss = |store: &Store| {
+            let mut loss = |store: &ParamStore| {
                 let at = StepAt { batch: 0, share: 1.0 };
                 let step = single.step(store, &batch(1), at, Classification.meter().as_mut()).unwrap();
                 f64::try_from(step.loss).unwrap()
@@ -66,7 +66,7 @@ fn a_subnet_leaves_as_a_network_of_its_own() {
     for family in FAMILIES {
         let space = small(family.name());
         let largest = space.lower(&space.largest()).unwrap();
-        let supernet = Store::init(&largest, Names::Shared, 1, Device::Cpu).unwrap();
+        let supernet = ParamStore::init(&largest, Names::Supernet, 1, Device::Cpu).unwrap();
         for slot in 0..3 {
             let genome = space.sample(&mut rng(2, Purpose::Ask, 0, slot));
             let graph = Arc::new(space.lower(&genome).unwrap());
@@ -76,7 +76,7 @@ fn a_subnet_leaves_as_a_network_of_its_own() {
             let named = subnet.tensors().into_iter().flatten().map(|(p, t)| (p.name, t)).collect();
             let file = dir.path().join("net.safetensors");
             weights::save(&file, &named, &BTreeMap::new()).unwrap();
-            let mut own = Store::init(&graph, Names::Own, 9, Device::Cpu).unwrap();
+            let mut own = ParamStore::init(&graph, Names::Standalone, 9, Device::Cpu).unwrap();
             own.fill(&weights::load(&file).unwrap().0).unwrap();
             let alone = Net::bind(graph, &Owned(&own)).unwrap();
             let _guard = tch::no_grad_guard();

@@ -12,7 +12,7 @@ use mobilenas::config;
 use mobilenas_bench::latency_table::row::Set;
 use mobilenas_bench::latency_table::{Pricer, Table};
 use mobilenas_record::latency_table::Pair;
-use mobilenas_space::{Coster, Space, latency_key};
+use mobilenas_space::{CostCache, Space, latency_key};
 use rand::SeedableRng as _;
 use rand::rngs::ChaCha8Rng;
 use serde_json::Value;
@@ -133,7 +133,7 @@ fn a_table_holds_every_block_and_its_own_validation() {
     assert!(table.header.whole);
     assert_eq!(table.header.blocks, table.blocks.len());
     assert_eq!((table.header.engine.name.as_str(), table.header.engine.threads), ("libtorch", 1));
-    let (mut pricer, mut coster) = (Pricer::new(&table), Coster::new());
+    let (mut pricer, mut coster) = (Pricer::new(&table), CostCache::new());
     let line = table.line();
     for genome in every_genome(&space) {
         let graph = space.lower(&genome).unwrap();

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mobilenas::config::{BatchNorms, Precision, Recipe, SubnetLoss, SupernetConfig as Config, SupernetRule as Rule};
-use mobilenas_space::{Design, Genome, Space};
+use mobilenas_space::{Genome, Space, SpaceConfig};
 use mobilenas_task::{Batch, Classification, Targets, Task as _};
-use mobilenas_torch::{Apart, Mode, Net, Shared, Store, formula};
+use mobilenas_torch::{Mode, Net, ParamStore, PerWidthNorm, Shared, formula};
 use mobilenas_train::StepMetrics;
 use mobilenas_train::TrainStep as _;
 use mobilenas_train::supernet::Supernet;
@@ -18,7 +18,7 @@ const STEPS: u64 = 70;
 
 fn space() -> Space {
     let knobs = [("resolution".to_string(), vec![24, 32])].into();
-    Space::new(&Design { family: "mobilenet_v2".into(), width: 0.25, divisor: 8, knobs, classes: 4 }).unwrap()
+    Space::new(&SpaceConfig { family: "mobilenet_v2".into(), width: 0.25, divisor: 8, knobs, classes: 4 }).unwrap()
 }
 
 fn config(change: impl FnOnce(&mut Config)) -> Config {
@@ -29,7 +29,7 @@ fn config(change: impl FnOnce(&mut Config)) -> Config {
 }
 
 /// Images that differ in the large: of ones that are alike, as fine noise is to a network, batch norms would amplify rounding.
-fn one_step(supernet: &mut Supernet<'_>, store: &Store, batch: u64) -> StepMetrics {
+fn one_step(supernet: &mut Supernet<'_>, store: &ParamStore, batch: u64) -> StepMetrics {
     let at = StepAt { batch, share: 1.0 };
     supernet.step(store, &self::batch(), at, Classification.meter().as_mut()).unwrap()
 }
@@ -94,7 +94,7 @@ fn the_smaller_learn_what_the_largest_says() {
     drop(one_step(&mut supernet, &store, 0));
     let ours = store.flat_grad().unwrap().copy();
     store.zero_grad();
-    let logits = |store: &Store, genome: &Genome| {
+    let logits = |store: &ParamStore, genome: &Genome| {
         let graph = Arc::new(space.lower(genome).unwrap());
         let side = i64::from(graph.input().dims[1]);
         let images = batch().images;
@@ -141,9 +141,9 @@ fn only_the_largest_drops_anything() {
 #[test]
 fn batch_norms_per_width_keep_statistics_that_score_without_recalibration() {
     // Widths that no scaling makes equal, and no networks between: so nobody else moves the smallest one's statistics.
-    let design = Design { family: "mobilenet_v2".into(), width: 1.0, divisor: 8, knobs: [].into(), classes: 4 };
+    let design = SpaceConfig { family: "mobilenet_v2".into(), width: 1.0, divisor: 8, knobs: [].into(), classes: 4 };
     let knobs = [("resolution".to_string(), vec![24])].into();
-    let space = Space::new(&Design { knobs, ..design }).unwrap();
+    let space = Space::new(&SpaceConfig { knobs, ..design }).unwrap();
     let c = config(|c| (c.batch_norms, c.random_subnets) = (BatchNorms::PerWidth, 0));
     let mut supernet = Supernet::new(&space, &c, &Classification, (1, STEPS));
     let store = supernet.store(1, Device::Cpu).unwrap();
@@ -155,7 +155,7 @@ fn batch_norms_per_width_keep_statistics_that_score_without_recalibration() {
     let side = i64::from(graph.input().dims[1]);
     let images = batch().images.upsample_bilinear2d([side, side], false, None, None);
     let logits = |net: &Net| tch::no_grad(|| net.forward(&images, Mode::Eval).unwrap());
-    let kept = logits(&Net::bind(graph.clone(), &Apart(&store)).unwrap());
+    let kept = logits(&Net::bind(graph.clone(), &PerWidthNorm(&store)).unwrap());
     let net = Net::bind(graph, &Shared(&store)).unwrap();
     let untouched = logits(&net);
     net.recalibrate([&images].into_iter()).unwrap();

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mobilenas::config::{DistillConfig, DistillKind, Recipe};
-use mobilenas_space::{Design, Space};
+use mobilenas_space::{Space, SpaceConfig};
 use mobilenas_task::{Batch, Classification, Outputs, Targets, Task as _};
-use mobilenas_torch::{Mode, Names, Net, Owned, Store};
+use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore};
 use mobilenas_train::single_net::{Objective, SingleNet};
 use mobilenas_train::teacher::{Teacher, teacher};
 use mobilenas_train::trainer::StepAt;
@@ -16,12 +16,12 @@ use tch::{CModule, Device, Kind, Tensor};
 
 const CLASSES: u32 = 5;
 
-fn network(family: &str, seed: u64) -> (Store, Net) {
+fn network(family: &str, seed: u64) -> (ParamStore, Net) {
     let knobs = [("resolution".to_string(), vec![32])].into();
     let space =
-        Space::new(&Design { family: family.into(), width: 0.25, divisor: 8, knobs, classes: CLASSES }).unwrap();
+        Space::new(&SpaceConfig { family: family.into(), width: 0.25, divisor: 8, knobs, classes: CLASSES }).unwrap();
     let graph = Arc::new(space.lower(&space.smallest()).unwrap());
-    let store = Store::init(&graph, Names::Own, seed, Device::Cpu).unwrap();
+    let store = ParamStore::init(&graph, Names::Standalone, seed, Device::Cpu).unwrap();
     let net = Net::bind(graph, &Owned(&store)).unwrap();
     (store, net)
 }
@@ -46,7 +46,7 @@ fn distill(file: Option<&Path>, lessons: DistillKind, share: f64) -> DistillConf
     DistillConfig { torchscript, model: None, weights: None, resolution: None, lessons, share, temperature: 2.0 }
 }
 
-fn step(net: &Net, teacher: Option<&Teacher>, store: &Store, batch: &Batch) -> StepMetrics {
+fn step(net: &Net, teacher: Option<&Teacher>, store: &ParamStore, batch: &Batch) -> StepMetrics {
     let objective = Objective { task: &Classification, label_smoothing: 0.0, teacher };
     let at = StepAt { batch: 0, share: 1.0 };
     SingleNet { net, objective }.step(store, batch, at, Classification.meter().as_mut()).unwrap()

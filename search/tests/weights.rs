@@ -7,7 +7,7 @@ use std::process::Command;
 
 use mobilenas_space::families;
 use mobilenas_torch::weights::{Named, load, save};
-use mobilenas_torch::{Names, Store};
+use mobilenas_torch::{Names, ParamStore};
 use tch::{Device, Kind, Tensor};
 
 const MODEL: &str = "efficientformerv2_s0";
@@ -16,7 +16,7 @@ fn named(model: &str, classes: u32) -> Named {
     let (family, info) = families::variant(model).unwrap();
     let template = family.template(model).unwrap();
     let graph = template.plan(&template.values(), info.resolution, classes).unwrap().lower().unwrap();
-    Store::init(&graph, Names::Own, 1, Device::Cpu).unwrap().named()
+    ParamStore::init(&graph, Names::Standalone, 1, Device::Cpu).unwrap().named()
 }
 
 /// Exit code and what is said, without the folder's name.

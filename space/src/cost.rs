@@ -1,11 +1,10 @@
 //! What a network costs: parameters, multiply-accumulates, activations.
 //!
-//! One MAC is one multiply-accumulate of a convolution, a linear layer or a product of attention; norms, pointwise
-//! functions, pooling, softmax and sums count nothing. This is the convention of PyTorch's `FlopCounterMode` (halved),
-//! with attention not fused.
+//! One MAC is one multiply-accumulate of a convolution, a linear layer or a matrix product of attention; norms, activations,
+//! pooling, softmax and sums count nothing. PyTorch's `FlopCounterMode` counts the same, twice, with attention not fused.
 
-use crate::ir::{Graph, Groups, Op, Plan, ShapeError, Value};
-use crate::memo::Memo;
+use crate::block_cache::BlockCache;
+use crate::ir::{Contraction, Graph, Groups, OpKind, ParamSpec, Plan, ShapeError, Value};
 
 /// Cost of a node, a block or a whole network. Costs add.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -14,7 +13,7 @@ pub struct Cost {
     pub params: u64,
     /// Multiply-accumulates for one image.
     pub macs: u64,
-    /// Elements that convolutions, linear layers and products write for one image.
+    /// Elements that convolutions, linear layers and matrix products write for one image.
     pub activations: u64,
 }
 
@@ -35,36 +34,36 @@ impl std::iter::Sum for Cost {
 /// Cost of one node of a graph.
 pub fn node(graph: &Graph, index: usize) -> Cost {
     let n = &graph.nodes[index];
-    let params =
-        graph.node_params(index).iter().filter(|p| p.role.trainable()).map(crate::ir::ParamSpec::elements).sum();
-    let x = n.inputs.first().map(|&i| &graph.nodes[i as usize].value);
-    let second = n.inputs.get(1).map(|&i| &graph.nodes[i as usize].value);
-    let macs = macs(&n.op, &n.value, x, second, || n.inputs.get(2).map(|&i| &graph.nodes[i as usize].value));
-    let activations = if macs > 0 { n.value.elements() } else { 0 };
-    Cost { params, macs, activations }
+    let trainable = |p: &&ParamSpec| p.role.trainable();
+    let params = graph.node_params(index).iter().filter(trainable).map(ParamSpec::elements).sum();
+    let macs = match n.op.kind() {
+        OpKind::Contraction(c) => macs(c, &n.value, |i| n.inputs.get(i).map(|&i| &graph.nodes[i as usize].value)),
+        OpKind::Input
+        | OpKind::Norm
+        | OpKind::Reduction
+        | OpKind::Pool
+        | OpKind::Elementwise
+        | OpKind::Movement
+        | OpKind::Parameter
+        | OpKind::Dropout => 0,
+    };
+    Cost { params, macs, activations: if macs > 0 { n.value.elements() } else { 0 } }
 }
 
-fn macs<'a>(
-    op: &Op,
-    out: &Value,
-    x: Option<&Value>,
-    second: Option<&Value>,
-    third: impl Fn() -> Option<&'a Value>,
-) -> u64 {
-    let wide = |v: Option<&Value>| v.map_or(0, |v| u64::from(v.channels()));
+fn macs<'a>(op: Contraction, out: &Value, input: impl Fn(usize) -> Option<&'a Value>) -> u64 {
+    let channels = |i| input(i).map_or(0, |v| u64::from(v.channels()));
     match op {
-        Op::Conv { kernel, groups, .. } => {
-            let per_group = if *groups == Groups::Depthwise { 1 } else { wide(x) };
+        Contraction::Conv { kernel, groups } => {
+            let per_group = if groups == Groups::Depthwise { 1 } else { channels(0) };
             out.elements() * per_group * u64::from(kernel * kernel)
         }
-        Op::Linear { .. } => out.elements() * wide(x),
-        Op::Attention { .. } => {
-            let keys = second.map_or(0, |k| u64::from(k.dims[k.axis.saturating_sub(1)]));
-            let queries = x.map_or(0, Value::positions);
-            queries * keys * (wide(x) + wide(third()))
+        Contraction::Linear => out.elements() * channels(0),
+        Contraction::Attention => {
+            let keys = input(1).map_or(0, |k| u64::from(k.dims[k.axis.saturating_sub(1)]));
+            let queries = input(0).map_or(0, Value::positions);
+            queries * keys * (channels(0) + channels(2))
         }
-        Op::MatMul => out.elements() * x.and_then(|a| a.dims.last().copied()).map_or(0, u64::from),
-        _ => 0,
+        Contraction::MatMul => out.elements() * input(0).and_then(|a| a.dims.last().copied()).map_or(0, u64::from),
     }
 }
 
@@ -78,16 +77,14 @@ pub fn blocks(graph: &Graph) -> Vec<Cost> {
     graph.blocks.iter().map(|b| (b.start..b.end).map(|i| node(graph, i)).sum()).collect()
 }
 
-/// Costs of plans, remembered block by block: costs add, and most blocks of a space recur.
-///
-/// One `Coster` serves one thread.
+/// Costs of plans, cached block by block: costs add, and most blocks of a space recur. For use by one thread.
 #[derive(Debug, Default)]
-pub struct Coster(Memo<Cost>);
+pub struct CostCache(BlockCache<Cost>);
 
-impl Coster {
-    /// An empty memory.
-    pub fn new() -> Coster {
-        Coster::default()
+impl CostCache {
+    /// An empty cache.
+    pub fn new() -> CostCache {
+        CostCache::default()
     }
 
     /// Cost of a plan.
@@ -96,7 +93,7 @@ impl Coster {
     /// When a block does not fit.
     pub fn cost(&mut self, plan: &Plan) -> Result<Cost, ShapeError> {
         let mut total = Cost::default();
-        self.0.each(plan, |alone| Ok::<_, ShapeError>(graph(alone)), |cost| total = total + cost)?;
+        self.0.each(plan, |block| Ok::<_, ShapeError>(graph(block)), |cost| total = total + cost)?;
         Ok(total)
     }
 }

@@ -1,4 +1,4 @@
-//! Genomes as a strategy sees them: so many choices for each knob, and nothing of what they mean.
+//! Genomes as a strategy sees them: a number of choices for each knob, without their meaning.
 
 use rand::{Rng, RngExt};
 use smallvec::SmallVec;
@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 pub struct Genome(pub(crate) SmallVec<[u8; 40]>);
 
 impl Genome {
-    /// The choice at each knob, by position; 0 is that of the smallest network.
+    /// The choice of each knob, by position; 0 is that of the smallest network.
     pub fn choices(&self) -> &[u8] {
         &self.0
     }
@@ -18,24 +18,24 @@ impl Genome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Domain {
     counts: Vec<u8>,
-    /// Positions of the knobs that have two choices or more.
+    /// Positions of the knobs with at least two choices.
     free: Vec<usize>,
 }
 
 impl Domain {
-    /// A domain of so many choices a knob; a knob has one at least.
+    /// A domain with the given number of choices for each knob, at least one.
     pub fn new(counts: impl IntoIterator<Item = u8>) -> Domain {
         let counts: Vec<u8> = counts.into_iter().map(|c| c.max(1)).collect();
         let free = (0..counts.len()).filter(|&i| counts[i] > 1).collect();
         Domain { counts, free }
     }
 
-    /// Choices a knob.
+    /// The number of choices of each knob.
     pub fn counts(&self) -> &[u8] {
         &self.counts
     }
 
-    /// Positions of the knobs that have two choices or more.
+    /// Positions of the knobs with at least two choices.
     pub fn free(&self) -> &[usize] {
         &self.free
     }
@@ -45,7 +45,7 @@ impl Domain {
         self.counts.iter().map(|c| f64::from(*c)).product()
     }
 
-    /// The genome of given choices; `None` if there are too many or too few, or one is no choice of its knob.
+    /// The genome with the given choices; `None` if their number is wrong or one is out of range.
     pub fn genome(&self, choices: impl IntoIterator<Item = u8>) -> Option<Genome> {
         let choices: SmallVec<[u8; 40]> = choices.into_iter().collect();
         let fits = choices.len() == self.counts.len() && choices.iter().zip(&self.counts).all(|(c, n)| c < n);
@@ -57,17 +57,17 @@ impl Domain {
         Genome(self.counts.iter().map(|_| 0).collect())
     }
 
-    /// Each knob at the choice of the largest network: it holds the weights of all.
+    /// Each knob at the choice of the largest network, which holds the weights of all others.
     pub fn largest(&self) -> Genome {
         Genome(self.counts.iter().map(|c| c - 1).collect())
     }
 
-    /// A genome drawn evenly.
+    /// A genome drawn uniformly.
     pub fn sample(&self, rng: &mut dyn Rng) -> Genome {
         Genome(self.counts.iter().map(|c| rng.random_range(0..usize::from(*c)) as u8).collect())
     }
 
-    /// A genome that differs in at least one knob, if any knob has two choices; each knob changes with `probability`.
+    /// A mutated genome: each knob changes with `probability`, and at least one does if any has two choices.
     pub fn mutate(&self, genome: &Genome, probability: f64, rng: &mut dyn Rng) -> Genome {
         let mut g = genome.clone();
         if self.free.is_empty() {
@@ -83,7 +83,7 @@ impl Domain {
         g
     }
 
-    /// A genome that takes each knob from one of two.
+    /// Uniform crossover: each knob from one of two genomes.
     pub fn cross(&self, a: &Genome, b: &Genome, rng: &mut dyn Rng) -> Genome {
         Genome(a.0.iter().zip(&b.0).map(|(x, y)| if rng.random_bool(0.5) { *x } else { *y }).collect())
     }
@@ -97,7 +97,7 @@ impl Domain {
         self.free.iter().flat_map(others).collect()
     }
 
-    /// Every genome with one knob one choice nearer to the smallest network's.
+    /// Every genome with one knob one choice closer to the smallest network.
     pub fn smaller(&self, genome: &Genome) -> Vec<Genome> {
         let shrunk = |&i: &usize| genome.0[i].checked_sub(1).map(|c| with(genome, i, c));
         self.free.iter().filter_map(shrunk).collect()
@@ -108,7 +108,7 @@ impl Domain {
         (0..self.counts.len()).filter(|&i| a.0[i] != b.0[i]).collect()
     }
 
-    /// A genome with one knob, by position, as in another.
+    /// A genome with one knob, by position, taken from another.
     pub fn with(&self, genome: &Genome, knob: usize, from: &Genome) -> Genome {
         with(genome, knob, from.0[knob])
     }

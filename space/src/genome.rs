@@ -1,4 +1,4 @@
-//! A space of networks and its points. Knows no family.
+//! A search space and its genomes, whatever the family.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,50 +7,50 @@ use rand::Rng;
 use smallvec::SmallVec;
 
 use crate::blocks::make_divisible;
-use crate::cost::{Cost, Coster};
+use crate::cost::{Cost, CostCache};
 use crate::domain::{Domain, Genome};
-use crate::families::{self, FAMILIES, Family, Kind, Template};
+use crate::families::{self, FAMILIES, Family, KnobKind, Template};
 use crate::ir::{Graph, Plan, ShapeError};
 
-/// Name of the knob that every family has: the side of the image in pixels.
+/// The knob that every family has: the side of the image in pixels.
 pub const RESOLUTION: &str = "resolution";
 
-/// What a config says of a space.
+/// The configuration of a search space.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Design {
+pub struct SpaceConfig {
     /// Name of the family.
     pub family: String,
-    /// Factor on every width of the published networks.
+    /// Width multiplier on the published networks.
     pub width: f64,
-    /// Scaled widths are rounded to multiples of it.
+    /// Scaled widths are rounded to multiples of this.
     pub divisor: u32,
-    /// Knob to choices. A knob left out has the choices of the family's published space, scaled.
+    /// The choices of each knob. A knob that is left out has those of the family's published space, scaled.
     pub knobs: BTreeMap<String, Vec<i64>>,
     /// Number of classes.
     pub classes: u32,
 }
 
-/// Why a design is no space. `at` is the place in the config, below `space`.
+/// A mistake in the configuration of a space.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: found {found}, expected {expected}", at.join("."))]
-pub struct DesignError {
+pub struct SpaceError {
     /// Place below `space`: `family`, `knobs.stages.2.width`.
     pub at: Vec<String>,
-    /// What stands there.
+    /// What was found there.
     pub found: String,
-    /// What may stand there.
+    /// What was expected.
     pub expected: String,
-    /// The nearest valid name, if a name is wrong.
+    /// The closest valid name, if a name is wrong.
     pub nearest: Option<String>,
 }
 
-impl DesignError {
-    fn new(at: &[&str], found: impl Into<String>, expected: impl Into<String>) -> DesignError {
+impl SpaceError {
+    fn new(at: &[&str], found: impl Into<String>, expected: impl Into<String>) -> SpaceError {
         let at = at.iter().map(ToString::to_string).collect();
-        DesignError { at, found: found.into(), expected: expected.into(), nearest: None }
+        SpaceError { at, found: found.into(), expected: expected.into(), nearest: None }
     }
 
-    fn nearest<'a>(mut self, name: &str, valid: impl Iterator<Item = &'a str>) -> DesignError {
+    fn nearest<'a>(mut self, name: &str, valid: impl Iterator<Item = &'a str>) -> SpaceError {
         self.nearest = valid
             .map(|v| (strsim::damerau_levenshtein(name, v), v))
             .min()
@@ -66,12 +66,12 @@ pub struct SpaceKnob {
     /// Its name.
     pub name: String,
     /// What its number means.
-    pub kind: Kind,
+    pub kind: KnobKind,
     /// Its choices, from the smallest network to the largest.
     pub choices: Vec<u32>,
 }
 
-/// A family and what may vary.
+/// A search space: a family and the choices of its knobs.
 pub struct Space {
     family: &'static dyn Family,
     template: Box<dyn Template>,
@@ -88,48 +88,45 @@ impl fmt::Debug for Space {
     }
 }
 
-/// Scales a value of a published network if it counts channels.
-fn scaled(kind: Kind, value: u32, width: f64, divisor: u32) -> u32 {
+/// The value of a published network under the width multiplier, if it counts channels.
+fn scaled(kind: KnobKind, value: u32, width: f64, divisor: u32) -> u32 {
     match kind {
-        Kind::Width if value > 0 && width != 1.0 => make_divisible(f64::from(value) * width, divisor),
+        KnobKind::Width if value > 0 && width != 1.0 => make_divisible(f64::from(value) * width, divisor),
         _ => value,
     }
 }
 
 impl Space {
-    /// Checks a design, all of it.
+    /// Checks a whole configuration.
     ///
     /// # Errors
-    /// Every mistake found, each with its place.
-    pub fn new(design: &Design) -> Result<Space, Vec<DesignError>> {
-        let Some(family) = families::family(&design.family) else {
+    /// All mistakes, each with its place.
+    pub fn new(config: &SpaceConfig) -> Result<Space, Vec<SpaceError>> {
+        let Some(family) = families::family(&config.family) else {
             let names: Vec<&str> = FAMILIES.iter().map(|f| f.name()).collect();
-            let e = DesignError::new(&["family"], design.family.clone(), format!("one of {}", names.join(", ")));
-            return Err(vec![e.nearest(&design.family, names.into_iter())]);
+            let e = SpaceError::new(&["family"], config.family.clone(), format!("one of {}", names.join(", ")));
+            return Err(vec![e.nearest(&config.family, names.into_iter())]);
         };
         let variants = family.variants();
         let template = variants.first().and_then(|v| family.template(v.id));
         let Some(template) = template else {
-            return Err(vec![DesignError::new(
-                &["family"],
-                design.family.clone(),
-                "a family with a published network",
-            )]);
+            return Err(vec![SpaceError::new(&["family"], config.family.clone(), "a family with a published network")]);
         };
-        let mut native: Vec<u32> = variants.iter().map(|v| v.resolution).collect();
-        native.dedup();
-        let mut knobs = vec![SpaceKnob { name: RESOLUTION.to_string(), kind: Kind::Resolution, choices: native }];
+        let mut resolutions: Vec<u32> = variants.iter().map(|v| v.resolution).collect();
+        resolutions.dedup();
+        let mut knobs =
+            vec![SpaceKnob { name: RESOLUTION.to_string(), kind: KnobKind::Resolution, choices: resolutions }];
         for k in template.knobs() {
-            let choices = k.choices.iter().map(|&v| scaled(k.kind, v, design.width, design.divisor)).collect();
+            let choices = k.choices.iter().map(|&v| scaled(k.kind, v, config.width, config.divisor)).collect();
             knobs.push(SpaceKnob { name: k.name, kind: k.kind, choices });
         }
         let mut errors = Vec::new();
-        for (name, choices) in &design.knobs {
+        for (name, choices) in &config.knobs {
             match knobs.iter_mut().find(|k| &k.name == name) {
                 Some(knob) => knob.choices = checked(knob, choices, &mut errors),
                 None => {
                     let e =
-                        DesignError::new(&["knobs", name], "an unknown knob", format!("a knob of {}", family.name()));
+                        SpaceError::new(&["knobs", name], "an unknown knob", format!("a knob of {}", family.name()));
                     errors.push(e.nearest(name, knobs.iter().map(|k| k.name.as_str())));
                 }
             }
@@ -145,7 +142,7 @@ impl Space {
             }
         }
         let domain = Domain::new(knobs.iter().map(|k| k.choices.len() as u8));
-        let (classes, width, divisor) = (design.classes, design.width, design.divisor);
+        let (classes, width, divisor) = (config.classes, config.width, config.divisor);
         let space = Space { family, template, knobs, domain, classes, width, divisor };
         match space.plan(&space.smallest()).and_then(|p| p.lower()).and(space.plan(&space.largest())) {
             Ok(plan) => plan.lower().map(|_| space).map_err(|e| vec![unbuildable(&e)]),
@@ -168,7 +165,7 @@ impl Space {
         self.classes
     }
 
-    /// How many choices each knob has.
+    /// The number of choices of each knob.
     pub fn domain(&self) -> &Domain {
         &self.domain
     }
@@ -183,12 +180,12 @@ impl Space {
         self.domain.smallest()
     }
 
-    /// Each knob at the choice of the largest network: it holds the weights of all.
+    /// Each knob at the choice of the largest network, which holds the weights of all others.
     pub fn largest(&self) -> Genome {
         self.domain.largest()
     }
 
-    /// A genome drawn evenly.
+    /// A genome drawn uniformly.
     pub fn sample(&self, rng: &mut dyn Rng) -> Genome {
         self.domain.sample(rng)
     }
@@ -199,9 +196,9 @@ impl Space {
         self.knobs.iter().zip(&genome.0).map(pair).collect()
     }
 
-    /// The design of a space that holds this genome alone: what makes its network anywhere.
-    pub fn design(&self, genome: &Genome) -> Design {
-        Design {
+    /// The configuration of a space with this genome alone, which rebuilds its network anywhere.
+    pub fn config_of(&self, genome: &Genome) -> SpaceConfig {
+        SpaceConfig {
             family: self.family.name().to_string(),
             width: self.width,
             divisor: self.divisor,
@@ -210,38 +207,38 @@ impl Space {
         }
     }
 
-    /// The genome of given values; a knob left out has to have a single choice.
+    /// The genome with the given values. Only a knob with a single choice may be left out.
     ///
     /// # Errors
-    /// The first knob whose value is missing, unknown or no choice.
-    pub fn genome(&self, values: &BTreeMap<String, i64>) -> Result<Genome, DesignError> {
+    /// The first knob whose value is missing, unknown or not a choice.
+    pub fn genome(&self, values: &BTreeMap<String, i64>) -> Result<Genome, SpaceError> {
         if let Some(name) = values.keys().find(|n| !self.knobs.iter().any(|k| &k.name == *n)) {
-            let e = DesignError::new(&[name], "an unknown knob", format!("a knob of {}", self.family.name()));
+            let e = SpaceError::new(&[name], "an unknown knob", format!("a knob of {}", self.family.name()));
             return Err(e.nearest(name, self.knobs.iter().map(|k| k.name.as_str())));
         }
         let choice = |k: &SpaceKnob| {
             let expected = || format!("one of {:?}", k.choices);
             match values.get(&k.name) {
                 None if k.choices.len() == 1 => Ok(0),
-                None => Err(DesignError::new(&[&k.name], "nothing", expected())),
+                None => Err(SpaceError::new(&[&k.name], "nothing", expected())),
                 Some(v) => k
                     .choices
                     .iter()
                     .position(|c| i64::from(*c) == *v)
                     .map(|i| i as u8)
-                    .ok_or_else(|| DesignError::new(&[&k.name], v.to_string(), expected())),
+                    .ok_or_else(|| SpaceError::new(&[&k.name], v.to_string(), expected())),
             }
         };
         self.knobs.iter().map(choice).collect::<Result<_, _>>().map(Genome)
     }
 
-    /// A published variant as a point of the space: scaled as the space is, and with every knob that has a single
-    /// choice at that choice; at the largest resolution of the space.
+    /// A published variant as a genome of the space: scaled like the space, with every knob that has a single choice at that
+    /// choice, at the largest resolution of the space.
     ///
     /// # Errors
     /// The first knob whose value the space does not offer, or an unknown id.
-    pub fn variant(&self, id: &str) -> Result<Genome, DesignError> {
-        let unknown = || DesignError::new(&[id], "an unknown variant", format!("a variant of {}", self.family.name()));
+    pub fn variant(&self, id: &str) -> Result<Genome, SpaceError> {
+        let unknown = || SpaceError::new(&[id], "an unknown variant", format!("a variant of {}", self.family.name()));
         let template = self.family.template(id).ok_or_else(unknown)?;
         let published = template.values();
         let mut values = BTreeMap::new();
@@ -273,7 +270,7 @@ impl Space {
         self.plan(genome)?.lower()
     }
 
-    /// The network of a genome at another resolution than its own: the same tensors, but for tables of places.
+    /// The network of a genome at another resolution than its own: the same tensors, apart from tables of attention biases.
     ///
     /// # Errors
     /// When the choices do not fit each other.
@@ -283,37 +280,37 @@ impl Space {
         self.template.plan(&rest, resolution, self.classes)?.lower()
     }
 
-    /// Cost of a genome, with what the coster remembers.
+    /// Cost of a genome.
     ///
     /// # Errors
     /// When the choices do not fit each other.
-    pub fn cost(&self, genome: &Genome, coster: &mut Coster) -> Result<Cost, ShapeError> {
-        coster.cost(&self.plan(genome)?)
+    pub fn cost(&self, genome: &Genome, cache: &mut CostCache) -> Result<Cost, ShapeError> {
+        cache.cost(&self.plan(genome)?)
     }
 }
 
-fn unbuildable(e: &ShapeError) -> DesignError {
-    DesignError::new(&["knobs"], format!("choices that make no network ({e})"), "others")
+fn unbuildable(e: &ShapeError) -> SpaceError {
+    SpaceError::new(&["knobs"], format!("choices that do not form a network ({e})"), "other choices")
 }
 
-/// The choices of a config for a knob, each within what its kind can mean; 0 where a published network has it.
-fn checked(knob: &SpaceKnob, choices: &[i64], errors: &mut Vec<DesignError>) -> Vec<u32> {
+/// The configured choices of a knob, each within the range of its kind; 0 only where a published network has it.
+fn checked(knob: &SpaceKnob, choices: &[i64], errors: &mut Vec<SpaceError>) -> Vec<u32> {
     let at = ["knobs", &knob.name];
-    let (least, most) = (u32::from(!knob.choices.contains(&0)), knob.kind.most());
+    let (least, most) = (u32::from(!knob.choices.contains(&0)), knob.kind.max());
     let mut out = Vec::new();
     for &c in choices {
         match u32::try_from(c) {
-            Ok(v) if out.contains(&v) => errors.push(DesignError::new(&at, format!("{c} twice"), "distinct choices")),
+            Ok(v) if out.contains(&v) => errors.push(SpaceError::new(&at, format!("{c} twice"), "distinct choices")),
             Ok(v) if (least..=most).contains(&v) => out.push(v),
             _ => {
-                let expected = format!("a {} of {least} to {most}", knob.kind.word());
-                errors.push(DesignError::new(&at, c.to_string(), expected));
+                let expected = format!("a {} of {least} to {most}", knob.kind.name());
+                errors.push(SpaceError::new(&at, c.to_string(), expected));
             }
         }
     }
     if choices.is_empty() || choices.len() > 200 {
         let found = format!("{} choices", choices.len());
-        errors.push(DesignError::new(&at, found, "1 to 200 choices"));
+        errors.push(SpaceError::new(&at, found, "1 to 200 choices"));
     }
     out
 }

@@ -1,50 +1,38 @@
-//! What makes two blocks the same work: the deployed operations of a block with all their sizes, and the value it is given.
+//! Latency keys: equal for two blocks that do the same work when deployed, that is, the same operations on the same shapes.
 //!
-//! A block is timed as a network of its own, as it is deployed: batch norms that follow a convolution are folded into it,
-//! an activation belongs to the block whose operations made its input, and dropping, which deployment does not have, is
-//! gone. Names, the cuts of channels, first weights and rates of dropping change nothing about the work and are in no key.
-//! No batch norm of any family is folded over the border of two blocks (a test holds it), so a network's deployed
-//! operations are exactly those of its blocks.
-
-use std::fmt::Write as _;
+//! A block is timed as a network of its own, as it is deployed: batch norms are folded into convolutions and dropout is
+//! removed. Names, channel sections, initial weights and dropout rates do not change the work and are not part of a key. A
+//! test asserts that no family folds a batch norm across two blocks, so the deployed operations of a network are exactly
+//! those of its blocks.
 
 use smallvec::SmallVec;
 
-use crate::ir::{Fnv, Graph, Groups, Layout, Node, Op, Range, fold_batch_norms};
+use crate::fnv::LineDigest;
+use crate::ir::{BlockRange, Graph, Groups, Layout, Node, Op, OpKind, fold_batch_norms};
 
-/// The key of a block that stands as a graph of its own: `KIND.INPUT.OUTPUT.DIGEST`, sizes for one image, the digest of
-/// the deployed operations in 16 hex digits. The same in every run, on every host.
-pub fn key(alone: &Graph) -> String {
-    let kind = alone.blocks.first().map_or("graph", |b| b.kind);
-    let (input, output) = (alone.input(), &alone.nodes[alone.output].value);
-    let mut digest = Fnv(0xcbf2_9ce4_8422_2325);
-    deployed(alone).iter().for_each(|line| digest.eat(line.as_bytes()));
-    format!("{kind}.{input}.{output}.{:016x}", digest.0)
+/// The key of a block given as a graph of its own: `KIND.INPUT.OUTPUT.DIGEST`, with shapes for one image and a digest of the
+/// deployed operations in 16 hex digits. The same in every run and on every host.
+pub fn key(block: &Graph) -> String {
+    let kind = block.blocks.first().map_or("graph", |b| b.kind);
+    let (input, output) = (block.input(), &block.nodes[block.output].value);
+    let mut digest = LineDigest::new();
+    deployed(block).iter().for_each(|line| digest.line(line));
+    format!("{kind}.{input}.{output}.{:016x}", digest.finish())
 }
 
-/// The deployed operations of a graph, a line each: what it does, what it reads, what it makes.
+/// The deployed operations of a graph, one line each: what it does, the lines it reads, the shape of its result.
 pub fn deployed(graph: &Graph) -> Vec<String> {
     let folded = fold_batch_norms(graph).graph;
-    // Where a node's value stands once what deployment leaves away is gone.
-    let (mut place, mut lines) = (Vec::with_capacity(folded.nodes.len()), Vec::new());
-    for node in &folded.nodes {
-        if let (Op::Dropout { .. } | Op::DropPath { .. }, Some(x)) = (&node.op, node.inputs.first()) {
-            place.push(place[*x as usize]);
-            continue;
-        }
-        place.push(lines.len());
-        let mut line = word(node);
-        for x in &node.inputs {
-            // Writing to a string cannot fail.
-            let _ = write!(line, " {}", place[*x as usize]);
-        }
-        let _ = write!(line, " {}", node.value);
-        lines.push(line);
-    }
-    lines
+    let input = |i: usize| folded.nodes[i].inputs.first().map(|x| *x as usize);
+    let (graph, _) = folded.bypass(|i| input(i).filter(|_| folded.nodes[i].op.kind() == OpKind::Dropout));
+    let line = |node: &Node| {
+        let inputs: String = node.inputs.iter().map(|x| format!(" {x}")).collect();
+        format!("{}{inputs} {}", describe(node), node.value)
+    };
+    graph.nodes.iter().map(line).collect()
 }
 
-fn word(node: &Node) -> String {
+fn describe(node: &Node) -> String {
     let layout = |l: &Layout| if *l == Layout::Map { "map" } else { "rows" };
     let name = node.op.name();
     match &node.op {
@@ -64,26 +52,10 @@ fn word(node: &Node) -> String {
         Op::Attention { heads, key_dim } => format!("{name} {heads}x{key_dim}"),
         Op::SplitHeads { heads, transposed } => format!("{name} {heads} t{}", u8::from(*transposed)),
         Op::BiasTable { heads: _, h, w, stride, index: _ } => format!("{name} {h}x{w} s{stride}"),
-        Op::Input
-        | Op::BatchNorm
-        | Op::LayerNorm { .. }
-        | Op::GroupNorm
-        | Op::GlobalPool { .. }
-        | Op::Flatten
-        | Op::Concat
-        | Op::ConcatRows
-        | Op::Add
-        | Op::Sub
-        | Op::Mean
-        | Op::Mul
-        | Op::SumWidth
-        | Op::Softmax
-        | Op::MergeHeads { .. }
-        | Op::MatMul
-        | Op::ChannelScale { .. }
-        | Op::Learnt { .. }
-        | Op::Dropout { .. }
-        | Op::DropPath { .. } => name.to_string(),
+        #[rustfmt::skip]
+        Op::Input | Op::BatchNorm | Op::LayerNorm { .. } | Op::GroupNorm | Op::GlobalPool { .. } | Op::Flatten | Op::Concat
+        | Op::ConcatRows | Op::Add | Op::Sub | Op::Mean | Op::Mul | Op::SumWidth | Op::Softmax | Op::MergeHeads { .. }
+        | Op::MatMul | Op::ChannelScale { .. } | Op::Learnt { .. } | Op::Dropout { .. } | Op::DropPath { .. } => name.to_string(),
     }
 }
 
@@ -94,7 +66,7 @@ pub fn blocks(graph: &Graph) -> Vec<Graph> {
 
 fn block(graph: &Graph, index: usize) -> Graph {
     let at = &graph.blocks[index];
-    // A plan is a chain: what a block reads from before it is the value of the block before, or the image.
+    // A plan is a chain: a block reads only the value of the block before it, or the image.
     let outside = |nodes: std::ops::Range<usize>, start: usize| {
         graph.nodes[nodes].iter().flat_map(|n| &n.inputs).map(|i| *i as usize).find(|i| *i < start)
     };
@@ -115,7 +87,7 @@ fn block(graph: &Graph, index: usize) -> Graph {
     let end = nodes.len();
     Graph {
         nodes,
-        blocks: vec![Range { start: 1, end, ..at.clone() }],
+        blocks: vec![BlockRange { start: 1, end, ..at.clone() }],
         output: moved(output),
         heads: if own.is_empty() { vec![moved(output)] } else { own },
         style: graph.style,

@@ -1,4 +1,4 @@
-//! What a network is, and what may vary: graphs, costs, families, genomes.
+//! What a network is and what may vary in it: graphs, costs, families, genomes.
 //!
 //! A network is data; everything else reads it. A family is a table of configurations. A configuration becomes a
 //! chain of blocks ([`ir::Plan`]), the chain a graph of primitive operations ([`ir::Graph`]); cost, latency keys, the
@@ -6,24 +6,26 @@
 //!
 //! Pure: no libtorch, no clock, no files.
 
+pub mod block_cache;
 pub mod blocks;
 pub mod cost;
 pub mod domain;
 pub mod families;
+pub mod fnv;
 pub mod genome;
 pub mod ir;
 pub mod latency_key;
-pub mod memo;
 pub mod memory;
 pub mod onnx;
-pub mod reach;
+pub mod reachable;
 pub mod seed;
 pub mod widths;
 
-pub use cost::{Cost, Coster};
+pub use block_cache::BlockCache;
+pub use cost::{Cost, CostCache};
 pub use domain::{Domain, Genome};
-pub use genome::{Design, DesignError, Space, SpaceKnob};
-pub use memo::Memo;
+pub use fnv::Fnv;
+pub use genome::{Space, SpaceConfig, SpaceError, SpaceKnob};
 pub use memory::{Memory, memory};
-pub use reach::Reachable;
+pub use reachable::Reachable;
 pub use widths::{Widths, widths};

@@ -1,38 +1,37 @@
-//! How much memory a network needs to run on one image: its weights, and the most elements that are alive at one time.
+//! The memory that a network needs for one image: its weights, and the peak of its activations.
 //!
-//! Counted on the deployed graph (batch norms folded), operation by operation in the graph's order. An operation's value is
-//! alive from then on until the last operation that reads it is done; the network's output stays. An operation that treats
-//! each element alone works in place where nothing later reads its input. Nothing else shares memory: views are counted as
-//! copies, and what an operation needs inside itself (such as the logits of an attention in one operation) is not counted.
-//! An engine that reorders, tiles or fuses more needs less; one that keeps buffers for speed needs more.
+//! Counted on the deployed graph (batch norms folded), in the order of its operations. A value is alive until its last reader
+//! has run; the output stays. An elementwise operation works in place if nothing else reads its input later. Nothing else
+//! shares memory: views count as copies, and temporaries inside an operation (such as the logits of a fused attention) do not
+//! count. An engine that reorders, tiles or fuses needs less; one that keeps buffers for speed needs more.
 
-use crate::ir::{Folded, Graph, Op, Role, fold_batch_norms};
+use crate::ir::{Folded, Graph, Op, OpKind, ParamSpec, Role, fold_batch_norms};
 
-/// Elements that a network needs for one image.
+/// Memory for one image, in elements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// Elements of all weights, folded, with the statistics of norms that do not fold.
+    /// Weights with batch norms folded, and the statistics of norms that do not fold.
     pub weights: u64,
-    /// The most elements of values that are alive at one time.
+    /// The peak of the values that are alive at the same time.
     pub activations: u64,
 }
 
 impl Memory {
-    /// Bytes in single precision.
+    /// Bytes in float32.
     pub fn bytes(self) -> u64 {
         4 * (self.weights + self.activations)
     }
 }
 
-/// What a network needs when it runs alone on one image.
+/// The memory of a network for one image.
 pub fn memory(graph: &Graph) -> Memory {
     let Folded { graph, .. } = fold_batch_norms(graph);
     let held = |role: Role| !matches!(role, Role::Counter | Role::Index);
-    let weights = graph.params().iter().filter(|p| held(p.role)).map(crate::ir::ParamSpec::elements).sum();
+    let weights = graph.params().iter().filter(|p| held(p.role)).map(ParamSpec::elements).sum();
     Memory { weights, activations: peak(&graph) }
 }
 
-/// The most elements alive at one time while the graph runs in its order.
+/// The peak of elements that are alive while the graph runs in order.
 fn peak(graph: &Graph) -> u64 {
     let mut last = vec![0usize; graph.nodes.len()];
     for (i, node) in graph.nodes.iter().enumerate() {
@@ -53,7 +52,7 @@ fn peak(graph: &Graph) -> u64 {
         ended.sort_unstable();
         ended.dedup();
         alive -= ended.into_iter().map(|x| graph.nodes[x].value.elements()).sum::<u64>();
-        // What nobody reads is gone at once.
+        // A value without readers is freed at once.
         if last[i] == 0 && i > 0 {
             alive -= size;
         }
@@ -61,43 +60,18 @@ fn peak(graph: &Graph) -> u64 {
     peak
 }
 
-/// Whether an operation treats each element alone, so that it may write where it reads.
+/// Whether an operation computes each element from the same element alone, so that it may overwrite its input.
 fn in_place(op: &Op) -> bool {
-    match op {
-        Op::BatchNorm
-        | Op::Act(_)
-        | Op::Add
-        | Op::Sub
-        | Op::Mean
-        | Op::Mul
-        | Op::InvSqrt { .. }
-        | Op::ChannelScale { .. }
-        | Op::Dropout { .. }
-        | Op::DropPath { .. } => true,
-        Op::Input
-        | Op::Conv { .. }
-        | Op::LayerNorm { .. }
-        | Op::GroupNorm
-        | Op::Linear { .. }
-        | Op::AvgPool { .. }
-        | Op::GlobalPool { .. }
-        | Op::Resize { .. }
-        | Op::Unfold { .. }
-        | Op::Fold { .. }
-        | Op::Flatten
-        | Op::Slice { .. }
-        | Op::SliceHeads { .. }
-        | Op::Concat
-        | Op::ConcatRows
-        | Op::Row { .. }
-        | Op::SumWidth
-        | Op::Softmax
-        | Op::Attention { .. }
-        | Op::SplitHeads { .. }
-        | Op::MergeHeads { .. }
-        | Op::MatMul
-        | Op::BiasTable { .. }
-        | Op::Learnt { .. } => false,
+    match op.kind() {
+        OpKind::Elementwise | OpKind::Dropout => true,
+        // Its statistics are constants once it is deployed.
+        OpKind::Norm => *op == Op::BatchNorm,
+        OpKind::Input
+        | OpKind::Contraction(_)
+        | OpKind::Reduction
+        | OpKind::Pool
+        | OpKind::Movement
+        | OpKind::Parameter => false,
     }
 }
 
@@ -169,9 +143,7 @@ mod tests {
     /// 112 to 96 x 56 x 56. Its deployed weights are the published ones less one factor for each normed channel.
     #[test]
     fn mobilenet_v2_by_hand() {
-        let (family, _) = families::variant("mobilenetv2_100").unwrap();
-        let template = family.template("mobilenetv2_100").unwrap();
-        let graph = template.plan(&template.values(), 224, 1000).unwrap().lower().unwrap();
+        let graph = families::plan("mobilenetv2_100", None, 1000).unwrap().lower().unwrap();
         let normed: u64 =
             graph.nodes.iter().filter(|n| n.op == Op::BatchNorm).map(|n| u64::from(n.value.channels())).sum();
         let found = memory(&graph);
@@ -184,9 +156,7 @@ mod tests {
     #[test]
     fn every_published_network_is_between_its_bounds() {
         for v in families::FAMILIES.iter().flat_map(|f| f.variants()) {
-            let (family, _) = families::variant(v.id).unwrap();
-            let template = family.template(v.id).unwrap();
-            let graph = template.plan(&template.values(), v.resolution, 1000).unwrap().lower().unwrap();
+            let graph = families::plan(v.id, None, 1000).unwrap().lower().unwrap();
             let all: u64 = graph.nodes.iter().map(|n| n.value.elements()).sum();
             let least = graph.nodes.iter().filter(|n| matches!(n.op, Op::Conv { .. }));
             let least = least.map(|n| n.value.elements() + graph.nodes[n.inputs[0] as usize].value.elements()).max();

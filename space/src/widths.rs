@@ -1,4 +1,4 @@
-//! How many channels each batch norm of a space may have: what a supernet needs that keeps batch norms apart by width.
+//! The numbers of channels that each batch norm of a space can have: what a supernet with batch norms per width allocates.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,10 +8,10 @@ use crate::domain::Genome;
 use crate::genome::Space;
 use crate::ir::{Op, ShapeError};
 
-/// Numbers of channels by the path of a batch norm in the supernet.
+/// Numbers of channels, by the path of a batch norm in the supernet.
 pub type Widths = BTreeMap<String, BTreeSet<u32>>;
 
-/// Genomes around which knobs are tried, beside the smallest and the largest.
+/// Random genomes around which knobs are changed, besides the smallest and the largest.
 const AROUND: usize = 6;
 
 /// The channels of each batch norm of one genome's graph.
@@ -21,11 +21,11 @@ fn of(space: &Space, genome: &Genome) -> Result<HashMap<String, u32>, ShapeError
     Ok(norms.map(|n| (n.shared.to_string(), n.value.channels())).collect())
 }
 
-/// The numbers of channels that each batch norm has in the genomes of a space. First the knobs that each depends on are
-/// found, by turning one at a time around a few genomes; then all choices of those are gone through together.
+/// The numbers of channels that each batch norm has in the genomes of a space. The knobs that each depends on are found by
+/// changing one at a time in a few genomes; then all combinations of those knobs are built.
 ///
 /// # Errors
-/// When the smallest or the largest genome makes no network.
+/// When the largest genome does not form a network.
 pub fn widths(space: &Space, rng: &mut dyn Rng) -> Result<Widths, ShapeError> {
     let largest = space.largest();
     let mut all: Widths = of(space, &largest)?.into_iter().map(|(name, n)| (name, BTreeSet::from([n]))).collect();
@@ -42,7 +42,7 @@ pub fn widths(space: &Space, rng: &mut dyn Rng) -> Result<Widths, ShapeError> {
             }
         }
     }
-    // Batch norms that depend on the same knobs share one walk; one over more knobs holds those over fewer.
+    // Batch norms with the same knobs share one walk, and a walk covers those over a subset of its knobs.
     let sets: BTreeSet<&BTreeSet<usize>> = knobs.values().filter(|k| k.len() > 1).collect();
     for set in sets.iter().filter(|s| !sets.iter().any(|o| o.len() > s.len() && o.is_superset(s))) {
         let set: Vec<usize> = set.iter().copied().collect();
@@ -61,7 +61,7 @@ fn note(all: &mut Widths, found: &HashMap<String, u32>) {
     }
 }
 
-/// Visits every genome that differs from one in the given knobs alone.
+/// Visits every genome that differs from `genome` only in the given knobs.
 fn walk(space: &Space, genome: &Genome, knobs: &[usize], visit: &mut dyn FnMut(&Genome)) {
     let Some((first, rest)) = knobs.split_first() else { return visit(genome) };
     for choice in 0..space.domain().counts()[*first] {

@@ -6,7 +6,7 @@ use std::io::Write as _;
 
 use mobilenas_space::families::{self, FAMILIES};
 use mobilenas_space::ir::Graph;
-use mobilenas_space::{Coster, cost};
+use mobilenas_space::{CostCache, cost};
 use serde_json::Value;
 
 fn goldens() -> Vec<Value> {
@@ -16,9 +16,7 @@ fn goldens() -> Vec<Value> {
 }
 
 fn lower(id: &str, resolution: u32) -> Graph {
-    let (family, _) = families::variant(id).unwrap();
-    let template = family.template(id).unwrap();
-    template.plan(&template.values(), resolution, 1000).unwrap().lower().unwrap()
+    families::plan(id, Some(resolution), 1000).unwrap().lower().unwrap()
 }
 
 #[test]
@@ -32,7 +30,7 @@ fn every_variant_costs_what_its_reference_costs() {
             let resolution = g["resolution"].as_u64().unwrap() as u32;
             let ours = cost::graph(&lower(id, resolution));
             let (params, macs) = (g["params"].as_u64().unwrap(), g["macs_batch1"].as_u64().unwrap());
-            // Past the test's capture: these lines are for everyone to see.
+            // Written past the capture of test output, so that everyone sees it.
             let _ = writeln!(
                 std::io::stderr(),
                 "{id}@{resolution}: params {} reference {params} difference {}; MACs {} reference {macs} difference {}",
@@ -74,14 +72,12 @@ fn every_tensor_has_its_published_name_and_shape() {
 }
 
 #[test]
-fn remembered_costs_equal_counted_ones() {
-    let mut coster = Coster::new();
+fn cached_costs_equal_counted_ones() {
+    let mut cache = CostCache::new();
     for round in 0..2 {
         for v in FAMILIES.iter().flat_map(|f| f.variants()) {
-            let (family, _) = families::variant(v.id).unwrap();
-            let template = family.template(v.id).unwrap();
-            let plan = template.plan(&template.values(), v.resolution, 1000).unwrap();
-            assert_eq!(coster.cost(&plan).unwrap(), cost::graph(&plan.lower().unwrap()), "{} round {round}", v.id);
+            let plan = families::plan(v.id, None, 1000).unwrap();
+            assert_eq!(cache.cost(&plan).unwrap(), cost::graph(&plan.lower().unwrap()), "{} round {round}", v.id);
         }
     }
 }

@@ -1,33 +1,27 @@
-//! Blocks as units of latency: keys, blocks as graphs of their own, and the blocks that a space can hold.
+//! Blocks as units of latency: keys, blocks as graphs of their own, and the blocks that a space can contain.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mobilenas_space::families::FAMILIES;
+use mobilenas_space::families::{self, FAMILIES};
 use mobilenas_space::ir::{Graph, Op, Plan, fold_batch_norms};
 use mobilenas_space::latency_key::{blocks, deployed, key};
-use mobilenas_space::{Design, Reachable, Space};
+use mobilenas_space::{Reachable, Space, SpaceConfig};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
 fn variants() -> Vec<(&'static str, Plan)> {
-    let mut all = Vec::new();
-    for family in FAMILIES {
-        for v in family.variants() {
-            let template = family.template(v.id).unwrap();
-            all.push((v.id, template.plan(&template.values(), v.resolution, 1000).unwrap()));
-        }
-    }
-    all
+    let ids = FAMILIES.iter().flat_map(|f| f.variants()).map(|v| v.id);
+    ids.map(|id| (id, families::plan(id, None, 1000).unwrap())).collect()
 }
 
 fn graph(id: &str) -> Graph {
-    variants().into_iter().find(|(i, _)| *i == id).unwrap().1.lower().unwrap()
+    families::plan(id, None, 1000).unwrap().lower().unwrap()
 }
 
 fn space(family: &str, width: f64, knobs: &[(&str, &[i64])]) -> Space {
     let knobs: BTreeMap<String, Vec<i64>> = knobs.iter().map(|(k, v)| (k.to_string(), v.to_vec())).collect();
-    Space::new(&Design { family: family.into(), width, divisor: 8, knobs, classes: 10 }).unwrap()
+    Space::new(&SpaceConfig { family: family.into(), width, divisor: 8, knobs, classes: 10 }).unwrap()
 }
 
 #[test]
@@ -39,18 +33,18 @@ fn the_blocks_of_a_network_do_all_its_deployed_work() {
             fold_batch_norms(g).graph.nodes.iter().filter(|n| works(&n.op)).map(|n| n.op.name()).collect()
         };
         let parts: Vec<&str> = blocks(&whole).iter().flat_map(&names).collect();
-        assert_eq!(names(&whole), parts, "{id}: something is folded over the border of two blocks");
+        assert_eq!(names(&whole), parts, "{id}: a batch norm is folded across two blocks");
     }
 }
 
 #[test]
-fn a_block_cut_out_of_a_network_is_the_block_made_alone() {
+fn a_block_extracted_from_a_network_is_the_block_built_alone() {
     for (id, plan) in variants() {
         let cut: Vec<String> = blocks(&plan.lower().unwrap()).iter().map(key).collect();
         let mut found = Vec::new();
-        let mut memo = mobilenas_space::Memo::default();
-        let find = |alone: &Graph| Ok::<_, mobilenas_space::ir::ShapeError>(key(alone));
-        memo.each(&plan, find, |k| found.push(k)).unwrap();
+        let mut cache = mobilenas_space::BlockCache::default();
+        let compute = |block: &Graph| Ok::<_, mobilenas_space::ir::ShapeError>(key(block));
+        cache.each(&plan, compute, |k| found.push(k)).unwrap();
         assert_eq!(cut, found, "{id}");
     }
 }
@@ -58,7 +52,7 @@ fn a_block_cut_out_of_a_network_is_the_block_made_alone() {
 #[test]
 fn keys_are_readable_and_stay_as_they_are() {
     let of = |id: &str, i: usize| key(&blocks(&graph(id))[i]);
-    // Files on disk hold these: a change here makes every table that exists worthless.
+    // Latency tables on disk contain these: a change invalidates every existing table.
     let keys =
         [of("mobilenetv2_100", 0), of("mobilenetv2_100", 3), of("mobilevit_xxs", 6), of("efficientformerv2_s0", 2)];
     assert_eq!(
@@ -74,11 +68,11 @@ fn keys_are_readable_and_stay_as_they_are() {
 
 #[test]
 fn the_same_work_has_one_key_and_other_work_another() {
-    // The second and third of three equal blocks of a stage differ in nothing but their names.
+    // The second and third of three equal blocks of a stage differ only in their names.
     let keys: Vec<String> = blocks(&graph("mobilenetv2_100")).iter().map(key).collect();
     assert_eq!(keys[5], keys[6], "stage 3 of MobileNetV2 repeats a block");
     assert_ne!(keys[4], keys[5], "its first block has a stride");
-    // Blocks of EfficientFormerV2-L differ by the rate at which training drops them, which deployment does not have.
+    // Blocks of EfficientFormerV2-L differ in their drop rates, which do not matter when deployed.
     let large = blocks(&graph("efficientformerv2_l"));
     let of_kind = large.iter().filter(|b| b.blocks[0].kind == "efficientformer_v2").count();
     let distinct: BTreeSet<String> =
@@ -98,7 +92,7 @@ fn every_block_of_a_space_is_found() {
         let space = space(family.name(), 0.25, &[]);
         let mut found = Reachable::of(&space, 100_000, &mut rng).unwrap();
         let n = found.blocks().len();
-        assert!(found.whole, "{}: {n} blocks", family.name());
+        assert!(found.complete, "{}: {n} blocks", family.name());
         let distinct: BTreeSet<&String> = found.blocks().iter().map(|(k, _)| k).collect();
         assert_eq!(distinct.len(), n);
         for _ in 0..20_000 {
@@ -154,7 +148,7 @@ fn a_small_space_by_brute_force() {
     }
     let found = Reachable::of(&space, 10_000, &mut ChaCha8Rng::seed_from_u64(2)).unwrap();
     let keys: BTreeSet<String> = found.blocks().iter().map(|(k, _)| k.clone()).collect();
-    assert!(found.whole);
+    assert!(found.complete);
     assert_eq!(keys, all);
 }
 
@@ -162,6 +156,6 @@ fn a_small_space_by_brute_force() {
 fn too_many_blocks_are_those_of_whole_genomes() {
     let space = space("mobilevit_v1", 0.25, &[]);
     let some = Reachable::of(&space, 100, &mut ChaCha8Rng::seed_from_u64(3)).unwrap();
-    assert!(!some.whole);
+    assert!(!some.complete);
     assert!((20..=100).contains(&some.blocks().len()), "{}", some.blocks().len());
 }

@@ -1,12 +1,12 @@
-//! Every family as a space: each genome builds, costs what its graph costs, and lives on the weights of the largest;
-//! each published network is a point of it.
+//! Every family as a space: each genome lowers to a graph, costs what its graph costs, and uses slices of the largest
+//! network's tensors; each published network is a genome.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mobilenas_space::families::{FAMILIES, Family, Kind};
+use mobilenas_space::families::{self, FAMILIES, Family, KnobKind};
 use mobilenas_space::ir::{Graph, Op, ParamSpec, Role, SliceRule};
-use mobilenas_space::{Coster, Design, Genome, Space, SpaceKnob, cost};
+use mobilenas_space::{CostCache, Genome, Space, SpaceConfig, SpaceKnob, cost};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
@@ -18,11 +18,11 @@ fn space(family: &dyn Family, width: f64, resolutions: &[i64]) -> Space {
     if !resolutions.is_empty() {
         knobs.insert("resolution".to_string(), resolutions.to_vec());
     }
-    let design = Design { family: family.name().to_string(), width, divisor: 8, knobs, classes: CLASSES };
+    let design = SpaceConfig { family: family.name().to_string(), width, divisor: 8, knobs, classes: CLASSES };
     Space::new(&design).unwrap_or_else(|e| panic!("{}: {e:?}", family.name()))
 }
 
-/// Whether one axis can be cut from another.
+/// Whether one axis is a slice of another.
 fn cuts(from: &SliceRule, to: &SliceRule) -> bool {
     match (from, to) {
         (SliceRule::Leading(a), SliceRule::Leading(b)) => {
@@ -43,7 +43,7 @@ fn by_shared_name(graph: &Graph) -> BTreeMap<String, ParamSpec> {
     map
 }
 
-/// The largest network holds every tensor of a smaller one. Tables of indices are computed, not shared.
+/// The largest network has every tensor of a smaller one. Tables of indices are computed, not shared.
 fn assert_covered(what: &str, largest: &BTreeMap<String, ParamSpec>, graph: &Graph) {
     for (name, p) in by_shared_name(graph) {
         let whole = largest.get(&name).unwrap_or_else(|| panic!("{what}: the largest has no {name}"));
@@ -51,7 +51,7 @@ fn assert_covered(what: &str, largest: &BTreeMap<String, ParamSpec>, graph: &Gra
             continue;
         }
         let fits = whole.axes.len() == p.axes.len() && whole.axes.iter().zip(&p.axes).all(|(from, to)| cuts(from, to));
-        assert!(fits, "{what}: {name} of {:?} cannot be cut from {:?}", p.axes, whole.axes);
+        assert!(fits, "{what}: {name} of {:?} is no slice of {:?}", p.axes, whole.axes);
     }
 }
 
@@ -63,7 +63,7 @@ fn names_are_unique(graph: &Graph) -> bool {
 fn check(space: &Space, genomes: usize, seed: u64) {
     let name = space.family().name();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut coster = Coster::new();
+    let mut cache = CostCache::new();
     let largest = by_shared_name(&space.lower(&space.largest()).unwrap());
     let ends = [space.smallest(), space.largest()];
     let random: Vec<Genome> = (0..genomes).map(|_| space.sample(&mut rng)).collect();
@@ -71,7 +71,7 @@ fn check(space: &Space, genomes: usize, seed: u64) {
         let what = || format!("{name} {:?}", space.values(genome));
         let plan = space.plan(genome).unwrap_or_else(|e| panic!("{}: {e}", what()));
         let graph = plan.lower().unwrap_or_else(|e| panic!("{}: {e}", what()));
-        assert_eq!(coster.cost(&plan).unwrap(), cost::graph(&graph), "{}", what());
+        assert_eq!(cache.cost(&plan).unwrap(), cost::graph(&graph), "{}", what());
         assert_eq!(graph.nodes[graph.output].value.dims.as_slice(), [CLASSES], "{}", what());
         assert!(names_are_unique(&graph), "{}: a name occurs twice", what());
         assert_covered(&what(), &largest, &graph);
@@ -79,7 +79,7 @@ fn check(space: &Space, genomes: usize, seed: u64) {
 }
 
 #[test]
-fn genomes_live_on_the_weights_of_the_largest() {
+fn genomes_use_slices_of_the_largest_network() {
     for family in FAMILIES {
         check(&space(*family, 1.0, &[]), GENOMES, 1);
     }
@@ -96,7 +96,7 @@ fn so_do_those_of_narrower_and_wider_spaces() {
 
 #[test]
 fn so_do_those_of_other_resolutions() {
-    // The positions of a vision transformer belong to one resolution.
+    // The position embeddings of a vision transformer are for one resolution.
     for family in FAMILIES.iter().filter(|f| f.name() != "deit") {
         check(&space(*family, 1.0, &[32, 100, 160, 224, 256]), 60, 3);
     }
@@ -106,39 +106,38 @@ fn so_do_those_of_other_resolutions() {
 fn so_do_those_with_fewer_heads() {
     for family in FAMILIES {
         let published = space(*family, 1.0, &[]);
-        let heads = published.knobs().iter().filter(|k| k.kind == Kind::Heads);
+        let heads = published.knobs().iter().filter(|k| k.kind == KnobKind::Heads);
         let most = |k: &SpaceKnob| k.choices.iter().max().copied().map_or(1, i64::from);
         let knobs: BTreeMap<String, Vec<i64>> =
             heads.map(|k| (k.name.clone(), BTreeSet::from([1, 2, most(k)]).into_iter().collect())).collect();
-        let design = Design { family: family.name().to_string(), width: 1.0, divisor: 8, knobs, classes: CLASSES };
+        let design = SpaceConfig { family: family.name().to_string(), width: 1.0, divisor: 8, knobs, classes: CLASSES };
         check(&Space::new(&design).unwrap(), 40, 4);
     }
 }
 
 #[test]
-fn every_published_network_is_a_point_of_its_space() {
+fn every_published_network_is_a_genome_of_its_space() {
     for family in FAMILIES {
         for v in family.variants() {
             let space = space(*family, 1.0, &[i64::from(v.resolution)]);
-            let point = space.variant(v.id).unwrap_or_else(|e| panic!("{}: {e}", v.id));
-            let template = family.template(v.id).unwrap();
-            let own = template.plan(&template.values(), v.resolution, CLASSES).unwrap().lower().unwrap();
-            assert_eq!(space.lower(&point).unwrap().digest(), own.digest(), "{}", v.id);
+            let genome = space.variant(v.id).unwrap_or_else(|e| panic!("{}: {e}", v.id));
+            let own = families::plan(v.id, None, CLASSES).unwrap().lower().unwrap();
+            assert_eq!(space.lower(&genome).unwrap().digest(), own.digest(), "{}", v.id);
         }
     }
 }
 
 #[test]
-fn the_design_of_a_genome_makes_its_network_anywhere() {
+fn the_config_of_a_genome_rebuilds_its_network() {
     let mut rng = ChaCha8Rng::seed_from_u64(6);
     for family in FAMILIES {
         let space = space(*family, 0.5, &[]);
         for genome in (0..20).map(|_| space.sample(&mut rng)) {
-            let design = space.design(&genome);
-            let alone = Space::new(&design).unwrap_or_else(|e| panic!("{design:?}: {e:?}"));
+            let config = space.config_of(&genome);
+            let alone = Space::new(&config).unwrap_or_else(|e| panic!("{config:?}: {e:?}"));
             assert_eq!(alone.size(), 1.0);
             let same = alone.lower(&alone.smallest()).unwrap().digest();
-            assert_eq!(same, space.lower(&genome).unwrap().digest(), "{design:?}");
+            assert_eq!(same, space.lower(&genome).unwrap().digest(), "{config:?}");
         }
     }
 }
@@ -166,7 +165,7 @@ fn names_are_unique_among_families_and_variants() {
     }
 }
 
-/// Every number of channels that a batch norm has in some genome is foreseen.
+/// The widths include every number of channels that a batch norm has in some genome.
 #[test]
 fn widths_hold_those_of_every_genome() {
     for family in FAMILIES {
@@ -178,7 +177,7 @@ fn widths_hold_those_of_every_genome() {
             for node in graph.nodes.iter().filter(|n| n.op == Op::BatchNorm) {
                 let known = &widths[&node.shared.to_string()];
                 let (at, n) = (&node.shared, node.value.channels());
-                assert!(known.contains(&n), "{}: {at} has {n} channels, foreseen were {known:?}", family.name());
+                assert!(known.contains(&n), "{}: {at} has {n} channels, not in {known:?}", family.name());
             }
         }
     }

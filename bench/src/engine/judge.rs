@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use mobilenas_torch::{Judge, NetError};
+use mobilenas_torch::{KernelSelector, NetError};
 
 use mobilenas_host::clock::{Clock, WallClock};
 
@@ -22,19 +22,19 @@ const FACTOR: f64 = 1.3;
 
 /// Decides by the clock.
 #[derive(Debug)]
-pub struct Timed {
+pub struct TimedSelector {
     threads: usize,
 }
 
-impl Timed {
+impl TimedSelector {
     /// For steps that run with so many threads.
-    pub fn new(threads: usize) -> Timed {
-        Timed { threads }
+    pub fn new(threads: usize) -> TimedSelector {
+        TimedSelector { threads }
     }
 }
 
-impl Judge for Timed {
-    fn known(&mut self, key: &str) -> Option<String> {
+impl KernelSelector for TimedSelector {
+    fn cached(&mut self, key: &str) -> Option<String> {
         let table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
         table.get(&(self.threads, key.to_string())).cloned()
     }
@@ -93,8 +93,8 @@ mod tests {
 
     #[test]
     fn a_choice_is_remembered_for_its_number_of_threads() {
-        let mut one = Timed::new(1);
-        assert_eq!(one.known("a step of this test"), None);
+        let mut one = TimedSelector::new(1);
+        assert_eq!(one.cached("a step of this test"), None);
         let mut calls = 0;
         let mut run = |_| {
             calls += 1;
@@ -102,7 +102,7 @@ mod tests {
         };
         let best = one.fastest("a step of this test", &["x", "y"], &mut run).unwrap();
         assert!(calls >= 2 * FROM);
-        assert_eq!(Timed::new(1).known("a step of this test").as_deref(), Some(["x", "y"][best]));
-        assert_eq!(Timed::new(2).known("a step of this test"), None);
+        assert_eq!(TimedSelector::new(1).cached("a step of this test").as_deref(), Some(["x", "y"][best]));
+        assert_eq!(TimedSelector::new(2).cached("a step of this test"), None);
     }
 }

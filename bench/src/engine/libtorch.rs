@@ -1,9 +1,9 @@
 //! The libtorch engines: a frozen network on the processor, as tuned for this machine and plain.
 
-use mobilenas_torch::{Mode, Net, Tuned};
+use mobilenas_torch::{Mode, Net, TunedNet};
 use tch::Tensor;
 
-use super::judge::Timed;
+use super::judge::TimedSelector;
 use super::{Engine, EngineError, Session, Setting, watched};
 
 /// The version of libtorch that the program was built for.
@@ -24,12 +24,12 @@ impl Engine for Libtorch {
 
     fn prepare(&self, net: &Net, setting: Setting) -> Result<Box<dyn Session>, EngineError> {
         tch::set_num_threads(setting.threads as i32);
-        let tuned = Tuned::new(&net.freeze()?, setting.batch, &mut Timed::new(setting.threads))?;
+        let tuned = TunedNet::new(&net.freeze()?, setting.batch, &mut TimedSelector::new(setting.threads))?;
         Ok(Box::new(tuned))
     }
 }
 
-impl Session for Tuned {
+impl Session for TunedNet {
     fn run(&mut self, images: &Tensor) -> Result<Tensor, EngineError> {
         Ok(self.forward(images)?)
     }
@@ -39,7 +39,7 @@ impl Session for Tuned {
     }
 
     fn choices(&self) -> Vec<(String, String)> {
-        Tuned::choices(self).map(|c| (c.at.clone(), c.way.to_string())).collect()
+        TunedNet::choices(self).map(|c| (c.at.clone(), c.kernel.to_string())).collect()
     }
 }
 

@@ -112,7 +112,7 @@ pub trait Session {
 
 /// The most bytes of tensors that libtorch held at once on this thread while something ran.
 fn watched(run: impl FnOnce() -> Result<Tensor, EngineError>) -> Result<Option<u64>, EngineError> {
-    let watch = mobilenas_native::Watch::begin();
+    let watch = mobilenas_native::AllocationWatch::begin();
     let _logits = run()?;
     Ok(Some(watch.peak()))
 }

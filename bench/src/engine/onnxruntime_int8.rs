@@ -1,6 +1,6 @@
 //! The engine of int8 files: how long a network would take in int8.
 
-use mobilenas_space::onnx::int8::Rule;
+use mobilenas_space::onnx::int8::CalibrationMethod;
 use mobilenas_space::onnx::{Batch, Options};
 use mobilenas_torch::onnx::to_int8;
 use mobilenas_torch::{Net, NetError};
@@ -47,7 +47,8 @@ impl Engine for OnnxRuntimeInt8 {
 
     fn prepare(&self, net: &Net, setting: Setting) -> Result<Box<dyn Session>, EngineError> {
         let options = Options { batch: Batch::Fixed(setting.batch as u32), ..Options::default() };
-        let mut calibrator = Calibrator::new(to_int8(&net.freeze()?, &options)?, Rule::MinMax, setting.threads)?;
+        let mut calibrator =
+            Calibrator::new(to_int8(&net.freeze()?, &options)?, CalibrationMethod::MinMax, setting.threads)?;
         calibrator.see(&noise(net, setting.batch)?)?;
         Ok(Box::new(File::load(&calibrator.write()?, setting.threads)?))
     }

@@ -1,6 +1,6 @@
 //! The TorchScript engine: our frozen network traced, frozen and optimised for inference by libtorch's own passes.
 
-use mobilenas_native::Script;
+use mobilenas_native::ScriptModule;
 use mobilenas_torch::{Mode, Net, NetError};
 use tch::{CModule, Tensor};
 
@@ -32,7 +32,7 @@ impl Engine for TorchScript {
         let folder = tempfile::tempdir().map_err(refused)?;
         let file = folder.path().join("net.pt");
         module.save(&file).map_err(refused)?;
-        Ok(Box::new(Scripted(Script::load(&file, true).map_err(refused)?)))
+        Ok(Box::new(Scripted(ScriptModule::load(&file, true).map_err(refused)?)))
     }
 }
 
@@ -55,7 +55,7 @@ fn trace(net: &Net, batch: usize) -> Result<CModule, EngineError> {
     }
 }
 
-struct Scripted(Script);
+struct Scripted(ScriptModule);
 
 impl Session for Scripted {
     fn run(&mut self, images: &Tensor) -> Result<Tensor, EngineError> {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mobilenas_space::ir::Graph;
-use mobilenas_space::{Design, Space};
+use mobilenas_space::{Space, SpaceConfig};
 use mobilenas_torch::{Formula, Net, formula};
 use procfs::process::Process;
 use rand::SeedableRng as _;
@@ -134,7 +134,7 @@ pub struct Memory {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// What they are.
-    pub designs: Vec<Design>,
+    pub designs: Vec<SpaceConfig>,
     /// Rounds, each of which has every network once in an order of its own.
     pub rounds: usize,
     /// What the orders derive from.
@@ -191,7 +191,7 @@ fn graph(args: &Args) -> Result<Graph, GateError> {
 }
 
 /// The network of a design with one choice for each knob.
-fn lower(design: &Design) -> Result<Graph, GateError> {
+fn lower(design: &SpaceConfig) -> Result<Graph, GateError> {
     let refuse = |message: String| GateError::Model { model: design.family.clone(), message };
     let space = Space::new(design).map_err(|e| refuse(e.first().map(ToString::to_string).unwrap_or_default()))?;
     space.lower(&space.smallest()).map_err(|e| refuse(e.to_string()))

@@ -14,7 +14,7 @@ use mobilenas_host::Clock;
 use mobilenas_record::run as record;
 use mobilenas_space::ir::Graph;
 use mobilenas_space::{Reachable, Space};
-use mobilenas_torch::{Names, Net, NetError, Owned, Store};
+use mobilenas_torch::{Names, Net, NetError, Owned, ParamStore};
 use rand::seq::SliceRandom as _;
 use sha2::{Digest as _, Sha256};
 use tch::{Device, Tensor};
@@ -96,7 +96,7 @@ impl Build<'_> {
         blocks.sort_by(|a, b| a.0.cmp(&b.0));
         blocks.shuffle(&mut rng(self.seed, Purpose::Timing, 2, 0));
         let (graph, side) = nets::reference().ok_or(BuildError::Reference)?;
-        Ok(Work { blocks, nets, reference: (Arc::new(graph), side), whole: reachable.whole })
+        Ok(Work { blocks, nets, reference: (Arc::new(graph), side), whole: reachable.complete })
     }
 
     /// Blocks run twice; networks once, after a run that is not timed.
@@ -274,7 +274,7 @@ impl Build<'_> {
     }
 
     fn item(&self, graph: &Arc<Graph>) -> Result<Item, BuildError> {
-        let store = Store::init(graph, Names::Own, 0, Device::Cpu)?;
+        let store = ParamStore::init(graph, Names::Standalone, 0, Device::Cpu)?;
         let net = Net::bind(graph.clone(), &Owned(&store))?;
         let session = self.engine.prepare(&net, self.setting)?;
         let input = blank(&net, self.setting.batch)?;

@@ -176,7 +176,7 @@ pub fn import(list: &Path, space: &Space, device: &Device, most: usize, out: &Pa
         _ => None,
     });
     let blocks = rows.iter().filter(|r| matches!(r, Row::Block(_))).count();
-    let header = header(space, device, blocks, reachable.whole, list)?;
+    let header = header(space, device, blocks, reachable.complete, list)?;
     let validation = validation(&rows, reference);
     let mut part = Part::open(out, &header)?;
     // A part that a killed import left is written anew.

@@ -111,5 +111,5 @@ pub fn write(
         line(what::NET, &c.digest, set, &genome, &c.graph)?;
     }
     out.flush().map_err(io(&list))?;
-    Ok(Written { blocks: reachable.blocks().len(), whole: reachable.whole, nets: chosen.len() })
+    Ok(Written { blocks: reachable.blocks().len(), whole: reachable.complete, nets: chosen.len() })
 }

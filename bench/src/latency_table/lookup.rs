@@ -1,7 +1,7 @@
 //! The latency of networks by a table: corrected sums over their blocks.
 
 use mobilenas_space::ir::{Graph, Plan};
-use mobilenas_space::{Cost, Memo, Reachable, Space, cost, latency_key};
+use mobilenas_space::{BlockCache, Cost, Reachable, Space, cost, latency_key};
 
 use super::file::{Table, TableError};
 use super::nets::REFERENCE;
@@ -23,13 +23,13 @@ pub struct Priced {
 pub struct Pricer<'t> {
     table: &'t Table,
     line: Line,
-    memo: Memo<(Cost, f64)>,
+    memo: BlockCache<(Cost, f64)>,
 }
 
 impl<'t> Pricer<'t> {
     /// An empty memory over a table.
     pub fn new(table: &'t Table) -> Pricer<'t> {
-        Pricer { table, line: table.line(), memo: Memo::default() }
+        Pricer { table, line: table.line(), memo: BlockCache::default() }
     }
 
     /// Cost and latency of a plan.

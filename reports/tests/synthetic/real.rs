@@ -2,7 +2,7 @@
 //! made up from them.
 
 use mobilenas_record::run::*;
-use mobilenas_space::{Coster, Design, Genome, Space, memory};
+use mobilenas_space::{CostCache, Genome, Space, SpaceConfig, memory};
 
 use super::{Random, header, unit};
 
@@ -16,7 +16,7 @@ pub fn space() -> Space {
     for (stage, choices) in [(2, vec![1, 2, 4]), (3, vec![1, 2, 4]), (4, vec![1, 2])] {
         knobs.insert(format!("stages.{stage}.patch"), choices);
     }
-    Space::new(&Design { family: "mobilevit_v1".to_owned(), width: 0.25, divisor: 8, knobs, classes: 10 }).unwrap()
+    Space::new(&SpaceConfig { family: "mobilevit_v1".to_owned(), width: 0.25, divisor: 8, knobs, classes: 10 }).unwrap()
 }
 
 fn draw(space: &Space, r: &mut Random) -> Genome {
@@ -27,7 +27,7 @@ fn draw(space: &Space, r: &mut Random) -> Genome {
     space.genome(&values.collect()).unwrap()
 }
 
-fn trial(id: u64, variant: Option<&str>, space: &Space, coster: &mut Coster, r: &mut Random) -> Option<Trial> {
+fn trial(id: u64, variant: Option<&str>, space: &Space, coster: &mut CostCache, r: &mut Random) -> Option<Trial> {
     let genome = match variant {
         Some(name) => space.variant(name).unwrap(),
         None => draw(space, r),
@@ -56,7 +56,7 @@ fn trial(id: u64, variant: Option<&str>, space: &Space, coster: &mut Coster, r: 
 
 /// All rows of a run of `trials` trials; the first found and the last variant are retrained.
 pub fn rows(name: &str, seed: u64, trials: u64) -> Vec<JournalRow> {
-    let (space, mut coster, mut r) = (space(), Coster::new(), Random(seed));
+    let (space, mut coster, mut r) = (space(), CostCache::new(), Random(seed));
     let mut run = header();
     (run.name, run.seed) = (name.to_owned(), seed);
     run.space_size = space.size();

@@ -76,7 +76,7 @@ impl Float for f64 {
 impl fmt::Display for Pipeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ([r, g, b], [x, y, z]) = (self.how.mean, self.how.std);
-        let (side, short, how) = (self.side, self.shorter(), self.how.interpolation.word());
+        let (side, short, how) = (self.side, self.shorter(), self.how.interpolation.name());
         write!(f, "shorter side to {short} px ({how}, crop_pct {}), centre {side} x {side}, ", self.how.crop_pct)?;
         write!(f, "mean {r} {g} {b}, std {x} {y} {z}")
     }

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow};
 use mobilenas_bench::Host;
 use mobilenas_host::{Clock, WallClock};
-use mobilenas_space::{Coster, Space};
+use mobilenas_space::{CostCache, Space};
 use rayon::prelude::*;
 
 use crate::config;
@@ -117,7 +117,7 @@ fn count(space: &Space, n: u64, seed: u64) -> Result<mobilenas_space::Cost, mobi
     const SHARE: u64 = 10_000;
     (0..n.div_ceil(SHARE))
         .into_par_iter()
-        .map_init(Coster::new, |coster, share| {
+        .map_init(CostCache::new, |coster, share| {
             let mut rng = rng(seed, Purpose::Ask, share, 1);
             let own = SHARE.min(n - share * SHARE);
             (0..own).map(|_| space.cost(&space.sample(&mut rng), coster)).sum()

@@ -252,7 +252,7 @@ impl NetArgs {
             "precision": if self.precision == Precision::Float64 { "float64" } else { "float32" },
             "preprocessing": {
                 "resolution": side, "resized": loaded.pipeline.shorter(), "crop_pct": how.crop_pct,
-                "interpolation": how.interpolation.word(), "mean": how.mean, "std": how.std,
+                "interpolation": how.interpolation.name(), "mean": how.mean, "std": how.std,
             },
         })
     }

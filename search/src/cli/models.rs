@@ -98,7 +98,7 @@ fn lines() -> Result<Vec<Line>> {
             let (cost, deployed) = (cost::graph(&graph), deployed_params(&graph));
             let constants = record::Mes::default();
             // On the phone of the published latencies the unit is one millisecond, as the constants' authors mean it.
-            let params = if family.counts().contains("deployed") { deployed } else { cost.params };
+            let params = if family.counting_note().contains("deployed") { deployed } else { cost.params };
             let mes = info.published.iphone12_ms.and_then(|ms| score::mes(&constants, params as f64, ms, 1.0));
             all.push(Line { family: *family, info, cost, deployed, mes });
         }
@@ -126,7 +126,7 @@ fn list(json: bool) -> Result<String> {
             serde_json::json!({
                 "model": l.info.id, "family": l.family.name(), "resolution": l.info.resolution,
                 "params": l.cost.params, "macs": l.cost.macs, "activations": l.cost.activations,
-                "params_deployed": l.deployed, "mes": l.mes, "cite": l.family.cite(), "counts": l.family.counts(),
+                "params_deployed": l.deployed, "mes": l.mes, "cite": l.family.cite(), "counts": l.family.counting_note(),
                 "published": { "top1": p.top1, "params_m": p.params_m, "macs_g": p.macs_g, "iphone12_ms": p.iphone12_ms },
             })
         };
@@ -141,8 +141,8 @@ fn list(json: bool) -> Result<String> {
         if family != l.family.name() {
             family = l.family.name();
             writeln!(out, "{family}: {}", l.family.cite())?;
-            if !l.family.counts().is_empty() {
-                writeln!(out, "  ({})", l.family.counts())?;
+            if !l.family.counting_note().is_empty() {
+                writeln!(out, "  ({})", l.family.counting_note())?;
             }
         }
         let p = l.info.published;
@@ -199,7 +199,7 @@ fn one(name: &str, graph: &Graph, json: bool) -> String {
     let share = |part: u64, whole: u64| 100.0 * part as f64 / whole.max(1) as f64;
     let place = |path: &mobilenas_space::ir::Path| path.to_string();
     if json {
-        let row = |(b, c): (&mobilenas_space::ir::Range, Cost)| {
+        let row = |(b, c): (&mobilenas_space::ir::BlockRange, Cost)| {
             serde_json::json!({
                 "block": place(&b.path), "kind": b.kind, "out": graph.nodes[b.end - 1].value.dims.to_vec(),
                 "params": c.params, "macs": c.macs, "activations": c.activations,

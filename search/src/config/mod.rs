@@ -312,8 +312,8 @@ impl Loaded {
     }
 }
 
-fn design(s: &Space, classes: u32) -> mobilenas_space::Design {
-    mobilenas_space::Design {
+fn design(s: &Space, classes: u32) -> mobilenas_space::SpaceConfig {
+    mobilenas_space::SpaceConfig {
         family: s.family.clone(),
         width: s.scale.width,
         divisor: s.scale.divisor,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use mobilenas_space::families::{self, FAMILIES};
-use mobilenas_space::{Design, Space};
+use mobilenas_space::{Space, SpaceConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -61,16 +61,16 @@ pub struct Network {
 
 impl Network {
     /// The published network with its knobs changed, as a space of one network; `None` for others.
-    pub(super) fn design(&self, classes: u32) -> Option<Design> {
+    pub(super) fn design(&self, classes: u32) -> Option<SpaceConfig> {
         let name = self.model.as_deref()?;
         let (family, _) = families::variant(name)?;
         let knobs = BTreeMap::new();
         let published =
-            Space::new(&Design { family: family.name().into(), width: 1.0, divisor: 8, knobs, classes }).ok()?;
+            Space::new(&SpaceConfig { family: family.name().into(), width: 1.0, divisor: 8, knobs, classes }).ok()?;
         let mut values = published.values(&published.variant(name).ok()?);
         values.extend(self.knobs.clone());
         let knobs = values.into_iter().map(|(knob, value)| (knob, vec![value])).collect();
-        Some(Design { family: family.name().to_string(), width: 1.0, divisor: 8, knobs, classes })
+        Some(SpaceConfig { family: family.name().to_string(), width: 1.0, divisor: 8, knobs, classes })
     }
 
     /// The network for a number of classes, as a space of one.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use mobilenas_data::{DataError, TransformedDataset};
 use mobilenas_task::{Batch, Meter, Outputs, Targets, Task};
-use mobilenas_torch::{Fixed, Mode, Net, Tuned};
+use mobilenas_torch::{FixedKernels, Mode, Net, TunedNet};
 use mobilenas_train::resized;
 use tch::{Device, Tensor};
 
@@ -109,12 +109,12 @@ impl EvalImages {
             })?;
             return Ok(net.recalibrate(images.iter())?);
         };
-        let own = shares.into_iter().map(|share| Ok((net.twin()?, share)));
+        let own = shares.into_iter().map(|share| Ok((net.replica()?, share)));
         let parts = pool.each(own.collect::<Result<_, EvalError>>()?, |(twin, share)| {
             twin.recalibrate(share.iter().map(|(x, _)| x))?;
             Ok((share.len() as u32, twin))
         })?;
-        Ok(net.mean_of(&parts)?)
+        Ok(net.average_statistics(&parts)?)
     }
 
     /// The task's metrics of the network as it is deployed.
@@ -123,7 +123,7 @@ impl EvalImages {
         let mut meter = task.meter();
         if let Some(shares) = self.shares(side, pool.threads())? {
             let frozen = net.freeze()?;
-            let own = shares.into_iter().map(|share| (frozen.twin(), share)).map(|(net, share)| Ok((net?, share)));
+            let own = shares.into_iter().map(|share| (frozen.replica(), share)).map(|(net, share)| Ok((net?, share)));
             let parts =
                 pool.each(own.collect::<Result<_, EvalError>>()?, |(net, share)| deployed(&net, share, task))?;
             parts.iter().for_each(|part| meter.merge(part.as_ref()));
@@ -139,12 +139,12 @@ impl EvalImages {
 
 /// A frozen network on its share of the batches, by the tuned engine with fixed kernels.
 fn deployed(net: &Net, share: Share, task: &dyn Task) -> Result<Box<dyn Meter>, EvalError> {
-    let (mut meter, mut tuned) = (task.meter(), None::<(Vec<i64>, Tuned)>);
+    let (mut meter, mut tuned) = (task.meter(), None::<(Vec<i64>, TunedNet)>);
     for (images, targets) in share {
         let output = match &tuned {
             Some((size, tuned)) if *size == images.size() => tuned.forward(&images)?,
             _ => {
-                let (made, output) = Tuned::on(net, &images, &mut Fixed)?;
+                let (made, output) = TunedNet::on(net, &images, &mut FixedKernels)?;
                 tuned = Some((images.size(), made));
                 output
             }

@@ -6,7 +6,7 @@ use mobilenas_data::TransformedDataset;
 use mobilenas_data::dataset::SearchVal;
 use mobilenas_space::ir::Graph;
 use mobilenas_task::Task;
-use mobilenas_torch::{Net, Shared, Store, Tracked};
+use mobilenas_torch::{Net, ParamStore, Shared, TrackedStats};
 
 use super::eval_pool::EvalPool;
 use super::images::EvalImages;
@@ -15,7 +15,7 @@ use crate::config::Proxy;
 
 /// A supernet with the images that its subnets are scored on. It times nothing.
 pub struct InheritedEvaluator {
-    supernet: Store,
+    supernet: ParamStore,
     task: &'static dyn Task,
     validation: EvalImages,
     calibration: EvalImages,
@@ -30,7 +30,7 @@ impl InheritedEvaluator {
     /// # Errors
     /// When libtorch refuses, or too many images are damaged.
     pub fn new(
-        (supernet, task): (Store, &'static dyn Task),
+        (supernet, task): (ParamStore, &'static dyn Task),
         images: &TransformedDataset,
         (validation, limit, batch): (&SearchVal, usize, usize),
         calibration: &[usize],
@@ -63,7 +63,7 @@ impl Evaluator for InheritedEvaluator {
     fn trained(&mut self, graph: &Arc<Graph>) -> Result<Vec<f64>, EvalError> {
         let net = match self.recalibrated {
             true => Net::bind(graph.clone(), &Shared(&self.supernet))?,
-            false => Net::bind(graph.clone(), &Tracked(&self.supernet))?,
+            false => Net::bind(graph.clone(), &TrackedStats(&self.supernet))?,
         };
         if self.recalibrated {
             self.calibration.recalibrate(&net, &self.pool)?;

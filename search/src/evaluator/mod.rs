@@ -18,7 +18,7 @@ use mobilenas_record::run::{Latency, Mes};
 use mobilenas_record::score;
 use mobilenas_space::ir::Graph;
 use mobilenas_task::Task;
-use mobilenas_torch::{Apart, Net, Shared, Store, device, weights};
+use mobilenas_torch::{Net, ParamStore, PerWidthNorm, Shared, device, weights};
 use sha2::{Digest as _, Sha256};
 use tch::{Device, Kind, Tensor};
 
@@ -73,7 +73,7 @@ pub fn test_scores(
 
 /// Everything that candidates are scored with.
 pub struct SupernetEvaluator<'a> {
-    supernet: Store,
+    supernet: ParamStore,
     task: &'static dyn Task,
     validation: EvalImages,
     calibration: EvalImages,
@@ -114,7 +114,7 @@ impl ScoreTimes {
 /// # Errors
 /// When libtorch refuses, or too many images are damaged.
 pub fn subnet(
-    supernet: &Store,
+    supernet: &ParamStore,
     graph: Arc<Graph>,
     images: &TransformedDataset,
     (statistics, calibration): (Statistics, &[usize]),
@@ -125,9 +125,9 @@ pub fn subnet(
     Ok(net)
 }
 
-fn bind(supernet: &Store, graph: Arc<Graph>, statistics: Statistics) -> Result<Net, EvalError> {
+fn bind(supernet: &ParamStore, graph: Arc<Graph>, statistics: Statistics) -> Result<Net, EvalError> {
     Ok(match statistics {
-        Statistics::Trained => Net::bind(graph, &Apart(supernet))?,
+        Statistics::Trained => Net::bind(graph, &PerWidthNorm(supernet))?,
         Statistics::Recalibrated => Net::bind(graph, &Shared(supernet))?,
     })
 }
@@ -184,7 +184,7 @@ impl<'a> SupernetEvaluator<'a> {
     ///
     /// # Errors
     /// When libtorch refuses.
-    pub fn new(supernet: Store, b: EvaluatorConfig<'a>) -> Result<SupernetEvaluator<'a>, EvalError> {
+    pub fn new(supernet: ParamStore, b: EvaluatorConfig<'a>) -> Result<SupernetEvaluator<'a>, EvalError> {
         let indices = b.validation.indices();
         let indices = &indices[..indices.len().min(b.validation_images)];
         let device = supernet.device();

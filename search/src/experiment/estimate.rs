@@ -3,7 +3,7 @@
 use mobilenas_host::Clock;
 use mobilenas_space::seed::{Purpose, rng};
 use mobilenas_task::{Batch, Targets};
-use mobilenas_torch::{Names, Net, Owned, Store, device};
+use mobilenas_torch::{Names, Net, Owned, ParamStore, device};
 use mobilenas_train::single_net::{Objective, SingleNet};
 use mobilenas_train::{TrainError, TrainStep as _, trainer::StepAt};
 use tch::{Device, Kind, Tensor};
@@ -46,7 +46,7 @@ impl Experiment {
         })?;
         let typical = self.space.sample(&mut rng(c.seed, Purpose::Subnets, 0, 0));
         let graph = std::sync::Arc::new(self.space.lower(&typical)?);
-        let own = Store::init(&graph, Names::Own, 0, self.device)?;
+        let own = ParamStore::init(&graph, Names::Standalone, 0, self.device)?;
         let (net, batch) = (Net::bind(graph, &Owned(&own))?, noise(narrow.batch)?);
         let objective = Objective { task: self.task, label_smoothing: 0.0, teacher: None };
         let mut single = SingleNet { net: &net, objective };

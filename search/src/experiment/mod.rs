@@ -16,9 +16,9 @@ use mobilenas_host::Clock;
 use mobilenas_record::run as record;
 use mobilenas_space::ir::ShapeError;
 use mobilenas_space::seed::{Purpose, number, rng};
-use mobilenas_space::{Cost, Coster, Genome, Space};
+use mobilenas_space::{Cost, CostCache, Genome, Space};
 use mobilenas_task::{Classification, Task};
-use mobilenas_torch::{Store, device};
+use mobilenas_torch::{ParamStore, device};
 use mobilenas_train::supernet::Supernet;
 use mobilenas_train::{TrainError, TrainerConfig};
 use tch::Device;
@@ -86,7 +86,7 @@ pub fn checked(loaded: config::Loaded) -> Result<Experiment, ExperimentError> {
     let space = loaded.space(classes)?;
     let table = table(c, &space)?;
     let bounds = Bounds { params: c.search.bounds.params, macs: c.search.bounds.macs };
-    let mut coster = Coster::new();
+    let mut coster = CostCache::new();
     let found = bounds.anchor(&space, &mut coster, &mut rng(c.seed, Purpose::Ask, u64::MAX, 0))?;
     let anchor = found.map_err(|miss| ExperimentError::Infeasible {
         file: file.to_path_buf(),
@@ -155,7 +155,7 @@ pub fn knobs_in_words(space: &Space, genome: &Genome) -> String {
 
 /// Smallest (-1) or largest (1) params and MACs, each by itself, from the smallest or largest genome on, one knob at a
 /// time while that goes further.
-fn extreme(space: &Space, coster: &mut Coster, sign: i64) -> Result<Cost, ShapeError> {
+fn extreme(space: &Space, coster: &mut CostCache, sign: i64) -> Result<Cost, ShapeError> {
     let begin = if sign < 0 { space.smallest() } else { space.largest() };
     let mut best = space.cost(&begin, coster)?;
     for of in [|c: &Cost| c.params, |c: &Cost| c.macs] {
@@ -251,7 +251,7 @@ impl Experiment {
     /// The nearest miss, when none does.
     pub fn check_latency(&self, clock: &dyn Clock) -> Result<(), ExperimentError> {
         let Some(bound) = self.config.search.bounds.latency_ms else { return Ok(()) };
-        let (space, mut timing, mut coster) = (&self.space, self.latency_protocol(), Coster::new());
+        let (space, mut timing, mut coster) = (&self.space, self.latency_protocol(), CostCache::new());
         let ms = std::time::Duration::from_millis;
         timing.protocol = Protocol { warmup: ms(5), min_samples: 3, max_samples: 10, max_time: ms(30) };
         let mut fastest: Option<(f64, Genome)> = None;
@@ -316,7 +316,7 @@ impl Experiment {
     ///
     /// # Errors
     /// When memory is short.
-    pub fn supernet_store(&self) -> Result<Store, TrainError> {
+    pub fn supernet_store(&self) -> Result<ParamStore, TrainError> {
         let supernet = Supernet::new(&self.space, &self.config.supernet, self.task, (self.config.seed, 1));
         supernet.store(number(self.config.seed, Purpose::Weights, 0), self.device)
     }

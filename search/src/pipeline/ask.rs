@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mobilenas_record::metric::name as metric;
 use mobilenas_space::ir::Graph;
-use mobilenas_space::{Coster, Genome};
+use mobilenas_space::{CostCache, Genome};
 use rand::Rng;
 
 use super::RunError;
@@ -66,7 +66,7 @@ pub fn ask(
     p: &Experiment,
     strategy: &mut dyn Strategy,
     n: usize,
-    coster: &mut Coster,
+    coster: &mut CostCache,
     seen: &mut Seen,
     rng: &mut dyn Rng,
 ) -> Result<ProposalBatch, RunError> {
@@ -96,7 +96,7 @@ pub fn ask(
 fn fresh(
     p: &Experiment,
     strategy: &mut dyn Strategy,
-    coster: &mut Coster,
+    coster: &mut CostCache,
     seen: &mut Seen,
     rng: &mut dyn Rng,
 ) -> Result<Option<Proposal>, RunError> {

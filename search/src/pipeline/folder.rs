@@ -1,6 +1,7 @@
 //! The folder of a run: resolved config, journal, weights, report.
 
 use mobilenas_record::run::{JournalRow, RunHeader};
+use mobilenas_space::fnv::text_digest;
 
 use super::RunError;
 use crate::config;
@@ -21,18 +22,7 @@ impl Kept for JournalRow {
 /// Never for a config that was loaded.
 pub fn config_digest(config: &impl serde::Serialize) -> Result<String, RunError> {
     let text = config::to_yaml(config).map_err(|e| RunError::Config(e.to_string()))?;
-    let eat = |mut h: u64, step: u64| {
-        for b in text.bytes() {
-            h = (h ^ u64::from(b)).wrapping_mul(step);
-            h ^= h >> 31;
-        }
-        h
-    };
-    Ok(format!(
-        "{:016x}{:016x}",
-        eat(0xcbf2_9ce4_8422_2325, 0x0000_0100_0000_01b3),
-        eat(0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93)
-    ))
+    Ok(text_digest(&text))
 }
 
 impl Folder {

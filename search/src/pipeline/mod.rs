@@ -25,7 +25,7 @@ use mobilenas_host::unix_now;
 use mobilenas_record::run::{self as record, Caveat, Done, JournalRow};
 use mobilenas_record::score;
 use mobilenas_reports::Frame;
-use mobilenas_torch::{Store, weights};
+use mobilenas_torch::{ParamStore, weights};
 use tch::Device;
 
 pub use error::RunError;
@@ -194,7 +194,7 @@ impl SearchPipeline<'_> {
     }
 
     /// The trained supernet; `None` if the run was asked to stop.
-    fn supernet(&mut self) -> Result<Option<Store>, RunError> {
+    fn supernet(&mut self) -> Result<Option<ParamStore>, RunError> {
         let (p, path) = (self.experiment, self.folder.path(SUPERNET));
         let mut store = p.supernet_store()?;
         if self.folder.rows.iter().any(|r| matches!(r, JournalRow::Supernet(_))) {

@@ -52,7 +52,7 @@ impl SearchPipeline<'_> {
             for block in left.chunks(BLOCK) {
                 let candidate = |t: &Trial| -> Result<DigestedDesign, RunError> {
                     let genome = p.space.genome(&t.genome).map_err(|e| RunError::Config(e.to_string()))?;
-                    Ok((t.digest.clone(), p.space.design(&genome)))
+                    Ok((t.digest.clone(), p.space.config_of(&genome)))
                 };
                 let candidates = block.iter().map(candidate).collect::<Result<Vec<_>, _>>()?;
                 if !blocks.time(&candidates, self.clock, self.stop) {

@@ -8,7 +8,7 @@ use mobilenas_host::Clock;
 use mobilenas_space::Genome;
 use mobilenas_space::ir::Graph;
 use mobilenas_task::{TASKS, Task};
-use mobilenas_torch::{Names, Net, Owned, Store};
+use mobilenas_torch::{Names, Net, Owned, ParamStore};
 
 use super::RunError;
 use crate::evaluator::{Scores, test_scores};
@@ -45,7 +45,7 @@ pub struct Retraining<'a> {
 #[derive(Debug)]
 pub struct Trained {
     /// Its weights.
-    pub store: Store,
+    pub store: ParamStore,
     /// The task's metrics on the test split.
     pub test: Scores,
     /// Seconds of training, resumed parts together.
@@ -63,7 +63,7 @@ impl Retraining<'_> {
     /// When the training fails.
     pub fn train(&self, clock: &dyn Clock, stop: &Stop, bar: &Progress) -> Result<Option<Trained>, RunError> {
         let (p, config) = (self.experiment, self.config);
-        let mut store = Store::init(&self.graph, Names::Own, config.seed, p.device)?;
+        let mut store = ParamStore::init(&self.graph, Names::Standalone, config.seed, p.device)?;
         let net = Net::bind(self.graph.clone(), &Owned(&store))?;
         let trainer = Trainer {
             config,

@@ -158,7 +158,7 @@ impl SearchPipeline<'_> {
         desk: &mut ScoringSession<'_>,
     ) -> bool {
         let space = &self.experiment.space;
-        let block: Vec<_> = fresh.map(|f| (f.digest.clone(), space.design(&f.genome))).collect();
+        let block: Vec<_> = fresh.map(|f| (f.digest.clone(), space.config_of(&f.genome))).collect();
         desk.scorer.time_ahead(&block, self.stop)
     }
 

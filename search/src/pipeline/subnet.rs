@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mobilenas_space::ir::Graph;
 use mobilenas_torch::weights::About;
-use mobilenas_torch::{Net, Store, weights};
+use mobilenas_torch::{Net, ParamStore, weights};
 
 use super::{RunError, SUPERNET, folder};
 use crate::evaluator;
@@ -31,7 +31,7 @@ impl Experiment {
 ///
 /// # Errors
 /// When it is not there yet, or not the config's.
-pub fn stored_supernet(experiment: &Experiment, root: &Path) -> Result<Store, RunError> {
+pub fn stored_supernet(experiment: &Experiment, root: &Path) -> Result<ParamStore, RunError> {
     let mut store = experiment.supernet_store()?;
     store.fill(&weights::load(&root.join(SUPERNET))?.0)?;
     Ok(store)

@@ -12,7 +12,7 @@ use mobilenas_space::ir::Graph;
 use mobilenas_space::{Cost, Space, cost};
 use mobilenas_task::{Classification, Task};
 use mobilenas_torch::weights::{About, write_whole};
-use mobilenas_torch::{Names, Net, Owned, Store, weights};
+use mobilenas_torch::{Names, Net, Owned, ParamStore, weights};
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
@@ -195,9 +195,9 @@ impl TrainJob {
     }
 
     /// The network's tensors before the first step.
-    fn store(&self) -> Result<Store, RunError> {
+    fn store(&self) -> Result<ParamStore, RunError> {
         let seed = number(self.config.seed, Purpose::Weights, 0);
-        let mut store = Store::init(&self.graph, Names::Own, seed, self.device)?;
+        let mut store = ParamStore::init(&self.graph, Names::Standalone, seed, self.device)?;
         if let Some(file) = &self.config.network.weights {
             store.fill(&weights::load(file)?.0)?;
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mobilenas_record::metric::name as metric;
 use mobilenas_record::run::{JournalRow, Origin, Trial, TrialOutcome};
-use mobilenas_space::{Coster, Genome};
+use mobilenas_space::{CostCache, Genome};
 
 use super::ask::{self, Proposal, Seen, values};
 use super::budget::Budget;
@@ -47,7 +47,7 @@ impl SearchPipeline<'_> {
             return Ok(false);
         }
         let mut strategy = strategy::from_config(&search.strategy, &p.space);
-        let (mut coster, mut budget, mut step, mut why) = (Coster::new(), Budget::new(search), 0, None);
+        let (mut coster, mut budget, mut step, mut why) = (CostCache::new(), Budget::new(search), 0, None);
         while why.is_none() && budget.left() > 0 {
             let mut rng = rng(p.config.seed, Purpose::Ask, step, 0);
             step += 1;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mobilenas_space::{Coster, Genome};
+use mobilenas_space::{CostCache, Genome};
 use rand::{Rng, RngExt as _};
 
 use crate::experiment::Experiment;
@@ -17,7 +17,7 @@ const DRAWS: usize = 100;
 /// # Errors
 /// When a genome makes no network.
 pub fn spread(p: &Experiment, n: usize) -> Result<Vec<Genome>, RunError> {
-    let (mut coster, mut pool) = (Coster::new(), BTreeMap::new());
+    let (mut coster, mut pool) = (CostCache::new(), BTreeMap::new());
     for draw in 0..n * DRAWS {
         let mut rng = rng(p.config.seed, Purpose::Study, draw as u64, 0);
         let genome = p.bounds.meet(&p.space, &mut coster, &p.anchor, &mut rng, |rng| leaning(p, rng))?;

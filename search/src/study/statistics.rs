@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use mobilenas_torch::{Mode, Net, Store, Tracked};
+use mobilenas_torch::{Mode, Net, ParamStore, TrackedStats};
 
 use crate::experiment::Experiment;
 use mobilenas_data::loader::DataLoader;
@@ -30,11 +30,11 @@ pub fn track(
     p: &Experiment,
     supernet: &Supernet<'_>,
     loader: &DataLoader,
-    store: &Store,
+    store: &ParamStore,
     steps: u64,
 ) -> Result<(), TrainError> {
     let _guard = tch::no_grad_guard();
-    let tracked = Tracked(store);
+    let tracked = TrackedStats(store);
     let any_side = loader.config().sampler.scale.is_some();
     let accumulate = u64::from(p.config.supernet.recipe.accumulate);
     for step in steps.saturating_sub(STEPS) * accumulate..steps * accumulate {
@@ -44,7 +44,7 @@ pub fn track(
             let images = resized(&batch.images, graph.input().dims[1])?;
             let net = Net::bind(Arc::new(graph), &tracked)?;
             let _ = net.forward(&images, Mode::TrainTracking)?;
-            tracked.keep(&net)?;
+            tracked.write_back(&net)?;
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! One supernet for each rule.
 
-use mobilenas_torch::{Store, weights};
+use mobilenas_torch::{ParamStore, weights};
 
 use super::{Halt, Study, statistics};
 use crate::config::{self, BatchNorms};
@@ -70,7 +70,7 @@ impl Study<'_> {
     /// The supernet of a rule with the images that its subnets are scored on.
     pub(super) fn inheriting(&self, rule: usize) -> Result<InheritedEvaluator, RunError> {
         let p = &self.plan.experiment;
-        let mut store: Store = p.supernet_store()?;
+        let mut store: ParamStore = p.supernet_store()?;
         store.fill(&weights::load(&self.folder.path(&self.supernet_file(rule)))?.0)?;
         let limit = p.config.scoring.images.unwrap_or(usize::MAX);
         let scored = (&p.split.search_val, limit, p.config.scoring.batch);

@@ -7,7 +7,7 @@ use mobilenas_bench::rounds::{Rounds, rounds};
 use mobilenas_bench::stats::{median, quantile};
 use mobilenas_record::run::Latency;
 use mobilenas_space::ir::Graph;
-use mobilenas_torch::{Names, Net, Owned, Store};
+use mobilenas_torch::{Names, Net, Owned, ParamStore};
 use tch::{Device, Tensor};
 
 use super::Study;
@@ -44,7 +44,7 @@ impl Study<'_> {
             engine::engine(&timing.engine).ok_or_else(|| EngineError::Unknown { name: timing.engine.clone() })?;
         let mut sessions: Vec<(Box<dyn Session>, Tensor)> = Vec::new();
         for graph in graphs.iter().cloned().chain([Arc::new(reference)]) {
-            let store = Store::init(&graph, Names::Own, 0, Device::Cpu)?;
+            let store = ParamStore::init(&graph, Names::Standalone, 0, Device::Cpu)?;
             let net = Net::bind(graph, &Owned(&store))?;
             let session = engine.prepare(&net, setting)?;
             sessions.push((session, blank(&net, setting.batch)?));

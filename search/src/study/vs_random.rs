@@ -6,7 +6,7 @@ use mobilenas_record::Goal;
 use mobilenas_record::metric::name as metric;
 use mobilenas_record::pareto::{dominates_by, hypervolume};
 use mobilenas_reports::study::{SearchRun, StudyRow};
-use mobilenas_space::{Coster, Genome, cost, memory};
+use mobilenas_space::{CostCache, Genome, cost, memory};
 
 use super::scores::{self, Score, Scores};
 use super::{Halt, Study};
@@ -154,7 +154,7 @@ impl Study<'_> {
     ) -> Result<(SearchRun, Vec<Tried>), Halt> {
         let (p, search, axes) = (&self.plan.experiment, &self.plan.experiment.config.search, self.axes()?);
         let mut strategy = strategy::from_config(config, &p.space);
-        let (mut coster, mut seen, mut curve) = (Coster::new(), Seen::new(), Curve::new(&axes));
+        let (mut coster, mut seen, mut curve) = (CostCache::new(), Seen::new(), Curve::new(&axes));
         let (mut tried, mut step, mut seconds, mut ends) = (Vec::new(), 0, 0.0, false);
         while !ends && (tried.len() as u64) < search.trials {
             let left = (search.trials - tried.len() as u64) as usize;

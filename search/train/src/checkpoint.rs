@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mobilenas_torch::{Store, weights};
+use mobilenas_torch::{ParamStore, weights};
 
 use super::TrainError;
 use super::ema::Ema;
@@ -88,7 +88,7 @@ impl TrainState {
 /// The tensors of a checkpoint.
 pub struct CheckpointTensors<'a> {
     /// The weights.
-    pub store: &'a mut Store,
+    pub store: &'a mut ParamStore,
     /// The optimizer.
     pub optimizer: &'a mut Optimizer,
     /// The averaged weights, if any.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mobilenas_torch::Store;
+use mobilenas_torch::ParamStore;
 use tch::{TchError, Tensor};
 
 use super::TrainError;
@@ -21,7 +21,7 @@ impl Ema {
     ///
     /// # Errors
     /// When libtorch refuses.
-    pub fn new(store: &Store, decay: f64) -> Result<Ema, TrainError> {
+    pub fn new(store: &ParamStore, decay: f64) -> Result<Ema, TrainError> {
         let copy = |t: &Tensor| -> Result<Tensor, TchError> { tch::no_grad(|| t.f_zeros_like()?.f_add(t)) };
         let statistics = store.statistics().map(|(n, t)| Ok((n.clone(), copy(t)?))).collect::<Result<_, TchError>>();
         Ok(Ema {
@@ -35,7 +35,7 @@ impl Ema {
     ///
     /// # Errors
     /// When libtorch refuses.
-    pub fn step(&mut self, store: &Store) -> Result<(), TrainError> {
+    pub fn step(&mut self, store: &ParamStore) -> Result<(), TrainError> {
         let _guard = tch::no_grad_guard();
         let share = 1.0 - self.decay;
         let mut all = || -> Result<(), TchError> {
@@ -52,7 +52,7 @@ impl Ema {
     ///
     /// # Errors
     /// When libtorch refuses.
-    pub fn move_into(&self, store: &mut Store) -> Result<(), TrainError> {
+    pub fn move_into(&self, store: &mut ParamStore) -> Result<(), TrainError> {
         let _guard = tch::no_grad_guard();
         store.flat().shallow_clone().f_copy_(&self.flat).map_err(TrainError::torch)?;
         for (name, mean) in &self.statistics {

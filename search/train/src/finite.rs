@@ -1,6 +1,6 @@
 //! Whether all numbers of a store are finite.
 
-use mobilenas_torch::Store;
+use mobilenas_torch::ParamStore;
 use tch::{TchError, Tensor};
 
 use super::TrainError;
@@ -13,7 +13,7 @@ fn sound(t: &Tensor) -> Result<bool, TchError> {
 ///
 /// # Errors
 /// When libtorch refuses.
-pub fn first(store: &Store) -> Result<Option<String>, TrainError> {
+pub fn first(store: &ParamStore) -> Result<Option<String>, TrainError> {
     let look = || -> Result<Option<String>, TchError> {
         for (name, entry) in store.entries() {
             if entry.tensor.is_floating_point() && !sound(&entry.tensor)? {

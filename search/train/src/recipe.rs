@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mobilenas_space::ir::Regularize;
+use mobilenas_space::ir::Regularization;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -286,8 +286,8 @@ impl Default for Recipe {
 
 impl Recipe {
     /// What training drops.
-    pub fn regularize(&self) -> Regularize {
-        Regularize { dropout: self.dropout, head_dropout: self.head_dropout, drop_path: self.drop_path }
+    pub fn regularize(&self) -> Regularization {
+        Regularization { dropout: self.dropout, head_dropout: self.head_dropout, drop_path: self.drop_path }
     }
 
     /// Mistakes that no single key shows, as key and message.

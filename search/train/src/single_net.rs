@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mobilenas_host::Progress;
 use mobilenas_space::ir::{Graph, ShapeError, regularize};
 use mobilenas_task::{Batch, Meter, Outputs, Targets, Task};
-use mobilenas_torch::{Mode, Net, Owned, Resized, Store};
+use mobilenas_torch::{Mode, Net, Owned, ParamStore, Resized};
 use tch::{Kind, Tensor};
 
 use crate::recipe::{Precision, Recipe};
@@ -54,7 +54,7 @@ pub struct SingleNet<'a> {
 /// When the training fails.
 pub fn train(
     trainer: &Trainer<'_>,
-    store: &mut Store,
+    store: &mut ParamStore,
     bar: &Progress,
     graph: &Graph,
     (task, teacher): (&'static dyn Task, Option<&Teacher>),
@@ -77,7 +77,7 @@ pub type Lower<'a> = dyn Fn(u32) -> Result<Graph, ShapeError> + 'a;
 fn with_precision(net: Net, precision: Precision) -> Net {
     match precision {
         Precision::Float32 => net,
-        Precision::Bfloat16 => net.with_heavy(Kind::BFloat16),
+        Precision::Bfloat16 => net.with_autocast(Kind::BFloat16),
     }
 }
 
@@ -92,7 +92,7 @@ struct MultiScaleNet<'a> {
 
 impl MultiScaleNet<'_> {
     /// The network at a side. Tables of positions are resized from what is learnt: it lives for one step.
-    fn net(&self, store: &Store, side: u32) -> Result<Net, TrainError> {
+    fn net(&self, store: &ParamStore, side: u32) -> Result<Net, TrainError> {
         let graph = match self.graphs.get(&side) {
             Some(graph) => graph.clone(),
             None => Arc::new(regularize(&(self.lower)(side)?, &self.recipe.regularize())),
@@ -108,7 +108,7 @@ impl TrainStep for MultiScaleNet<'_> {
 
     fn step(
         &mut self,
-        store: &Store,
+        store: &ParamStore,
         batch: &Batch,
         at: StepAt,
         meter: &mut dyn Meter,
@@ -118,7 +118,7 @@ impl TrainStep for MultiScaleNet<'_> {
         SingleNet { net: &net, objective: self.objective }.step(store, batch, at, meter)
     }
 
-    fn first_not_finite(&self, store: &Store, batch: &Batch) -> Result<Option<String>, TrainError> {
+    fn first_not_finite(&self, store: &ParamStore, batch: &Batch) -> Result<Option<String>, TrainError> {
         let net = self.net(store, batch.side())?;
         SingleNet { net: &net, objective: self.objective }.first_not_finite(store, batch)
     }
@@ -129,7 +129,13 @@ impl TrainStep for SingleNet<'_> {
         self.objective.task
     }
 
-    fn step(&mut self, _: &Store, batch: &Batch, at: StepAt, meter: &mut dyn Meter) -> Result<StepMetrics, TrainError> {
+    fn step(
+        &mut self,
+        _: &ParamStore,
+        batch: &Batch,
+        at: StepAt,
+        meter: &mut dyn Meter,
+    ) -> Result<StepMetrics, TrainError> {
         let images = resized(&batch.images, self.net.graph().input().dims[1])?;
         let heads = self.net.heads(&images, Mode::TrainTracking)?;
         let heads = heads.iter().map(|h| h.f_to_kind(Kind::Float)).collect::<Result<Vec<_>, _>>();
@@ -140,7 +146,7 @@ impl TrainStep for SingleNet<'_> {
         Ok(StepMetrics { loss: loss.detach() })
     }
 
-    fn first_not_finite(&self, _: &Store, batch: &Batch) -> Result<Option<String>, TrainError> {
+    fn first_not_finite(&self, _: &ParamStore, batch: &Batch) -> Result<Option<String>, TrainError> {
         let images = resized(&batch.images, self.net.graph().input().dims[1])?;
         Ok(self.net.first_not_finite(&images, Mode::Train)?)
     }
@@ -148,7 +154,7 @@ impl TrainStep for SingleNet<'_> {
 
 #[cfg(test)]
 mod tests {
-    use mobilenas_space::{Design, Space};
+    use mobilenas_space::{Space, SpaceConfig};
     use mobilenas_task::Classification;
     use mobilenas_torch::Names;
     use tch::Device;
@@ -161,14 +167,14 @@ mod tests {
         Batch { images, targets: Targets::classes(&[0, 1, 2, 3]).unwrap() }
     }
 
-    fn once(step: &mut dyn TrainStep, store: &Store, batch: &Batch) -> StepMetrics {
+    fn once(step: &mut dyn TrainStep, store: &ParamStore, batch: &Batch) -> StepMetrics {
         let at = StepAt { batch: 0, share: 1.0 };
         step.step(store, batch, at, Classification.meter().as_mut()).unwrap()
     }
 
     fn space(family: &str, knobs: &[(&str, i64)]) -> Space {
         let knobs = knobs.iter().map(|(k, v)| (k.to_string(), vec![*v])).collect();
-        let design = Design { family: family.into(), width: 0.25, divisor: 8, knobs, classes: 4 };
+        let design = SpaceConfig { family: family.into(), width: 0.25, divisor: 8, knobs, classes: 4 };
         Space::new(&design).unwrap_or_else(|e| panic!("{e:?}"))
     }
 
@@ -178,8 +184,10 @@ mod tests {
         for family in ["mobilevit_v1", "efficientformer_v2"] {
             let space = space(family, &[("resolution", 64)]);
             let graph = Arc::new(space.lower(&space.smallest()).unwrap());
-            let (one, two) =
-                (Store::init(&graph, Names::Own, 1, Device::Cpu), Store::init(&graph, Names::Own, 1, Device::Cpu));
+            let (one, two) = (
+                ParamStore::init(&graph, Names::Standalone, 1, Device::Cpu),
+                ParamStore::init(&graph, Names::Standalone, 1, Device::Cpu),
+            );
             let (one, mut two) = (one.unwrap(), two.unwrap());
             let net = Net::bind(graph.clone(), &Owned(&one)).unwrap();
             let objective = Objective { task: &Classification, label_smoothing: 0.1, teacher: None };
@@ -200,8 +208,8 @@ mod tests {
                 let shown = once(&mut any, &two, &batch(side));
                 assert!(shown.loss.double_value(&[]).is_finite());
                 assert_eq!(any.graphs[&(side as u32)].input().dims[1..], [side as u32; 2]);
-                let reached = two.learnt().filter(|(_, _, t)| t.grad().defined()).count();
-                assert_eq!(reached, two.learnt().count(), "{family} at {side}: gradients reach every tensor");
+                let reached = two.trainable().filter(|(_, _, t)| t.grad().defined()).count();
+                assert_eq!(reached, two.trainable().count(), "{family} at {side}: gradients reach every tensor");
             }
             assert!(two.statistics().zip(&before).any(|((_, t), b)| !t.equal(b)), "{family}: statistics move");
         }
@@ -212,7 +220,7 @@ mod tests {
         let space = space("efficientformer_v2", &[]);
         let config = crate::settings::SupernetConfig::default();
         let largest = space.lower(&space.largest()).unwrap();
-        let store = Store::init(&largest, Names::Shared, 1, Device::Cpu).unwrap();
+        let store = ParamStore::init(&largest, Names::Supernet, 1, Device::Cpu).unwrap();
         let supernet = crate::supernet::Supernet::new(&space, &config, &Classification, (1, 1));
         let mut supernet = supernet.at_any_side(true);
         for side in [64, 96] {

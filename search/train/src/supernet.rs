@@ -9,11 +9,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mobilenas_space::ir::{Graph, Regularize, regularize};
+use mobilenas_space::ir::{Graph, Regularization, regularize};
 use mobilenas_space::seed::{Purpose, rng};
 use mobilenas_space::{Genome, Space, widths};
 use mobilenas_task::{Batch, Distillation, Meter, Outputs, Task};
-use mobilenas_torch::{Apart, Mode, Names, Net, Params, Shared, Store};
+use mobilenas_torch::{Mode, Names, Net, ParamStore, Params, PerWidthNorm, Shared};
 use tch::{Device, Kind, Tensor};
 
 use crate::recipe::Precision;
@@ -64,13 +64,13 @@ impl<'a> Supernet<'a> {
     ///
     /// # Errors
     /// When a genome makes no network, or memory is short.
-    pub fn store(&self, seed: u64, device: Device) -> Result<Store, TrainError> {
+    pub fn store(&self, seed: u64, device: Device) -> Result<ParamStore, TrainError> {
         let largest = self.space.lower(&self.space.largest())?;
         Ok(match self.config.batch_norms {
-            BatchNorms::Shared => Store::init(&largest, Names::Shared, seed, device)?,
+            BatchNorms::Shared => ParamStore::init(&largest, Names::Supernet, seed, device)?,
             BatchNorms::PerWidth => {
                 let widths = widths(self.space, &mut rng(self.seed, Purpose::Subnets, u64::MAX, 0))?;
-                Store::init_apart(&largest, &widths, seed, device)?
+                ParamStore::init_per_width(&largest, &widths, seed, device)?
             }
         })
     }
@@ -125,7 +125,7 @@ impl<'a> Supernet<'a> {
     fn dropping(&self, genome: &Genome, side: Option<u32>) -> Result<Arc<Graph>, TrainError> {
         let how = match *genome == self.space.largest() {
             true => self.config.recipe.regularize(),
-            false => Regularize::NONE,
+            false => Regularization::NONE,
         };
         let graph = match side {
             Some(side) => self.space.lower_at(genome, side)?,
@@ -140,15 +140,15 @@ impl<'a> Supernet<'a> {
         self.graphs.iter().map(|((_, side), graph)| (*side, graph.input().dims[1]))
     }
 
-    fn net(&self, graph: Arc<Graph>, store: &Store) -> Result<Net, TrainError> {
+    fn net(&self, graph: Arc<Graph>, store: &ParamStore) -> Result<Net, TrainError> {
         let params: &dyn Params = match self.config.batch_norms {
             BatchNorms::Shared => &Shared(store),
-            BatchNorms::PerWidth => &Apart(store),
+            BatchNorms::PerWidth => &PerWidthNorm(store),
         };
         let net = Net::bind(graph, params)?;
         Ok(match self.config.recipe.precision {
             Precision::Float32 => net,
-            Precision::Bfloat16 => net.with_heavy(Kind::BFloat16),
+            Precision::Bfloat16 => net.with_autocast(Kind::BFloat16),
         })
     }
 
@@ -160,7 +160,7 @@ impl<'a> Supernet<'a> {
         }
     }
 
-    fn outputs(&mut self, genome: &Genome, store: &Store, batch: &Batch) -> Result<Outputs, TrainError> {
+    fn outputs(&mut self, genome: &Genome, store: &ParamStore, batch: &Batch) -> Result<Outputs, TrainError> {
         let graph = self.graph(genome, self.side(batch))?;
         let images = resized(&batch.images, graph.input().dims[1])?;
         let output = self.net(graph, store)?.forward(&images, self.mode())?;
@@ -175,7 +175,7 @@ impl TrainStep for Supernet<'_> {
 
     fn step(
         &mut self,
-        store: &Store,
+        store: &ParamStore,
         batch: &Batch,
         at: StepAt,
         meter: &mut dyn Meter,
@@ -202,7 +202,7 @@ impl TrainStep for Supernet<'_> {
         Ok(StepMetrics { loss: loss.detach() })
     }
 
-    fn first_not_finite(&self, store: &Store, batch: &Batch) -> Result<Option<String>, TrainError> {
+    fn first_not_finite(&self, store: &ParamStore, batch: &Batch) -> Result<Option<String>, TrainError> {
         let graph = self.dropping(&self.space.largest(), self.side(batch))?;
         let images = resized(&batch.images, graph.input().dims[1])?;
         Ok(self.net(graph, store)?.first_not_finite(&images, Mode::Train)?)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mobilenas_space::families;
 use mobilenas_task::{Distillation, Outputs};
-use mobilenas_torch::{Mode, Names, Net, Owned, Store, weights};
+use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore, weights};
 use tch::{CModule, Device, Kind, Tensor};
 
 use crate::recipe::{self, DistillKind};
@@ -123,7 +123,7 @@ pub fn teacher(recipe: &recipe::Recipe, classes: u32, device: Device) -> Result<
         family.template(&name).ok_or_else(|| wrong("no configuration".to_string(), "a published network"))?;
     let side = how.resolution.unwrap_or(info.resolution);
     let graph = Arc::new(template.plan(&template.values(), side, classes)?.lower()?);
-    let mut store = Store::init(&graph, Names::Own, 0, device)?;
+    let mut store = ParamStore::init(&graph, Names::Standalone, 0, device)?;
     store.fill(&weights::load(&file)?.0).map_err(|e| wrong(format!("{}: {e}", file.display()), "its own weights"))?;
     let net = Net::bind(graph, &Owned(&store))?;
     Ok(Some(Teacher::net(how, &name, net, classes)))

@@ -6,7 +6,7 @@ use mobilenas_data::{DataLoader, Prefetcher};
 use mobilenas_host::{Clock, Progress, Stop};
 use mobilenas_space::seed::{Purpose, number};
 use mobilenas_task::{Batch, Meter, Task, TaskError};
-use mobilenas_torch::Store;
+use mobilenas_torch::ParamStore;
 use tch::Tensor;
 
 use crate::checkpoint::{CheckpointFiles, CheckpointTensors, TrainState};
@@ -46,7 +46,7 @@ pub trait TrainStep {
     /// When libtorch refuses.
     fn step(
         &mut self,
-        store: &Store,
+        store: &ParamStore,
         batch: &Batch,
         at: StepAt,
         meter: &mut dyn Meter,
@@ -56,7 +56,7 @@ pub trait TrainStep {
     ///
     /// # Errors
     /// When libtorch refuses.
-    fn first_not_finite(&self, store: &Store, batch: &Batch) -> Result<Option<String>, TrainError>;
+    fn first_not_finite(&self, store: &ParamStore, batch: &Batch) -> Result<Option<String>, TrainError>;
 }
 
 /// Which batch of a training a step is given.
@@ -112,7 +112,7 @@ const NEW: f64 = 0.02;
 
 /// What changes from step to step.
 struct Progressing<'s> {
-    store: &'s mut Store,
+    store: &'s mut ParamStore,
     optimizer: Optimizer,
     ema: Option<Ema>,
     state: TrainState,
@@ -151,7 +151,7 @@ impl Trainer<'_> {
     /// When the training diverges for the second time, the disk refuses, or libtorch does.
     pub fn run(
         &self,
-        store: &mut Store,
+        store: &mut ParamStore,
         bar: &Progress,
         train_step: &mut dyn TrainStep,
     ) -> Result<TrainOutcome, TrainError> {

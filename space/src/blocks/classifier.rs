@@ -1,8 +1,8 @@
-//! The ends of the networks: a mean over the positions and linear layers, one number a class.
+//! Classifier heads: global pooling and linear layers to one logit per class.
 
 use crate::ir::{ActFn, Block, Builder, Op, Sections, ShapeError, Val};
 
-/// Global mean, then a linear layer called `fc` under the block's path.
+/// Global average pooling, then a linear layer.
 #[derive(Clone, Debug, Hash)]
 pub struct Classifier {
     /// Name of the linear layer under the block's path.
@@ -22,10 +22,10 @@ impl Block for Classifier {
     }
 }
 
-/// The end of MobileNetV3 (Howard et al., 2019): the mean first, then `conv_head` and `classifier`.
+/// The head of MobileNetV3 (Howard et al., 2019): global average pooling, then `conv_head` and `classifier`.
 #[derive(Clone, Debug, Hash)]
 pub struct PooledClassifier {
-    /// Channels between the two.
+    /// Output channels of `conv_head`.
     pub width: u32,
     /// Number of classes.
     pub classes: u32,
@@ -44,34 +44,34 @@ impl Block for PooledClassifier {
     }
 }
 
-/// Which norm stands before a classifier.
+/// The norm before a classifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LastNorm {
+pub enum FinalNorm {
     /// Batch norm.
     Batch,
     /// Layer norm over rows.
     Layer,
 }
 
-/// The end of the EfficientFormers: `norm`, the mean, and two classifiers, `head` and `head_dist`, of which the second
-/// may learn from a teacher. Their mean is the output.
+/// The head of the EfficientFormers: `norm`, global average pooling, and two classifiers, `head` and `head_dist`. The second
+/// is meant for distillation; their mean is the output.
 #[derive(Clone, Debug, Hash)]
-pub struct TwoHeads {
+pub struct DistilledHead {
     /// The norm.
-    pub norm: LastNorm,
+    pub norm: FinalNorm,
     /// Number of classes.
     pub classes: u32,
 }
 
-impl Block for TwoHeads {
+impl Block for DistilledHead {
     fn kind(&self) -> &'static str {
         "two_heads"
     }
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
         let norm = match self.norm {
-            LastNorm::Batch => Op::BatchNorm,
-            LastNorm::Layer => Op::LayerNorm { eps_e7: 100 },
+            FinalNorm::Batch => Op::BatchNorm,
+            FinalNorm::Layer => Op::LayerNorm { eps_e7: 100 },
         };
         let y = b.op_at("norm", norm, &[x])?;
         let y = b.op(Op::GlobalPool { keep: false }, &[y])?;

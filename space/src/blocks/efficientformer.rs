@@ -1,17 +1,17 @@
-//! The blocks of EfficientFormer (Li et al., 2022): pooling blocks over a map, then attention blocks over rows.
+//! The blocks of EfficientFormer (Li et al., 2022): pooling blocks on maps, then attention blocks on rows.
 
 use super::residual::scaled_residual;
-use super::transformer::perceptron;
+use super::transformer::mlp;
 use crate::ir::{ActFn, Block, Builder, Op, Sections, ShapeError, Val};
 
-/// Mixes neighbours by what a 3x3 mean adds to them, then channels by two 1x1 convolutions with batch norm.
+/// Token mixing by 3x3 average pooling less the input, then an MLP of two 1x1 convolutions with batch norm.
 #[derive(Clone, Debug, Hash)]
-pub struct PoolFormer {
-    /// Channels between the two convolutions.
+pub struct MetaBlock2d {
+    /// Channels inside the MLP.
     pub hidden: u32,
 }
 
-impl Block for PoolFormer {
+impl Block for MetaBlock2d {
     fn kind(&self) -> &'static str {
         "efficientformer_pool"
     }
@@ -32,7 +32,7 @@ impl Block for PoolFormer {
     }
 }
 
-/// A map to rows.
+/// Flattens a map to rows.
 #[derive(Clone, Debug, Hash)]
 pub struct Flat;
 
@@ -46,29 +46,30 @@ impl Block for Flat {
     }
 }
 
-/// A transformer layer with learnt biases by distance, over the rows of a map of `h` x `w`.
+/// A transformer layer with attention biases by distance, on the rows of a map of `h` x `w`.
 #[derive(Clone, Debug, Hash)]
-pub struct AttentionFormer {
+pub struct MetaBlock1d {
     /// Height of the map.
     pub h: u32,
     /// Width of the map.
     pub w: u32,
     /// Attention heads.
     pub heads: u32,
-    /// Channels inside the perceptron.
+    /// Channels inside the MLP.
     pub hidden: u32,
 }
 
-impl AttentionFormer {
+impl MetaBlock1d {
     /// Channels of the queries, and of the keys, of one head.
     const KEY: u32 = 32;
     /// Channels of the values of one head.
-    const VALUE: u32 = 4 * AttentionFormer::KEY;
+    const VALUE: u32 = 4 * MetaBlock1d::KEY;
 
-    /// Query, key and value of a head stand side by side, head by head; so a narrower net takes whole heads.
+    /// The layer `qkv` orders its channels head by head, each with its query, key and value: a narrower network uses the
+    /// leading heads.
     fn attention(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
         let (heads, channels) = (self.heads, b.channels(x));
-        let (key, value) = (AttentionFormer::KEY, AttentionFormer::VALUE);
+        let (key, value) = (MetaBlock1d::KEY, MetaBlock1d::VALUE);
         let qkv = b.linear("qkv", x, Sections::runs(heads, 2 * key + value))?;
         let mut part = |start, len| b.op(Op::SliceHeads { heads, start, len }, &[qkv]);
         let (q, k, v) = (part(0, key)?, part(key, key)?, part(2 * key, value)?);
@@ -78,7 +79,7 @@ impl AttentionFormer {
     }
 }
 
-impl Block for AttentionFormer {
+impl Block for MetaBlock1d {
     fn kind(&self) -> &'static str {
         "efficientformer_attention"
     }
@@ -89,7 +90,7 @@ impl Block for AttentionFormer {
         let y = b.within("token_mixer", |b| self.attention(b, y))?;
         let x = scaled_residual(b, x, y, "ls1", 0)?;
         let y = b.op_at("norm2", norm, &[x])?;
-        let y = perceptron(b, y, self.hidden, ActFn::Gelu)?;
+        let y = mlp(b, y, self.hidden, ActFn::Gelu)?;
         scaled_residual(b, x, y, "ls2", 0)
     }
 }

@@ -1,10 +1,10 @@
-//! The inverted residual of MobileNetV2 (Sandler et al., 2018): expand, depthwise, project, without activation at the
-//! end; and of MobileNetV3 (Howard et al., 2019), which may squeeze and excite before it projects.
+//! The inverted residual of MobileNetV2 (Sandler et al., 2018): expansion, depthwise convolution, linear projection; and of
+//! MobileNetV3 (Howard et al., 2019), with optional squeeze-and-excitation before the projection.
 
 use super::squeeze_excite::squeeze_excite;
 use crate::ir::{ActFn, Block, Builder, ShapeError, Val};
 
-/// Under which names the block's tensors stand in published checkpoints.
+/// The names of the block's tensors in published checkpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Naming {
     /// `conv1_1x1.conv`, `conv1_1x1.bn`, `conv2_kxk...`, `conv3_1x1...`
@@ -13,10 +13,10 @@ pub enum Naming {
     Flat,
 }
 
-/// Expand to `mid` channels, filter each, project to `out`; the input is added when the size stays.
+/// Expands to `mid` channels, filters each, projects to `out`; with a residual if the shape stays the same.
 #[derive(Clone, Debug, Hash)]
 pub struct InvertedResidual {
-    /// Channels between; `None` leaves the expansion away.
+    /// Channels after the expansion; `None` leaves the expansion out.
     pub mid: Option<u32>,
     /// Output channels.
     pub out: u32,
@@ -26,13 +26,13 @@ pub struct InvertedResidual {
     pub stride: u32,
     /// Activation after the first two convolutions.
     pub act: ActFn,
-    /// Channels inside squeeze and excitation; `None` leaves it away.
+    /// Channels inside squeeze-and-excitation; `None` leaves it out.
     pub squeeze: Option<u32>,
     /// Names of the tensors.
     pub naming: Naming,
 }
 
-/// Names of the n-th convolution and its norm: a step for both, or none.
+/// Names of a convolution and its norm, and the path segment that both are under, if any.
 type Names = (Option<&'static str>, &'static str, &'static str);
 
 impl InvertedResidual {
@@ -49,13 +49,13 @@ impl InvertedResidual {
     }
 }
 
-/// Runs `f` one step deeper, if there is a step.
+/// Runs `f` under a path segment, if there is one.
 fn maybe_within(
     b: &mut Builder,
-    step: Option<&'static str>,
+    segment: Option<&'static str>,
     f: impl FnOnce(&mut Builder) -> Result<Val, ShapeError>,
 ) -> Result<Val, ShapeError> {
-    match step {
+    match segment {
         Some(s) => b.within(s, f),
         None => f(b),
     }

@@ -1,9 +1,9 @@
-//! The blocks of MobileViTv3 (Wadekar and Chaurasia, 2022): depthwise local convolution, fusion of the local and the
-//! global features by a 1x1 convolution, and the block's input added at the end.
+//! The block of MobileViTv3 (Wadekar and Chaurasia, 2022): a depthwise local convolution, fusion of local and global
+//! features by a 1x1 convolution, and a residual.
 
-use super::conv_unit::Unit;
+use super::conv_bn::ConvBn;
 use super::patches::{local, over_patches};
-use super::transformer::Layer;
+use super::transformer::TransformerLayer;
 use crate::ir::{ActFn, Block, Builder, Op, Sections, ShapeError, Val};
 
 /// A MobileViTv3 block with the attention of MobileViT v1; its output has the channels of its input.
@@ -13,8 +13,8 @@ pub struct MobileVitV3 {
     pub layers: u32,
     /// Side of a patch in pixels.
     pub patch: u32,
-    /// One layer.
-    pub layer: Layer,
+    /// Sizes of a layer.
+    pub layer: TransformerLayer,
 }
 
 impl Block for MobileVitV3 {
@@ -24,12 +24,12 @@ impl Block for MobileVitV3 {
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
         let c = b.channels(x);
-        let unit = || Unit::dense(Sections::plain(c), 1).act(ActFn::Silu);
+        let unit = || ConvBn::dense(Sections::plain(c), 1).act(ActFn::Silu);
         let local = local(b, x, self.layer.dim)?;
         let global = over_patches(b, local, self.patch, self.layers, &self.layer)?;
-        let global = unit().write(b, "conv_proj", global)?;
+        let global = unit().append(b, "conv_proj", global)?;
         let both = b.op(Op::Concat, &[local, global])?;
-        let y = unit().write(b, "conv_fusion", both)?;
+        let y = unit().append(b, "conv_fusion", both)?;
         b.add(x, y)
     }
 }

@@ -1,11 +1,11 @@
-//! The published blocks, one file each, and the pieces they share.
+//! The published blocks, one file each, and the parts they share.
 
+mod attention_2d;
 mod classifier;
-mod conv_unit;
+mod conv_bn;
 mod efficientformer;
 mod efficientformer_v2;
 mod inverted_residual;
-mod map_attention;
 mod mobilevit_v1;
 mod mobilevit_v2;
 mod mobilevit_v3;
@@ -13,25 +13,24 @@ mod patches;
 mod residual;
 mod separable;
 mod squeeze_excite;
-mod tokens;
 mod transformer;
+mod vit;
 
-pub use classifier::{Classifier, LastNorm, PooledClassifier, TwoHeads};
-pub use conv_unit::{ConvUnit, Unit};
-pub use efficientformer::{AttentionFormer, Flat, PoolFormer};
-pub use efficientformer_v2::{ConvFormer, Mixer, Shrink};
+pub use attention_2d::Attention2d;
+pub use classifier::{Classifier, DistilledHead, FinalNorm, PooledClassifier};
+pub use conv_bn::{ConvBn, ConvBnAct};
+pub use efficientformer::{Flat, MetaBlock1d, MetaBlock2d};
+pub use efficientformer_v2::{Downsample, EfficientFormerV2Block, TokenMixer};
 pub use inverted_residual::{InvertedResidual, Naming};
-pub use map_attention::MapHeads;
 pub use mobilevit_v1::MobileVitV1;
 pub use mobilevit_v2::MobileVitV2;
 pub use mobilevit_v3::MobileVitV3;
 pub use separable::{SeparableLayer, separable_layer};
-pub use tokens::{ClassToken, PatchTokens};
-pub use transformer::{Layer, transformer_layer};
+pub use transformer::{TransformerLayer, transformer_layer};
+pub use vit::{ClassTokenHead, PatchEmbed};
 
-/// The nearest multiple of `divisor` to `v`, at least `divisor`, and never less than nine tenths of `v`.
-///
-/// The rounding rule of MobileNetV2, which all families here share.
+/// The nearest multiple of `divisor` to `v`, at least `divisor` and at least nine tenths of `v`: the rounding of MobileNetV2,
+/// which all families here share.
 pub fn make_divisible(v: f64, divisor: u32) -> u32 {
     let d = f64::from(divisor.max(1));
     let near = ((v + d / 2.0) / d).floor().max(1.0) * d;

@@ -1,40 +1,46 @@
-//! Parts of the MobileViT blocks. Local: a depthwise convolution. Global: attention among the pixels that stand at the
-//! same place of all patches.
+//! Parts of the MobileViT blocks: local features by a depthwise convolution, global ones by attention among the pixels at the
+//! same position in all patches.
 
-use super::conv_unit::Unit;
+use super::conv_bn::ConvBn;
 use super::separable::{SeparableLayer, separable_layer};
-use super::transformer::{Layer, transformer_layer};
+use super::transformer::{TransformerLayer, transformer_layer};
 use crate::ir::{ActFn, Builder, Layout, Op, ShapeError, Val};
 
-/// The local part of MobileViT v2 and v3: `conv_kxk`, depthwise, then `conv_1x1` to the width of the transformer.
+/// The local features of MobileViT v2 and v3: a depthwise `conv_kxk`, then `conv_1x1` to the width of the transformer.
 ///
 /// # Errors
-/// When `x` is no map.
+/// When `x` is not a map.
 pub(super) fn local(b: &mut Builder, x: Val, dim: u32) -> Result<Val, ShapeError> {
-    let y = Unit::depthwise(3).act(ActFn::Silu).write(b, "conv_kxk", x)?;
+    let y = ConvBn::depthwise(3).act(ActFn::Silu).append(b, "conv_kxk", x)?;
     b.conv("conv_1x1", y, dim, 1, 1, false)
 }
 
-/// Resizes a map up to the next size that the patch divides, if it does not divide it already.
+/// Resizes a map up to the next multiple of the patch, unless it is one.
 ///
 /// # Errors
-/// When `x` is no map, or the patch has no pixels.
+/// When `x` is not a map, or the patch has no pixels.
 pub(super) fn whole_patches(b: &mut Builder, x: Val, patch: u32, align_corners: bool) -> Result<Val, ShapeError> {
     let (h, w) = b.hw(x)?;
     if patch == 0 {
-        return Err(b.fault("a patch of 0 pixels", "at least 1"));
+        return Err(b.error("a patch of 0 pixels", "at least 1"));
     }
     let (up_h, up_w) = (h.next_multiple_of(patch), w.next_multiple_of(patch));
     if (up_h, up_w) == (h, w) { Ok(x) } else { b.op(Op::Resize { h: up_h, w: up_w, align_corners }, &[x]) }
 }
 
-/// Runs `layers` transformer layers over the patches of a map and folds them back to a map of the same size.
+/// Runs `layers` transformer layers across the patches of a map, and folds them back to a map of the same size.
 ///
-/// A map that the patch does not divide is resized up to the next multiple and back again.
+/// A map whose sides are not multiples of the patch is resized up to the next multiple and back.
 ///
 /// # Errors
-/// When `x` is no map, or a size does not fit.
-pub(super) fn over_patches(b: &mut Builder, x: Val, patch: u32, layers: u32, l: &Layer) -> Result<Val, ShapeError> {
+/// When `x` is not a map, or a size does not fit.
+pub(super) fn over_patches(
+    b: &mut Builder,
+    x: Val,
+    patch: u32,
+    layers: u32,
+    l: &TransformerLayer,
+) -> Result<Val, ShapeError> {
     let (h, w) = b.hw(x)?;
     let mut y = whole_patches(b, x, patch, false)?;
     let (up_h, up_w) = b.hw(y)?;
@@ -47,10 +53,10 @@ pub(super) fn over_patches(b: &mut Builder, x: Val, patch: u32, layers: u32, l: 
     if (up_h, up_w) == (h, w) { Ok(y) } else { b.op(Op::Resize { h, w, align_corners: false }, &[y]) }
 }
 
-/// The same with separable attention, over a map that the patch divides.
+/// The same with separable attention, on a map whose sides are multiples of the patch.
 ///
 /// # Errors
-/// When `x` is no such map, or a size does not fit.
+/// When `x` is not such a map, or a size does not fit.
 pub(super) fn separable_over_patches(
     b: &mut Builder,
     x: Val,

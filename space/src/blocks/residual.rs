@@ -1,11 +1,11 @@
-//! The residual branch of the EfficientFormers: a learnt factor a channel, then, in training, whole images dropped.
+//! The residual branch of the EfficientFormers, with layer scale and stochastic depth.
 
 use crate::ir::{Builder, Op, ShapeError, Val};
 
-/// Layer scale begins at 1e-5.
+/// Initial layer scale: 1e-5.
 const INIT_E7: u32 = 100;
 
-/// Appends `x + drop(scale(y))`, with the factors under `name` and the branch dropped in `drop` of 1000 images.
+/// Appends `x + drop_path(layer_scale(y))`, with the scales under `name` and a drop rate of `drop` thousandths.
 ///
 /// # Errors
 /// When the sizes differ.

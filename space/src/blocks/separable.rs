@@ -1,23 +1,23 @@
-//! The transformer layer of MobileViTv2 (Mehta and Rastegari, 2022): its attention weighs the keys of all patches by
-//! one learnt score each, sums them to a context, and lets the context scale the values. Linear in the patches.
+//! The transformer layer of MobileViTv2 (Mehta and Rastegari, 2022). Its separable attention weights the keys of all patches
+//! by one score each, sums them to a context, and scales the values by the context: linear in the number of patches.
 
 use crate::ir::{ActFn, Builder, Groups, Op, Sections, ShapeError, Val};
 
-/// Sizes of a layer over a map of `dim` channels, whose width is the patch and whose height the place in the patch.
+/// Sizes of a layer on a map of `dim` channels, with a column for each patch and a row for each pixel of a patch.
 #[derive(Clone, Debug, Hash)]
 pub struct SeparableLayer {
     /// Channels of the map.
     pub dim: u32,
-    /// Channels inside the perceptron.
+    /// Channels inside the MLP.
     pub hidden: u32,
-    /// Activation of the perceptron.
+    /// Activation of the MLP.
     pub act: ActFn,
 }
 
 /// Appends one layer: `norm1`, `attn.qkv_proj`, `attn.out_proj`, `norm2`, `mlp.fc1`, `mlp.fc2`.
 ///
 /// # Errors
-/// When `x` is no map of `dim` channels.
+/// When `x` is not a map of `dim` channels.
 pub fn separable_layer(b: &mut Builder, x: Val, l: &SeparableLayer) -> Result<Val, ShapeError> {
     let y = b.op_at("norm1", Op::GroupNorm, &[x])?;
     let y = b.within("attn", |b| attention(b, y, l.dim))?;
@@ -38,8 +38,8 @@ fn attention(b: &mut Builder, x: Val, dim: u32) -> Result<Val, ShapeError> {
     let mut piece = |start, len| b.op(Op::Slice { start, len }, &[qkv]);
     let (score, key, value) = (piece(0, 1)?, piece(1, dim)?, piece(1 + dim, dim)?);
     let score = b.op(Op::Softmax, &[score])?;
-    let weighed = b.op(Op::Mul, &[key, score])?;
-    let context = b.op(Op::SumWidth, &[weighed])?;
+    let weighted = b.op(Op::Mul, &[key, score])?;
+    let context = b.op(Op::SumWidth, &[weighted])?;
     let value = b.act(ActFn::Relu, value)?;
     let y = b.op(Op::Mul, &[value, context])?;
     b.conv("out_proj", y, dim, 1, 1, true)

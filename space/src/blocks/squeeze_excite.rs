@@ -1,12 +1,12 @@
-//! Squeeze and excitation (Hu et al., 2018), with the hard sigmoid of MobileNetV3: the mean over the map, through two
-//! convolutions, scales the channels.
+//! Squeeze-and-excitation (Hu et al., 2018) with the hard sigmoid of MobileNetV3: the channels are scaled by two convolutions
+//! of their global average.
 
 use crate::ir::{ActFn, Builder, Op, ShapeError, Val};
 
 /// Appends `se.conv_reduce` and `se.conv_expand`, with `reduced` channels between.
 ///
 /// # Errors
-/// When `x` is no map.
+/// When `x` is not a map.
 pub(super) fn squeeze_excite(b: &mut Builder, x: Val, reduced: u32) -> Result<Val, ShapeError> {
     let channels = b.channels(x);
     b.within("se", |b| {

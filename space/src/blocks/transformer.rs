@@ -1,25 +1,25 @@
-//! The pre-norm transformer layer (Vaswani et al., 2017; pre-norm as in ViT): attention, then a two-layer perceptron.
+//! The pre-norm transformer layer (Vaswani et al., 2017; pre-norm as in ViT): attention, then an MLP.
 
 use crate::ir::{ActFn, Block, Builder, Op, Sections, ShapeError, Val};
 
-/// Sizes of a layer over rows of `dim` channels. As a block, the layer alone.
+/// Sizes of a layer on rows of `dim` channels; also the layer as a block.
 #[derive(Clone, Debug, Hash)]
-pub struct Layer {
+pub struct TransformerLayer {
     /// Channels of the rows.
     pub dim: u32,
     /// Attention heads.
     pub heads: u32,
-    /// Channels of one head; the heads together need not have `dim`.
+    /// Channels of one head; the heads together need not have `dim` channels.
     pub key_dim: u32,
-    /// Channels inside the perceptron.
+    /// Channels inside the MLP.
     pub hidden: u32,
-    /// Activation of the perceptron.
+    /// Activation of the MLP.
     pub act: ActFn,
     /// Epsilon of the norms in units of 1e-7.
     pub eps_e7: u32,
 }
 
-impl Block for Layer {
+impl Block for TransformerLayer {
     fn kind(&self) -> &'static str {
         "transformer_layer"
     }
@@ -32,22 +32,22 @@ impl Block for Layer {
 /// Appends one layer: `norm1`, `attn.qkv`, `attn.proj`, `norm2`, `mlp.fc1`, `mlp.fc2`.
 ///
 /// # Errors
-/// When `x` is no rows of `dim` channels.
-pub fn transformer_layer(b: &mut Builder, x: Val, l: &Layer) -> Result<Val, ShapeError> {
+/// When `x` is not rows of `dim` channels.
+pub fn transformer_layer(b: &mut Builder, x: Val, l: &TransformerLayer) -> Result<Val, ShapeError> {
     let norm = Op::LayerNorm { eps_e7: l.eps_e7 };
     let y = b.op_at("norm1", norm.clone(), &[x])?;
     let y = b.within("attn", |b| attention(b, y, l))?;
     let x = b.add(x, y)?;
     let y = b.op_at("norm2", norm, &[x])?;
-    let y = perceptron(b, y, l.hidden, l.act)?;
+    let y = mlp(b, y, l.hidden, l.act)?;
     b.add(x, y)
 }
 
-/// Appends `mlp.fc1`, an activation and `mlp.fc2`, which leads back to the channels of the input.
+/// Appends `mlp.fc1`, an activation and `mlp.fc2`, back to the channels of the input.
 ///
 /// # Errors
-/// When `x` is no rows.
-pub(super) fn perceptron(b: &mut Builder, x: Val, hidden: u32, act: ActFn) -> Result<Val, ShapeError> {
+/// When `x` is not rows.
+pub(super) fn mlp(b: &mut Builder, x: Val, hidden: u32, act: ActFn) -> Result<Val, ShapeError> {
     let out = Sections::plain(b.channels(x));
     b.within("mlp", |b| {
         let y = b.linear("fc1", x, Sections::plain(hidden))?;
@@ -56,7 +56,7 @@ pub(super) fn perceptron(b: &mut Builder, x: Val, hidden: u32, act: ActFn) -> Re
     })
 }
 
-fn attention(b: &mut Builder, x: Val, l: &Layer) -> Result<Val, ShapeError> {
+fn attention(b: &mut Builder, x: Val, l: &TransformerLayer) -> Result<Val, ShapeError> {
     let part = Sections::runs(l.heads, l.key_dim);
     let len = part.total();
     let qkv = b.linear("qkv", x, part.join(&part).join(&part))?;

@@ -1,8 +1,9 @@
-//! DeiT (Touvron et al., 2021, arXiv 2012.12877), the plain vision transformer as a yardstick: Tiny.
+//! DeiT (Touvron et al., 2021, arXiv 2012.12877), the plain vision transformer as a baseline: Tiny.
 
-use super::{Knob, Preprocessing, Published, Spec, Variant, knob};
-use crate::blocks::{ClassToken, Layer, PatchTokens};
-use crate::ir::{ActFn, InitStyle, Path, Plan, Sections, ShapeError, Value};
+use super::preprocessing::Preprocessing;
+use super::spec::{Knob, Published, Spec, Variant, knob};
+use crate::blocks::{ClassTokenHead, PatchEmbed, TransformerLayer};
+use crate::ir::{ActFn, InitStyle, Path, Plan, ShapeError};
 
 pub(super) struct Deit;
 
@@ -13,11 +14,11 @@ pub(super) struct Cfg {
     heads: u32,
     /// Channels of one head.
     head_dim: u32,
-    /// Perceptron channels over those of the rows.
+    /// MLP channels over those of the rows.
     mlp: u32,
 }
 
-/// Side of a patch in pixels. The patch embedding and the positions depend on it, so it does not vary.
+/// Side of a patch in pixels. It does not vary, since patch and position embeddings depend on it.
 const PATCH: u32 = 16;
 
 impl Spec for Deit {
@@ -34,20 +35,20 @@ impl Spec for Deit {
 
     fn knobs() -> Vec<Knob<Cfg>> {
         vec![
-            knob!(Cfg: "dim", Width, dim).also(&[128, 160]),
-            knob!(Cfg: "depth", Depth, depth).also(&(1..=12).collect::<Vec<_>>()),
-            knob!(Cfg: "heads", Heads, heads).also(&[2]),
+            knob!(Cfg: "dim", Width, dim).also([128, 160]),
+            knob!(Cfg: "depth", Depth, depth).also(1..=12),
+            knob!(Cfg: "heads", Heads, heads).also([2]),
             knob!(Cfg: "head_dim", Width, head_dim),
-            knob!(Cfg: "mlp", Expansion, mlp).also(&[2, 3]),
+            knob!(Cfg: "mlp", Expansion, mlp).also([2, 3]),
         ]
     }
 
     fn plan(cfg: &Cfg, resolution: u32, classes: u32) -> Result<Plan, ShapeError> {
         let eps_e7 = 10;
-        let mut plan = Plan::new(Value::map(Sections::plain(3), resolution, resolution), InitStyle::Former);
+        let mut plan = Plan::of_image(resolution, InitStyle::Former);
         let root = Path::root();
-        plan.push(root.clone(), PatchTokens { patch: PATCH, dim: cfg.dim });
-        let layer = Layer {
+        plan.push(root.clone(), PatchEmbed { patch: PATCH, dim: cfg.dim });
+        let layer = TransformerLayer {
             dim: cfg.dim,
             heads: cfg.heads,
             key_dim: cfg.head_dim,
@@ -58,7 +59,7 @@ impl Spec for Deit {
         for i in 0..cfg.depth {
             plan.push(root.at("blocks").at(i), layer.clone());
         }
-        plan.push(root, ClassToken { eps_e7, classes });
+        plan.push(root, ClassTokenHead { eps_e7, classes });
         Ok(plan)
     }
 }

@@ -1,8 +1,9 @@
 //! EfficientFormer (Li et al., 2022, arXiv 2206.01191): L1, L3, L7.
 
-use super::{Knob, Preprocessing, Published, Spec, Variant, knob};
-use crate::blocks::{AttentionFormer, ConvUnit, Flat, LastNorm, PoolFormer, TwoHeads};
-use crate::ir::{ActFn, InitStyle, Path, Plan, Sections, ShapeError, Value};
+use super::preprocessing::Preprocessing;
+use super::spec::{Knob, Published, Spec, Variant, knob};
+use crate::blocks::{ConvBnAct, DistilledHead, FinalNorm, Flat, MetaBlock1d, MetaBlock2d};
+use crate::ir::{ActFn, InitStyle, Path, Plan, ShapeError};
 
 pub(super) struct EfficientFormer;
 
@@ -11,7 +12,7 @@ pub(super) struct Cfg {
     /// Strides of the two convolutions of the stem.
     stem_strides: [u32; 2],
     stages: [Stage; 4],
-    /// Attention blocks, which end the last stage.
+    /// Attention blocks, at the end of the last stage.
     attention: u32,
     heads: u32,
 }
@@ -21,7 +22,7 @@ struct Stage {
     width: u32,
     /// Pooling blocks.
     depth: u32,
-    /// Stride of the convolution before the stage; the first stage has none.
+    /// Stride of the convolution before the stage; the first stage has no such convolution.
     stride: u32,
     expand: u32,
 }
@@ -41,7 +42,7 @@ impl Spec for EfficientFormer {
     const NAME: &'static str = "efficientformer";
     const CITE: &'static str = "EfficientFormer, Li et al. 2022, arXiv 2206.01191";
     const PREPROCESSING: Preprocessing = Preprocessing::imagenet(0.95);
-    const COUNTS: &'static str =
+    const COUNTING_NOTE: &'static str =
         "the paper counts parameters as deployed: batch norms and layer scales folded, both heads kept";
 
     fn variants() -> Vec<Variant<Cfg>> {
@@ -64,21 +65,21 @@ impl Spec for EfficientFormer {
         for (i, deepest) in DEEPEST.into_iter().enumerate() {
             all.push(knob!(Cfg: format!("stages.{i}.width"), Width, stages[i].width));
             let depth = knob!(Cfg: format!("stages.{i}.depth"), Depth, stages[i].depth);
-            all.push(depth.also(&(1..=deepest).collect::<Vec<_>>()));
+            all.push(depth.also(1..=deepest));
             if i > 0 {
                 all.push(knob!(Cfg: format!("stages.{i}.stride"), Stride, stages[i].stride));
             }
-            all.push(knob!(Cfg: format!("stages.{i}.expand"), Expansion, stages[i].expand).also(&[2, 3]));
+            all.push(knob!(Cfg: format!("stages.{i}.expand"), Expansion, stages[i].expand).also([2, 3]));
         }
-        all.push(knob!(Cfg: "attention.depth", Depth, attention).also(&(1..=8).collect::<Vec<_>>()));
-        all.push(knob!(Cfg: "attention.heads", Heads, heads).also(&[4]));
+        all.push(knob!(Cfg: "attention.depth", Depth, attention).also(1..=8));
+        all.push(knob!(Cfg: "attention.heads", Heads, heads).also([4]));
         all
     }
 
     fn plan(cfg: &Cfg, resolution: u32, classes: u32) -> Result<Plan, ShapeError> {
-        let mut plan = Plan::new(Value::map(Sections::plain(3), resolution, resolution), InitStyle::Former);
+        let mut plan = Plan::of_image(resolution, InitStyle::Former);
         let root = Path::root();
-        let unit = |conv, bn, out, stride, act| ConvUnit { conv, bn, out, kernel: 3, stride, bias: true, act };
+        let unit = |conv, bn, out, stride, act| ConvBnAct { conv, bn, out, kernel: 3, stride, bias: true, act };
         let (width, [first, second]) = (cfg.stages[0].width, cfg.stem_strides);
         let relu = Some(ActFn::Relu);
         plan.push(root.at("stem"), unit("conv1", "norm1", (width / 2).max(1), first, relu));
@@ -91,23 +92,22 @@ impl Spec for EfficientFormer {
                 side = side.div_ceil(s.stride.max(1));
             }
             for j in 0..s.depth {
-                plan.push(stage.at("blocks").at(j), PoolFormer { hidden: s.width * s.expand });
+                plan.push(stage.at("blocks").at(j), MetaBlock2d { hidden: s.width * s.expand });
             }
         }
         rows(&mut plan, cfg, side);
-        plan.push(root, TwoHeads { norm: LastNorm::Layer, classes });
+        plan.push(root, DistilledHead { norm: FinalNorm::Layer, classes });
         Ok(plan)
     }
 }
 
-/// The attention blocks of the last stage, over a map of `side` x `side`. The step to rows takes an index among its
-/// blocks. An attention block shares its tensors with the attention block of the same number, however many pooling
-/// blocks stand before.
+/// Appends the attention blocks of the last stage, on a map of `side` x `side`. The flattening takes an index among the
+/// blocks. The n-th attention blocks of all subnets share tensors, whatever the number of pooling blocks before them.
 fn rows(plan: &mut Plan, cfg: &Cfg, side: u32) {
     let (stage, s) = (Path::root().at("stages").at(3), &cfg.stages[3]);
     plan.push(stage.at("blocks").at(s.depth), Flat);
     for i in 0..cfg.attention {
-        let block = AttentionFormer { h: side, w: side, heads: cfg.heads, hidden: s.width * s.expand };
+        let block = MetaBlock1d { h: side, w: side, heads: cfg.heads, hidden: s.width * s.expand };
         plan.push_shared(stage.at("blocks").at(s.depth + 1 + i), stage.at("attention").at(i), block);
     }
 }

@@ -1,8 +1,9 @@
 //! EfficientFormerV2 (Li et al., 2022, arXiv 2212.08059): S0, S1, S2, L.
 
-use super::{Knob, Preprocessing, Published, Spec, Variant, knob};
-use crate::blocks::{ConvFormer, ConvUnit, LastNorm, MapHeads, Mixer, Shrink, TwoHeads};
-use crate::ir::{ActFn, InitStyle, Path, Plan, Sections, ShapeError, Value};
+use super::preprocessing::Preprocessing;
+use super::spec::{Knob, Published, Spec, Variant, knob};
+use crate::blocks::{Attention2d, ConvBnAct, DistilledHead, Downsample, EfficientFormerV2Block, FinalNorm, TokenMixer};
+use crate::ir::{ActFn, InitStyle, Path, Plan, ShapeError};
 
 pub(super) struct EfficientFormerV2;
 
@@ -13,21 +14,21 @@ pub(super) struct Cfg {
     stages: [Stage; 4],
     /// Stride of the convolution before attention in stage 2; stage 3 has no such convolution.
     attention_stride: u32,
-    /// Heads of the blocks.
-    heads: MapHeads,
-    /// Heads of the downsampling to the last stage.
-    shrink: MapHeads,
+    /// Attention of the blocks.
+    heads: Attention2d,
+    /// Attention of the downsampling to the last stage.
+    shrink: Attention2d,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Stage {
     width: u32,
     depth: u32,
-    /// Stride of the downsampling before the stage; the first stage has none.
+    /// Stride of the downsampling before the stage; the first stage has no downsampling.
     stride: u32,
-    /// The last blocks of the stage that attend.
+    /// How many blocks at the end of the stage have attention.
     attention: u32,
-    /// Expansion of each block: counted from the first in stages 0 and 1, from the last in stages 2 and 3.
+    /// Expansion of each block, counted from the first in stages 0 and 1 and from the last in stages 2 and 3.
     expand: [u32; MOST],
 }
 
@@ -36,7 +37,8 @@ const MOST: usize = 15;
 /// Blocks of the deepest network of each stage.
 const DEEPEST: [usize; 4] = [5, 5, 15, 10];
 
-/// Widths and depths of the stages, attending blocks in each of the last two, and their expansions from the first block.
+/// A published network: widths and depths of the stages, and for the last two the number of blocks with attention and the
+/// expansions from the first block.
 fn published(widths: [u32; 4], depths: [u32; 4], attention: u32, expand: [&[u32]; 2]) -> Cfg {
     let stage = |i: usize| {
         let mut table = [4; MOST];
@@ -52,8 +54,8 @@ fn published(widths: [u32; 4], depths: [u32; 4], attention: u32, expand: [&[u32]
         stem_strides: [2, 2],
         stages: [stage(0), stage(1), stage(2), stage(3)],
         attention_stride: 2,
-        heads: MapHeads { heads: 8, key_dim: 32, ratio: 4 },
-        shrink: MapHeads { heads: 8, key_dim: 16, ratio: 4 },
+        heads: Attention2d { heads: 8, key_dim: 32, ratio: 4 },
+        shrink: Attention2d { heads: 8, key_dim: 16, ratio: 4 },
     }
 }
 
@@ -74,8 +76,8 @@ fn table() -> [(&'static str, Cfg, Published); 4] {
     ]
 }
 
-/// Images of 1000 whose last branch training drops: 20 with S2's 28 blocks, 100 with L's 35, none up to S1's 21, and
-/// in between on the lines between these.
+/// Drop rate of the last branch in thousandths: none up to the 21 blocks of S1, 20 for the 28 of S2, 100 for the 35 of L, and
+/// linear in between.
 fn drop_path(blocks: u32) -> u32 {
     let line = |from: (u32, u32), to: (u32, u32)| from.1 + (to.1 - from.1) * (blocks - from.0) / (to.0 - from.0);
     match blocks {
@@ -87,12 +89,12 @@ fn drop_path(blocks: u32) -> u32 {
 }
 
 impl Stage {
-    /// Place in the table of expansions, and in the supernet, of block `j`: from the last where the last blocks attend.
+    /// Index of block `j` in the table of expansions and in the supernet: from the last in stages with attention.
     fn place(&self, stage: u32, j: u32) -> u32 {
         if stage < 2 { j } else { self.depth - 1 - j }
     }
 
-    /// Expansion at a place; a place past the table has that of its last.
+    /// Expansion at an index; past the end of the table, the last one.
     fn expansion(&self, place: u32) -> u32 {
         self.expand[(place as usize).min(MOST - 1)]
     }
@@ -103,7 +105,7 @@ impl Spec for EfficientFormerV2 {
     const NAME: &'static str = "efficientformer_v2";
     const CITE: &'static str = "EfficientFormerV2, Li et al. 2022, arXiv 2212.08059";
     const PREPROCESSING: Preprocessing = Preprocessing::imagenet(0.95);
-    const COUNTS: &'static str =
+    const COUNTING_NOTE: &'static str =
         "the paper counts parameters as deployed: batch norms and layer scales folded, both heads kept";
 
     fn variants() -> Vec<Variant<Cfg>> {
@@ -118,24 +120,24 @@ impl Spec for EfficientFormerV2 {
         for (i, deepest) in DEEPEST.into_iter().enumerate() {
             all.push(knob!(Cfg: format!("stages.{i}.width"), Width, stages[i].width));
             let depth = knob!(Cfg: format!("stages.{i}.depth"), Depth, stages[i].depth);
-            all.push(depth.also(&(1..=deepest as u32).collect::<Vec<_>>()));
+            all.push(depth.also(1..=deepest as u32));
             if i > 0 {
                 all.push(knob!(Cfg: format!("stages.{i}.stride"), Stride, stages[i].stride));
             }
             if i >= 2 {
                 let attention = knob!(Cfg: format!("stages.{i}.attention"), Depth, stages[i].attention);
-                all.push(attention.also(&[0, 1, 2, 3, 4, 5, 6]));
+                all.push(attention.also([0, 1, 2, 3, 4, 5, 6]));
             }
             for j in 0..deepest {
                 let place = if i < 2 { "blocks" } else { "from_end" };
                 let expand = knob!(Cfg: format!("stages.{i}.{place}.{j}.expand"), Expansion, stages[i].expand[j]);
-                all.push(expand.also(&[2, 3, 4]));
+                all.push(expand.also([2, 3, 4]));
             }
         }
-        all.push(knob!(Cfg: "attention.stride", Stride, attention_stride).also(&[1]));
-        all.push(knob!(Cfg: "attention.heads", Heads, heads.heads).also(&[4]));
+        all.push(knob!(Cfg: "attention.stride", Stride, attention_stride).also([1]));
+        all.push(knob!(Cfg: "attention.heads", Heads, heads.heads).also([4]));
         all.push(knob!(Cfg: "attention.key_dim", Width, heads.key_dim));
-        all.push(knob!(Cfg: "attention.ratio", Expansion, heads.ratio).also(&[2]));
+        all.push(knob!(Cfg: "attention.ratio", Expansion, heads.ratio).also([2]));
         all.push(knob!(Cfg: "downsample.heads", Heads, shrink.heads));
         all.push(knob!(Cfg: "downsample.key_dim", Width, shrink.key_dim));
         all.push(knob!(Cfg: "downsample.ratio", Expansion, shrink.ratio));
@@ -143,11 +145,11 @@ impl Spec for EfficientFormerV2 {
     }
 
     fn plan(cfg: &Cfg, resolution: u32, classes: u32) -> Result<Plan, ShapeError> {
-        let mut plan = Plan::new(Value::map(Sections::plain(3), resolution, resolution), InitStyle::Former);
+        let mut plan = Plan::of_image(resolution, InitStyle::Former);
         let root = Path::root();
         let unit = |out, stride| {
             let act = Some(ActFn::Gelu);
-            ConvUnit { conv: "conv", bn: "bn", out, kernel: 3, stride, bias: true, act }
+            ConvBnAct { conv: "conv", bn: "bn", out, kernel: 3, stride, bias: true, act }
         };
         let (width, [first, second]) = (cfg.stages[0].width, cfg.stem_strides);
         plan.push(root.at("stem").at("conv1"), unit((width / 2).max(1), first));
@@ -158,15 +160,15 @@ impl Spec for EfficientFormerV2 {
             let path = root.at("stages").at(i);
             if i > 0 {
                 let attention = (i == 3).then_some(cfg.shrink);
-                plan.push(path.at("downsample"), Shrink { out: s.width, stride: s.stride, attention });
+                plan.push(path.at("downsample"), Downsample { out: s.width, stride: s.stride, attention });
             }
             for j in 0..s.depth {
                 let place = s.place(i, j);
                 let attends = i >= 2 && place < s.attention;
                 let stride = (i == 2).then_some(cfg.attention_stride);
-                let block = ConvFormer {
+                let block = EfficientFormerV2Block {
                     hidden: s.width * s.expansion(place),
-                    mixer: attends.then_some(Mixer { heads: cfg.heads, stride }),
+                    mixer: attends.then_some(TokenMixer { attention: cfg.heads, stride }),
                     drop: (2 * most * index + last) / (2 * last),
                 };
                 let list = if i < 2 { "blocks" } else { "from_end" };
@@ -174,7 +176,7 @@ impl Spec for EfficientFormerV2 {
                 index += 1;
             }
         }
-        plan.push(root, TwoHeads { norm: LastNorm::Batch, classes });
+        plan.push(root, DistilledHead { norm: FinalNorm::Batch, classes });
         Ok(plan)
     }
 }
@@ -194,7 +196,7 @@ mod tests {
     #[test]
     fn branches_drop_at_the_published_rates() {
         assert!(drops("efficientformerv2_s1").is_empty());
-        // A branch a block but the first, and another in each of the 8 or 12 that attend.
+        // One branch for each block but the first, and another for each of the 8 or 12 with attention.
         let (s2, l) = (drops("efficientformerv2_s2"), drops("efficientformerv2_l"));
         assert_eq!((s2.len(), s2.first(), s2.last()), (27 + 8, Some(&1), Some(&20)));
         assert_eq!((l.len(), l.first(), l.last()), (34 + 12, Some(&3), Some(&100)));

@@ -1,23 +1,24 @@
-//! Families without their type: what the rest of the program works with. One blanket implementation serves them all.
+//! Families as trait objects, by one blanket implementation for all of them.
 
 use std::marker::PhantomData;
 
-use super::{Kind, Knob, Preprocessing, Published, Spec};
+use super::preprocessing::Preprocessing;
+use super::spec::{Knob, KnobKind, Published, Spec, Variant};
 use crate::ir::{Plan, ShapeError};
 
 /// A family of networks.
 pub trait Family: Send + Sync {
     /// Its name in configs.
     fn name(&self) -> &'static str;
-    /// Who published it.
+    /// Its paper.
     fn cite(&self) -> &'static str;
-    /// How its paper counts, where that differs from the counts here.
-    fn counts(&self) -> &'static str;
-    /// How its published weights want their images.
+    /// How its paper's counts differ from the counts here; empty if they do not.
+    fn counting_note(&self) -> &'static str;
+    /// The preprocessing that its published weights expect.
     fn preprocessing(&self) -> Preprocessing;
     /// Its published networks.
     fn variants(&self) -> Vec<VariantInfo>;
-    /// One published network with every knob of the family on it; `None` for an id the family does not have.
+    /// A published network with all knobs of the family; `None` for an unknown id.
     fn template(&self, variant: &str) -> Option<Box<dyn Template>>;
 }
 
@@ -26,9 +27,9 @@ pub trait Family: Send + Sync {
 pub struct VariantInfo {
     /// Its id in timm, where timm has it.
     pub id: &'static str,
-    /// The side of its images in pixels.
+    /// Side of its images in pixels.
     pub resolution: u32,
-    /// What its paper says of it.
+    /// The figures of its paper.
     pub published: Published,
 }
 
@@ -38,32 +39,32 @@ pub struct KnobInfo {
     /// Its name.
     pub name: String,
     /// What its number means.
-    pub kind: Kind,
-    /// Choices of the family's published space, ascending.
+    pub kind: KnobKind,
+    /// The choices of the family's published space, ascending.
     pub choices: Vec<u32>,
 }
 
-/// One network with knobs: values in, chain of blocks out.
+/// A network with knobs: from the values of the knobs to a plan.
 pub trait Template: Send + Sync {
     /// The knobs, in order.
     fn knobs(&self) -> Vec<KnobInfo>;
-    /// The values of the network as published, a knob each.
+    /// The values of the published network, one for each knob.
     fn values(&self) -> Vec<u32>;
-    /// The network with the given values, a knob each.
+    /// The network with the given values, one for each knob.
     ///
     /// # Errors
-    /// When the values describe no network.
+    /// When the values do not form a network.
     fn plan(&self, values: &[u32], resolution: u32, classes: u32) -> Result<Plan, ShapeError>;
 }
 
-/// The erased form of a [`Spec`].
-pub(super) struct Of<S>(PhantomData<fn() -> S>);
+/// A [`Spec`] as a trait object.
+pub(super) struct Erased<S>(PhantomData<fn() -> S>);
 
-impl<S> Of<S> {
-    pub(super) const NEW: Of<S> = Of(PhantomData);
+impl<S> Erased<S> {
+    pub(super) const NEW: Erased<S> = Erased(PhantomData);
 }
 
-impl<S: Spec> Family for Of<S> {
+impl<S: Spec> Family for Erased<S> {
     fn name(&self) -> &'static str {
         S::NAME
     }
@@ -72,8 +73,8 @@ impl<S: Spec> Family for Of<S> {
         S::CITE
     }
 
-    fn counts(&self) -> &'static str {
-        S::COUNTS
+    fn counting_note(&self) -> &'static str {
+        S::COUNTING_NOTE
     }
 
     fn preprocessing(&self) -> Preprocessing {
@@ -81,8 +82,7 @@ impl<S: Spec> Family for Of<S> {
     }
 
     fn variants(&self) -> Vec<VariantInfo> {
-        let info =
-            |v: super::Variant<S::Cfg>| VariantInfo { id: v.id, resolution: v.resolution, published: v.published };
+        let info = |v: Variant<S::Cfg>| VariantInfo { id: v.id, resolution: v.resolution, published: v.published };
         S::variants().into_iter().map(info).collect()
     }
 

@@ -1,8 +1,9 @@
-//! MobileNetV2 (Sandler et al., 2018, arXiv 1801.04381), the yardstick: x1.0 and x1.4.
+//! MobileNetV2 (Sandler et al., 2018, arXiv 1801.04381), the baseline: x1.0 and x1.4.
 
-use super::{Kind, Knob, Preprocessing, Published, Spec, Variant, knob};
-use crate::blocks::{Classifier, ConvUnit, InvertedResidual, Naming, make_divisible};
-use crate::ir::{ActFn, InitStyle, Path, Plan, Sections, ShapeError, Value};
+use super::preprocessing::Preprocessing;
+use super::spec::{Knob, KnobKind, Published, Spec, Variant, knob};
+use crate::blocks::{Classifier, ConvBnAct, InvertedResidual, Naming, make_divisible};
+use crate::ir::{ActFn, InitStyle, Path, Plan, ShapeError};
 
 pub(super) struct MobileNetV2;
 
@@ -51,26 +52,23 @@ impl Spec for MobileNetV2 {
         let mut all = vec![knob!(Cfg: "stem.width", Width, stem), knob!(Cfg: "stem.stride", Stride, stem_stride)];
         for (i, (_, _, deepest, _)) in TABLE.into_iter().enumerate() {
             all.push(knob!(Cfg: format!("stages.{i}.width"), Width, stages[i].width));
-            all.push(
-                knob!(Cfg: format!("stages.{i}.depth"), Depth, stages[i].depth)
-                    .also(&(1..=deepest).collect::<Vec<_>>()),
-            );
+            all.push(knob!(Cfg: format!("stages.{i}.depth"), Depth, stages[i].depth).also(1..=deepest));
             all.push(knob!(Cfg: format!("stages.{i}.stride"), Stride, stages[i].stride));
             let kernel = knob!(Cfg: format!("stages.{i}.kernel"), Kernel, stages[i].kernel);
-            all.push(kernel.also(&[3, 5]));
+            all.push(kernel.also([3, 5]));
             if i > 0 {
-                all.push(knob!(Cfg: format!("stages.{i}.expand"), Expansion, stages[i].expand).also(&[3, 4, 6]));
+                all.push(knob!(Cfg: format!("stages.{i}.expand"), Expansion, stages[i].expand).also([3, 4, 6]));
             }
         }
-        all.push(Knob::new("head.width", Kind::Width, |c: &Cfg| c.head, |c, v| c.head = v));
+        all.push(Knob::new("head.width", KnobKind::Width, |c: &Cfg| c.head, |c, v| c.head = v));
         all
     }
 
     fn plan(cfg: &Cfg, resolution: u32, classes: u32) -> Result<Plan, ShapeError> {
         let act = Some(ActFn::Relu6);
-        let mut plan = Plan::new(Value::map(Sections::plain(3), resolution, resolution), InitStyle::Mobile);
+        let mut plan = Plan::of_image(resolution, InitStyle::Mobile);
         let root = Path::root();
-        let stem = ConvUnit {
+        let stem = ConvBnAct {
             conv: "conv_stem",
             bn: "bn1",
             out: cfg.stem,
@@ -96,7 +94,7 @@ impl Spec for MobileNetV2 {
                 width = s.width;
             }
         }
-        let head = ConvUnit { conv: "conv_head", bn: "bn2", out: cfg.head, kernel: 1, stride: 1, bias: false, act };
+        let head = ConvBnAct { conv: "conv_head", bn: "bn2", out: cfg.head, kernel: 1, stride: 1, bias: false, act };
         plan.push(root.clone(), head);
         plan.push(root, Classifier { fc: "classifier", classes });
         Ok(plan)

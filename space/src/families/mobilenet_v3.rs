@@ -1,20 +1,21 @@
-//! MobileNetV3 (Howard et al., 2019, arXiv 1905.02244), a yardstick: Large and Small x1.0.
+//! MobileNetV3 (Howard et al., 2019, arXiv 1905.02244), a baseline: Large and Small x1.0.
 
-use super::{Kind, Knob, Preprocessing, Published, Spec, Variant, knob};
-use crate::blocks::{ConvUnit, InvertedResidual, Naming, PooledClassifier, make_divisible};
-use crate::ir::{ActFn, InitStyle, Path, Plan, Sections, ShapeError, Value};
+use super::preprocessing::Preprocessing;
+use super::spec::{Knob, KnobKind, Published, Spec, Variant, knob};
+use crate::blocks::{ConvBnAct, InvertedResidual, Naming, PooledClassifier, make_divisible};
+use crate::ir::{ActFn, InitStyle, Path, Plan, ShapeError};
 
 pub(super) struct MobileNetV3;
 
-/// Small is Large without the last stage, and otherwise sized.
+/// Small is Large without the last stage, with other sizes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Cfg {
     stem: u32,
     stem_stride: u32,
-    /// Leading stages whose activation is ReLU; that of the others is hard-swish.
+    /// How many leading stages use ReLU; the others use hard-swish.
     relu_stages: u32,
     stages: [Stage; 6],
-    /// Channels of the last convolution over the map.
+    /// Channels of the last convolution on the map.
     last: u32,
     /// Channels before the classifier.
     head: u32,
@@ -26,7 +27,7 @@ struct Stage {
     depth: u32,
     stride: u32,
     kernel: u32,
-    /// Channels inside squeeze and excitation over those of the block, in percent; 0 leaves it away.
+    /// Channels inside squeeze-and-excitation over those of the block, in percent; 0 leaves it out.
     squeeze: u32,
     /// Expanded channels of each block. The first stage does not expand.
     mid: [u32; 4],
@@ -36,7 +37,7 @@ const fn stage(width: u32, depth: u32, stride: u32, kernel: u32, squeeze: u32, m
     Stage { width, depth, stride, kernel, squeeze, mid }
 }
 
-// Tables 1 and 2 of the paper. Where a network lacks a block, the other's width stands.
+// Tables 1 and 2 of the paper. Where a network lacks a block, the other network's width is used.
 const LARGE: Cfg = Cfg {
     stem: 16,
     stem_stride: 2,
@@ -95,25 +96,25 @@ impl Spec for MobileNetV3 {
         for (i, deepest) in DEEPEST.into_iter().enumerate() {
             all.push(knob!(Cfg: format!("stages.{i}.width"), Width, stages[i].width));
             let depth = knob!(Cfg: format!("stages.{i}.depth"), Depth, stages[i].depth);
-            all.push(depth.also(&(1..=deepest as u32).collect::<Vec<_>>()));
+            all.push(depth.also(1..=deepest as u32));
             all.push(knob!(Cfg: format!("stages.{i}.stride"), Stride, stages[i].stride));
-            all.push(knob!(Cfg: format!("stages.{i}.kernel"), Kernel, stages[i].kernel).also(&[3, 5]));
+            all.push(knob!(Cfg: format!("stages.{i}.kernel"), Kernel, stages[i].kernel).also([3, 5]));
             all.push(knob!(Cfg: format!("stages.{i}.squeeze"), Expansion, stages[i].squeeze));
             for j in (0..deepest).filter(|_| i > 0) {
                 all.push(knob!(Cfg: format!("stages.{i}.{j}.mid"), Width, stages[i].mid[j]));
             }
         }
-        all.push(Knob::new("last.width", Kind::Width, |c: &Cfg| c.last, |c, v| c.last = v));
-        all.push(Knob::new("head.width", Kind::Width, |c: &Cfg| c.head, |c, v| c.head = v));
+        all.push(Knob::new("last.width", KnobKind::Width, |c: &Cfg| c.last, |c, v| c.last = v));
+        all.push(Knob::new("head.width", KnobKind::Width, |c: &Cfg| c.head, |c, v| c.head = v));
         all
     }
 
     fn plan(cfg: &Cfg, resolution: u32, classes: u32) -> Result<Plan, ShapeError> {
-        let mut plan = Plan::new(Value::map(Sections::plain(3), resolution, resolution), InitStyle::Mobile);
+        let mut plan = Plan::of_image(resolution, InitStyle::Mobile);
         let (root, blocks) = (Path::root(), Path::root().at("blocks"));
         let unit = |conv, bn, out, kernel, stride| {
             let act = Some(ActFn::HardSwish);
-            ConvUnit { conv, bn, out, kernel, stride, bias: false, act }
+            ConvBnAct { conv, bn, out, kernel, stride, bias: false, act }
         };
         plan.push(root.clone(), unit("conv_stem", "bn1", cfg.stem, 3, cfg.stem_stride));
         let mut width = cfg.stem;

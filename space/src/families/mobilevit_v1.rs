@@ -1,15 +1,16 @@
 //! MobileViT (Mehta and Rastegari, 2021, arXiv 2110.02178): XXS, XS, S.
 
-use super::chassis::{Chassis, VitStage};
-use super::{Knob, Preprocessing, Published, Spec, Variant};
+use super::mobilevit::{MobileVitCfg, VitStage};
+use super::preprocessing::Preprocessing;
+use super::spec::{Knob, Published, Spec, Variant};
 use crate::blocks;
 use crate::ir::{Plan, ShapeError};
 
 pub(super) struct MobileVitV1;
 
 #[rustfmt::skip]
-fn table() -> [(&'static str, Chassis, Published); 3] {
-    let of = Chassis::published;
+fn table() -> [(&'static str, MobileVitCfg, Published); 3] {
+    let of = MobileVitCfg::published;
     let paper = Published::all;
     [
         ("mobilevit_xxs", of(2, [16, 16, 24], 3, [(48,  64, 2), ( 64,  80, 4), ( 80,  96, 3)], 320), paper(69.0, 1.3, 0.4)),
@@ -19,22 +20,22 @@ fn table() -> [(&'static str, Chassis, Published); 3] {
 }
 
 impl Spec for MobileVitV1 {
-    type Cfg = Chassis;
+    type Cfg = MobileVitCfg;
     const NAME: &'static str = "mobilevit_v1";
     const CITE: &'static str = "MobileViT, Mehta and Rastegari 2021, arXiv 2110.02178";
     const PREPROCESSING: Preprocessing = Preprocessing::plain(0.9);
-    const COUNTS: &'static str =
+    const COUNTING_NOTE: &'static str =
         "the paper's MACs count a product of attention as N*C*C instead of N*N*C, and those of XS are for 224 px";
 
-    fn variants() -> Vec<Variant<Chassis>> {
+    fn variants() -> Vec<Variant<MobileVitCfg>> {
         table().into_iter().map(|(id, cfg, published)| Variant { id, resolution: 256, cfg, published }).collect()
     }
 
-    fn knobs() -> Vec<Knob<Chassis>> {
-        Chassis::knobs()
+    fn knobs() -> Vec<Knob<MobileVitCfg>> {
+        MobileVitCfg::knobs()
     }
 
-    fn plan(cfg: &Chassis, resolution: u32, classes: u32) -> Result<Plan, ShapeError> {
+    fn plan(cfg: &MobileVitCfg, resolution: u32, classes: u32) -> Result<Plan, ShapeError> {
         let block = |s: &VitStage| blocks::MobileVitV1 { layers: s.layers, patch: s.patch, layer: s.layer() };
         Ok(cfg.plan(resolution, classes, block))
     }

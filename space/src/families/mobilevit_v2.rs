@@ -1,17 +1,18 @@
 //! MobileViTv2 (Mehta and Rastegari, 2022, arXiv 2206.02680): x0.5 to x2.0, with separable self-attention.
 
-use super::chassis::{Chassis, VitStage};
-use super::{Knob, Preprocessing, Published, Spec, Variant};
+use super::mobilevit::{MobileVitCfg, VitStage};
+use super::preprocessing::Preprocessing;
+use super::spec::{Knob, Published, Spec, Variant};
 use crate::blocks;
 use crate::ir::{Plan, ShapeError};
 
 pub(super) struct MobileVitV2;
 
-/// The network of a width multiplier in quarters. The multipliers published leave nothing to round.
-pub(super) fn scaled(quarters: u32) -> Chassis {
+/// The network of a width multiplier, in quarters. Nothing is rounded at the published multipliers.
+pub(super) fn scaled(quarters: u32) -> MobileVitCfg {
     let w = |at_one: u32| at_one * quarters / 4;
     let vit = [(w(256), w(128), 2), (w(384), w(192), 4), (w(512), w(256), 3)];
-    Chassis::published(2, [w(32), w(64), w(128)], 2, vit, 0)
+    MobileVitCfg::published(2, [w(32), w(64), w(128)], 2, vit, 0)
 }
 
 /// Id, width multiplier in quarters, and top-1, parameters and MACs as printed.
@@ -26,12 +27,12 @@ const TABLE: [(&str, u32, f64, f64, f64); 7] = [
 ];
 
 impl Spec for MobileVitV2 {
-    type Cfg = Chassis;
+    type Cfg = MobileVitCfg;
     const NAME: &'static str = "mobilevit_v2";
     const CITE: &'static str = "MobileViTv2, Mehta and Rastegari 2022, arXiv 2206.02680";
     const PREPROCESSING: Preprocessing = Preprocessing::plain(0.888);
 
-    fn variants() -> Vec<Variant<Chassis>> {
+    fn variants() -> Vec<Variant<MobileVitCfg>> {
         let of = |(id, quarters, top1, params_m, macs_g)| {
             let published = Published::all(top1, params_m, macs_g);
             Variant { id, resolution: 256, cfg: scaled(quarters), published }
@@ -39,11 +40,11 @@ impl Spec for MobileVitV2 {
         TABLE.into_iter().map(of).collect()
     }
 
-    fn knobs() -> Vec<Knob<Chassis>> {
-        Chassis::separable_knobs()
+    fn knobs() -> Vec<Knob<MobileVitCfg>> {
+        MobileVitCfg::separable_knobs()
     }
 
-    fn plan(cfg: &Chassis, resolution: u32, classes: u32) -> Result<Plan, ShapeError> {
+    fn plan(cfg: &MobileVitCfg, resolution: u32, classes: u32) -> Result<Plan, ShapeError> {
         let block = |s: &VitStage| blocks::MobileVitV2 {
             layers: s.layers,
             patch: s.patch,

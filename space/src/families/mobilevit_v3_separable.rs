@@ -1,20 +1,22 @@
-//! MobileViTv3 (Wadekar and Chaurasia, 2022, arXiv 2209.15159) over MobileViTv2: x0.5, x0.75, x1.0, with separable
+//! MobileViTv3 (Wadekar and Chaurasia, 2022, arXiv 2209.15159) on MobileViTv2: x0.5, x0.75, x1.0, with separable
 //! self-attention.
 
-use super::chassis::{Chassis, VitStage};
-use super::{Knob, Preprocessing, Published, Spec, Variant, mobilevit_v2};
+use super::mobilevit::{MobileVitCfg, VitStage};
+use super::mobilevit_v2;
+use super::preprocessing::Preprocessing;
+use super::spec::{Knob, Published, Spec, Variant};
 use crate::blocks;
 use crate::ir::{Plan, ShapeError};
 
 pub(super) struct MobileVitV3Separable;
 
 impl Spec for MobileVitV3Separable {
-    type Cfg = Chassis;
+    type Cfg = MobileVitCfg;
     const NAME: &'static str = "mobilevit_v3_separable";
     const CITE: &'static str = "MobileViTv3, Wadekar and Chaurasia 2022, arXiv 2209.15159";
     const PREPROCESSING: Preprocessing = Preprocessing::plain(0.888);
 
-    fn variants() -> Vec<Variant<Chassis>> {
+    fn variants() -> Vec<Variant<MobileVitCfg>> {
         let of = |id, quarters, top1, params_m, macs_g| {
             let published = Published::all(top1, params_m, macs_g);
             Variant { id, resolution: 256, cfg: mobilevit_v2::scaled(quarters), published }
@@ -26,11 +28,11 @@ impl Spec for MobileVitV3Separable {
         ]
     }
 
-    fn knobs() -> Vec<Knob<Chassis>> {
-        Chassis::separable_knobs()
+    fn knobs() -> Vec<Knob<MobileVitCfg>> {
+        MobileVitCfg::separable_knobs()
     }
 
-    fn plan(cfg: &Chassis, resolution: u32, classes: u32) -> Result<Plan, ShapeError> {
+    fn plan(cfg: &MobileVitCfg, resolution: u32, classes: u32) -> Result<Plan, ShapeError> {
         let block = |s: &VitStage| blocks::MobileVitV2 {
             layers: s.layers,
             patch: s.patch,

@@ -1,6 +1,6 @@
-//! How a family's published networks want their images.
+//! The preprocessing of images that published weights expect.
 
-/// How pixels between pixels are found.
+/// Interpolation of a resize.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interpolation {
     /// Cubic, a = -0.5.
@@ -10,8 +10,8 @@ pub enum Interpolation {
 }
 
 impl Interpolation {
-    /// In one word.
-    pub fn word(self) -> &'static str {
+    /// Its name.
+    pub fn name(self) -> &'static str {
         match self {
             Interpolation::Bicubic => "bicubic",
             Interpolation::Bilinear => "bilinear",
@@ -19,17 +19,17 @@ impl Interpolation {
     }
 }
 
-/// From a photo to a network's input: the shorter side resized to `floor(resolution / crop_pct)`, the centre cut out,
-/// levels divided by 255, mean taken off, divided by the standard deviation.
+/// From a photo to a network's input: resize the shorter side to `floor(resolution / crop_pct)`, crop the centre, divide by
+/// 255, subtract the mean and divide by the standard deviation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Preprocessing {
-    /// Side of the cut over the shorter side.
+    /// Side of the crop over the shorter side.
     pub crop_pct: f64,
-    /// How it is resized.
+    /// Interpolation of the resize.
     pub interpolation: Interpolation,
-    /// Taken off red, green and blue.
+    /// Mean of red, green and blue.
     pub mean: [f64; 3],
-    /// What red, green and blue are divided by.
+    /// Standard deviation of red, green and blue.
     pub std: [f64; 3],
 }
 

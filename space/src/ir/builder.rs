@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{ActFn, Block, Graph, Groups, InitStyle, Node, Op, Path, Placed, Range, Sections, ShapeError, Step, Value};
+use super::{ActFn, BlockRange, Graph, Groups, InitStyle, Node, Op, Path, PathSegment, Sections, ShapeError, Value};
 
 /// A value in a graph under construction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Val(u32);
 #[derive(Debug)]
 pub struct Builder {
     nodes: Vec<Node>,
-    blocks: Vec<Range>,
+    blocks: Vec<BlockRange>,
     heads: Vec<usize>,
     path: Path,
     shared: Path,
@@ -30,14 +30,7 @@ impl Builder {
         (Builder { nodes: vec![node], blocks: Vec::new(), heads: Vec::new(), path, shared, style }, Val(0))
     }
 
-    /// The graph of one block alone, over a given value.
-    pub(crate) fn alone(input: Value, style: InitStyle, placed: &Placed) -> Result<Graph, ShapeError> {
-        let (mut b, x) = Builder::new(input, style);
-        let out = b.block(&placed.path, &placed.shared, placed.block.as_ref(), x)?;
-        Ok(b.finish(out))
-    }
-
-    /// What `x` is.
+    /// The type of `x`.
     pub fn value(&self, x: Val) -> &Value {
         &self.nodes[x.0 as usize].value
     }
@@ -50,23 +43,28 @@ impl Builder {
     /// Height and width of a map.
     ///
     /// # Errors
-    /// When `x` is no map.
+    /// When `x` is not a map.
     pub fn hw(&self, x: Val) -> Result<(u32, u32), ShapeError> {
         let v = self.value(x);
         v.hw().ok_or_else(|| ShapeError::new("block", v.to_string(), "a map CxHxW").at(&self.path))
     }
 
     /// An error at the current path.
-    pub fn fault(&self, found: impl Into<String>, expected: impl Into<String>) -> ShapeError {
+    pub fn error(&self, found: impl Into<String>, expected: impl Into<String>) -> ShapeError {
         ShapeError::new("block", found, expected).at(&self.path)
     }
 
-    /// Appends a block at a path, with another name for its tensors in the supernet if need be.
-    pub(super) fn block(&mut self, path: &Path, shared: &Path, block: &dyn Block, x: Val) -> Built {
+    /// Runs `lower`, whose operations are a block at a path.
+    pub(super) fn block(
+        &mut self,
+        (path, shared): (&Path, &Path),
+        kind: &'static str,
+        lower: impl FnOnce(&mut Builder) -> Built,
+    ) -> Built {
         let start = self.nodes.len();
         (self.path, self.shared) = (path.clone(), shared.clone());
-        let out = block.lower(self, x)?;
-        self.blocks.push(Range { path: path.clone(), kind: block.kind(), start, end: self.nodes.len() });
+        let out = lower(self)?;
+        self.blocks.push(BlockRange { path: path.clone(), kind, start, end: self.nodes.len() });
         Ok(out)
     }
 
@@ -77,17 +75,17 @@ impl Builder {
         Graph { nodes: self.nodes, blocks: self.blocks, output, heads, style: self.style }
     }
 
-    /// Runs `f` with one more step on the path.
+    /// Runs `f` with one more segment on the path.
     ///
     /// # Errors
     /// Those of `f`.
     pub fn within<T>(
         &mut self,
-        step: impl Into<Step>,
+        segment: impl Into<PathSegment>,
         f: impl FnOnce(&mut Builder) -> Result<T, ShapeError>,
     ) -> Result<T, ShapeError> {
-        let step = step.into();
-        let inner = (self.path.at(step), self.shared.at(step));
+        let segment = segment.into();
+        let inner = (self.path.at(segment), self.shared.at(segment));
         let outer = (std::mem::replace(&mut self.path, inner.0), std::mem::replace(&mut self.shared, inner.1));
         let out = f(self);
         (self.path, self.shared) = outer;
@@ -112,15 +110,15 @@ impl Builder {
         Ok(Val(self.nodes.len() as u32 - 1))
     }
 
-    /// Appends an operation at the current path and one more step.
+    /// Appends an operation at the current path and one more segment.
     ///
     /// # Errors
     /// When it does not fit its inputs.
-    pub fn op_at(&mut self, step: impl Into<Step>, op: Op, inputs: &[Val]) -> Built {
-        self.within(step, |b| b.op(op, inputs))
+    pub fn op_at(&mut self, segment: impl Into<PathSegment>, op: Op, inputs: &[Val]) -> Built {
+        self.within(segment, |b| b.op(op, inputs))
     }
 
-    /// Marks a value as a classifier head that training sees.
+    /// Marks a value as a classifier head, on which training has a loss.
     pub fn head(&mut self, x: Val) {
         self.heads.push(x.0 as usize);
     }
@@ -129,37 +127,37 @@ impl Builder {
     ///
     /// # Errors
     /// When it does not fit its input.
-    pub fn conv(&mut self, step: &'static str, x: Val, out: u32, kernel: u32, stride: u32, bias: bool) -> Built {
+    pub fn conv(&mut self, name: &'static str, x: Val, out: u32, kernel: u32, stride: u32, bias: bool) -> Built {
         let out = Sections::plain(out);
-        self.op_at(step, Op::Conv { out, kernel, stride, pad: kernel / 2, groups: Groups::Dense, bias }, &[x])
+        self.op_at(name, Op::Conv { out, kernel, stride, pad: kernel / 2, groups: Groups::Dense, bias }, &[x])
     }
 
     /// Depthwise convolution with "same" padding for odd kernels.
     ///
     /// # Errors
     /// When it does not fit its input.
-    pub fn depthwise(&mut self, step: &'static str, x: Val, kernel: u32, stride: u32, bias: bool) -> Built {
+    pub fn depthwise(&mut self, name: &'static str, x: Val, kernel: u32, stride: u32, bias: bool) -> Built {
         let out = self.value(x).sections.clone();
-        self.op_at(step, Op::Conv { out, kernel, stride, pad: kernel / 2, groups: Groups::Depthwise, bias }, &[x])
+        self.op_at(name, Op::Conv { out, kernel, stride, pad: kernel / 2, groups: Groups::Depthwise, bias }, &[x])
     }
 
     /// Linear layer with bias.
     ///
     /// # Errors
-    /// When its input is no rows.
-    pub fn linear(&mut self, step: &'static str, x: Val, out: Sections) -> Built {
-        self.op_at(step, Op::Linear { out, bias: true }, &[x])
+    /// When its input is not rows.
+    pub fn linear(&mut self, name: &'static str, x: Val, out: Sections) -> Built {
+        self.op_at(name, Op::Linear { out, bias: true }, &[x])
     }
 
     /// Batch norm.
     ///
     /// # Errors
     /// When it does not fit its input.
-    pub fn bn(&mut self, step: &'static str, x: Val) -> Built {
-        self.op_at(step, Op::BatchNorm, &[x])
+    pub fn bn(&mut self, name: &'static str, x: Val) -> Built {
+        self.op_at(name, Op::BatchNorm, &[x])
     }
 
-    /// A pointwise function.
+    /// Activation.
     ///
     /// # Errors
     /// When it does not fit its input.

@@ -1,63 +1,36 @@
-//! The graph as it is deployed: each batch norm that follows a convolution is folded into it.
+//! The deployed graph: each batch norm that follows a convolution is folded into it.
 
 use std::collections::BTreeMap;
 
 use super::{Graph, Op};
 
-/// A graph without the batch norms that fold, and where they went.
+/// A graph with batch norms folded, and where they went.
 #[derive(Clone, Debug)]
 pub struct Folded {
-    /// The deployed graph; a convolution that took a batch norm in has a bias.
+    /// The deployed graph; a convolution with a batch norm folded in has a bias.
     pub graph: Graph,
-    /// Node of the folded graph to the nodes of the original it was: convolution and batch norm.
-    pub took: BTreeMap<usize, (usize, usize)>,
+    /// A convolution of the deployed graph to the convolution and the batch norm of the original.
+    pub folded_from: BTreeMap<usize, (usize, usize)>,
 }
 
-/// Folds every batch norm whose only input is a convolution that nothing else reads.
+/// Folds every batch norm whose input is a convolution that nothing else reads.
 pub fn fold_batch_norms(graph: &Graph) -> Folded {
-    let mut readers = vec![0usize; graph.nodes.len()];
-    for i in graph.nodes.iter().flat_map(|n| &n.inputs) {
-        readers[*i as usize] += 1;
-    }
+    let readers = graph.readers();
     let conv_of = |i: usize| {
         let from = *graph.nodes[i].inputs.first()? as usize;
         let folds = graph.nodes[i].op == Op::BatchNorm
             && matches!(graph.nodes[from].op, Op::Conv { .. })
-            && readers[from] == 1
+            && readers[from].len() == 1
             && !graph.heads.contains(&from);
         folds.then_some(from)
     };
-    let (mut nodes, mut at, mut took) = (Vec::new(), Vec::with_capacity(graph.nodes.len()), BTreeMap::new());
-    for (i, node) in graph.nodes.iter().enumerate() {
-        if let Some(conv) = conv_of(i) {
-            // The convolution's place now holds what the norm made.
-            at.push(at[conv]);
-            took.insert(at[conv], (conv, i));
-            continue;
-        }
-        let mut node = node.clone();
-        for input in &mut node.inputs {
-            *input = at[*input as usize] as u32;
-        }
-        at.push(nodes.len());
-        nodes.push(node);
-    }
-    for place in took.keys() {
-        if let Op::Conv { bias, .. } = &mut nodes[*place].op {
+    let (mut folded, at) = graph.bypass(conv_of);
+    let pair = |norm: usize| conv_of(norm).map(|conv| (at[conv], (conv, norm)));
+    let folded_from: BTreeMap<_, _> = (0..graph.nodes.len()).filter_map(pair).collect();
+    for place in folded_from.keys() {
+        if let Op::Conv { bias, .. } = &mut folded.nodes[*place].op {
             *bias = true;
         }
     }
-    let end = |old: usize| at.get(old).copied().unwrap_or(nodes.len());
-    let mut blocks = graph.blocks.clone();
-    for b in &mut blocks {
-        (b.start, b.end) = (end(b.start), end(b.end));
-    }
-    let folded = Graph {
-        blocks,
-        output: at[graph.output],
-        heads: graph.heads.iter().map(|h| at[*h]).collect(),
-        style: graph.style,
-        nodes,
-    };
-    Folded { graph: folded, took }
+    Folded { graph: folded, folded_from }
 }

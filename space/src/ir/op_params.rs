@@ -4,7 +4,7 @@ use super::op::{Groups, InitStyle, Op};
 use super::param::Init;
 use super::{ParamSpec, Role, Sections, SliceRule, Value};
 
-/// A tensor whose name is completed by its owner.
+/// A tensor; its owner completes the name.
 fn spec(leaf: &str, axes: Vec<SliceRule>, init: Init, role: Role) -> ParamSpec {
     ParamSpec { name: leaf.to_string(), shared: String::new(), axes, init, role }
 }
@@ -54,12 +54,10 @@ fn bias_table(heads: u32, h: u32, w: u32, stride: u32, index: bool) -> Vec<Param
 }
 
 /// The initialisation of linear layers and learnt rows.
-const NARROW: Init = Init::TruncNormal { std_e3: 20 };
+const TRUNC_NORMAL: Init = Init::TruncNormal { std_e3: 20 };
 
 impl Op {
-    /// The tensors this operation owns, in the order in which readers bind them.
-    ///
-    /// `name` is the operation's path; `x` its first input, if it has one.
+    /// The tensors that the operation owns, in a fixed order. `name` is its path, `x` its first input if it has one.
     pub fn params(&self, name: &str, x: Option<&Value>, style: InitStyle) -> Vec<ParamSpec> {
         let none = Sections::default();
         let input = x.map_or(&none, |v| &v.sections);
@@ -67,7 +65,7 @@ impl Op {
             Op::Conv { out, kernel, groups, bias, .. } => conv(input, out, *kernel, *groups, *bias, style),
             Op::Linear { out, bias } => {
                 let axes = vec![SliceRule::Leading(out.clone()), SliceRule::Leading(input.clone())];
-                weight_and_bias(spec("weight", axes, NARROW, Role::Weight), bias.then_some(Init::Const(0.0)))
+                weight_and_bias(spec("weight", axes, TRUNC_NORMAL, Role::Weight), bias.then_some(Init::Const(0.0)))
             }
             Op::BatchNorm => batch_norm(input),
             Op::LayerNorm { .. } | Op::GroupNorm => norm(input),
@@ -76,14 +74,20 @@ impl Op {
                 vec![spec("gamma", rule, Init::Const(f64::from(*init_e7) * 1e-7), Role::Norm)]
             }
             Op::BiasTable { heads, h, w, stride, index } => bias_table(*heads, *h, *w, *stride, *index),
-            // A learnt tensor is its owner's attribute: its path is its name.
+            // The tensor is an attribute of its module: the path is its whole name.
             Op::Learnt { rows, channels } => {
                 let last = SliceRule::Leading(Sections::plain(*channels));
-                let mut own = spec("", vec![SliceRule::Whole(1), SliceRule::Whole(*rows), last], NARROW, Role::Table);
+                let mut own =
+                    spec("", vec![SliceRule::Whole(1), SliceRule::Whole(*rows), last], TRUNC_NORMAL, Role::Table);
                 own.name = name.to_string();
                 return vec![own];
             }
-            _ => Vec::new(),
+            #[rustfmt::skip]
+            Op::Input | Op::Act(_) | Op::AvgPool { .. } | Op::GlobalPool { .. } | Op::Resize { .. } | Op::Unfold { .. }
+            | Op::Fold { .. } | Op::Flatten | Op::Slice { .. } | Op::SliceHeads { .. } | Op::Concat | Op::ConcatRows
+            | Op::Row { .. } | Op::Add | Op::Sub | Op::Mean | Op::Mul | Op::SumWidth | Op::Softmax | Op::InvSqrt { .. }
+            | Op::Attention { .. } | Op::SplitHeads { .. } | Op::MergeHeads { .. } | Op::MatMul | Op::Dropout { .. }
+            | Op::DropPath { .. } => Vec::new(),
         };
         for p in &mut all {
             p.name = format!("{name}.{}", p.name);

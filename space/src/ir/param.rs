@@ -1,13 +1,13 @@
-//! Tensors an operation owns: their names, their shapes, and how a smaller network's is cut from a larger one's.
+//! The tensors of an operation: names, shapes, and how a smaller network's tensor is sliced from a larger one's.
 
 use super::Sections;
 
-/// How one axis of a tensor follows from the same axis of a larger network's tensor.
+/// How one axis of a tensor is sliced from that axis of a larger network's tensor.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SliceRule {
     /// The leading part of each section.
     Leading(Sections),
-    /// The centre, as of a kernel.
+    /// The centre, as for kernels.
     Centre(u32),
     /// The same in every network.
     Whole(u32),
@@ -36,38 +36,38 @@ impl SliceRule {
     }
 }
 
-/// How a tensor begins.
+/// How a tensor is initialised.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
-    /// One value everywhere.
+    /// A constant.
     Const(f64),
-    /// Normal with the given variance, as a fraction.
+    /// Normal, with the variance as a fraction.
     Normal {
         /// Numerator and denominator.
         variance: (u32, u32),
     },
-    /// Normal cut at two standard deviations.
+    /// Normal, truncated at two standard deviations.
     TruncNormal {
         /// Standard deviation in thousandths.
         std_e3: u32,
     },
     /// Uniform in +-1 / sqrt(fan_in), PyTorch's default for convolutions.
     Uniform {
-        /// Inputs of one output.
+        /// Number of inputs of one output.
         fan_in: u32,
     },
-    /// Index into a table of distances of each query and key on a grid: `|dy| * w + |dx|`.
+    /// Not random: for each query and key on a grid, the index `|dy| * w + |dx|` into a table of distances.
     Distances {
         /// Rows of the grid of keys.
         h: u32,
         /// Columns of the grid of keys.
         w: u32,
-        /// Queries stand on every `stride`-th row and column.
+        /// Queries are on every `stride`-th row and column.
         stride: u32,
     },
 }
 
-/// Index into a table of distances of each query (row) and key (column): `|dy| * w + |dx|`, row-major.
+/// For each query (row) and key (column), the index `|dy| * w + |dx|` into a table of distances; row-major.
 pub fn distances(h: u32, w: u32, stride: u32) -> Vec<i64> {
     let grid = |step: u32| {
         let rows = (0..h).step_by(step.max(1) as usize);
@@ -86,33 +86,33 @@ pub enum Role {
     Bias,
     /// Scale or shift of a norm, or a layer scale.
     Norm,
-    /// Biases of attention, class tokens, positions.
+    /// Attention biases, class tokens, position embeddings.
     Table,
-    /// Running statistic of a batch norm: not learnt.
+    /// Running statistic of a batch norm: a buffer.
     Statistic,
-    /// Batches seen by a batch norm: an integer, not learnt.
+    /// Number of batches that a batch norm has seen: an integer buffer.
     Counter,
-    /// Table of indices: integers, not learnt.
+    /// Table of indices: an integer buffer.
     Index,
 }
 
 impl Role {
-    /// Whether gradients reach it.
+    /// Whether it is a parameter, which gradients reach.
     pub fn trainable(self) -> bool {
         !matches!(self, Role::Statistic | Role::Counter | Role::Index)
     }
 }
 
-/// One tensor of a network.
+/// The specification of one tensor of a network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParamSpec {
-    /// Its name in a checkpoint of the stand-alone network: timm's `state_dict` key.
+    /// Its name in the stand-alone network: timm's `state_dict` key.
     pub name: String,
-    /// Its name in the supernet; the same where the family does not say otherwise.
+    /// Its name in the supernet; the same unless the family gives another.
     pub shared: String,
-    /// Its axes: their sizes and how they are cut from a larger network's.
+    /// Its axes: their sizes, and how they are sliced from a larger network's.
     pub axes: Vec<SliceRule>,
-    /// How it begins.
+    /// How it is initialised.
     pub init: Init,
     /// What it is for.
     pub role: Role,

@@ -4,42 +4,42 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-/// One step of a path.
+/// One segment of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Step {
-    /// A name, `attn`.
+pub enum PathSegment {
+    /// A name: `attn`.
     Name(&'static str),
-    /// A position, `0`.
+    /// An index: `0`.
     Index(u32),
 }
 
-impl From<&'static str> for Step {
-    fn from(name: &'static str) -> Step {
-        Step::Name(name)
+impl From<&'static str> for PathSegment {
+    fn from(name: &'static str) -> PathSegment {
+        PathSegment::Name(name)
     }
 }
 
-impl From<u32> for Step {
-    fn from(index: u32) -> Step {
-        Step::Index(index)
+impl From<u32> for PathSegment {
+    fn from(index: u32) -> PathSegment {
+        PathSegment::Index(index)
     }
 }
 
-/// `stages.2.1.attn.qkv`: cheap to build and to copy, written out with dots.
+/// A path such as `stages.2.1.attn.qkv`; cheap to build and to copy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Path(SmallVec<[Step; 6]>);
+pub struct Path(SmallVec<[PathSegment; 6]>);
 
 impl Path {
-    /// The path without steps.
+    /// The path without segments.
     pub fn root() -> Path {
         Path::default()
     }
 
-    /// This path and one more step.
+    /// This path and one more segment.
     #[must_use]
-    pub fn at(&self, step: impl Into<Step>) -> Path {
+    pub fn at(&self, segment: impl Into<PathSegment>) -> Path {
         let mut p = self.clone();
-        p.0.push(step.into());
+        p.0.push(segment.into());
         p
     }
 }
@@ -51,8 +51,8 @@ impl fmt::Display for Path {
                 f.write_str(".")?;
             }
             match step {
-                Step::Name(n) => f.write_str(n)?,
-                Step::Index(i) => write!(f, "{i}")?,
+                PathSegment::Name(n) => f.write_str(n)?,
+                PathSegment::Index(i) => write!(f, "{i}")?,
             }
         }
         Ok(())

@@ -1,30 +1,30 @@
-//! The graph as a recipe trains it: dropout and dropped branches, which the architecture says nothing of.
+//! The graph as a recipe trains it: with dropout and stochastic depth, which are not part of the architecture.
 
 use super::{Graph, Node, Op};
 
-/// What training drops.
+/// Dropout and stochastic depth of a training recipe.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Regularize {
-    /// Share of elements dropped from what a transformer layer adds to its input: branches that end in a linear layer.
+pub struct Regularization {
+    /// Dropout rate at the end of the residual branches of transformer layers, that is, of branches that end in a linear layer.
     pub dropout: f64,
-    /// Share of elements dropped before the classifiers.
+    /// Dropout rate before the classifiers.
     pub head_dropout: f64,
-    /// Share of images whose last residual branch is dropped, rising linearly from 0 at the first; those of the graph
-    /// stay if left out.
+    /// Stochastic depth: the drop rate of the last residual branch, rising linearly from 0 at the first. `None` keeps the
+    /// graph's own rates.
     pub drop_path: Option<f64>,
 }
 
-impl Regularize {
-    /// Nothing is dropped.
-    pub const NONE: Regularize = Regularize { dropout: 0.0, head_dropout: 0.0, drop_path: Some(0.0) };
+impl Regularization {
+    /// Neither.
+    pub const NONE: Regularization = Regularization { dropout: 0.0, head_dropout: 0.0, drop_path: Some(0.0) };
 }
 
 fn permille(share: f64) -> u32 {
     (share * 1000.0).round() as u32
 }
 
-/// Whether a node is reached from another by going back along inputs.
-fn leads_to(graph: &Graph, from: usize, to: usize) -> bool {
+/// Whether the value of node `from` depends on node `to`.
+fn depends_on(graph: &Graph, from: usize, to: usize) -> bool {
     let mut open = vec![from];
     let mut seen = vec![false; from + 1];
     while let Some(i) = open.pop() {
@@ -41,15 +41,15 @@ fn leads_to(graph: &Graph, from: usize, to: usize) -> bool {
     false
 }
 
-/// The branch of a residual sum, if a node is one: its second input, when that follows from the first.
+/// The branch of a residual sum, if a node is one: its second input, if that depends on the first.
 fn branch(graph: &Graph, i: usize) -> Option<usize> {
     let node = &graph.nodes[i];
     let (x, y) = (*node.inputs.first()? as usize, *node.inputs.get(1)? as usize);
-    (node.op == Op::Add && leads_to(graph, y, x)).then_some(y)
+    (node.op == Op::Add && depends_on(graph, y, x)).then_some(y)
 }
 
-/// A graph that drops what a recipe says. Tensors and their names stay; the blocks' ranges are those of the new nodes.
-pub fn regularize(graph: &Graph, how: &Regularize) -> Graph {
+/// The graph with a recipe's dropout and stochastic depth. Tensors and their names stay.
+pub fn regularize(graph: &Graph, how: &Regularization) -> Graph {
     let branches: Vec<Option<usize>> = (0..graph.nodes.len()).map(|i| branch(graph, i)).collect();
     let residuals = branches.iter().flatten().count();
     let (mut nodes, mut at, mut index): (Vec<Node>, Vec<usize>, usize) = (Vec::new(), Vec::new(), 0);
@@ -86,7 +86,7 @@ pub fn regularize(graph: &Graph, how: &Regularize) -> Graph {
         nodes.push(new);
         at.push(nodes.len() - 1);
     }
-    // What stands before a node belongs to its block: a block ends where its last node does.
+    // A node that was inserted before another belongs to that node's block.
     let mut blocks = graph.blocks.clone();
     for b in &mut blocks {
         let end = |old: usize| old.checked_sub(1).map_or(0, |last| at[last] + 1);
@@ -102,9 +102,7 @@ mod tests {
     use crate::families;
 
     fn graph(name: &str) -> Graph {
-        let (family, info) = families::variant(name).unwrap();
-        let template = family.template(name).unwrap();
-        template.plan(&template.values(), info.resolution, 10).unwrap().lower().unwrap()
+        families::plan(name, None, 10).unwrap().lower().unwrap()
     }
 
     fn drops(graph: &Graph) -> (usize, Vec<u32>) {
@@ -116,7 +114,7 @@ mod tests {
     #[test]
     fn a_transformer_drops_after_both_of_its_branches_and_before_the_head() {
         // Nine layers with two branches each, and one head.
-        let how = Regularize { dropout: 0.1, head_dropout: 0.1, drop_path: None };
+        let how = Regularization { dropout: 0.1, head_dropout: 0.1, drop_path: None };
         assert_eq!(drops(&regularize(&graph("mobilevit_s"), &how)), (19, vec![]));
         // No layer, one head.
         assert_eq!(drops(&regularize(&graph("mobilenetv2_100"), &how)).0, 1);
@@ -129,10 +127,13 @@ mod tests {
         let l = graph("efficientformerv2_l");
         let published = drops(&l).1;
         assert!(published.len() > 30);
-        assert_eq!(drops(&regularize(&l, &Regularize::default())).1, published);
-        assert!(drops(&regularize(&l, &Regularize::NONE)).1.is_empty());
-        let ours =
-            drops(&regularize(&graph("mobilenetv2_100"), &Regularize { drop_path: Some(0.2), ..Regularize::NONE })).1;
+        assert_eq!(drops(&regularize(&l, &Regularization::default())).1, published);
+        assert!(drops(&regularize(&l, &Regularization::NONE)).1.is_empty());
+        let ours = drops(&regularize(
+            &graph("mobilenetv2_100"),
+            &Regularization { drop_path: Some(0.2), ..Regularization::NONE },
+        ))
+        .1;
         // Ten residual blocks; the first is never dropped.
         assert_eq!((ours.len(), ours[0], ours.last()), (9, 22, Some(&200)));
         assert!(ours.is_sorted());
@@ -140,7 +141,7 @@ mod tests {
 
     #[test]
     fn tensors_blocks_and_sizes_stay() {
-        let how = Regularize { dropout: 0.1, head_dropout: 0.2, drop_path: Some(0.1) };
+        let how = Regularization { dropout: 0.1, head_dropout: 0.2, drop_path: Some(0.1) };
         for name in
             ["mobilevit_xxs", "mobilevitv3_050", "efficientformer_l1", "efficientformerv2_s2", "deit_tiny_patch16_224"]
         {

@@ -1,4 +1,4 @@
-//! The type of a value on an edge of the graph: its size without the batch, and where its channels are.
+//! The type of a value: its shape without the batch, and its channels.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ pub type Dims = SmallVec<[u32; 4]>;
 
 /// `count` equal runs of `len` channels: `(3 * heads) x head_dim` for a fused q|k|v, `1 x width` for plain channels.
 ///
-/// A narrower network takes the leading `len` of each of the leading `count` runs of a wider one.
+/// A narrower network uses the leading channels of the leading runs of a wider one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Section {
     /// Number of runs.
@@ -18,7 +18,7 @@ pub struct Section {
     pub len: u32,
 }
 
-/// How an axis of channels is cut, in order.
+/// The sections of a channel axis, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Sections(pub SmallVec<[Section; 2]>);
 
@@ -28,7 +28,7 @@ impl Sections {
         Sections(smallvec![Section { count: 1, len }])
     }
 
-    /// `count` runs of `len` channels, as of attention heads.
+    /// `count` runs of `len` channels, such as attention heads.
     pub fn runs(count: u32, len: u32) -> Sections {
         Sections(smallvec![Section { count, len }])
     }
@@ -38,12 +38,12 @@ impl Sections {
         Sections(self.0.iter().chain(&other.0).copied().collect())
     }
 
-    /// Channels in all.
+    /// The number of channels.
     pub fn total(&self) -> u32 {
         self.0.iter().map(|s| s.count * s.len).sum()
     }
 
-    /// The piece of `len` channels from `start` on, cut where sections or their runs end; `None` if it cuts a run.
+    /// The sections of the `len` channels from `start` on; `None` if the range splits a run.
     pub fn piece(&self, start: u32, len: u32) -> Option<Sections> {
         let (mut at, end, mut out) = (0, start + len, SmallVec::new());
         for s in &self.0 {
@@ -60,14 +60,14 @@ impl Sections {
     }
 }
 
-/// A value: its size without the batch, which axis holds the channels, and how they are cut.
+/// A value: its shape without the batch, its channel axis, and the sections of that axis.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Value {
     /// Sizes without the batch: `[C, H, W]`, `[P, N, C]`, `[N, C]` or `[C]`.
     pub dims: Dims,
-    /// The axis of the channels, counted without the batch.
+    /// The channel axis, not counting the batch.
     pub axis: usize,
-    /// How the channels are cut.
+    /// The sections of the channels.
     pub sections: Sections,
 }
 
@@ -77,23 +77,23 @@ impl Value {
         Value { dims: smallvec![sections.total(), h, w], axis: 0, sections }
     }
 
-    /// Rows of channels: the given leading sizes, channels last.
+    /// Rows: the given leading sizes, channels last.
     pub fn rows(leading: &[u32], sections: Sections) -> Value {
         let dims: Dims = leading.iter().copied().chain([sections.total()]).collect();
         Value { axis: dims.len() - 1, dims, sections }
     }
 
-    /// Channels.
+    /// The number of channels.
     pub fn channels(&self) -> u32 {
         self.dims[self.axis]
     }
 
-    /// Elements in one image's value.
+    /// The number of elements for one image.
     pub fn elements(&self) -> u64 {
         self.dims.iter().map(|&d| u64::from(d)).product()
     }
 
-    /// Positions: elements over channels.
+    /// The number of positions: elements per channel.
     pub fn positions(&self) -> u64 {
         self.elements() / u64::from(self.channels()).max(1)
     }

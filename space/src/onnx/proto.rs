@@ -1,9 +1,9 @@
-//! The part of ONNX's file format that networks here need, field by field as in its `onnx.proto`.
+//! The part of ONNX's `onnx.proto` that is needed here, field by field.
 #![allow(missing_docs)] // the names are the format's own
 
 use prost::Message;
 
-/// Types of elements.
+/// Element types.
 pub mod kind {
     pub const FLOAT: i32 = 1;
     pub const UINT8: i32 = 2;
@@ -13,10 +13,10 @@ pub mod kind {
     pub const FLOAT16: i32 = 10;
 }
 
-/// A model from a file's bytes; what is not known here is left out.
+/// Reads a model; fields that are not listed here are dropped.
 ///
 /// # Errors
-/// When the bytes are no model.
+/// When the bytes are not a model.
 pub fn read(bytes: &[u8]) -> Result<Model, prost::DecodeError> {
     Model::decode(bytes)
 }

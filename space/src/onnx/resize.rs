@@ -1,15 +1,13 @@
-//! Bilinear resizing in ONNX. Of small maps it is a matrix product, which ONNX Runtime does several times faster than the
-//! operator `Resize`.
+//! Bilinear resizing in ONNX. Small maps are resized by a matrix product, which ONNX Runtime computes several times faster
+//! than the operator `Resize`.
 
-use super::OnnxError;
-use super::lower::{At, Lower, Out};
+use super::lower::{Lowering, NodeCtx, OnnxValue};
 use super::proto::{Attribute, kind};
-use crate::ir::Op;
 
-/// Up to so many pixels of a map are resized by a matrix: its work grows with the product of the pixels before and after.
+/// Maps of at most so many pixels are resized by a matrix: its work grows with the product of the pixels before and after.
 const SMALL: u32 = 64;
 
-/// Weights of `from` positions in each of `to` positions, row by row.
+/// The matrix `[to, from]` of interpolation weights along one axis.
 fn weights(from: u32, to: u32, align_corners: bool) -> Vec<f64> {
     let row = |i: u32| {
         let at = match align_corners {
@@ -26,15 +24,15 @@ fn weights(from: u32, to: u32, align_corners: bool) -> Vec<f64> {
     (0..to).flat_map(row).collect()
 }
 
-impl Lower<'_> {
-    pub(super) fn resize(&mut self, at: &At) -> Out {
-        let from = at.node.inputs.first().and_then(|i| self.graph.nodes[*i as usize].value.hw());
-        let (Op::Resize { h, w, align_corners }, Some(from)) = (&at.node.op, from) else { return Err(self.lost(at)) };
-        let (to, x) = ((*h, *w), at.input(0)?);
+impl Lowering<'_> {
+    pub(super) fn resize(&mut self, at: &NodeCtx, to: (u32, u32), align_corners: bool) -> OnnxValue {
+        let from = self.source(at.index).and_then(|i| self.graph.nodes[i].value.hw());
+        let from = from.ok_or_else(|| at.wrong_shape("other axes", "a map CxHxW"))?;
+        let x = at.input(0)?;
         if from.0 * from.1 <= SMALL && to.0 * to.1 <= 8 * SMALL {
-            return self.by_matrix(at, from, to, *align_corners);
+            return self.resize_by_matrix(at, from, to, align_corners);
         }
-        let mode = if *align_corners { "align_corners" } else { "half_pixel" };
+        let mode = if align_corners { "align_corners" } else { "half_pixel" };
         let size = self.w.ints(&[i64::from(to.0), i64::from(to.1)]);
         let attributes = vec![
             Attribute::ints("axes", &[2, 3]),
@@ -45,13 +43,7 @@ impl Lower<'_> {
     }
 
     /// `[C, pixels before]` times `[pixels before, pixels after]`.
-    fn by_matrix(
-        &mut self,
-        at: &At,
-        from: (u32, u32),
-        to: (u32, u32),
-        align_corners: bool,
-    ) -> Result<String, OnnxError> {
+    fn resize_by_matrix(&mut self, at: &NodeCtx, from: (u32, u32), to: (u32, u32), align_corners: bool) -> OnnxValue {
         let (rows, cols) = (weights(from.0, to.0, align_corners), weights(from.1, to.1, align_corners));
         let mut matrix = Vec::with_capacity(rows.len() * cols.len());
         for (y, x) in (0..from.0).flat_map(|y| (0..from.1).map(move |x| (y, x))) {
@@ -61,8 +53,8 @@ impl Lower<'_> {
             }
         }
         let (before, after) = (i64::from(from.0 * from.1), i64::from(to.0 * to.1));
-        let way = if align_corners { "corners" } else { "halves" };
-        let name = format!("resize.{}x{}.{}x{}.{way}", from.0, from.1, to.0, to.1);
+        let mode = if align_corners { "corners" } else { "halves" };
+        let name = format!("resize.{}x{}.{}x{}.{mode}", from.0, from.1, to.0, to.1);
         let matrix = self.w.tensor(name, kind::FLOAT, &[before, after], matrix);
         let channels = i64::from(at.node.value.channels());
         let flat = self.reshape(at.input(0)?, &[0, channels, before]);
@@ -76,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn positions_share_what_lies_between_them() {
+    fn weights_interpolate_between_neighbours() {
         assert_eq!(weights(2, 4, false), [1.0, 0.0, 0.75, 0.25, 0.25, 0.75, 0.0, 1.0]);
         assert_eq!(weights(2, 3, true), [1.0, 0.0, 0.5, 0.5, 0.0, 1.0]);
         assert_eq!(weights(3, 1, true), [1.0, 0.0, 0.0]);

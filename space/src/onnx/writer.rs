@@ -18,17 +18,17 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// An empty graph. `float16` says how weights are stored.
+    /// An empty graph, whose weights are stored in float16 or float32.
     pub fn new(float16: bool) -> Writer {
         Writer { float16, ..Writer::default() }
     }
 
-    /// Nodes from now on are named after this path.
+    /// Sets the path after which further nodes are named.
     pub fn at(&mut self, scope: String) {
         self.scope = scope;
     }
 
-    /// Appends a node with one output; gives the output's name.
+    /// Appends a node with one output, and returns the output's name.
     pub fn node(&mut self, op: &str, inputs: &[&str], attributes: Vec<Attribute>) -> String {
         let base = format!("/{}/{op}", self.scope);
         let count = self.counts.entry(base.clone()).or_default();
@@ -49,7 +49,7 @@ impl Writer {
         });
     }
 
-    /// A tensor of whole numbers, as shapes and axes are; equal ones are stored once.
+    /// A vector of int64, such as a shape; equal ones are stored once.
     pub fn ints(&mut self, values: &[i64]) -> String {
         let words: Vec<String> = values.iter().map(i64::to_string).collect();
         let name = format!("ints.{}", words.join("_"));
@@ -57,22 +57,22 @@ impl Writer {
         self.tensor(name, kind::INT64, &[values.len() as i64], raw)
     }
 
-    /// One whole number, without axes.
+    /// An int64 scalar.
     pub fn int(&mut self, value: i64) -> String {
         self.tensor(format!("int.{value}"), kind::INT64, &[], value.to_le_bytes().to_vec())
     }
 
-    /// One number, without axes, always in single precision.
+    /// A float32 scalar.
     pub fn number(&mut self, value: f32) -> String {
         self.tensor(format!("number.{value}"), kind::FLOAT, &[], value.to_le_bytes().to_vec())
     }
 
-    /// One number as a vector, always in single precision.
+    /// A float32 vector of one element.
     pub fn vector(&mut self, value: f32) -> String {
         self.tensor(format!("vector.{value}"), kind::FLOAT, &[1], value.to_le_bytes().to_vec())
     }
 
-    /// A tensor of weights, in the precision that weights are stored in; gives the name of its float32 value.
+    /// A tensor of weights in the precision of the file; returns the name of its float32 value.
     pub fn weights(&mut self, name: &str, dims: &[i64], values: &[f32]) -> String {
         if !self.float16 {
             let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
@@ -87,7 +87,7 @@ impl Writer {
         cast
     }
 
-    /// A tensor of any type; the first of a name is kept.
+    /// Adds a tensor of any type, once for each name.
     pub fn tensor(&mut self, name: String, kind: i32, dims: &[i64], raw: Vec<u8>) -> String {
         if self.known.insert(name.clone()) {
             self.tensors.push(Tensor {
@@ -106,7 +106,7 @@ impl Writer {
         Graph { node, name: Some(name.to_string()), initializer, input: vec![input], output: vec![output] }
     }
 
-    /// The name that the last node's output has is changed; nothing may read it yet.
+    /// Renames the output of the last node, which nothing may read yet.
     pub fn rename_last(&mut self, name: &str) {
         if let Some(node) = self.nodes.last_mut() {
             node.output = vec![name.to_string()];
@@ -114,8 +114,8 @@ impl Writer {
     }
 }
 
-/// A float32 value of the graph's border. The batch comes first.
-pub fn border(name: &str, batch: Size, dims: &[u32]) -> ValueInfo {
+/// The description of a float32 input or output of the graph; the batch axis comes first.
+pub fn value_info(name: &str, batch: Size, dims: &[u32]) -> ValueInfo {
     let rest = dims.iter().map(|d| Size::Value(i64::from(*d)));
     let dim = std::iter::once(batch).chain(rest).map(|size| Dim { size: Some(size) }).collect();
     let tensor = TensorType { elem_type: Some(kind::FLOAT), shape: Some(Shape { dim }) };

@@ -13,7 +13,7 @@ fn main() {
     let root = env::var_os("LIBTORCH_INCLUDE").or_else(|| env::var_os("LIBTORCH"));
     let root = PathBuf::from(root.unwrap_or_else(|| "/usr".into()));
     let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".into());
-    // What only passes calls on compiles faster with less care; the others compute.
+    // native.cpp only forwards calls, so it may compile fast; the others compute.
     for (file, level) in [("native", 1), ("attention", 3), ("norm", 3)] {
         cc::Build::new()
             .cpp(true)

@@ -1,18 +1,16 @@
-//! Weights and images made by a formula from names alone: the same on every machine, nothing to download.
+//! Weights and images by a formula from names alone: the same on every machine, without a download.
 
-use mobilenas_space::ir::{Init, ParamSpec};
+use mobilenas_space::Fnv;
+use mobilenas_space::ir::{ParamSpec, Role};
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{NetError, torch};
 use crate::params::Params;
-
-fn fnv1a64(name: &str) -> u64 {
-    name.bytes().fold(0xCBF2_9CE4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01B3))
-}
+use crate::store::index_tensor;
 
 /// Noise in [-1, 1) for the elements of a tensor in row-major order: splitmix64 steps from the name's hash.
 pub fn noise(name: &str, n: usize) -> impl Iterator<Item = f64> {
-    let start = fnv1a64(name);
+    let start = Fnv::hash(name.as_bytes());
     (1..=n as u64).map(move |i| {
         let mut z = start.wrapping_add(i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -22,7 +20,7 @@ pub fn noise(name: &str, n: usize) -> impl Iterator<Item = f64> {
     })
 }
 
-/// Values of a tensor by its name and shape, in a range in which signals neither vanish nor explode.
+/// The values of a tensor by its name and shape, in a range in which activations neither vanish nor explode.
 pub fn values(name: &str, shape: &[i64]) -> Vec<f32> {
     let n: i64 = shape.iter().product();
     let fan_in: i64 = shape.iter().skip(1).product();
@@ -47,7 +45,7 @@ pub fn values(name: &str, shape: &[i64]) -> Vec<f32> {
 /// Images `[n, 3, side, side]` in the range of normalised pixels.
 ///
 /// # Errors
-/// When libtorch refuses.
+/// When libtorch fails.
 pub fn images(n: usize, side: u32) -> Result<Tensor, NetError> {
     let side = side as usize;
     let pixels: Vec<f32> = noise("input", n * 3 * side * side).map(|v| (1.7 * v) as f32).collect();
@@ -55,20 +53,20 @@ pub fn images(n: usize, side: u32) -> Result<Tensor, NetError> {
     Tensor::f_from_slice(&pixels).and_then(|t| t.f_view(size)).map_err(torch("images"))
 }
 
-/// Tensors of a stand-alone network by the formula.
+/// The tensors of a stand-alone network by the formula.
 #[derive(Clone, Copy, Debug)]
 pub struct Formula;
 
 impl Params for Formula {
     fn get(&self, p: &ParamSpec) -> Result<Tensor, NetError> {
-        if matches!(p.init, Init::Distances { .. }) {
-            return crate::net::index_of(p);
-        }
-        if matches!(p.role, mobilenas_space::ir::Role::Counter) {
-            return Tensor::f_zeros(p.shape(), (Kind::Int64, Device::Cpu)).map_err(torch(&p.name));
-        }
         let shape = p.shape();
-        let made = Tensor::f_from_slice(&values(&p.name, &shape)).and_then(|t| t.f_reshape(&shape));
+        let made = match p.role {
+            Role::Index => return index_tensor(p),
+            Role::Counter => Tensor::f_zeros(shape, (Kind::Int64, Device::Cpu)),
+            Role::Weight | Role::Bias | Role::Norm | Role::Table | Role::Statistic => {
+                Tensor::f_from_slice(&values(&p.name, &shape)).and_then(|t| t.f_reshape(&shape))
+            }
+        };
         made.map_err(torch(&p.name))
     }
 }

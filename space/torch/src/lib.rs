@@ -1,12 +1,13 @@
-//! Graphs of `mobilenas-space` in libtorch: networks of their own, slices of a supernet, frozen for deployment.
+//! Graphs of `mobilenas-space` in libtorch: stand-alone networks, slices of a supernet, networks frozen for deployment.
 //!
 //! A network is `(Graph, Params)`: see [`Net::bind`] and [`params`].
 
 pub mod device;
 pub mod error;
 mod exec;
-mod forms;
 pub mod formula;
+mod layout;
+mod mode;
 pub mod net;
 pub mod onnx;
 pub mod params;
@@ -15,10 +16,11 @@ pub mod tracked;
 pub mod tuned;
 pub mod weights;
 
-pub use error::NetError;
+pub use error::{NetError, OpError};
 pub use formula::Formula;
-pub use net::{Mode, Net};
-pub use params::{Apart, Frozen, Owned, Params, Resized, Shared};
-pub use store::{Names, Store};
-pub use tracked::Tracked;
-pub use tuned::{Fixed, Judge, Tuned};
+pub use mode::Mode;
+pub use net::Net;
+pub use params::{Frozen, Owned, Params, PerWidthNorm, Resized, Shared};
+pub use store::{Names, ParamStore};
+pub use tracked::TrackedStats;
+pub use tuned::{FixedKernels, KernelSelector, TunedNet};

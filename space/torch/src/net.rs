@@ -2,60 +2,31 @@
 
 use std::sync::Arc;
 
-use mobilenas_space::ir::{ActFn, Graph, Init, Op, ParamSpec, Role, distances, fold_batch_norms};
+use mobilenas_space::ir::{ActFn, Graph, Op, ParamSpec, Role, distances, fold_batch_norms};
 use tch::{Device, Kind, Tensor};
 
-use crate::error::{NetError, torch};
+use crate::error::{NetError, op, torch};
 use crate::exec;
+use crate::mode::Mode;
 use crate::params::{Frozen, Params};
 use crate::weights::Named;
-
-pub use mobilenas_space::ir::BN_EPS;
-
-/// What batch norms and dropout do.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Mode {
-    /// Batch statistics; running statistics stay as they are. For subnets, whose statistics are recalibrated anyway.
-    Train,
-    /// Batch statistics, which also move the running ones by a tenth.
-    TrainTracking,
-    /// Batch statistics of the n-th batch, counted from 1: running ones become the mean over the n batches.
-    Calibrate(u32),
-    /// Running statistics.
-    Eval,
-}
-
-impl Mode {
-    /// Whether dropout drops.
-    pub fn trains(self) -> bool {
-        matches!(self, Mode::Train | Mode::TrainTracking)
-    }
-}
 
 /// A network bound to its tensors.
 #[derive(Debug)]
 pub struct Net {
     graph: Arc<Graph>,
+    /// The tensors of each node.
     nodes: Vec<Vec<Tensor>>,
-    /// For each node, the values that nothing reads after it.
-    done: Vec<Vec<usize>>,
-    /// For each node, the one that alone reads its value.
-    alone: Vec<Option<usize>>,
-    /// Precision of the heavy operations, if another than the tensors'.
-    heavy: Option<Kind>,
-}
-
-/// The index tensor of a table of distances.
-pub(crate) fn index_of(p: &ParamSpec) -> Result<Tensor, NetError> {
-    let Init::Distances { h, w, stride } = p.init else {
-        return Err(NetError::Missing { name: p.name.clone(), expected: p.shape() });
-    };
-    let index = Tensor::f_from_slice(&distances(h, w, stride)).and_then(|t| t.f_reshape(p.shape()));
-    index.map_err(torch(&p.name))
+    /// For each node, the values whose last reader it is.
+    last_read: Vec<Vec<usize>>,
+    /// For each node, its only reader.
+    only_reader: Vec<Option<usize>>,
+    /// Precision of contractions, if another than the tensors'.
+    autocast: Option<Kind>,
 }
 
 impl Net {
-    /// Takes each tensor of the graph from `params`, once.
+    /// Binds a graph to its tensors, which `params` provides.
     ///
     /// # Errors
     /// When a tensor is missing or does not fit.
@@ -64,16 +35,14 @@ impl Net {
         for i in 0..graph.nodes.len() {
             let mut own = graph.node_params(i).iter().map(|p| params.get(p)).collect::<Result<Vec<_>, _>>()?;
             if let Op::BiasTable { h, w, stride, index: false, .. } = graph.nodes[i].op {
-                let index = Tensor::f_from_slice(&distances(h, w, stride)).map_err(torch("indexing distances"))?;
-                own.push(match own.first() {
-                    Some(table) => index.f_to_device(table.device()).map_err(torch("indexing distances"))?,
-                    None => index,
-                });
+                let device = own.first().map_or(Device::Cpu, Tensor::device);
+                let index = Tensor::f_from_slice(&distances(h, w, stride)).and_then(|t| t.f_to_device(device));
+                own.push(index.map_err(torch(&graph.nodes[i].path))?);
             }
             nodes.push(own);
         }
-        let (done, alone) = (last_uses(&graph), only_readers(&graph));
-        Ok(Net { graph, nodes, done, alone, heavy: None })
+        let (last_read, only_reader) = (last_reads(&graph), only_readers(&graph));
+        Ok(Net { graph, nodes, last_read, only_reader, autocast: None })
     }
 
     /// The graph.
@@ -81,56 +50,57 @@ impl Net {
         &self.graph
     }
 
-    /// Where its tensors lie.
+    /// The device of its tensors.
     pub fn device(&self) -> Device {
         self.nodes.iter().flatten().next().map_or(Device::Cpu, Tensor::device)
     }
 
-    /// The tensors of one node, as they are bound.
+    /// The tensors of one node.
     pub(crate) fn own(&self, node: usize) -> &[Tensor] {
         &self.nodes[node]
     }
 
-    /// Runs convolutions, linear layers and products in another precision; weights, norms and logits stay in theirs.
-    pub fn with_heavy(mut self, kind: Kind) -> Net {
-        self.heavy = Some(kind);
+    /// Runs convolutions, linear layers, matrix products and attention in `kind`, as PyTorch's autocast does; weights, norms
+    /// and softmax stay in theirs.
+    pub fn with_autocast(mut self, kind: Kind) -> Net {
+        self.autocast = Some(kind);
         self
     }
 
-    /// Path of the first node whose value is not finite, if any, and the value.
+    /// Path of the first node whose value is not finite, if any.
     ///
     /// # Errors
-    /// When libtorch refuses an operation.
+    /// When an operation fails.
     pub fn first_not_finite(&self, images: &Tensor, mode: Mode) -> Result<Option<String>, NetError> {
         let found = std::cell::RefCell::new(None);
         let _guard = tch::no_grad_guard();
-        let look = |i: usize, t: &Tensor| {
+        let hook = |i: usize, t: &Tensor| {
             if found.borrow().is_none() {
                 let finite = t.f_isfinite().and_then(|f| f.f_all()).and_then(bool::try_from);
-                if !finite.map_err(torch("looking for what is not finite"))? {
+                if !finite.map_err(torch(&self.graph.nodes[i].path))? {
                     *found.borrow_mut() = Some(self.graph.nodes[i].path.to_string());
                 }
             }
             Ok(())
         };
-        let _ = self.run(images, mode, &[self.graph.output], look)?;
+        let _ = self.run(images, mode, &[self.graph.output], hook)?;
         Ok(found.into_inner())
     }
 
-    /// Runs a batch and shows the value of each node, by its position in the graph.
+    /// Runs a batch and calls `hook` with each node's index and value.
     ///
     /// # Errors
-    /// When libtorch refuses an operation, or what `look` gives back.
-    pub fn watch(
+    /// When an operation fails, and those of `hook`.
+    pub fn forward_with_hook(
         &self,
         images: &Tensor,
         mode: Mode,
-        look: impl Fn(usize, &Tensor) -> Result<(), NetError>,
+        hook: impl Fn(usize, &Tensor) -> Result<(), NetError>,
     ) -> Result<(), NetError> {
-        self.run(images, mode, &[self.graph.output], look).map(drop)
+        self.run(images, mode, &[self.graph.output], hook).map(drop)
     }
 
-    /// The learnt tensors and statistics of each node, with their specifications.
+    /// The parameters and buffers of each node, with their specifications.
     pub fn tensors(&self) -> Vec<Vec<(ParamSpec, Tensor)>> {
         let pair = |(i, own): (usize, &Vec<Tensor>)| {
             self.graph.node_params(i).into_iter().zip(own.iter().map(Tensor::shallow_clone)).collect()
@@ -138,7 +108,7 @@ impl Net {
         self.nodes.iter().enumerate().map(pair).collect()
     }
 
-    /// The learnt tensors and statistics by the names of the stand-alone network, detached.
+    /// Parameters and buffers by their names in the stand-alone network, detached.
     pub fn named(&self) -> Named {
         self.tensors().into_iter().flatten().map(|(p, t)| (p.name, t.detach())).collect()
     }
@@ -146,7 +116,7 @@ impl Net {
     /// The network as it is deployed: batch norms folded, tensors detached and copied.
     ///
     /// # Errors
-    /// When libtorch refuses.
+    /// When libtorch fails.
     pub fn freeze(&self) -> Result<Net, NetError> {
         let folded = fold_batch_norms(&self.graph);
         let frozen = Frozen::new(&folded, &self.tensors())?;
@@ -156,16 +126,16 @@ impl Net {
     /// Runs a batch of images `[B, C, H, W]` to logits `[B, classes]`. A single channel is repeated.
     ///
     /// # Errors
-    /// When libtorch refuses an operation; the message names it.
+    /// When an operation fails; the message names it.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor, NetError> {
         let mut values = self.run(images, mode, &[self.graph.output], |_, _| Ok(()))?;
-        values.pop().ok_or_else(|| NetError::Missing { name: "output".into(), expected: vec![] })
+        values.pop().ok_or_else(|| NetError::NoValue { at: "output".into() })
     }
 
     /// Runs a batch to the logits of each classifier head.
     ///
     /// # Errors
-    /// When libtorch refuses an operation; the message names it.
+    /// When an operation fails; the message names it.
     pub fn heads(&self, images: &Tensor, mode: Mode) -> Result<Vec<Tensor>, NetError> {
         self.run(images, mode, &self.graph.heads, |_, _| Ok(()))
     }
@@ -188,7 +158,7 @@ impl Net {
             }
         };
         let mut values = self.run(images, Mode::Eval, &[self.graph.output], agree)?;
-        values.pop().ok_or_else(|| NetError::Missing { name: "output".into(), expected: vec![] })
+        values.pop().ok_or_else(|| NetError::NoValue { at: "output".into() })
     }
 
     fn run(
@@ -196,72 +166,72 @@ impl Net {
         images: &Tensor,
         mode: Mode,
         wanted: &[usize],
-        look: impl Fn(usize, &Tensor) -> Result<(), NetError>,
+        hook: impl Fn(usize, &Tensor) -> Result<(), NetError>,
     ) -> Result<Vec<Tensor>, NetError> {
-        // Activations that the norm before them has already done.
+        // Activations that the batch norm before them has applied.
         let mut applied = vec![false; self.graph.nodes.len()];
         let mut values: Vec<Option<Tensor>> = Vec::with_capacity(self.graph.nodes.len());
         values.push(Some(exec::input(images, self.graph.input().channels()).map_err(torch("input"))?));
         for (i, node) in self.graph.nodes.iter().enumerate().skip(1) {
-            let gone = || NetError::Missing { name: node.path.to_string(), expected: vec![] };
+            let freed = || NetError::NoValue { at: node.path.to_string() };
             let ins: Vec<&Tensor> =
-                node.inputs.iter().map(|j| values[*j as usize].as_ref().ok_or_else(gone)).collect::<Result<_, _>>()?;
+                node.inputs.iter().map(|j| values[*j as usize].as_ref().ok_or_else(freed)).collect::<Result<_, _>>()?;
             let batch = images.size()[0];
-            let out = match (mode, self.heavy) {
-                (Mode::Calibrate(n), None) if self.is_fresh_map(i, &ins) => {
-                    let silu = self.alone[i].filter(|a| self.graph.nodes[*a].op == Op::Act(ActFn::Silu));
+            let out = match (mode, self.autocast) {
+                (Mode::Calibrate(n), None) if self.may_overwrite(i, &ins) => {
+                    let silu = self.only_reader[i].filter(|a| self.graph.nodes[*a].op == Op::Act(ActFn::Silu));
                     silu.into_iter().for_each(|a| applied[a] = true);
-                    exec::norm_in_place(ins[0], &self.nodes[i], n, silu.is_some())
+                    exec::batch_norm_in_place(ins[0], &self.nodes[i], n, silu.is_some())
                 }
                 (Mode::Calibrate(_), None) if applied[i] => Ok(ins[0].shallow_clone()),
                 (_, None) => exec::node(node, &ins, &self.nodes[i], mode, batch),
-                (_, Some(kind)) => exec::node_in(kind, node, &ins, &self.nodes[i], mode, batch),
+                (_, Some(kind)) => exec::node_autocast(kind, node, &ins, &self.nodes[i], mode, batch),
             };
-            let out = out.map_err(|e| torch(&node.path)(e))?;
-            look(i, &out)?;
+            let out = out.map_err(op(&node.path))?;
+            hook(i, &out)?;
             values.push(Some(out));
-            for old in &self.done[i] {
+            for old in &self.last_read[i] {
                 if !wanted.contains(old) {
                     values[*old] = None;
                 }
             }
         }
         let take = |i: &usize| values[*i].as_ref().map(Tensor::shallow_clone);
-        let missing = || NetError::Missing { name: "output".into(), expected: vec![] };
-        wanted.iter().map(|i| take(i).ok_or_else(missing)).collect()
+        wanted.iter().map(|i| take(i).ok_or_else(|| NetError::NoValue { at: "output".into() })).collect()
     }
 
-    /// The network on other tensors, node by node.
+    /// The same network on other tensors.
     fn with_tensors(&self, nodes: Vec<Vec<Tensor>>) -> Net {
-        let (graph, done, alone) = (self.graph.clone(), self.done.clone(), self.alone.clone());
-        Net { graph, nodes, done, alone, heavy: self.heavy }
+        let (graph, last_read, only_reader) = (self.graph.clone(), self.last_read.clone(), self.only_reader.clone());
+        Net { graph, nodes, last_read, only_reader, autocast: self.autocast }
     }
 
-    /// Whether a node is a batch norm that may write over what it reads: a map that a convolution made for it alone.
-    fn is_fresh_map(&self, i: usize, ins: &[&Tensor]) -> bool {
+    /// Whether a node is a batch norm that may overwrite its input: the map of a convolution that nothing else reads.
+    fn may_overwrite(&self, i: usize, ins: &[&Tensor]) -> bool {
         let node = &self.graph.nodes[i];
-        let made_for_it = |j: usize| self.alone[j] == Some(i) && matches!(self.graph.nodes[j].op, Op::Conv { .. });
-        node.op == Op::BatchNorm && made_for_it(node.inputs[0] as usize) && exec::fits_one_thread(ins[0])
+        let only_for_it =
+            |j: usize| self.only_reader[j] == Some(i) && matches!(self.graph.nodes[j].op, Op::Conv { .. });
+        node.op == Op::BatchNorm && only_for_it(node.inputs[0] as usize) && exec::fits_one_thread(ins[0])
     }
 
-    /// Estimates the batch norms' statistics afresh from batches of images, in order.
+    /// Estimates the running statistics of batch norms anew, from batches of images in order.
     ///
     /// # Errors
-    /// When libtorch refuses.
+    /// When libtorch fails.
     pub fn recalibrate<'a>(&self, batches: impl Iterator<Item = &'a Tensor>) -> Result<(), NetError> {
         let _guard = tch::no_grad_guard();
         for (n, batch) in (1u32..).zip(batches) {
-            // Only the statistics that the pass leaves behind are wanted.
+            // Run for its effect on the statistics.
             let _ = self.forward(batch, Mode::Calibrate(n))?;
         }
         Ok(())
     }
 
-    /// The network with running statistics of its own, which are copies; the rest is shared.
+    /// A replica: its running statistics are copies, everything else is shared.
     ///
     /// # Errors
-    /// When libtorch refuses.
-    pub fn twin(&self) -> Result<Net, NetError> {
+    /// When libtorch fails.
+    pub fn replica(&self) -> Result<Net, NetError> {
         let mut nodes = Vec::with_capacity(self.nodes.len());
         for (i, own) in self.nodes.iter().enumerate() {
             let params = self.graph.node_params(i);
@@ -275,13 +245,13 @@ impl Net {
         Ok(self.with_tensors(nodes))
     }
 
-    /// Sets the running statistics to the mean of those of twins, each weighed.
+    /// Sets the running statistics to the mean of the replicas' statistics, weighted by the number of batches.
     ///
     /// # Errors
-    /// When libtorch refuses.
-    pub fn mean_of(&self, parts: &[(u32, Net)]) -> Result<(), NetError> {
+    /// When libtorch fails.
+    pub fn average_statistics(&self, replicas: &[(u32, Net)]) -> Result<(), NetError> {
         let _guard = tch::no_grad_guard();
-        let all: f64 = parts.iter().map(|(n, _)| f64::from(*n)).sum();
+        let all: f64 = replicas.iter().map(|(n, _)| f64::from(*n)).sum();
         for (i, own) in self.nodes.iter().enumerate() {
             for (k, p) in self.graph.node_params(i).iter().enumerate() {
                 if p.role != Role::Statistic || p.axes.is_empty() {
@@ -289,8 +259,8 @@ impl Net {
                 }
                 let mean = || {
                     let mut mean = own[k].f_zeros_like()?;
-                    for (n, part) in parts {
-                        mean = mean.f_add(&part.nodes[i][k].f_mul_scalar(f64::from(*n) / all)?)?;
+                    for (n, replica) in replicas {
+                        mean = mean.f_add(&replica.nodes[i][k].f_mul_scalar(f64::from(*n) / all)?)?;
                     }
                     own[k].shallow_clone().f_copy_(&mean)
                 };
@@ -303,7 +273,7 @@ impl Net {
     /// The network in another precision.
     ///
     /// # Errors
-    /// When libtorch refuses.
+    /// When libtorch fails.
     pub fn to_kind(&self, kind: Kind) -> Result<Net, NetError> {
         let convert = |t: &Tensor| match t.is_floating_point() {
             true => t.f_to_kind(kind),
@@ -315,29 +285,23 @@ impl Net {
     }
 }
 
-/// The one node that reads a value, if it is one and the value is no result.
+/// For each node, its only reader, if it has one and is no output.
 fn only_readers(graph: &Graph) -> Vec<Option<usize>> {
-    let mut readers = vec![Vec::new(); graph.nodes.len()];
-    for (i, node) in graph.nodes.iter().enumerate() {
-        node.inputs.iter().for_each(|j| readers[*j as usize].push(i));
-    }
-    let result = |i: usize| i == graph.output || graph.heads.contains(&i);
-    let only = |(i, all): (usize, Vec<usize>)| if all.len() == 1 && !result(i) { all.first().copied() } else { None };
-    readers.into_iter().enumerate().map(only).collect()
+    let output = |i: usize| i == graph.output || graph.heads.contains(&i);
+    let only = |(i, readers): (usize, &[usize])| match readers {
+        [reader] if !output(i) => Some(*reader),
+        _ => None,
+    };
+    graph.readers().iter().map(|r| r.as_slice()).enumerate().map(only).collect()
 }
 
-fn last_uses(graph: &Graph) -> Vec<Vec<usize>> {
-    let mut last = vec![None; graph.nodes.len()];
-    for (i, node) in graph.nodes.iter().enumerate() {
-        for input in &node.inputs {
-            last[*input as usize] = Some(i);
+/// For each node, the values whose last reader it is.
+fn last_reads(graph: &Graph) -> Vec<Vec<usize>> {
+    let mut last_read = vec![Vec::new(); graph.nodes.len()];
+    for (value, readers) in graph.readers().iter().enumerate() {
+        if let Some(last) = readers.last() {
+            last_read[*last].push(value);
         }
     }
-    let mut done = vec![Vec::new(); graph.nodes.len()];
-    for (value, reader) in last.into_iter().enumerate() {
-        if let Some(r) = reader {
-            done[r].push(value);
-        }
-    }
-    done
+    last_read
 }

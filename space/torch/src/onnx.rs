@@ -1,16 +1,16 @@
-//! A network with its tensors as an ONNX file.
+//! Writes a network with its tensors as an ONNX file.
 
-use mobilenas_space::onnx::int8::Int8;
+use mobilenas_space::onnx::int8::Int8Exporter;
 use mobilenas_space::onnx::{self, Arrays, Options};
 use tch::Kind;
 
 use crate::error::{NetError, torch};
 use crate::net::Net;
 
-/// The floating tensors of a network by name, in single precision.
+/// The floating-point tensors of a network by name, in float32.
 ///
 /// # Errors
-/// When libtorch refuses.
+/// When the graph cannot be written, or libtorch fails.
 pub fn arrays(net: &Net) -> Result<Arrays, NetError> {
     let mut all = Arrays::new();
     for (name, tensor) in net.named().into_iter().filter(|(_, t)| t.is_floating_point()) {
@@ -21,18 +21,18 @@ pub fn arrays(net: &Net) -> Result<Arrays, NetError> {
     Ok(all)
 }
 
-/// The ONNX file of a network as it is: give a frozen one for the deployed form.
+/// The ONNX file of a network; for the deployed form pass a frozen one.
 ///
 /// # Errors
-/// When libtorch refuses.
+/// When the graph cannot be written, or libtorch fails.
 pub fn to_onnx(net: &Net, options: &Options) -> Result<Vec<u8>, NetError> {
     Ok(onnx::write(net.graph(), &arrays(net)?, options)?)
 }
 
-/// A frozen network on its way to an int8 ONNX file.
+/// The exporter of a frozen network to an int8 ONNX file.
 ///
 /// # Errors
-/// When libtorch refuses.
-pub fn to_int8(net: &Net, options: &Options) -> Result<Int8, NetError> {
-    Ok(Int8::new(net.graph(), &arrays(net)?, options)?)
+/// When the graph cannot be written, or libtorch fails.
+pub fn to_int8(net: &Net, options: &Options) -> Result<Int8Exporter, NetError> {
+    Ok(Int8Exporter::new(net.graph(), &arrays(net)?, options)?)
 }

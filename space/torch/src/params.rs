@@ -1,15 +1,14 @@
-//! Where a network's tensors come from: its own, slices of shared ones, or folded for deployment.
+//! Where a network's tensors come from: a store of its own, slices of a supernet's, or folded for deployment.
 //!
-//! Weight sharing is another `Params`, never a second set of layers.
+//! Weight sharing is another [`Params`], never a second set of layers.
 
 use std::collections::BTreeMap;
 
-use mobilenas_space::ir::{Folded, ParamSpec, Role, Sections, SliceRule};
-use tch::Tensor;
+use mobilenas_space::ir::{BN_EPS, Folded, ParamSpec, Role, Section, Sections, SliceRule};
+use tch::{Kind, TchError, Tensor};
 
-use crate::error::{NetError, torch};
-use crate::net::BN_EPS;
-use crate::store::{Entry, Names, Store};
+use crate::error::{NetError, OpError, torch};
+use crate::store::{Entry, Names, ParamStore, index_tensor};
 
 /// A source of tensors.
 pub trait Params {
@@ -22,96 +21,94 @@ pub trait Params {
 
 /// The tensors of a stand-alone network.
 #[derive(Clone, Copy, Debug)]
-pub struct Owned<'a>(pub &'a Store);
+pub struct Owned<'a>(pub &'a ParamStore);
 
 impl Params for Owned<'_> {
     fn get(&self, p: &ParamSpec) -> Result<Tensor, NetError> {
-        let missing = |_| NetError::Missing { name: p.name.clone(), expected: p.shape() };
-        let t = &self.0.entry(Names::Own.of(p)).map_err(missing)?.tensor;
-        if t.size() != p.shape() {
-            return Err(NetError::Shape { name: p.name.clone(), found: t.size(), expected: p.shape() });
-        }
-        Ok(t.shallow_clone())
+        same_shape(&self.0.entry_of(Names::Standalone.of(p), p)?.tensor, &p.name, p)
     }
 }
 
-/// The tensors of a stand-alone network, for the same network at another resolution: the very tensors, statistics too;
-/// tables of places are resized from what is learnt, and so have to be bound anew after each step.
+/// A tensor that has exactly the shape of a specification.
+fn same_shape(t: &Tensor, name: &str, p: &ParamSpec) -> Result<Tensor, NetError> {
+    match t.size() == p.shape() {
+        true => Ok(t.shallow_clone()),
+        false => Err(NetError::Shape { name: name.to_string(), found: t.size(), expected: p.shape() }),
+    }
+}
+
+/// The tensors of a stand-alone network, for the same network at another resolution. Tensors and running statistics are the
+/// very same; tables of attention biases are resized from the learnt ones, so a network has to be bound again after each step.
 #[derive(Clone, Copy, Debug)]
-pub struct Resized<'a>(pub &'a Store);
+pub struct Resized<'a>(pub &'a ParamStore);
 
 impl Params for Resized<'_> {
     fn get(&self, p: &ParamSpec) -> Result<Tensor, NetError> {
-        let missing = |_| NetError::Missing { name: p.name.clone(), expected: p.shape() };
-        let entry = self.0.entry(Names::Own.of(p)).map_err(missing)?;
+        let entry = self.0.entry_of(Names::Standalone.of(p), p)?;
         match p.role {
-            Role::Index => crate::net::index_of(p),
-            _ => cut_all(entry.tensor.shallow_clone(), &entry.axes, p),
+            Role::Index => index_tensor(p),
+            _ => slice(entry.tensor.shallow_clone(), &entry.axes, p),
         }
     }
 }
 
-/// Slices of a supernet's tensors. What is learnt stays connected to the shared tensors; running statistics are copies
-/// that begin afresh, so that no subnet moves another's.
+/// Slices of a supernet's tensors. Parameters stay connected to the shared tensors; running statistics are new copies, so
+/// that no subnet changes another's.
 #[derive(Clone, Copy, Debug)]
-pub struct Shared<'a>(pub &'a Store);
+pub struct Shared<'a>(pub &'a ParamStore);
 
 impl Params for Shared<'_> {
     fn get(&self, p: &ParamSpec) -> Result<Tensor, NetError> {
-        let entry = shared_entry(self.0, p)?;
-        // A tensor of just this width is cut nowhere, however the width is made up.
-        let axes = if self.0.keeps_apart(p) { &p.axes } else { &entry.axes };
+        let entry = self.0.shared(p)?;
         if p.role == Role::Index {
-            return crate::net::index_of(p)?.f_to_device(entry.tensor.device()).map_err(torch(&p.shared));
+            return index_tensor(p)?.f_to_device(entry.tensor.device()).map_err(torch(&p.shared));
         }
-        if !p.role.trainable() {
-            let fresh = entry.tensor.f_zeros_like().map_err(torch(&p.shared))?;
-            let fresh = cut_all(fresh, axes, p)?;
-            // In place: adding a fraction to an integer's tensor would make another type of it.
-            let mut fresh = fresh.f_contiguous().map_err(torch(&p.shared))?;
-            let begin = if p.name.ends_with("running_var") { 1 } else { 0 };
-            return fresh.f_fill_(begin).map_err(torch(&p.shared));
+        if p.role.trainable() {
+            return slice_of_entry(self.0, entry, p);
         }
-        cut_all(entry.tensor.shallow_clone(), axes, p)
+        // Filled in place: adding a fraction to an integer tensor would change its type.
+        let begin = if p.name.ends_with("running_var") { 1 } else { 0 };
+        let fresh = entry.tensor.f_zeros_like().map_err(torch(&p.shared))?;
+        let fresh = slice(fresh, axes_in(self.0, entry, p), p)?;
+        fresh.f_contiguous().and_then(|mut t| t.f_fill_(begin)).map_err(torch(&p.shared))
     }
 }
 
-pub(crate) fn shared_entry<'a>(store: &'a Store, p: &ParamSpec) -> Result<&'a Entry, NetError> {
-    store.shared(p).map_err(|e| match e {
-        NetError::Missing { name, .. } => NetError::Missing { name, expected: p.shape() },
-        other => other,
-    })
+/// The axes from which a tensor is sliced. A per-width tensor is never sliced, whatever its sections.
+pub(crate) fn axes_in<'a>(store: &ParamStore, entry: &'a Entry, p: &'a ParamSpec) -> &'a [SliceRule] {
+    if store.is_per_width(p) { &p.axes } else { &entry.axes }
 }
 
-/// Slices of a supernet's tensors with the running statistics that training left for each width: only of a supernet that
-/// keeps batch norms apart. Moving them moves the supernet's.
+pub(crate) fn slice_of_entry(store: &ParamStore, entry: &Entry, p: &ParamSpec) -> Result<Tensor, NetError> {
+    slice(entry.tensor.shallow_clone(), axes_in(store, entry, p), p)
+}
+
+/// Slices of a supernet's tensors with the running statistics that training left for each width: for a supernet with batch
+/// norms per width, as in slimmable networks. Running in training mode updates the supernet's statistics.
 #[derive(Clone, Copy, Debug)]
-pub struct Apart<'a>(pub &'a Store);
+pub struct PerWidthNorm<'a>(pub &'a ParamStore);
 
-impl Params for Apart<'_> {
+impl Params for PerWidthNorm<'_> {
     fn get(&self, p: &ParamSpec) -> Result<Tensor, NetError> {
-        if p.role != Role::Statistic {
-            return Shared(self.0).get(p);
-        }
-        let tensor = &shared_entry(self.0, p)?.tensor;
-        match tensor.size() == p.shape() {
-            true => Ok(tensor.shallow_clone()),
-            false => Err(NetError::Shape { name: p.shared.clone(), found: tensor.size(), expected: p.shape() }),
+        match p.role {
+            Role::Statistic => same_shape(&self.0.shared(p)?.tensor, &p.shared, p),
+            _ => Shared(self.0).get(p),
         }
     }
 }
 
-pub(crate) fn cut_all(mut t: Tensor, whole: &[SliceRule], p: &ParamSpec) -> Result<Tensor, NetError> {
+/// The slice of a tensor with the axes `whole` that a specification asks for.
+pub(crate) fn slice(mut t: Tensor, whole: &[SliceRule], p: &ParamSpec) -> Result<Tensor, NetError> {
     if whole.len() != p.axes.len() {
         return Err(NetError::Shape { name: p.shared.clone(), found: t.size(), expected: p.shape() });
     }
     for (axis, (from, to)) in whole.iter().zip(&p.axes).enumerate() {
-        t = cut(t, axis, from, to, p)?;
+        t = slice_axis(t, axis, from, to, p)?;
     }
     Ok(t)
 }
 
-fn cut(t: Tensor, axis: usize, from: &SliceRule, to: &SliceRule, p: &ParamSpec) -> Result<Tensor, NetError> {
+fn slice_axis(t: Tensor, axis: usize, from: &SliceRule, to: &SliceRule, p: &ParamSpec) -> Result<Tensor, NetError> {
     let misfit = || NetError::Slice {
         name: p.shared.clone(),
         axis,
@@ -138,14 +135,12 @@ fn cut(t: Tensor, axis: usize, from: &SliceRule, to: &SliceRule, p: &ParamSpec) 
     }
 }
 
-type Torch<T> = Result<T, tch::TchError>;
-
-/// The leading part of each section; `None` if the smaller has more or longer ones.
-fn leading(t: &Tensor, axis: i64, from: &Sections, to: &Sections) -> Option<Torch<Tensor>> {
+/// The leading part of each section; `None` if the slice has more runs or longer ones.
+fn leading(t: &Tensor, axis: i64, from: &Sections, to: &Sections) -> Option<Result<Tensor, TchError>> {
     if from.0.len() != to.0.len() || from.0.iter().zip(&to.0).any(|(a, b)| b.count > a.count || b.len > a.len) {
         return None;
     }
-    let piece = |start: i64, a: &mobilenas_space::ir::Section, b: &mobilenas_space::ir::Section| -> Torch<Tensor> {
+    let piece = |start: i64, a: &Section, b: &Section| -> Result<Tensor, TchError> {
         let (count, len) = (i64::from(b.count), i64::from(b.len));
         if a.len == b.len {
             return t.f_narrow(axis, start, count * len);
@@ -158,7 +153,7 @@ fn leading(t: &Tensor, axis: i64, from: &Sections, to: &Sections) -> Option<Torc
         let runs = runs.f_narrow(axis, 0, count)?.f_narrow(axis + 1, 0, len)?;
         runs.f_flatten(axis, axis + 1)
     };
-    let all = || -> Torch<Tensor> {
+    let all = || -> Result<Tensor, TchError> {
         let (mut start, mut parts) = (0, Vec::with_capacity(from.0.len()));
         for (a, b) in from.0.iter().zip(&to.0) {
             parts.push(piece(start, a, b)?);
@@ -169,27 +164,33 @@ fn leading(t: &Tensor, axis: i64, from: &Sections, to: &Sections) -> Option<Torc
     Some(all())
 }
 
-/// Detached tensors for a folded graph: each batch norm is multiplied into its convolution.
+/// Detached tensors of a folded graph: each batch norm is multiplied into its convolution.
 #[derive(Debug)]
 pub struct Frozen {
     tensors: BTreeMap<String, Tensor>,
 }
 
 impl Frozen {
-    /// Folds the tensors that a bound network runs on. `nodes` holds, for each node of the original graph, its
-    /// specifications with their tensors.
+    /// Folds the tensors of a bound network. `nodes` holds the specifications and tensors of each node of the original graph.
     ///
     /// # Errors
-    /// When libtorch refuses.
+    /// When libtorch fails.
     pub fn new(folded: &Folded, nodes: &[Vec<(ParamSpec, Tensor)>]) -> Result<Frozen, NetError> {
         let mut tensors = BTreeMap::new();
         let _guard = tch::no_grad_guard();
         for (spec, tensor) in nodes.iter().flatten() {
             tensors.insert(spec.name.clone(), tensor.detach().copy());
         }
-        for (place, (conv, norm)) in &folded.took {
-            let (weight, bias) = fold(&nodes[*conv], &nodes[*norm]).map_err(torch("folding a batch norm"))?;
-            for (spec, t) in folded.graph.node_params(*place).iter().zip([weight, bias]) {
+        for (place, (conv, norm)) in &folded.folded_from {
+            let specs = folded.graph.node_params(*place);
+            let at = folded.graph.nodes[*place].path.to_string();
+            let [(_, gamma), (_, beta), (_, mean), (_, var), ..] = &nodes[*norm][..] else {
+                let error = OpError::Incomplete { op: "batch_norm", missing: "tensors" };
+                return Err(NetError::Op { at, error });
+            };
+            let tensors_of_conv = nodes[*conv].iter().map(|(_, t)| t).collect::<Vec<_>>();
+            let folded = fold(&tensors_of_conv, [gamma, beta, mean, var]).map_err(torch(at))?;
+            for (spec, t) in specs.iter().zip(folded) {
                 tensors.insert(spec.name.clone(), t);
             }
         }
@@ -198,21 +199,18 @@ impl Frozen {
 }
 
 /// Weight and bias of a convolution with its batch norm folded in.
-fn fold(conv: &[(ParamSpec, Tensor)], norm: &[(ParamSpec, Tensor)]) -> Torch<(Tensor, Tensor)> {
-    let [(_, gamma), (_, beta), (_, mean), (_, var), ..] = norm else {
-        return Err(tch::TchError::Shape("a batch norm without its tensors".into()));
-    };
-    let weight = &conv[0].1;
-    // In double, so that folding adds no rounding of its own.
-    let double = |t: &Tensor| t.f_to_kind(tch::Kind::Double);
+fn fold(conv: &[&Tensor], [gamma, beta, mean, var]: [&Tensor; 4]) -> Result<[Tensor; 2], TchError> {
+    let weight = conv[0];
+    // In float64, so that folding adds no rounding of its own.
+    let double = |t: &Tensor| t.f_to_kind(Kind::Double);
     let scale = double(gamma)?.f_div(&double(var)?.f_add_scalar(BN_EPS)?.f_sqrt()?)?;
     let scaled = double(weight)?.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
     let centred = match conv.get(1) {
-        Some((_, bias)) => double(bias)?.f_sub(&double(mean)?)?,
+        Some(bias) => double(bias)?.f_sub(&double(mean)?)?,
         None => double(mean)?.f_neg()?,
     };
     let bias = double(beta)?.f_add(&centred.f_mul(&scale)?)?;
-    Ok((scaled.f_to_kind(weight.kind())?, bias.f_to_kind(weight.kind())?))
+    Ok([scaled.f_to_kind(weight.kind())?, bias.f_to_kind(weight.kind())?])
 }
 
 impl Params for Frozen {

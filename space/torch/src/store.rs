@@ -1,41 +1,41 @@
-//! Tensors by name: the weights of a stand-alone network or of a supernet.
+//! Parameters and buffers by name: those of a stand-alone network or of a supernet.
 //!
-//! Everything learnt lies in one flat tensor, weights before the rest, so that the optimizer, the norm of the gradient
-//! and a checkpoint touch one tensor instead of hundreds. The named tensors are views of it.
+//! All parameters are views of one flat tensor, weights before the rest, so that the optimizer, the gradient norm and a
+//! checkpoint touch one tensor instead of hundreds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mobilenas_space::Widths;
 use mobilenas_space::ir::{Graph, Init, Op, ParamSpec, Role, Sections, SliceRule, distances};
+use mobilenas_space::{Fnv, Widths};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng};
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{NetError, torch};
 
-/// Under which name a network's tensors stand in a store.
+/// Which of a tensor's two names a store uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Names {
-    /// Those of the stand-alone network.
-    Own,
-    /// Those of the supernet.
-    Shared,
+    /// That of the stand-alone network.
+    Standalone,
+    /// That of the supernet.
+    Supernet,
 }
 
 impl Names {
     /// The name of a tensor.
     pub fn of(self, spec: &ParamSpec) -> &str {
         match self {
-            Names::Own => &spec.name,
-            Names::Shared => &spec.shared,
+            Names::Standalone => &spec.name,
+            Names::Supernet => &spec.shared,
         }
     }
 }
 
-/// One tensor with what it is.
+/// One tensor of a store.
 #[derive(Debug)]
 pub struct Entry {
-    /// The tensor; learnt ones are views of [`Store::flat`] that record gradients.
+    /// The tensor; parameters are views of [`ParamStore::flat`] that record gradients.
     pub tensor: Tensor,
     /// Its axes.
     pub axes: Vec<SliceRule>,
@@ -43,58 +43,56 @@ pub struct Entry {
     pub role: Role,
 }
 
-/// Tensors by name.
+/// Parameters and buffers by name.
 #[derive(Debug)]
-pub struct Store {
+pub struct ParamStore {
     entries: BTreeMap<String, Entry>,
     flat: Tensor,
     decayed: i64,
-    /// Learnt tensors in the order of the flat tensor: name and padded length.
+    /// Parameters in the order of the flat tensor: name and padded length.
     layout: Vec<(String, i64)>,
-    /// Tensors of batch norms that are kept apart by width.
-    apart: BTreeSet<String>,
+    /// Supernet names of the batch norm tensors that exist once per width.
+    per_width: BTreeSet<String>,
 }
 
-/// Every tensor begins at a multiple of it, so that kernels see the alignment of a tensor of its own.
+/// Every parameter begins at a multiple of it in the flat tensor, so that kernels see the alignment of a separate tensor.
 const ALIGN: i64 = 16;
 
-impl Store {
-    /// Makes and initialises the tensors of a graph.
-    ///
-    /// Each tensor's values depend on `seed` and its name alone.
+impl ParamStore {
+    /// Allocates and initialises the tensors of a graph. The values of each depend on `seed` and its name alone.
     ///
     /// # Errors
-    /// When libtorch refuses (out of memory).
-    pub fn init(graph: &Graph, names: Names, seed: u64, device: Device) -> Result<Store, NetError> {
+    /// When libtorch fails (out of memory).
+    pub fn init(graph: &Graph, names: Names, seed: u64, device: Device) -> Result<ParamStore, NetError> {
         let specs = graph.params().into_iter().map(|p| (names.of(&p).to_string(), p)).collect();
-        Store::of(&specs, seed, device)
+        ParamStore::of(&specs, seed, device)
     }
 
-    /// Makes and initialises the tensors of a supernet that keeps batch norms apart by width: beside those of the graph,
-    /// each batch norm has weight, bias and statistics of its own for each other number of its channels.
+    /// The same for a supernet with batch norms per width: beside the graph's own, each batch norm has weight, bias and
+    /// statistics for every other number of channels in `widths`.
     ///
     /// # Errors
-    /// When libtorch refuses (out of memory).
-    pub fn init_apart(graph: &Graph, widths: &Widths, seed: u64, device: Device) -> Result<Store, NetError> {
+    /// When libtorch fails (out of memory).
+    pub fn init_per_width(graph: &Graph, widths: &Widths, seed: u64, device: Device) -> Result<ParamStore, NetError> {
         let mut specs: BTreeMap<String, ParamSpec> =
             graph.params().into_iter().map(|p| (p.shared.clone(), p)).collect();
-        let mut apart = BTreeSet::new();
+        let mut per_width = BTreeSet::new();
         for (i, node) in graph.nodes.iter().enumerate().filter(|(_, n)| n.op == Op::BatchNorm) {
             let others = widths.get(&node.shared.to_string()).into_iter().flatten();
             let others: Vec<u32> = others.copied().filter(|n| *n != node.value.channels()).collect();
             for p in graph.node_params(i).into_iter().filter(|p| !p.axes.is_empty()) {
-                apart.insert(p.shared.clone());
+                per_width.insert(p.shared.clone());
                 for &n in &others {
-                    let shared = at_width(&p.shared, n.into());
+                    let shared = name_at_width(&p.shared, n.into());
                     let axes = vec![SliceRule::Leading(Sections::plain(n))];
                     specs.insert(shared.clone(), ParamSpec { shared, axes, ..p.clone() });
                 }
             }
         }
-        Ok(Store { apart, ..Store::of(&specs, seed, device)? })
+        Ok(ParamStore { per_width, ..ParamStore::of(&specs, seed, device)? })
     }
 
-    fn of(specs: &BTreeMap<String, ParamSpec>, seed: u64, device: Device) -> Result<Store, NetError> {
+    fn of(specs: &BTreeMap<String, ParamSpec>, seed: u64, device: Device) -> Result<ParamStore, NetError> {
         let padded = |p: &ParamSpec| (p.elements() as i64 + ALIGN - 1) / ALIGN * ALIGN;
         let mut layout = Vec::new();
         let mut decayed = 0;
@@ -107,8 +105,9 @@ impl Store {
             }
         }
         let total: i64 = layout.iter().map(|(_, n)| n).sum();
-        let flat = Tensor::f_zeros([total.max(1)], (Kind::Float, device)).map_err(torch("making the weights"))?;
-        let mut store = Store { entries: BTreeMap::new(), flat, decayed, layout, apart: BTreeSet::new() };
+        let flat =
+            Tensor::f_zeros([total.max(1)], (Kind::Float, device)).map_err(torch("allocating the parameters"))?;
+        let mut store = ParamStore { entries: BTreeMap::new(), flat, decayed, layout, per_width: BTreeSet::new() };
         store.view_entries(specs)?;
         for (name, p) in specs {
             if !p.role.trainable() {
@@ -116,7 +115,7 @@ impl Store {
                 let tensor = Tensor::f_zeros(p.shape(), (kind, device)).map_err(torch(name))?;
                 store.entries.insert(name.clone(), Entry { tensor, axes: p.axes.clone(), role: p.role });
             }
-            store.begin(name, p, seed)?;
+            store.initialize(name, p, seed)?;
         }
         Ok(store)
     }
@@ -134,13 +133,11 @@ impl Store {
         Ok(())
     }
 
-    fn begin(&mut self, name: &str, p: &ParamSpec, seed: u64) -> Result<(), NetError> {
-        if let Init::Distances { h, w, stride } = p.init {
-            let index = Tensor::f_from_slice(&distances(h, w, stride)).map_err(torch(name))?;
-            return self.set(name, &index.reshape(p.shape()));
+    fn initialize(&mut self, name: &str, p: &ParamSpec, seed: u64) -> Result<(), NetError> {
+        if p.role == Role::Index {
+            return self.set(name, &index_tensor(p)?);
         }
-        let values = initial(p, &mut ChaCha8Rng::from_seed(seed_of(seed, name)));
-        self.set_values(name, &values)
+        self.set_values(name, &initial(p, &mut ChaCha8Rng::from_seed(seed_of(seed, name))))
     }
 
     /// Replaces a tensor's values, given in row-major order.
@@ -170,28 +167,28 @@ impl Store {
         tch::no_grad(|| target.f_copy_(values)).map_err(torch(name))
     }
 
-    /// The tensor that a subnet's specification is served by: that of its own width where batch norms are kept apart, else
-    /// the shared one.
+    /// The tensor that serves a subnet's specification: that of its own width where batch norms are per width, else the
+    /// shared one.
     ///
     /// # Errors
     /// When there is none.
     pub fn shared(&self, spec: &ParamSpec) -> Result<&Entry, NetError> {
-        self.entry(&self.shared_name(spec))
+        self.entry_of(&self.shared_name(spec), spec)
     }
 
-    /// Name of that tensor.
+    /// The name of that tensor.
     pub fn shared_name(&self, spec: &ParamSpec) -> String {
         let width = spec.elements() as i64;
         let whole = self.entries.get(&spec.shared).map_or(0, |e| e.tensor.numel() as i64);
-        if self.keeps_apart(spec) && whole != width { at_width(&spec.shared, width) } else { spec.shared.clone() }
+        if self.is_per_width(spec) && whole != width { name_at_width(&spec.shared, width) } else { spec.shared.clone() }
     }
 
-    /// Whether a specification's tensor belongs to a batch norm that is kept apart by width.
-    pub fn keeps_apart(&self, spec: &ParamSpec) -> bool {
-        self.apart.contains(&spec.shared)
+    /// Whether a specification's tensor belongs to a batch norm that exists once per width.
+    pub fn is_per_width(&self, spec: &ParamSpec) -> bool {
+        self.per_width.contains(&spec.shared)
     }
 
-    /// Where everything lies.
+    /// The device of all tensors.
     pub fn device(&self) -> Device {
         self.flat.device()
     }
@@ -201,21 +198,27 @@ impl Store {
     /// # Errors
     /// When there is none.
     pub fn entry(&self, name: &str) -> Result<&Entry, NetError> {
-        self.entries.get(name).ok_or_else(|| NetError::Missing { name: name.to_string(), expected: vec![] })
+        self.entries.get(name).ok_or_else(|| NetError::Unknown { name: name.to_string() })
     }
 
-    /// All tensors, by name in order.
+    /// A tensor by name; the error says which shape `spec` wants.
+    pub(crate) fn entry_of(&self, name: &str, spec: &ParamSpec) -> Result<&Entry, NetError> {
+        let missing = || NetError::Missing { name: name.to_string(), expected: spec.shape() };
+        self.entries.get(name).ok_or_else(missing)
+    }
+
+    /// All tensors in the order of their names.
     pub fn entries(&self) -> impl Iterator<Item = (&String, &Entry)> {
         self.entries.iter()
     }
 
-    /// All that is learnt, one axis: the weights that decay, then the rest, each tensor padded with zeros.
+    /// All parameters in one axis: the weights that decay, then the rest, each padded with zeros.
     pub fn flat(&self) -> &Tensor {
         &self.flat
     }
 
-    /// What is learnt, in the order of [`Store::flat`]: first element there, name, tensor.
-    pub fn learnt(&self) -> impl Iterator<Item = (i64, &str, &Tensor)> {
+    /// The parameters in the order of [`ParamStore::flat`]: first element there, name, tensor.
+    pub fn trainable(&self) -> impl Iterator<Item = (i64, &str, &Tensor)> {
         self.layout.iter().scan(0, |at, (name, padded)| {
             let start = *at;
             *at += padded;
@@ -223,25 +226,25 @@ impl Store {
         })
     }
 
-    /// First element in [`Store::flat`] and shape of a learnt tensor.
-    pub fn place(&self, name: &str) -> Option<(i64, Vec<i64>)> {
-        self.learnt().find(|(_, n, _)| *n == name).map(|(start, _, t)| (start, t.size()))
+    /// First element in [`ParamStore::flat`] and shape of a parameter.
+    pub fn offset_and_shape(&self, name: &str) -> Option<(i64, Vec<i64>)> {
+        self.trainable().find(|(_, n, _)| *n == name).map(|(start, _, t)| (start, t.size()))
     }
 
-    /// What is not learnt but changes in training: running statistics.
+    /// The running statistics.
     pub fn statistics(&self) -> impl Iterator<Item = (&String, &Tensor)> {
         self.entries.iter().filter(|(_, e)| e.role == Role::Statistic).map(|(n, e)| (n, &e.tensor))
     }
 
-    /// Elements at the front of [`Store::flat`] that weight decay applies to.
+    /// How many elements at the front of [`ParamStore::flat`] decay.
     pub fn decayed(&self) -> i64 {
         self.decayed
     }
 
-    /// The gradients, laid out as [`Store::flat`]; zero where no gradient came.
+    /// The gradients, laid out as [`ParamStore::flat`]; zero where there is none.
     ///
     /// # Errors
-    /// When libtorch refuses.
+    /// When libtorch fails.
     pub fn flat_grad(&self) -> Result<Tensor, NetError> {
         let fail = || torch("collecting gradients");
         let options = (self.flat.kind(), self.flat.device());
@@ -264,7 +267,7 @@ impl Store {
         Tensor::f_cat(&parts, 0).map_err(fail())
     }
 
-    /// Forgets all gradients.
+    /// Zeroes all gradients.
     pub fn zero_grad(&mut self) {
         for e in self.entries.values_mut().filter(|e| e.role.trainable()) {
             e.tensor.zero_grad();
@@ -272,20 +275,25 @@ impl Store {
     }
 }
 
-/// Name of a batch norm's tensor for a number of channels that is not the largest.
-fn at_width(name: &str, channels: i64) -> String {
+/// The name of a batch norm's tensor for a number of channels that is not the largest.
+fn name_at_width(name: &str, channels: i64) -> String {
     format!("{name}@{channels}")
+}
+
+/// The indices into a table of distances that a specification asks for.
+pub(crate) fn index_tensor(p: &ParamSpec) -> Result<Tensor, NetError> {
+    let Init::Distances { h, w, stride } = p.init else {
+        return Err(NetError::Missing { name: p.name.clone(), expected: p.shape() });
+    };
+    let index = Tensor::f_from_slice(&distances(h, w, stride)).and_then(|t| t.f_reshape(p.shape()));
+    index.map_err(torch(&p.name))
 }
 
 /// A seed of 32 bytes from the run's seed and a name.
 fn seed_of(seed: u64, name: &str) -> [u8; 32] {
-    let mut h = 0xcbf2_9ce4_8422_2325u64;
-    for b in name.bytes() {
-        h = (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
     let mut out = [0; 32];
     out[..8].copy_from_slice(&seed.to_le_bytes());
-    out[8..16].copy_from_slice(&h.to_le_bytes());
+    out[8..16].copy_from_slice(&Fnv::hash(name.as_bytes()).to_le_bytes());
     out
 }
 
@@ -295,6 +303,7 @@ fn normal(rng: &mut dyn Rng) -> f64 {
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }
 
+/// The initial values of a tensor.
 fn initial(p: &ParamSpec, rng: &mut dyn Rng) -> Vec<f32> {
     let n = p.elements() as usize;
     let draw = |rng: &mut dyn Rng| match p.init {

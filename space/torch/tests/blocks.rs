@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use mobilenas_space::families::FAMILIES;
+use mobilenas_space::families::{self, FAMILIES};
 use mobilenas_space::latency_key::blocks;
-use mobilenas_torch::{Mode, Names, Net, Owned, Store};
+use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore};
 use tch::{Device, Kind, Tensor};
 
 #[test]
@@ -13,9 +13,8 @@ fn blocks_one_after_another_are_the_network() {
     let _guard = tch::no_grad_guard();
     for family in FAMILIES {
         let v = &family.variants()[0];
-        let template = family.template(v.id).unwrap();
-        let graph = template.plan(&template.values(), v.resolution, 10).unwrap().lower().unwrap();
-        let store = Store::init(&graph, Names::Own, 1, Device::Cpu).unwrap();
+        let graph = families::plan(v.id, None, 10).unwrap().lower().unwrap();
+        let store = ParamStore::init(&graph, Names::Standalone, 1, Device::Cpu).unwrap();
         let parts = blocks(&graph);
         let net = Net::bind(Arc::new(graph), &Owned(&store)).unwrap().freeze().unwrap();
         tch::manual_seed(1);
@@ -27,8 +26,8 @@ fn blocks_one_after_another_are_the_network() {
             let alone = Net::bind(Arc::new(part), &Owned(&store)).unwrap().freeze().unwrap();
             x = alone.forward(&x, Mode::Eval).unwrap();
         }
-        let apart = f64::try_from((&x - &whole).abs().max()).unwrap();
+        let off = f64::try_from((&x - &whole).abs().max()).unwrap();
         let scale = f64::try_from(whole.abs().max()).unwrap();
-        assert!(scale > 0.0 && apart <= 1e-6 * scale, "{}: {apart} apart, of {scale}", v.id);
+        assert!(scale > 0.0 && off <= 1e-6 * scale, "{}: off by {off} of {scale}", v.id);
     }
 }

@@ -77,7 +77,7 @@ impl fmt::Display for Augment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut all = Vec::new();
         if let Some(c) = &self.crop {
-            all.push(format!("crop of {} to 1 of the area ({})", c.min_area, c.interpolation.word()));
+            all.push(format!("crop of {} to 1 of the area ({})", c.min_area, c.interpolation.name()));
         }
         if self.shift > 0 {
             all.push(format!("shift by up to {}", self.shift));

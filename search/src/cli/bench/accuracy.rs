@@ -3,7 +3,7 @@
 use anyhow::Result;
 use mobilenas_bench::gate::baseline::Accuracy;
 use mobilenas_bench::gate::finding::{Finding, Tier, Verdict};
-use mobilenas_space::families;
+use mobilenas_space::{Fnv, families};
 use tch::Kind;
 
 use crate::cli::loaded::{Loaded, bound, class_names, largest};
@@ -28,14 +28,14 @@ fn fixed(folder: &ImageFolder, n: usize) -> Vec<usize> {
 
 /// FNV-1a of the classes' and files' names, in order.
 fn digest(folder: &ImageFolder, list: &[usize]) -> String {
-    let mut h = 0xcbf2_9ce4_8422_2325u64;
+    let mut hash = Fnv::default();
     for i in list {
         let (path, class) = &folder.images[*i];
         let name =
             format!("{}/{}\n", folder.classes[*class as usize], path.file_name().unwrap_or_default().to_string_lossy());
-        h = name.bytes().fold(h, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
+        hash.write(name.as_bytes());
     }
-    format!("{h:016x}")
+    format!("{:016x}", hash.finish())
 }
 
 /// Scores a network.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use mobilenas_bench::Host;
 use mobilenas_host::{Clock, WallClock};
 use mobilenas_record::{Goal, pareto};
-use mobilenas_space::{Coster, Domain, Genome, Space};
+use mobilenas_space::{CostCache, Domain, Genome, Space};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -172,7 +172,7 @@ fn on_the_analytic_problem(args: &Args) -> Result<Vec<Figures>> {
 
 /// What a thread remembers of the blocks of a space.
 enum Counter<'t> {
-    Costs(Coster),
+    Costs(CostCache),
     Prices(Pricer<'t>),
 }
 
@@ -197,7 +197,7 @@ impl Counter<'_> {
 fn on_a_space(space: &Space, table: Option<&Table>, args: &Args, seed: u64) -> Result<(f64, usize)> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).build()?;
     let threads = pool.current_num_threads();
-    let counter = |_| table.map_or_else(|| Counter::Costs(Coster::new()), |t| Counter::Prices(Pricer::new(t)));
+    let counter = |_| table.map_or_else(|| Counter::Costs(CostCache::new()), |t| Counter::Prices(Pricer::new(t)));
     let mut counters: Vec<Counter<'_>> = (0..threads).map(counter).collect();
     let score = |asked: Vec<Genome>| {
         let (share, n) = (asked.len().div_ceil(threads).max(1), asked.len());

@@ -9,7 +9,7 @@ use mobilenas_bench::{Host, stats};
 use mobilenas_host::{Clock as _, WallClock};
 use mobilenas_space::Genome;
 use mobilenas_space::ir::Graph;
-use mobilenas_torch::{Names, Net, Owned, Store};
+use mobilenas_torch::{Names, Net, Owned, ParamStore};
 use serde_json::{Map, Value as Json, json};
 use tch::{Device, Kind, Tensor};
 
@@ -143,13 +143,13 @@ fn recipe(args: &Args) -> config::Recipe {
 
 /// What steps change.
 struct Trained {
-    store: Store,
+    store: ParamStore,
     optimizer: Optimizer,
     batch: Batch,
 }
 
 impl Trained {
-    fn new(args: &Args, store: Store, side: u32) -> Result<Trained> {
+    fn new(args: &Args, store: ParamStore, side: u32) -> Result<Trained> {
         let (optimizer, batch) = (Optimizer::new(&store, &recipe(args))?, noise(args, side, store.device())?);
         Ok(Trained { store, optimizer, batch })
     }
@@ -167,9 +167,9 @@ impl Trained {
 fn alone(args: &Args, graph: Graph, on: Device) -> Result<f64> {
     let side = graph.input().dims[1];
     let graph = Arc::new(graph);
-    let store = Store::init(&graph, Names::Own, 0, on)?;
+    let store = ParamStore::init(&graph, Names::Standalone, 0, on)?;
     let net = Net::bind(graph, &Owned(&store))?;
-    let net = if args.amp { net.with_heavy(Kind::BFloat16) } else { net };
+    let net = if args.amp { net.with_autocast(Kind::BFloat16) } else { net };
     let mut trained = Trained::new(args, store, side)?;
     let objective = Objective { task: &Classification, label_smoothing: SMOOTHING, teacher: None };
     let mut single = SingleNet { net: &net, objective };

@@ -9,9 +9,9 @@ use mobilenas_bench::engine::{self, ENGINES, Engine, Setting};
 use mobilenas_host::WallClock;
 use mobilenas_space::ir::Graph;
 use mobilenas_space::onnx::Options;
-use mobilenas_space::{Design, Space};
+use mobilenas_space::{Space, SpaceConfig};
 use mobilenas_torch::onnx::to_onnx;
-use mobilenas_torch::{Names, Net, Owned, Store};
+use mobilenas_torch::{Names, Net, Owned, ParamStore};
 use tch::Device as At;
 
 use super::Input;
@@ -178,7 +178,7 @@ fn meant(config: Option<&Path>, family: Option<&str>, classes: u32) -> Result<Me
         return Ok(Meant { space, name: c.name().to_string(), seed: c.seed, latency: c.latency.clone() });
     }
     let family = family.unwrap_or_default().to_string();
-    let design = Design { family: family.clone(), width: 1.0, divisor: 8, knobs: Default::default(), classes };
+    let design = SpaceConfig { family: family.clone(), width: 1.0, divisor: 8, knobs: Default::default(), classes };
     match Space::new(&design) {
         Ok(space) => Ok(Meant { space, name: family, seed: 1, latency: config::LatencySettings::default() }),
         Err(errors) => {
@@ -274,7 +274,7 @@ fn build(a: &BuildArgs) -> Result<i32> {
 
 /// A graph as it is deployed, with fresh weights, which latency does not depend on.
 fn onnx_file(graph: &Graph, path: &Path) -> Result<(), anyhow::Error> {
-    let store = Store::init(graph, Names::Own, 0, At::Cpu)?;
+    let store = ParamStore::init(graph, Names::Standalone, 0, At::Cpu)?;
     let net = Net::bind(Arc::new(graph.clone()), &Owned(&store))?.freeze()?;
     Ok(std::fs::write(path, to_onnx(&net, &Options::default())?)?)
 }

@@ -8,7 +8,7 @@ use mobilenas_space::ir::Graph;
 use mobilenas_space::onnx::{Batch, OPSET, Options};
 use mobilenas_torch::onnx::to_onnx;
 use mobilenas_torch::weights::{About, write_whole};
-use mobilenas_torch::{Names, Net, Owned, Store};
+use mobilenas_torch::{Names, Net, Owned, ParamStore};
 use tch::{Device, Kind};
 
 use super::super::loaded::bound;
@@ -162,7 +162,7 @@ type Exported = (Net, About, String);
 fn untrained(name: &str, resolution: Option<u32>, classes: u32) -> Result<Exported> {
     let graph = models::variant(name, resolution, classes)?;
     let side = graph.input().dims[1];
-    let store = Store::init(&graph, Names::Own, 0, Device::Cpu)?;
+    let store = ParamStore::init(&graph, Names::Standalone, 0, Device::Cpu)?;
     let net = Net::bind(Arc::new(graph), &Owned(&store))?;
     let about = [("model", name.to_string()), ("resolution", side.to_string()), ("weights", "untrained".to_string())];
     let about = about.map(|(k, v)| (k.to_string(), v)).into_iter().collect();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use mobilenas_space::ir::{Graph, Init, Role, distances};
 use mobilenas_torch::weights::{Misfit, Named, Weights};
-use mobilenas_torch::{Names, Store};
+use mobilenas_torch::{Names, ParamStore};
 use tch::{Device, Kind, Tensor};
 
 use super::super::loaded::{MOST_CLASSES, classes_of, head, misfits, open};
@@ -103,7 +103,7 @@ fn wrong(graph: &Graph, weights: &Weights, new: &[String]) -> Vec<Misfit> {
 fn read(graph: &Graph, weights: &mut Weights, new: &[String], seed: u64) -> Result<Named> {
     let fresh = match new {
         [] => None,
-        _ => Some(Store::init(graph, Names::Own, seed, Device::Cpu)?),
+        _ => Some(ParamStore::init(graph, Names::Standalone, seed, Device::Cpu)?),
     };
     let mut named = Named::new();
     for p in graph.params() {

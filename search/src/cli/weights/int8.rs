@@ -10,7 +10,7 @@ use mobilenas_bench::engine::{Engine as _, blank};
 use mobilenas_bench::int8::{Calibrator, Gain, gain};
 use mobilenas_host::WallClock;
 use mobilenas_space::families;
-use mobilenas_space::onnx::int8::Rule;
+use mobilenas_space::onnx::int8::CalibrationMethod;
 use mobilenas_space::onnx::{Batch, Options};
 use mobilenas_torch::Net;
 use mobilenas_torch::onnx::{to_int8, to_onnx};
@@ -54,10 +54,10 @@ enum Ranges {
 }
 
 impl Ranges {
-    fn rule(self) -> Rule {
+    fn rule(self) -> CalibrationMethod {
         match self {
-            Ranges::Minmax => Rule::MinMax,
-            Ranges::Percentile => Rule::Percentile,
+            Ranges::Minmax => CalibrationMethod::MinMax,
+            Ranges::Percentile => CalibrationMethod::Percentile,
         }
     }
 

@@ -1,6 +1,6 @@
 //! AdamW (Loshchilov and Hutter, 2019).
 
-use mobilenas_torch::Store;
+use mobilenas_torch::ParamStore;
 use tch::{TchError, Tensor};
 
 use crate::TrainError;
@@ -16,7 +16,7 @@ pub(super) struct AdamW {
 }
 
 impl AdamW {
-    pub fn new(store: &Store, with: &recipe::AdamWConfig) -> Result<AdamW, TrainError> {
+    pub fn new(store: &ParamStore, with: &recipe::AdamWConfig) -> Result<AdamW, TrainError> {
         let zeros = || store.flat().f_zeros_like().map_err(TrainError::torch);
         Ok(AdamW { mean: zeros()?, square: zeros()?, steps: 0, with: with.clone() })
     }

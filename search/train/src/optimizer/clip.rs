@@ -1,6 +1,6 @@
 //! Clipping of gradients: by their norm, by value, or adaptively, unit by unit.
 
-use mobilenas_torch::Store;
+use mobilenas_torch::ParamStore;
 use tch::{TchError, Tensor};
 
 use crate::recipe::ClipConfig;
@@ -9,7 +9,7 @@ use crate::recipe::ClipConfig;
 const LEAST: f64 = 1e-3;
 
 /// Clips flat gradients of the given norm.
-pub(super) fn clip(how: &ClipConfig, store: &Store, grad: Tensor, norm: f64) -> Result<Tensor, TchError> {
+pub(super) fn clip(how: &ClipConfig, store: &ParamStore, grad: Tensor, norm: f64) -> Result<Tensor, TchError> {
     match (how.norm, how.value, how.adaptive) {
         (Some(most), ..) if norm > most => grad.f_mul_scalar(most / (norm + 1e-6)),
         (None, Some(most), _) => grad.f_clamp(-most, most),
@@ -20,8 +20,8 @@ pub(super) fn clip(how: &ClipConfig, store: &Store, grad: Tensor, norm: f64) -> 
 
 /// Adaptive gradient clipping (Brock et al., 2021): the gradient of a unit, which is a filter or a row, or a whole tensor
 /// of one axis, has at most a share of its weights' norm. Classifiers are left alone.
-fn adaptive(share: f64, store: &Store, mut grad: Tensor) -> Result<Tensor, TchError> {
-    for (start, tensor) in store.learnt().filter(|(_, name, _)| !classifier(name)).map(|(start, _, t)| (start, t)) {
+fn adaptive(share: f64, store: &ParamStore, mut grad: Tensor) -> Result<Tensor, TchError> {
+    for (start, tensor) in store.trainable().filter(|(_, name, _)| !classifier(name)).map(|(start, _, t)| (start, t)) {
         let shape = tensor.size();
         let own = grad.f_narrow(0, start, tensor.numel() as i64)?.f_view(shape.as_slice())?;
         let axes: Vec<i64> =

@@ -6,7 +6,7 @@ mod sgd;
 
 use std::collections::BTreeMap;
 
-use mobilenas_torch::Store;
+use mobilenas_torch::ParamStore;
 use tch::Tensor;
 
 use self::adamw::AdamW;
@@ -35,7 +35,7 @@ impl Optimizer {
     ///
     /// # Errors
     /// When libtorch refuses.
-    pub fn new(store: &Store, recipe: &recipe::Recipe) -> Result<Optimizer, TrainError> {
+    pub fn new(store: &ParamStore, recipe: &recipe::Recipe) -> Result<Optimizer, TrainError> {
         let rule = match &recipe.optimizer.sgd {
             Some(sgd) => Rule::Sgd(Sgd::new(store, sgd)?),
             None => Rule::AdamW(AdamW::new(store, &recipe.optimizer.adamw.clone().unwrap_or_default())?),
@@ -48,7 +48,7 @@ impl Optimizer {
     ///
     /// # Errors
     /// When libtorch refuses, or the norm is no finite number: then nothing has changed.
-    pub fn step(&mut self, store: &mut Store, lr: f64) -> Result<f64, TrainError> {
+    pub fn step(&mut self, store: &mut ParamStore, lr: f64) -> Result<f64, TrainError> {
         let grad = store.flat_grad()?;
         let _guard = tch::no_grad_guard();
         let norm = f64::try_from(grad.f_norm().map_err(TrainError::torch)?).map_err(TrainError::torch)?;
@@ -134,16 +134,16 @@ mod tests {
     use crate::trainer::StepAt;
     use mobilenas_task::{Batch, Classification, Targets, Task as _};
 
-    fn small() -> (Store, Net) {
+    fn small() -> (ParamStore, Net) {
         let (family, _) = families::variant("mobilenetv2_100").unwrap();
         let template = family.template("mobilenetv2_100").unwrap();
         let graph = Arc::new(template.plan(&template.values(), 32, 4).unwrap().lower().unwrap());
-        let store = Store::init(&graph, Names::Own, 1, Device::Cpu).unwrap();
+        let store = ParamStore::init(&graph, Names::Standalone, 1, Device::Cpu).unwrap();
         let net = Net::bind(graph, &Owned(&store)).unwrap();
         (store, net)
     }
 
-    fn gradients(store: &mut Store, net: &Net, scale: f64) {
+    fn gradients(store: &mut ParamStore, net: &Net, scale: f64) {
         let images = Tensor::arange(4 * 32 * 32, (Kind::Float, Device::Cpu)).sin().view([4, 1, 32, 32]) * scale;
         let batch = Batch { images, targets: Targets::classes(&[0, 1, 2, 3]).unwrap() };
         store.zero_grad();
@@ -262,7 +262,7 @@ mod tests {
         // Unit by unit: a filter's gradient is at most a hundredth of the filter, the classifier's stays.
         let adaptive = clipped(recipe::ClipConfig { adaptive: Some(0.01), ..recipe::ClipConfig::default() });
         let part = |t: &Tensor, name: &str| {
-            let (start, shape) = store.place(name).unwrap();
+            let (start, shape) = store.offset_and_shape(name).unwrap();
             t.narrow(0, start, shape.iter().product()).view(shape.as_slice())
         };
         assert!(part(&adaptive, "classifier.weight").equal(&part(&grad, "classifier.weight")));

@@ -1,6 +1,6 @@
 //! Stochastic gradient descent with momentum, in PyTorch's form: the velocity does not hold the learning rate.
 
-use mobilenas_torch::Store;
+use mobilenas_torch::ParamStore;
 use tch::{TchError, Tensor};
 
 use crate::TrainError;
@@ -15,7 +15,7 @@ pub(super) struct Sgd {
 }
 
 impl Sgd {
-    pub fn new(store: &Store, with: &recipe::SgdConfig) -> Result<Sgd, TrainError> {
+    pub fn new(store: &ParamStore, with: &recipe::SgdConfig) -> Result<Sgd, TrainError> {
         let velocity = store.flat().f_zeros_like().map_err(TrainError::torch)?;
         Ok(Sgd { velocity, steps: 0, with: with.clone() })
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mobilenas_host::WallClock;
-use mobilenas_space::{Design, Space};
+use mobilenas_space::{Space, SpaceConfig};
 use mobilenas_torch::{Names, Net, Owned};
 use tch::Device;
 
@@ -47,18 +47,18 @@ fn plan(change: impl FnOnce(&mut Recipe)) -> TrainerConfig {
     TrainerConfig { recipe, seed: 1, checkpoint_every: 0.0 }
 }
 
-fn of(family: &str, knobs: &[(&str, i64)]) -> (Store, Net) {
+fn of(family: &str, knobs: &[(&str, i64)]) -> (ParamStore, Net) {
     let knobs = knobs.iter().map(|(k, v)| (k.to_string(), vec![*v])).collect();
-    let design = Design { family: family.into(), width: 0.125, divisor: 8, knobs, classes: 4 };
+    let design = SpaceConfig { family: family.into(), width: 0.125, divisor: 8, knobs, classes: 4 };
     let space = Space::new(&design).unwrap_or_else(|e| panic!("{e:?}"));
     let graph = Arc::new(space.lower(&space.smallest()).unwrap());
-    let store = Store::init(&graph, Names::Own, 1, Device::Cpu).unwrap();
+    let store = ParamStore::init(&graph, Names::Standalone, 1, Device::Cpu).unwrap();
     let net = Net::bind(graph, &Owned(&store)).unwrap();
     (store, net)
 }
 
 /// Some thousand weights.
-fn small() -> (Store, Net) {
+fn small() -> (ParamStore, Net) {
     of("mobilenet_v2", &[("resolution", 32)])
 }
 
@@ -79,7 +79,7 @@ impl TrainStep for Broken<'_> {
 
     fn step(
         &mut self,
-        store: &Store,
+        store: &ParamStore,
         batch: &Batch,
         at: StepAt,
         meter: &mut dyn Meter,
@@ -98,7 +98,7 @@ impl TrainStep for Broken<'_> {
         Ok(shown)
     }
 
-    fn first_not_finite(&self, store: &Store, batch: &Batch) -> Result<Option<String>, TrainError> {
+    fn first_not_finite(&self, store: &ParamStore, batch: &Batch) -> Result<Option<String>, TrainError> {
         self.single.first_not_finite(store, batch)
     }
 }
@@ -182,7 +182,7 @@ fn parts_of_a_batch_add_up_to_its_gradients() {
         images: whole.images.narrow(0, from, n),
         targets: Targets::Classes { labels: whole.targets.labels().unwrap().narrow(0, from, n), mixed: None },
     };
-    let mut step = |store: &Store, batch: &Batch, share: f64| {
+    let mut step = |store: &ParamStore, batch: &Batch, share: f64| {
         let at = StepAt { batch: 0, share };
         drop(single.step(store, batch, at, Classification.meter().as_mut()).unwrap());
     };

@@ -1,5 +1,5 @@
-// Attention of few rows to few keys: libtorch multiplies matrix by matrix, which costs more than such products themselves.
-// Here as many pairs of image and head as a register is wide are computed side by side.
+// Attention of few rows to few keys. libtorch multiplies matrix by matrix, whose overhead exceeds such small products; here
+// the pairs of image and head are vectorised, as many at a time as a register has lanes.
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
@@ -13,9 +13,9 @@
 namespace {
 
 constexpr int64_t LANES = 16;
-constexpr int64_t MOST_KEYS = 16;
+constexpr int64_t MAX_KEYS = 16;
 
-// Rows of channels, by group: the last axis lies together.
+// Rows of channels, by group; the last axis is contiguous.
 struct Rows {
   const float* data;
   int64_t group, row;
@@ -43,7 +43,7 @@ void attend(const Rows& q, const Rows& k, const Rows& v, float* out, const Sizes
   float* vs = ks + n.keys * n.key * LANES;
   float* ys = vs + n.keys * n.value * LANES;
   const float scale = 1.0f / std::sqrt(static_cast<float>(n.key));
-  float share[MOST_KEYS * LANES], most[LANES], sum[LANES];
+  float share[MAX_KEYS * LANES], most[LANES], sum[LANES];
   for (int64_t first = 0; first < n.groups * n.heads; first += LANES) {
     const int64_t lanes = std::min(LANES, n.groups * n.heads - first);
     pack(q, first, lanes, n.heads, n.rows, n.key, qs);
@@ -90,7 +90,7 @@ void attend(const Rows& q, const Rows& k, const Rows& v, float* out, const Sizes
 namespace mobilenas {
 
 // Rows [..., rows, heads * key], [..., keys, heads * key] and [..., keys, heads * value] to [..., rows, heads * value].
-at::Tensor few_keys(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, int64_t heads) {
+at::Tensor few_key_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, int64_t heads) {
   for (const auto* t : {&query, &key, &value}) {
     TORCH_CHECK(t->device().is_cpu() && t->scalar_type() == at::kFloat, "attention to few keys: found ", t->toString(), ", expected floats");
     TORCH_CHECK(t->dim() >= 2 && t->dim() == value.dim(), "attention to few keys: found ", t->dim(), " axes");
@@ -98,7 +98,7 @@ at::Tensor few_keys(const at::Tensor& query, const at::Tensor& key, const at::Te
   const int64_t rows = query.size(-2), keys = key.size(-2);
   TORCH_CHECK(heads > 0 && query.size(-1) % heads == 0 && value.size(-1) % heads == 0 && query.size(-1) > 0,
               "attention to few keys: ", heads, " heads do not divide the channels");
-  TORCH_CHECK(keys > 0 && keys <= MOST_KEYS, "attention to few keys: found ", keys, ", expected at most ", MOST_KEYS);
+  TORCH_CHECK(keys > 0 && keys <= MAX_KEYS, "attention to few keys: found ", keys, ", expected at most ", MAX_KEYS);
   TORCH_CHECK(key.size(-1) == query.size(-1) && value.size(-2) == keys, "attention to few keys: the sizes do not fit");
   auto flat = [](const at::Tensor& t) {
     auto all = t.reshape({-1, t.size(-2), t.size(-1)});

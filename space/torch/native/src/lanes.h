@@ -1,4 +1,4 @@
-// What the loops that the compiler makes wide share.
+// Shared by the loops that the compiler vectorises.
 
 #pragma once
 
@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-// A function is compiled for several kinds of processor, and the one that runs takes its own.
+// Compiles a function for several instruction sets; the CPU picks one at run time.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
@@ -15,11 +15,11 @@
 
 namespace mobilenas {
 
-// e to the power of a number that is not positive: a power of two times a Taylor polynomial of what is left, which is at most
-// ln(2)/2 and leaves an error below one part in 10^8. A plain formula, so that the compiler computes many at once.
+// exp of a number that is not positive: a power of two times a Taylor polynomial of the remainder, which is at most ln(2)/2, so
+// that the relative error is below 1e-8. Branch-free, so that the compiler vectorises it.
 inline float exp_of(float x) {
   x = std::max(x, -87.0f);
-  // What is added is so large that its last digit is worth one.
+  // Rounds to the nearest integer: at this magnitude floats have no fraction.
   const float n = (x * 1.44269504f + 12582912.0f) - 12582912.0f;
   const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
   float p = 1.0f / 5040;

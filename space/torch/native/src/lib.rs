@@ -1,5 +1,7 @@
-//! What libtorch offers and tch does not: any operation of the dispatcher by its name, TorchScript frozen and optimised
-//! for inference, inference mode, and what its allocator holds; and two computations that libtorch is slow at.
+//! What libtorch offers and tch does not: operators of the dispatcher by name, TorchScript frozen and optimised for inference,
+//! inference mode, and the memory that its allocator holds; and two computations that libtorch is slow at.
+
+mod error;
 mod raw;
 mod script;
 mod watch;
@@ -10,32 +12,28 @@ use std::ptr::null_mut;
 
 use tch::Tensor;
 
-pub use script::Script;
-pub use watch::Watch;
+pub use error::NativeError;
+pub use script::ScriptModule;
+pub use watch::AllocationWatch;
 
-/// What libtorch said.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct NativeError(String);
-
-/// An argument of an operation, in the order of its schema.
+/// An argument of an operator, in the order of its schema.
 #[derive(Clone, Copy, Debug)]
 pub enum Arg<'a> {
     /// Nothing, where the schema allows it.
     None,
     /// A tensor.
     Tensor(&'a Tensor),
-    /// What another operation made.
+    /// The result of another operator.
     Value(&'a Value),
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// A number.
+    /// A floating-point number.
     Double(f64),
-    /// Whole numbers.
+    /// A list of integers.
     Ints(&'a [i64]),
     /// Text.
     Text(&'a str),
-    /// A list of numbers.
+    /// A list of scalars.
     Scalars(&'a [f64]),
 }
 
@@ -55,18 +53,18 @@ impl Arg<'_> {
     }
 }
 
-/// A value of libtorch's, of any type: a tensor, or weights packed for one operation.
+/// A value of any of libtorch's types (an `IValue`): a tensor, or weights packed for an operator.
 #[derive(Debug)]
 pub struct Value(*mut c_void);
 
 impl Value {
-    /// The tensor, if it is one.
+    /// The value as a tensor.
     ///
     /// # Errors
-    /// When it is none.
+    /// When it is of another type.
     pub fn tensor(&self) -> Result<Tensor, NativeError> {
         let mut out = null_mut();
-        // SAFETY: `self.0` is an IValue of ours; `out` becomes a tensor of its own, which tch takes over.
+        // SAFETY: `self.0` is an IValue of ours; `out` becomes a new tensor, which tch owns.
         unsafe {
             raw::check(raw::mn_tensor(self.0, &mut out))?;
             Ok(raw::tensor(out))
@@ -81,93 +79,91 @@ impl Drop for Value {
     }
 }
 
-/// An operation of libtorch's dispatcher.
+/// An operator of libtorch's dispatcher.
 #[derive(Debug)]
-pub struct Operation(*mut c_void);
+pub struct Operator(*mut c_void);
 
-// SAFETY: a handle into the dispatcher's table, which lives as long as the process and is locked by libtorch.
-unsafe impl Send for Operation {}
+// SAFETY: a handle into the dispatcher's table, which lives as long as the process and which libtorch locks.
+unsafe impl Send for Operator {}
 // SAFETY: as above; calling reads the handle only.
-unsafe impl Sync for Operation {}
+unsafe impl Sync for Operator {}
 
-impl Operation {
-    /// Finds an operation, such as `mkldnn::_convolution_pointwise`, and one of its overloads; the first is named ``.
+impl Operator {
+    /// Finds an operator, such as `mkldnn::_convolution_pointwise`, by its name and its overload, which may be empty.
     ///
     /// # Errors
-    /// When this libtorch has none of that name.
-    pub fn find(name: &str, overload: &str) -> Result<Operation, NativeError> {
-        let text = |s: &str| CString::new(s).map_err(|e| NativeError(e.to_string()));
-        let (name, overload, mut out) = (text(name)?, text(overload)?, null_mut());
+    /// When this libtorch has no such operator.
+    pub fn find(name: &str, overload: &str) -> Result<Operator, NativeError> {
+        let (name, overload, mut out) = (CString::new(name)?, CString::new(overload)?, null_mut());
         // SAFETY: both are C strings that outlive the call.
         unsafe { raw::check(raw::mn_find(name.as_ptr(), overload.as_ptr(), &mut out))? };
-        Ok(Operation(out))
+        Ok(Operator(out))
     }
 
     /// Calls it.
     ///
     /// # Errors
-    /// When the arguments do not fit, or libtorch refuses.
+    /// When the arguments do not fit, or libtorch fails.
     pub fn call(&self, args: &[Arg]) -> Result<Value, NativeError> {
         const MOST: usize = 16;
         let mut raws = [Arg::None.raw(); MOST];
         let Some(filled) = raws.get_mut(..args.len()) else {
-            return Err(NativeError(format!("{} arguments; at most {MOST} are expected", args.len())));
+            return Err(NativeError::Arguments { found: args.len(), most: MOST });
         };
         for (to, from) in filled.iter_mut().zip(args) {
             *to = from.raw();
         }
         let mut out = null_mut();
-        // SAFETY: what the arguments point to is borrowed until the call returns, which copies it.
+        // SAFETY: the call copies what the arguments point to, and that is borrowed until it returns.
         unsafe { raw::check(raw::mn_call(self.0, raws.as_ptr(), args.len(), &mut out))? };
         Ok(Value(out))
     }
 
-    /// Calls it for a tensor.
+    /// Calls it and returns its result as a tensor.
     ///
     /// # Errors
-    /// When the arguments do not fit, libtorch refuses, or the result is no tensor.
+    /// Those of [`Operator::call`], and when the result is not a tensor.
     pub fn tensor(&self, args: &[Arg]) -> Result<Tensor, NativeError> {
         self.call(args)?.tensor()
     }
 }
 
-impl Drop for Operation {
+impl Drop for Operator {
     fn drop(&mut self) {
         // SAFETY: made by `mn_find`, freed once.
-        unsafe { raw::mn_free_operation(self.0) }
+        unsafe { raw::mn_free_operator(self.0) }
     }
 }
 
-/// The most keys of [`few_keys`].
-pub const MOST_KEYS: usize = 16;
+/// The most keys that [`few_key_attention`] takes.
+pub const MAX_KEYS: usize = 16;
 
-/// Attention of rows `[.., rows, heads * d]` to at most [`MOST_KEYS`] keys, without a bias: many images side by side, on one
-/// thread. Nothing is recorded for gradients.
+/// Attention of rows `[.., rows, heads * d]` to at most [`MAX_KEYS`] keys, without a bias, vectorised over images and heads, on
+/// one thread. Records nothing for gradients.
 ///
 /// # Errors
-/// When the sizes do not fit, or there are too many keys.
-pub fn few_keys(query: &Tensor, key: &Tensor, value: &Tensor, heads: i64) -> Result<Tensor, NativeError> {
+/// When the shapes do not fit, or there are too many keys.
+pub fn few_key_attention(query: &Tensor, key: &Tensor, value: &Tensor, heads: i64) -> Result<Tensor, NativeError> {
     let at = |t: &Tensor| t.as_ptr().cast::<c_void>();
     let mut out = null_mut();
-    // SAFETY: three tensors that outlive the call; `out` becomes a tensor of its own, which tch takes over.
+    // SAFETY: three tensors that outlive the call; `out` becomes a new tensor, which tch owns.
     unsafe {
-        raw::check(raw::mn_few_keys(at(query), at(key), at(value), heads, &mut out))?;
+        raw::check(raw::mn_few_key_attention(at(query), at(key), at(value), heads, &mut out))?;
         Ok(raw::tensor(out))
     }
 }
 
-/// What a batch norm has: scale, shift, running mean, running variance.
-pub type Norm<'a> = [&'a Tensor; 4];
+/// The tensors of a batch norm: scale, shift, running mean, running variance.
+pub type BatchNormTensors<'a> = [&'a Tensor; 4];
 
-/// A batch norm by the statistics of the batch, in place, on maps `[B, C, H, W]` whose channels lie together in memory, then SiLU
-/// if asked, on one thread. The running statistics move towards those of the batch by `momentum`. Nothing is recorded for
-/// gradients.
+/// An in-place training-mode batch norm on a channels-last map `[B, C, H, W]`, with an optional SiLU, on one thread. Updates the
+/// running statistics with `momentum`. Records nothing for gradients.
 ///
 /// # Errors
-/// When the sizes, or the order in memory, do not fit.
-pub fn norm_of_batch(
+/// When the shapes or the memory format do not fit.
+pub fn batch_norm_silu(
     x: &mut Tensor,
-    norm: Norm<'_>,
+    norm: BatchNormTensors<'_>,
     momentum: f64,
     epsilon: f64,
     silu: bool,
@@ -175,22 +171,22 @@ pub fn norm_of_batch(
     let [weight, bias, mean, variance] = norm;
     let all = [&*x, weight, bias, mean, variance].map(|t| t.as_ptr().cast::<c_void>());
     // SAFETY: five tensors that outlive the call.
-    unsafe { raw::check(raw::mn_norm_of_batch(all.as_ptr(), momentum, epsilon, silu.into())) }
+    unsafe { raw::check(raw::mn_batch_norm_silu(all.as_ptr(), momentum, epsilon, silu.into())) }
 }
 
-/// While it lives, this thread records nothing for gradients, not even versions of tensors.
+/// A guard of PyTorch's inference mode on this thread: nothing is recorded for gradients, not even versions of tensors.
 #[derive(Debug)]
-pub struct Inference(*mut c_void, PhantomData<*const ()>);
+pub struct InferenceMode(*mut c_void, PhantomData<*const ()>);
 
-impl Inference {
-    /// Begins.
-    pub fn begin() -> Inference {
+impl InferenceMode {
+    /// Enters inference mode.
+    pub fn begin() -> InferenceMode {
         // SAFETY: the guard stays on this thread, since the type is neither Send nor Sync.
-        Inference(unsafe { raw::mn_inference_begin() }, PhantomData)
+        InferenceMode(unsafe { raw::mn_inference_begin() }, PhantomData)
     }
 }
 
-impl Drop for Inference {
+impl Drop for InferenceMode {
     fn drop(&mut self) {
         // SAFETY: made by `begin` on this thread, ended once.
         unsafe { raw::mn_inference_end(self.0) }

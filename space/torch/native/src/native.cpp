@@ -1,5 +1,5 @@
-// Operations of libtorch's dispatcher by name, and TorchScript as it is deployed, for Rust.
-// Nothing throws over this border: a function that fails returns a message, which `mn_free_text` frees.
+// Operators of libtorch's dispatcher by name, and TorchScript for inference, for Rust.
+// No exception crosses this interface: a function that fails returns a message, which `mn_free_text` frees.
 
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -16,14 +16,14 @@
 #include <memory>
 
 namespace mobilenas {
-at::Tensor few_keys(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, int64_t heads);
-void norm_of_batch(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& mean,
+at::Tensor few_key_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, int64_t heads);
+void batch_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& mean,
                    const at::Tensor& variance, double momentum, double epsilon, bool silu);
 }
 
 namespace {
 
-// The kinds of argument; Rust's `Arg` in the same order.
+// The kinds of arguments, in the order of Rust's `Arg`.
 enum Kind { NONE, TENSOR, VALUE, INT, DOUBLE, INTS, TEXT, SCALARS };
 
 struct Arg {
@@ -62,7 +62,7 @@ c10::IValue value_of(const Arg& a) {
   }
 }
 
-// The bytes of tensors on the processor, made on one thread since it began; what is freed and was there before has no size.
+// Bytes of CPU tensors allocated on one thread since the watch began; the release of an older tensor reports no size.
 struct Counter : c10::MemoryReportingInfoBase {
   int64_t now = 0, most = 0;
 
@@ -75,7 +75,7 @@ struct Counter : c10::MemoryReportingInfoBase {
   bool memoryProfilingEnabled() const override { return true; }
 };
 
-struct Watching {
+struct AllocationWatch {
   std::shared_ptr<Counter> counter = std::make_shared<Counter>();
   c10::DebugInfoGuard guard{c10::DebugInfoKind::PROFILER_STATE, counter};
 };
@@ -103,16 +103,16 @@ void mn_free_text(char* text) { free(text); }
 char* mn_find(const char* name, const char* overload, void** out) {
   return guarded([&] {
     auto found = c10::Dispatcher::singleton().findSchema({name, overload});
-    TORCH_CHECK(found.has_value(), "this libtorch has no operation ", name);
+    TORCH_CHECK(found.has_value(), "this libtorch has no operator ", name);
     *out = new c10::OperatorHandle(*found);
   });
 }
 
-void mn_free_operation(void* operation) { delete static_cast<c10::OperatorHandle*>(operation); }
+void mn_free_operator(void* handle) { delete static_cast<c10::OperatorHandle*>(handle); }
 
-char* mn_call(const void* operation, const Arg* args, size_t n, void** out) {
+char* mn_call(const void* handle, const Arg* args, size_t n, void** out) {
   return guarded([&] {
-    const auto& op = *static_cast<const c10::OperatorHandle*>(operation);
+    const auto& op = *static_cast<const c10::OperatorHandle*>(handle);
     TORCH_CHECK(op.schema().arguments().size() == n, op.schema(), " called with ", n, " arguments");
     torch::jit::Stack stack;
     stack.reserve(n);
@@ -129,17 +129,17 @@ char* mn_tensor(const void* value, void** out) {
   return guarded([&] { *out = new at::Tensor(static_cast<const c10::IValue*>(value)->toTensor()); });
 }
 
-char* mn_few_keys(const void* query, const void* key, const void* value, int64_t heads, void** out) {
+char* mn_few_key_attention(const void* query, const void* key, const void* value, int64_t heads, void** out) {
   return guarded([&] {
     auto of = [](const void* t) -> const at::Tensor& { return *static_cast<const at::Tensor*>(t); };
-    *out = new at::Tensor(mobilenas::few_keys(of(query), of(key), of(value), heads));
+    *out = new at::Tensor(mobilenas::few_key_attention(of(query), of(key), of(value), heads));
   });
 }
 
-char* mn_norm_of_batch(const void* const* tensors, double momentum, double epsilon, int silu) {
+char* mn_batch_norm_silu(const void* const* tensors, double momentum, double epsilon, int silu) {
   return guarded([&] {
     auto of = [&](int i) -> const at::Tensor& { return *static_cast<const at::Tensor*>(tensors[i]); };
-    mobilenas::norm_of_batch(of(0), of(1), of(2), of(3), of(4), momentum, epsilon, silu != 0);
+    mobilenas::batch_norm_silu(of(0), of(1), of(2), of(3), of(4), momentum, epsilon, silu != 0);
   });
 }
 
@@ -147,11 +147,11 @@ void* mn_inference_begin() { return new c10::InferenceMode(); }
 
 void mn_inference_end(void* guard) { delete static_cast<c10::InferenceMode*>(guard); }
 
-void* mn_watch_begin() { return new Watching(); }
+void* mn_watch_begin() { return new AllocationWatch(); }
 
-int64_t mn_watch_peak(const void* watching) { return static_cast<const Watching*>(watching)->counter->most; }
+int64_t mn_watch_peak(const void* watching) { return static_cast<const AllocationWatch*>(watching)->counter->most; }
 
-void mn_watch_end(void* watching) { delete static_cast<Watching*>(watching); }
+void mn_watch_end(void* watching) { delete static_cast<AllocationWatch*>(watching); }
 
 char* mn_script_load(const char* path, int optimize, void** out) {
   return guarded([&] {

@@ -1,5 +1,4 @@
-// A batch norm that takes its statistics from the batch, with what follows it, on maps whose channels lie together: the batch is
-// read twice and written once.
+// A training-mode batch norm with an optional SiLU on channels-last maps: the batch is read twice and written once.
 
 #include <ATen/core/Tensor.h>
 
@@ -11,9 +10,9 @@
 
 namespace {
 
-// Values in a row that is summed at once: several positions of few channels.
+// Values that are summed at once: several positions if there are few channels.
 constexpr int64_t WIDE = 64;
-// Rows that are summed in single precision before their sum is.
+// Rows whose sum is taken in float32 before it is added in float64.
 constexpr int64_t BLOCK = 256;
 
 FOR_EACH_PROCESSOR
@@ -47,22 +46,22 @@ void scaled_silu(const float* x, float* y, int64_t rows, int64_t width, const fl
 
 namespace mobilenas {
 
-// `x` [B, C, H, W], channels last in memory, normalised in place by the mean and variance of its batch, scaled and shifted, and
-// taken through SiLU if asked; the running statistics move towards those of the batch by `momentum`.
-void norm_of_batch(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& mean,
+// Normalises `x` [B, C, H, W], channels-last in memory, in place by the mean and variance of the batch, scales and shifts it, and
+// applies SiLU if asked; updates the running statistics with `momentum`.
+void batch_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& mean,
                    const at::Tensor& variance, double momentum, double epsilon, bool silu) {
   TORCH_CHECK(x.dim() == 4 && x.is_contiguous(at::MemoryFormat::ChannelsLast) && x.device().is_cpu() && x.scalar_type() == at::kFloat,
-              "a norm of a batch: found ", x.toString(), " ", x.sizes(), ", expected a map of floats with its channels together");
+              "batch norm: found ", x.toString(), " ", x.sizes(), ", expected a channels-last map of floats");
   const int64_t channels = x.size(1), all = x.numel() / std::max<int64_t>(channels, 1);
-  TORCH_CHECK(all > 1, "a norm of a batch: found one value for each channel, expected more");
+  TORCH_CHECK(all > 1, "batch norm: found one value for each channel, expected more");
   for (const auto* t : {&weight, &bias, &mean, &variance})
     TORCH_CHECK(t->dim() == 1 && t->size(0) == channels && t->stride(0) == 1 && t->scalar_type() == at::kFloat,
-                "a norm of a batch: found ", t->sizes(), ", expected ", channels, " floats");
+                "batch norm: found ", t->sizes(), ", expected ", channels, " floats");
   float* data = x.mutable_data_ptr<float>();
   const int64_t times = std::max<int64_t>(WIDE / channels, 1), width = times * channels;
   const int64_t rows = all / times, rest = all % times;
 
-  // Measured from the first position, so that the squares stay small.
+  // Relative to the first position, so that the squares stay small.
   std::vector<float> origin(width), sum(width), square(width);
   for (int64_t c = 0; c < width; ++c) origin[c] = data[c % channels];
   std::vector<double> sums(channels), squares(channels);

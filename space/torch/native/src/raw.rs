@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 
 use tch::Tensor;
 
-use crate::NativeError;
+use crate::error::NativeError;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -18,18 +18,18 @@ pub(crate) struct Arg {
 unsafe extern "C" {
     fn mn_free_text(text: *mut c_char);
     pub(crate) fn mn_find(name: *const c_char, overload: *const c_char, out: *mut *mut c_void) -> *mut c_char;
-    pub(crate) fn mn_free_operation(operation: *mut c_void);
-    pub(crate) fn mn_call(operation: *const c_void, args: *const Arg, n: usize, out: *mut *mut c_void) -> *mut c_char;
+    pub(crate) fn mn_free_operator(operator: *mut c_void);
+    pub(crate) fn mn_call(operator: *const c_void, args: *const Arg, n: usize, out: *mut *mut c_void) -> *mut c_char;
     pub(crate) fn mn_free_value(value: *mut c_void);
     pub(crate) fn mn_tensor(value: *const c_void, out: *mut *mut c_void) -> *mut c_char;
-    pub(crate) fn mn_few_keys(
+    pub(crate) fn mn_few_key_attention(
         query: *const c_void,
         key: *const c_void,
         value: *const c_void,
         heads: i64,
         out: *mut *mut c_void,
     ) -> *mut c_char;
-    pub(crate) fn mn_norm_of_batch(
+    pub(crate) fn mn_batch_norm_silu(
         tensors: *const *const c_void,
         momentum: f64,
         epsilon: f64,
@@ -45,7 +45,7 @@ unsafe extern "C" {
     pub(crate) fn mn_script_run(script: *mut c_void, input: *const c_void, out: *mut *mut c_void) -> *mut c_char;
 }
 
-/// The message of a call that failed.
+/// Turns the message of a failed call into an error.
 ///
 /// # Safety
 /// `message` is null or what one of the functions above returned.
@@ -53,18 +53,18 @@ pub(crate) unsafe fn check(message: *mut c_char) -> Result<(), NativeError> {
     if message.is_null() {
         return Ok(());
     }
-    // SAFETY: not null, ends in a zero, and is freed once, after it was copied.
+    // SAFETY: not null, zero-terminated, and freed once, after the copy.
     unsafe {
         let text = CStr::from_ptr(message).to_string_lossy().into_owned();
         mn_free_text(message);
-        Err(NativeError(text))
+        Err(NativeError::Torch(text))
     }
 }
 
-/// Takes a tensor over.
+/// Takes ownership of a tensor.
 ///
 /// # Safety
-/// `out` is an `at::Tensor` made by `new`, owned by nobody else.
+/// `out` is an `at::Tensor` made by `new` that nothing else owns.
 pub(crate) unsafe fn tensor(out: *mut c_void) -> Tensor {
     // SAFETY: tch holds its tensors the same way.
     unsafe { Tensor::from_ptr(out.cast()) }

@@ -2,9 +2,11 @@ use std::cell::Cell;
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Arg, Inference, MOST_KEYS, Operation, Script, Watch, few_keys, norm_of_batch};
+use super::{
+    AllocationWatch, Arg, InferenceMode, MAX_KEYS, Operator, ScriptModule, batch_norm_silu, few_key_attention,
+};
 
-/// Numbers about normally distributed, the same in every run; libtorch's own generator serves all tests that run side by side.
+/// Roughly normal numbers, the same in every run: libtorch's generator is shared with the tests that run in parallel.
 struct Noise(Cell<u64>);
 
 impl Noise {
@@ -29,10 +31,10 @@ impl Noise {
 }
 
 #[test]
-fn an_operation_outside_tch_is_called() {
+fn an_operator_outside_tch_is_called() {
     let noise = Noise::seeded(1);
     let (x, w) = (noise.tensor(&[2, 8, 6, 6]), noise.tensor(&[16, 8, 3, 3]));
-    let conv = Operation::find("mkldnn::_convolution_pointwise", "").unwrap();
+    let conv = Operator::find("mkldnn::_convolution_pointwise", "").unwrap();
     let ones = [1i64, 1];
     let y = conv.tensor(&[
         Arg::Tensor(&x),
@@ -52,20 +54,20 @@ fn an_operation_outside_tch_is_called() {
 
 #[test]
 fn mistakes_come_back_as_messages() {
-    let error = Operation::find("mkldnn::no_such", "").unwrap_err().to_string();
+    let error = Operator::find("mkldnn::no_such", "").unwrap_err().to_string();
     assert!(error.contains("mkldnn::no_such"), "{error}");
-    let relu = Operation::find("aten::relu", "").unwrap();
+    let relu = Operator::find("aten::relu", "").unwrap();
     assert!(relu.call(&[]).unwrap_err().to_string().contains("0 arguments"));
     let error = relu.call(&[Arg::Text("x")]).unwrap_err().to_string();
     assert!(error.contains("Tensor"), "{error}");
-    assert!(Script::load(std::path::Path::new("/no/such/file.pt"), true).is_err());
+    assert!(ScriptModule::load(std::path::Path::new("/no/such/file.pt"), true).is_err());
 }
 
 #[test]
 fn inference_ends_with_its_guard() {
     let x = Tensor::ones([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
     {
-        let _guard = Inference::begin();
+        let _guard = InferenceMode::begin();
         assert!(!(&x * 2.0).requires_grad());
     }
     assert!((&x * 2.0).requires_grad());
@@ -75,7 +77,7 @@ fn inference_ends_with_its_guard() {
 fn the_watch_counts_what_is_held_at_once() {
     let megabyte = || Tensor::zeros([1 << 18], (Kind::Float, Device::Cpu));
     let before = megabyte();
-    let watch = Watch::begin();
+    let watch = AllocationWatch::begin();
     assert_eq!(watch.peak(), 0);
     drop(megabyte());
     drop(megabyte());
@@ -85,7 +87,7 @@ fn the_watch_counts_what_is_held_at_once() {
     assert_eq!(watch.peak(), 2 << 20, "at once");
     drop(two);
     drop(watch);
-    let again = Watch::begin();
+    let again = AllocationWatch::begin();
     assert_eq!(again.peak(), 0);
 }
 
@@ -93,7 +95,7 @@ fn the_watch_counts_what_is_held_at_once() {
 fn attention_to_few_keys_is_attention() {
     let noise = Noise::seeded(1);
     let of = |size: &[i64]| noise.tensor(size);
-    // Rows, keys, heads, channels of a head for keys and for values; numbers of pairs that fill the lanes and that do not.
+    // Rows, keys, heads, channels of a head for keys and for values; pairs of image and head that do and do not fill the lanes.
     for (rows, keys, heads, key, value, images) in
         [(4, 4, 4, 6, 6, 5), (16, 16, 4, 8, 8, 3), (1, 2, 1, 3, 5, 7), (5, 7, 3, 10, 4, 1), (4, 1, 2, 16, 32, 8)]
     {
@@ -107,26 +109,26 @@ fn attention_to_few_keys_is_attention() {
         let logits = split(&q, rows, key).matmul(&split(&k, keys, key).transpose(2, 3)) / (key as f64).sqrt();
         let want = logits.softmax(-1, Kind::Double).matmul(&split(&v, keys, value));
         let want = want.transpose(1, 2).reshape([images, 2, rows, heads * value]);
-        let got = few_keys(&q, &k, &v, heads).unwrap();
+        let got = few_key_attention(&q, &k, &v, heads).unwrap();
         let off = f64::try_from((got.to_kind(Kind::Double) - &want).abs().max()).unwrap();
         assert!(off < 1e-6, "{rows} rows, {keys} keys: {off}");
     }
 }
 
 #[test]
-fn shares_far_apart_stay_finite() {
+fn softmax_of_distant_logits_stays_finite() {
     let q = Tensor::from_slice(&[300.0f32, 300.0]).view([1, 2, 1]);
     let k = Tensor::from_slice(&[300.0f32, -300.0, 299.9]).view([1, 3, 1]);
     let v = Tensor::from_slice(&[1.0f32, 2.0, 3.0]).view([1, 3, 1]);
-    let got = Vec::<f32>::try_from(few_keys(&q, &k, &v, 1).unwrap().view([-1])).unwrap();
+    let got = Vec::<f32>::try_from(few_key_attention(&q, &k, &v, 1).unwrap().view([-1])).unwrap();
     assert!(got.iter().all(|y| (y - 1.0).abs() < 1e-5), "{got:?}");
 }
 
 #[test]
 fn attention_that_does_not_fit_is_refused() {
     let of = |keys: i64, channels: i64| Tensor::zeros([2, keys, channels], (Kind::Float, Device::Cpu));
-    let said = |q: &Tensor, k: &Tensor, v: &Tensor, heads| few_keys(q, k, v, heads).unwrap_err().to_string();
-    let many = of(MOST_KEYS as i64 + 1, 8);
+    let said = |q: &Tensor, k: &Tensor, v: &Tensor, heads| few_key_attention(q, k, v, heads).unwrap_err().to_string();
+    let many = of(MAX_KEYS as i64 + 1, 8);
     assert!(said(&of(3, 8), &many, &many, 2).contains("expected at most 16"));
     assert!(said(&of(3, 8), &of(3, 8), &of(3, 8), 3).contains("do not divide"));
     assert!(said(&of(3, 8), &of(3, 8), &of(2, 8), 2).contains("do not fit"));
@@ -134,7 +136,7 @@ fn attention_that_does_not_fit_is_refused() {
 }
 
 #[test]
-fn a_norm_of_a_batch_is_libtorchs() {
+fn the_batch_norm_agrees_with_libtorch() {
     let noise = Noise::seeded(2);
     let of = |size: &[i64]| noise.tensor(size);
     // Channels that do and do not fill a row; positions that do and do not fill rows.
@@ -148,7 +150,7 @@ fn a_norm_of_a_batch_is_libtorchs() {
             let statistics = || [of(&[channels]), of(&[channels]).abs()];
             let (own, mut map) = (statistics(), x.copy().permute([0, 3, 1, 2]));
             let theirs = own.each_ref().map(Tensor::copy);
-            // In double precision what libtorch makes of it.
+            // libtorch in float64.
             let d = |t: &Tensor| t.to_kind(Kind::Double);
             let wide = theirs.each_ref().map(d);
             let [mean, var] = [Some(&wide[0]), Some(&wide[1])];
@@ -157,14 +159,14 @@ fn a_norm_of_a_batch_is_libtorchs() {
             if silu {
                 want = want.silu();
             }
-            norm_of_batch(&mut map, [&weight, &bias, &own[0], &own[1]], momentum, 1e-5, silu).unwrap();
+            batch_norm_silu(&mut map, [&weight, &bias, &own[0], &own[1]], momentum, 1e-5, silu).unwrap();
             let off = |a: &Tensor, b: &Tensor| {
                 let scale = f64::try_from(b.abs().max()).unwrap().max(1.0);
                 f64::try_from((d(a) - b).abs().max()).unwrap() / scale
             };
             let all = [off(&map, &want), off(&own[0], &wide[0]), off(&own[1], &wide[1])];
-            // Squares are measured from the first position. Where that lies k deviations off the mean they are 1 + k^2 times what
-            // is left of them in the end, and so are their roundings: some four of 6e-8 each, twice that is allowed.
+            // Squares are taken relative to the first position. Where that is k deviations from the mean they are 1 + k^2 times the
+            // variance, and so are their rounding errors: about four of 6e-8 each, twice that is allowed.
             let (bound, flat) = (5e-7 * (1.0 + far * far), 1e-6);
             assert!(all.iter().all(|e| *e < bound + flat), "{images}x{channels}x{side}x{side}: {all:?}, far {far}");
         }
@@ -172,13 +174,13 @@ fn a_norm_of_a_batch_is_libtorchs() {
 }
 
 #[test]
-fn a_norm_of_what_does_not_fit_is_refused() {
+fn a_batch_norm_that_does_not_fit_is_refused() {
     let of = |size: &[i64]| Tensor::ones(size, (Kind::Float, Device::Cpu));
     let said = |mut x: Tensor, n: i64| {
         let own = of(&[n]);
-        norm_of_batch(&mut x, [&own, &own, &own, &own], 1.0, 1e-5, false).unwrap_err().to_string()
+        batch_norm_silu(&mut x, [&own, &own, &own, &own], 1.0, 1e-5, false).unwrap_err().to_string()
     };
-    assert!(said(of(&[2, 3, 4, 5]), 3).contains("expected a map of floats with its channels together"));
+    assert!(said(of(&[2, 3, 4, 5]), 3).contains("expected a channels-last map of floats"));
     assert!(said(of(&[2, 4, 5, 3]).permute([0, 3, 1, 2]), 4).contains("expected 3 floats"));
     assert!(said(of(&[1, 1, 1, 3]).permute([0, 3, 1, 2]), 3).contains("expected more"));
 }

@@ -1,16 +1,18 @@
-//! The ways to run a convolution and what follows it.
+//! Kernels for a convolution and its post-ops.
 
 use std::rc::Rc;
 
 use mobilenas_native::{Arg, Value};
-use tch::{TchError, Tensor};
+use mobilenas_space::ir::ActFn;
+use tch::Tensor;
 
-use super::candidate::{
-    CLAMPED_CONV, CLAMPED_CONV_PACK, CONV, CONV_ADD, CONV_PACK, Candidate, Fused, Out, Run, bounds, finish, native,
+use super::fusion::PostOp;
+use super::kernel::{
+    CLAMPED_CONV, CLAMPED_CONV_PACK, CONV, CONV_ADD, CONV_PACK, Fused, Kernel, KernelFn, Out, clamp, finish, optional,
 };
 use super::linear::{self, Linear};
-use super::plan::Post;
-use crate::forms::{map_of, misfit, together};
+use crate::error::OpError;
+use crate::layout::{channels_last, map_size};
 
 /// A convolution with its weights, for an input of one size.
 pub(crate) struct Conv {
@@ -19,7 +21,7 @@ pub(crate) struct Conv {
     pub stride: [i64; 2],
     pub pad: [i64; 2],
     pub groups: i64,
-    pub post: Vec<Post>,
+    pub post: Vec<PostOp>,
     /// Size of the input.
     pub size: Vec<i64>,
 }
@@ -31,33 +33,35 @@ fn pointwise(c: &Conv) -> bool {
     c.weight.size()[2..] == ONE && c.stride == ONE && c.pad == [0, 0] && c.groups == 1
 }
 
-/// The ways for an input whose channels lie together in memory (`last`), or whose positions do. The output is laid out
-/// as the input is.
-pub(crate) fn candidates(c: &Rc<Conv>, last: bool) -> Vec<Candidate<'static>> {
-    if !last {
-        return planes(c);
-    }
-    let way = |name, make: fn(&Rc<Conv>) -> Result<Run, TchError>| {
+/// The kernels for a channels-last input (`last`) or one in planes. The output has the layout of the input.
+pub(crate) fn kernels(c: &Rc<Conv>, last: bool) -> Vec<Kernel> {
+    let kernel = |name, prepare: fn(&Rc<Conv>) -> Result<KernelFn, OpError>| {
         let c = c.clone();
-        Candidate::new(name, move || make(&c))
+        Kernel::new(name, move || prepare(&c))
     };
+    if !last {
+        let mut all = vec![kernel("native_planes", |c| {
+            let (run, c) = (in_planes(c)?, c.clone());
+            Ok(Box::new(move |ins| finish(run(&ins[0].f_contiguous()?)?, &c.post, ins)))
+        })];
+        if pointwise(c) {
+            all.push(kernel("planes_product", planes_product));
+        }
+        return all;
+    }
     let mut all = vec![
-        way("native", channels_together),
-        way("native_planes", |c| {
-            let run = in_planes(c)?;
-            let c = c.clone();
-            Ok(Box::new(move |ins| finish(together(&run(&ins[0].f_contiguous()?)?)?, &c.post, ins)))
+        kernel("native", native),
+        kernel("native_planes", |c| {
+            let (run, c) = (in_planes(c)?, c.clone());
+            Ok(Box::new(move |ins| finish(channels_last(&run(&ins[0].f_contiguous()?)?)?, &c.post, ins)))
         }),
-        way("mkldnn", mkldnn),
-        way("mkldnn_packed", |c| packed(c, Fused::NONE, c.post.clone())),
-        way("xnnpack", clamped),
+        kernel("mkldnn", mkldnn),
+        kernel("mkldnn_packed", |c| packed(c, (Fused::NONE, c.post.clone()))),
+        kernel("xnnpack", clamped),
     ];
     match c.post.first() {
-        Some(Post::Act(_)) => all.push(way("mkldnn_packed_act", |c| match c.post.split_first() {
-            Some((Post::Act(f), rest)) => packed(c, Fused::of(*f), rest.to_vec()),
-            _ => packed(c, Fused::NONE, c.post.clone()),
-        })),
-        Some(Post::Add(_)) => all.push(way("mkldnn_packed_add", packed_add)),
+        Some(PostOp::Act(_)) => all.push(kernel("mkldnn_packed_act", |c| packed(c, Fused::first(&c.post)))),
+        Some(PostOp::Add(_)) => all.push(kernel("mkldnn_packed_add", packed_add)),
         None => {}
     }
     if pointwise(c) {
@@ -68,154 +72,107 @@ pub(crate) fn candidates(c: &Rc<Conv>, last: bool) -> Vec<Candidate<'static>> {
             post: c.post.clone(),
             rows: c.size[0] * c.size[2] * c.size[3],
         });
-        all.extend(linear::candidates(&rows, true));
+        all.extend(linear::kernels(&rows, true));
     }
     all
 }
 
-/// Runs a linear layer's way over the positions of a map.
-pub(crate) fn over_positions(run: impl Fn(&Tensor) -> Out, x: &Tensor) -> Out {
-    let &[b, c, h, w] = &x.size()[..] else { return Err(misfit(x)) };
-    let y = run(&x.f_permute([0, 2, 3, 1])?.f_reshape([b * h * w, c])?)?;
-    map_of(&y.f_view([b, h, w, -1])?)
-}
-
-fn channels_together(c: &Rc<Conv>) -> Result<Run, TchError> {
-    let (c, weight) = (c.clone(), together(&c.weight)?);
+/// libtorch's own kernel on channels-last weights.
+fn native(c: &Rc<Conv>) -> Result<KernelFn, OpError> {
+    let (c, weight) = (c.clone(), channels_last(&c.weight)?);
     Ok(Box::new(move |ins| {
         let y = ins[0].f_conv2d(&weight, c.bias.as_ref(), c.stride, c.pad, ONE, c.groups)?;
         finish(y, &c.post, ins)
     }))
 }
 
-fn in_planes(c: &Rc<Conv>) -> Result<impl Fn(&Tensor) -> Out + 'static, TchError> {
+/// libtorch's own kernel in planes.
+fn in_planes(c: &Rc<Conv>) -> Result<impl Fn(&Tensor) -> Out + 'static, OpError> {
     let (c, weight) = (c.clone(), c.weight.f_contiguous()?);
-    Ok(move |x: &Tensor| x.f_conv2d(&weight, c.bias.as_ref(), c.stride, c.pad, ONE, c.groups))
+    Ok(move |x: &Tensor| Ok(x.f_conv2d(&weight, c.bias.as_ref(), c.stride, c.pad, ONE, c.groups)?))
 }
 
-fn mkldnn(c: &Rc<Conv>) -> Result<Run, TchError> {
-    let (c, weight) = (c.clone(), together(&c.weight)?);
+/// A 1x1 convolution in planes as a batched matrix product.
+fn planes_product(c: &Rc<Conv>) -> Result<KernelFn, OpError> {
+    let (size, c) = (c.weight.size(), c.clone());
+    let weight = c.weight.f_view([1, size[0], size[1]])?;
+    let bias = c.bias.as_ref().map(|t| t.f_view([1, -1, 1])).transpose()?;
+    Ok(Box::new(move |ins| {
+        let [n, _, h, w] = map_size(ins[0])?;
+        let x = ins[0].f_flatten(2, 3)?;
+        let weight = weight.f_expand([n, -1, -1], false)?;
+        let y = match &bias {
+            Some(bias) => bias.f_baddbmm(&weight, &x, 1, 1)?,
+            None => weight.f_bmm(&x)?,
+        };
+        finish(y.f_view([n, -1, h, w])?, &c.post, ins)
+    }))
+}
+
+fn mkldnn(c: &Rc<Conv>) -> Result<KernelFn, OpError> {
+    let (c, weight) = (c.clone(), channels_last(&c.weight)?);
     Ok(Box::new(move |ins| {
         let y = ins[0].f_mkldnn_convolution(&weight, c.bias.as_ref(), c.pad, c.stride, ONE, c.groups)?;
         finish(y, &c.post, ins)
     }))
 }
 
-fn optional(t: Option<&Tensor>) -> Arg<'_> {
-    t.map_or(Arg::None, Arg::Tensor)
-}
-
-/// Weights in the order that oneDNN's kernel wants for this size.
-fn pack(c: &Conv) -> Result<Value, TchError> {
+/// Weights packed for oneDNN's kernel and this size of input.
+fn pack(c: &Conv) -> Result<Value, OpError> {
     let weight = c.weight.f_contiguous()?;
-    let args = [
-        Arg::Tensor(&weight),
-        Arg::Ints(&c.pad),
-        Arg::Ints(&c.stride),
-        Arg::Ints(&ONE),
-        Arg::Int(c.groups),
-        Arg::Ints(&c.size),
-    ];
-    CONV_PACK.get()?.call(&args).map_err(native)
+    let sizes = [Arg::Ints(&c.pad), Arg::Ints(&c.stride), Arg::Ints(&ONE), Arg::Int(c.groups), Arg::Ints(&c.size)];
+    let args: Vec<Arg> = std::iter::once(Arg::Tensor(&weight)).chain(sizes).collect();
+    Ok(CONV_PACK.get()?.call(&args)?)
 }
 
-fn packed(c: &Rc<Conv>, fused: Fused, rest: Vec<Post>) -> Result<Run, TchError> {
+impl Conv {
+    /// The arguments of oneDNN's operators after the weights.
+    fn args(&self) -> [Arg<'_>; 5] {
+        let [pad, stride, dilation] = [&self.pad, &self.stride, &ONE].map(|v| Arg::Ints(v));
+        [optional(self.bias.as_ref()), pad, stride, dilation, Arg::Int(self.groups)]
+    }
+}
+
+/// oneDNN on packed weights.
+fn packed(c: &Rc<Conv>, (fused, rest): (Fused, Vec<PostOp>)) -> Result<KernelFn, OpError> {
     let (c, weight, op) = (c.clone(), pack(c)?, CONV.get()?);
     Ok(Box::new(move |ins| {
+        let [bias, pad, stride, dilation, groups] = c.args();
         let [attr, scalars, algorithm] = fused.args();
-        let y = op.tensor(&[
-            Arg::Tensor(ins[0]),
-            Arg::Value(&weight),
-            optional(c.bias.as_ref()),
-            Arg::Ints(&c.pad),
-            Arg::Ints(&c.stride),
-            Arg::Ints(&ONE),
-            Arg::Int(c.groups),
-            attr,
-            scalars,
-            algorithm,
-        ]);
-        finish(y.map_err(native)?, &rest, ins)
-    }))
-}
-
-/// The sum that follows is fused, and a relu after it.
-fn packed_add(c: &Rc<Conv>) -> Result<Run, TchError> {
-    let (other, unary, taken) = match c.post[..] {
-        [Post::Add(other), Post::Act(mobilenas_space::ir::ActFn::Relu), ..] => (other, Arg::Text("relu"), 2),
-        [Post::Add(other), ..] => (other, Arg::None, 1),
-        _ => return Err(TchError::Shape("no sum follows".into())),
-    };
-    let (c, weight, op) = (c.clone(), pack(c)?, CONV_ADD.get()?);
-    Ok(Box::new(move |ins| {
-        let y = op.tensor(&[
-            Arg::Tensor(ins[0]),
-            Arg::Tensor(ins[other]),
-            Arg::Value(&weight),
-            optional(c.bias.as_ref()),
-            Arg::Ints(&c.pad),
-            Arg::Ints(&c.stride),
-            Arg::Ints(&ONE),
-            Arg::Int(c.groups),
-            Arg::Text("add"),
-            Arg::None,
-            unary,
-            Arg::Scalars(&[]),
-            Arg::None,
-        ]);
-        finish(y.map_err(native)?, &c.post[taken..], ins)
-    }))
-}
-
-/// XNNPACK, with the bounds of the function that follows.
-fn clamped(c: &Rc<Conv>) -> Result<Run, TchError> {
-    let fused = match c.post.first() {
-        Some(Post::Act(f)) => bounds(*f),
-        _ => None,
-    };
-    let [low, high] = fused.unwrap_or([Arg::None, Arg::None]);
-    let rest = c.post[usize::from(fused.is_some())..].to_vec();
-    let weight = c.weight.f_contiguous()?;
-    let args = [
-        Arg::Tensor(&weight),
-        optional(c.bias.as_ref()),
-        Arg::Ints(&c.stride),
-        Arg::Ints(&c.pad),
-        Arg::Ints(&ONE),
-        Arg::Int(c.groups),
-        low,
-        high,
-    ];
-    let (weight, op) = (CLAMPED_CONV_PACK.get()?.call(&args).map_err(native)?, CLAMPED_CONV.get()?);
-    Ok(Box::new(move |ins| {
-        let y = op.tensor(&[Arg::Tensor(ins[0]), Arg::Value(&weight)]).map_err(native)?;
+        let (x, weight) = (Arg::Tensor(ins[0]), Arg::Value(&weight));
+        let y = op.tensor(&[x, weight, bias, pad, stride, dilation, groups, attr, scalars, algorithm])?;
         finish(y, &rest, ins)
     }))
 }
 
-/// The ways for a map whose positions lie together.
-fn planes(c: &Rc<Conv>) -> Vec<Candidate<'static>> {
-    let (a, b) = (c.clone(), c.clone());
-    let mut all = vec![Candidate::new("native_planes", move || {
-        let (run, c) = (in_planes(&a)?, a.clone());
-        Ok(Box::new(move |ins: &[&Tensor]| finish(run(&ins[0].f_contiguous()?)?, &c.post, ins)) as Run)
-    })];
-    if pointwise(c) {
-        all.push(Candidate::new("planes_product", move || {
-            let (size, c) = (b.weight.size(), b.clone());
-            let weight = b.weight.f_view([1, size[0], size[1]])?;
-            let bias = b.bias.as_ref().map(|t| t.f_view([1, -1, 1])).transpose()?;
-            Ok(Box::new(move |ins: &[&Tensor]| {
-                let &[n, _, h, w] = &ins[0].size()[..] else { return Err(misfit(ins[0])) };
-                let x = ins[0].f_flatten(2, 3)?;
-                let weight = weight.f_expand([n, -1, -1], false)?;
-                let y = match &bias {
-                    Some(bias) => bias.f_baddbmm(&weight, &x, 1, 1)?,
-                    None => weight.f_bmm(&x)?,
-                };
-                finish(y.f_view([n, -1, h, w])?, &c.post, ins)
-            }) as Run)
-        }));
-    }
-    all
+/// The same with the sum that follows fused, and a ReLU after it.
+fn packed_add(c: &Rc<Conv>) -> Result<KernelFn, OpError> {
+    let (other, unary, fused) = match c.post[..] {
+        [PostOp::Add(other), PostOp::Act(ActFn::Relu), ..] => (other, Arg::Text("relu"), 2),
+        [PostOp::Add(other), ..] => (other, Arg::None, 1),
+        _ => return Err(OpError::Incomplete { op: "mkldnn_packed_add", missing: "sum" }),
+    };
+    let (c, weight, op) = (c.clone(), pack(c)?, CONV_ADD.get()?);
+    Ok(Box::new(move |ins| {
+        let [bias, pad, stride, dilation, groups] = c.args();
+        let (x, other, weight) = (Arg::Tensor(ins[0]), Arg::Tensor(ins[other]), Arg::Value(&weight));
+        let (add, alpha, scalars, algorithm) = (Arg::Text("add"), Arg::None, Arg::Scalars(&[]), Arg::None);
+        #[rustfmt::skip]
+        let args = [x, other, weight, bias, pad, stride, dilation, groups, add, alpha, unary, scalars, algorithm];
+        let y = op.tensor(&args)?;
+        finish(y, &c.post[fused..], ins)
+    }))
+}
+
+/// XNNPACK, clamped by the activation that follows.
+fn clamped(c: &Rc<Conv>) -> Result<KernelFn, OpError> {
+    let ([low, high], rest) = clamp(&c.post);
+    let weight = c.weight.f_contiguous()?;
+    let [bias, pad, stride, dilation, groups] = c.args();
+    let packed = [Arg::Tensor(&weight), bias, stride, pad, dilation, groups, low, high];
+    let (packed, op) = (CLAMPED_CONV_PACK.get()?.call(&packed)?, CLAMPED_CONV.get()?);
+    Ok(Box::new(move |ins| {
+        let y = op.tensor(&[Arg::Tensor(ins[0]), Arg::Value(&packed)])?;
+        finish(y, &rest, ins)
+    }))
 }

@@ -1,58 +1,67 @@
-//! The ways to run a linear layer over rows and what follows it.
+//! Kernels for a linear layer over rows and its post-ops.
 
 use std::rc::Rc;
 
 use mobilenas_native::Arg;
-use tch::{TchError, Tensor};
+use tch::Tensor;
 
-use super::candidate::{
-    CLAMPED_LINEAR, CLAMPED_LINEAR_PACK, Candidate, Fused, LINEAR, LINEAR_PACK, Out, Run, bounds, finish, native,
+use super::fusion::PostOp;
+use super::kernel::{
+    CLAMPED_LINEAR, CLAMPED_LINEAR_PACK, Fused, Kernel, KernelFn, LINEAR, LINEAR_PACK, Out, clamp, finish, optional,
 };
-use super::conv::over_positions;
-use super::plan::Post;
+use crate::error::OpError;
+use crate::layout::{map_size, nhwc_to_map};
 
-/// A linear layer with its weights, for so many rows.
+/// A linear layer with its weights, for a fixed number of rows.
 pub(crate) struct Linear {
     pub weight: Tensor,
     pub bias: Option<Tensor>,
-    pub post: Vec<Post>,
+    pub post: Vec<PostOp>,
     /// Rows of the input, those of all images together.
     pub rows: i64,
 }
 
-type Rows = Box<dyn Fn(&Tensor) -> Out>;
+/// A prepared kernel over rows, and the post-ops that it does not do itself.
+type RowsKernel = (Box<dyn Fn(&Tensor) -> Out>, Vec<PostOp>);
 
-/// How rows are computed, and what is left to do after it.
-type Way = (Rows, Vec<Post>);
-
-/// The ways for rows, or for a map whose channels lie together in memory.
-pub(crate) fn candidates(l: &Rc<Linear>, map: bool) -> Vec<Candidate<'static>> {
-    let way = |name, make: fn(&Rc<Linear>) -> Result<Way, TchError>| {
+/// The kernels for rows, or for a channels-last map as a matrix of its positions.
+pub(crate) fn kernels(l: &Rc<Linear>, map: bool) -> Vec<Kernel> {
+    let kernel = |name, prepare: fn(&Rc<Linear>) -> Result<RowsKernel, OpError>| {
         let l = l.clone();
-        Candidate::new(name, move || {
-            let (rows, rest) = make(&l)?;
+        Kernel::new(name, move || {
+            let (rows, rest) = prepare(&l)?;
             Ok(match map {
-                true => Box::new(move |ins: &[&Tensor]| finish(over_positions(&rows, ins[0])?, &rest, ins)) as Run,
+                true => Box::new(move |ins: &[&Tensor]| finish(over_positions(&rows, ins[0])?, &rest, ins)) as KernelFn,
                 false => Box::new(move |ins: &[&Tensor]| finish(rows(ins[0])?, &rest, ins)),
             })
         })
     };
-    let mut all =
-        vec![way("rows", plain), way("rows_transposed", transposed), way("rows_packed", |l| packed(l, false))];
-    if matches!(l.post.first(), Some(Post::Act(_))) {
-        all.push(way("rows_packed_act", |l| packed(l, true)));
+    let mut all = vec![
+        kernel("rows", plain),
+        kernel("rows_transposed", transposed),
+        kernel("rows_packed", |l| packed(l, (Fused::NONE, l.post.clone()))),
+    ];
+    if matches!(l.post.first(), Some(PostOp::Act(_))) {
+        all.push(kernel("rows_packed_act", |l| packed(l, Fused::first(&l.post))));
     }
-    all.push(way("rows_xnnpack", clamped));
+    all.push(kernel("rows_xnnpack", clamped));
     all
 }
 
-fn plain(l: &Rc<Linear>) -> Result<Way, TchError> {
-    let k = l.clone();
-    Ok((Box::new(move |x| x.f_linear(&k.weight, k.bias.as_ref())), l.post.clone()))
+/// Runs a kernel over the positions of a map.
+fn over_positions(run: impl Fn(&Tensor) -> Out, x: &Tensor) -> Out {
+    let [b, c, h, w] = map_size(x)?;
+    let y = run(&x.f_permute([0, 2, 3, 1])?.f_reshape([b * h * w, c])?)?;
+    Ok(nhwc_to_map(&y.f_view([b, h, w, -1])?)?)
 }
 
-/// The weights turned beforehand.
-fn transposed(l: &Rc<Linear>) -> Result<Way, TchError> {
+fn plain(l: &Rc<Linear>) -> Result<RowsKernel, OpError> {
+    let k = l.clone();
+    Ok((Box::new(move |x| Ok(x.f_linear(&k.weight, k.bias.as_ref())?)), l.post.clone()))
+}
+
+/// The weights transposed beforehand.
+fn transposed(l: &Rc<Linear>) -> Result<RowsKernel, OpError> {
     let (weight, out) = (l.weight.f_transpose(0, 1)?.f_contiguous()?, l.weight.size()[0]);
     let bias = l.bias.as_ref().map(Tensor::shallow_clone);
     let rows = move |x: &Tensor| {
@@ -64,41 +73,28 @@ fn transposed(l: &Rc<Linear>) -> Result<Way, TchError> {
             None => flat.f_mm(&weight)?,
         };
         size[n - 1] = out;
-        y.f_view(size.as_slice())
+        Ok(y.f_view(size.as_slice())?)
     };
     Ok((Box::new(rows), l.post.clone()))
 }
 
-fn optional(t: Option<&Tensor>) -> Arg<'_> {
-    t.map_or(Arg::None, Arg::Tensor)
-}
-
-fn packed(l: &Rc<Linear>, act: bool) -> Result<Way, TchError> {
-    let (fused, rest) = match l.post.split_first() {
-        Some((Post::Act(f), rest)) if act => (Fused::of(*f), rest.to_vec()),
-        _ => (Fused::NONE, l.post.clone()),
-    };
+/// oneDNN on packed weights.
+fn packed(l: &Rc<Linear>, (fused, rest): (Fused, Vec<PostOp>)) -> Result<RowsKernel, OpError> {
     let weight = l.weight.f_contiguous()?;
-    let weight = LINEAR_PACK.get()?.call(&[Arg::Tensor(&weight), Arg::Int(l.rows)]).map_err(native)?;
+    let weight = LINEAR_PACK.get()?.call(&[Arg::Tensor(&weight), Arg::Int(l.rows)])?;
     let (bias, op) = (l.bias.as_ref().map(Tensor::shallow_clone), LINEAR.get()?);
     let rows = move |x: &Tensor| {
         let [attr, scalars, algorithm] = fused.args();
-        op.tensor(&[Arg::Tensor(x), Arg::Value(&weight), optional(bias.as_ref()), attr, scalars, algorithm])
-            .map_err(native)
+        Ok(op.tensor(&[Arg::Tensor(x), Arg::Value(&weight), optional(bias.as_ref()), attr, scalars, algorithm])?)
     };
     Ok((Box::new(rows), rest))
 }
 
-/// XNNPACK, with the bounds of the function that follows.
-fn clamped(l: &Rc<Linear>) -> Result<Way, TchError> {
-    let fused = match l.post.first() {
-        Some(Post::Act(f)) => bounds(*f),
-        _ => None,
-    };
-    let [low, high] = fused.unwrap_or([Arg::None, Arg::None]);
+/// XNNPACK, clamped by the activation that follows.
+fn clamped(l: &Rc<Linear>) -> Result<RowsKernel, OpError> {
+    let ([low, high], rest) = clamp(&l.post);
     let weight = l.weight.f_contiguous()?;
-    let pack = CLAMPED_LINEAR_PACK.get()?.call(&[Arg::Tensor(&weight), optional(l.bias.as_ref()), low, high]);
-    let (weight, op) = (pack.map_err(native)?, CLAMPED_LINEAR.get()?);
-    let rows = move |x: &Tensor| op.tensor(&[Arg::Tensor(x), Arg::Value(&weight)]).map_err(native);
-    Ok((Box::new(rows), l.post[usize::from(fused.is_some())..].to_vec()))
+    let packed = CLAMPED_LINEAR_PACK.get()?.call(&[Arg::Tensor(&weight), optional(l.bias.as_ref()), low, high])?;
+    let op = CLAMPED_LINEAR.get()?;
+    Ok((Box::new(move |x: &Tensor| Ok(op.tensor(&[Arg::Tensor(x), Arg::Value(&packed)])?)), rest))
 }

@@ -1,153 +1,156 @@
-//! The ways to run a step that is no convolution and no linear layer.
+//! Kernels for the steps that are neither convolutions nor linear layers.
 
-use std::sync::Arc;
-
-use mobilenas_native::MOST_KEYS;
-use mobilenas_space::ir::{Graph, Op};
+use mobilenas_native::MAX_KEYS;
+use mobilenas_space::ir::{GROUP_NORM_EPS, Graph, Op};
 use tch::{TchError, Tensor};
 
-use super::candidate::{Candidate, Out, Run, act};
-use super::plan::{Step, Work};
+use super::fusion::{Step, StepKind};
+use super::kernel::{Kernel, KernelFn, Out, act};
+use crate::error::OpError;
 use crate::exec;
-use crate::forms::{channels_last, map_of};
-use crate::net::{Mode, Net};
+use crate::layout::{is_channels_last, nhwc_to_map};
+use crate::mode::Mode;
+use crate::net::Net;
 
-/// A way that is no part of libtorch: it serves scoring, and nothing that is timed takes it.
-pub(crate) const OURS: &str = "side_by_side";
+/// The project's own kernel for attention to few keys. It serves scoring; no engine that is timed takes it.
+pub(crate) const FEW_KEYS: &str = "few_keys";
 
-/// Epsilon of group norms.
-const EPS: f64 = 1e-5;
-
-/// The ways of a step. `free` are the inputs that may be written to.
-pub(crate) fn candidates(
-    net: &Net,
-    step: &Step,
-    free: &[bool],
-    batch: i64,
-) -> Result<Vec<Candidate<'static>>, TchError> {
-    let graph = net.graph();
-    match step.work {
-        Work::Normalize => return Ok(norms(None)),
-        Work::WeighedSum => return Ok(vec![Candidate::ready("product", weighed_sum)]),
-        Work::ScaledProduct(n) => {
+/// The kernels of a step. `writable` are the inputs that may be overwritten.
+pub(crate) fn kernels(net: &Net, step: &Step, writable: &[bool], batch: i64) -> Result<Vec<Kernel>, OpError> {
+    Ok(match step.kind {
+        StepKind::Normalize => group_norms(None),
+        StepKind::WeightedSum => vec![Kernel::ready("product", weighted_sum)],
+        StepKind::ScaledProduct(n) => {
             let scale = f64::from(n).powf(-0.5);
-            return Ok(vec![Candidate::ready("product", move |ins| scaled_product(ins, scale))]);
+            vec![Kernel::ready("product", move |ins| scaled_product(ins, scale))]
         }
-        Work::Node | Work::Unit(_) => {}
-    }
-    let own: Vec<Tensor> = net.own(step.out).iter().map(Tensor::shallow_clone).collect();
-    Ok(match graph.nodes[step.out].op {
-        Op::GroupNorm => norms(Some([own[0].f_view([1, -1, 1, 1])?, own[1].f_view([1, -1, 1, 1])?])),
-        Op::BiasTable { .. } => {
-            let table = exec::node(&graph.nodes[step.out], &[], &own, Mode::Eval, batch)?.f_contiguous()?;
-            vec![constant(table)]
-        }
-        Op::Attention { .. } if keys(graph, step.out) == Some(1) => {
-            vec![Candidate::ready("one_key", |ins| exec::one_key(ins[0], ins[2]))]
-        }
-        Op::Attention { heads, key_dim } => {
-            let way = move |products| {
-                move |ins: &[&Tensor]| {
-                    let bias = ins.get(3).copied();
-                    exec::attention(ins[0], ins[1], ins[2], bias, i64::from(heads), i64::from(key_dim), products)
-                }
-            };
-            let mut all = vec![Candidate::ready("fused", way(false)), Candidate::ready("products", way(true))];
-            if let (3, Some(1..=MOST_KEYS)) = (step.inputs.len(), keys(graph, step.out).map(|k| k as usize)) {
-                let heads = i64::from(heads);
-                all.push(Candidate::ready(OURS, move |ins| exec::side_by_side(ins[0], ins[1], ins[2], heads)));
-            }
-            all
-        }
-        ref op => vec![single(graph, step.out, op, own, free, batch)],
+        StepKind::Node | StepKind::Layer(_) => node_kernels(net, step, writable, batch)?,
     })
 }
 
-/// Keys of the attention at a node: rows of its second input.
+fn node_kernels(net: &Net, step: &Step, writable: &[bool], batch: i64) -> Result<Vec<Kernel>, OpError> {
+    let (graph, own) = (net.graph(), net.own(step.out));
+    let node = &graph.nodes[step.out];
+    if let Op::Attention { heads, key_dim } = node.op {
+        return Ok(attention(graph, step, i64::from(heads), i64::from(key_dim)));
+    }
+    if let (Op::GroupNorm, [scale, shift]) = (&node.op, own) {
+        return Ok(group_norms(Some([scale.f_view([1, -1, 1, 1])?, shift.f_view([1, -1, 1, 1])?])));
+    }
+    if matches!(node.op, Op::BiasTable { .. }) {
+        return Ok(vec![constant(exec::node(node, &[], own, Mode::Eval, batch)?.f_contiguous()?)]);
+    }
+    Ok(vec![in_place(graph, step.out, writable).unwrap_or_else(|| plain(net, step.out, batch))])
+}
+
+fn attention(graph: &Graph, step: &Step, heads: i64, key_dim: i64) -> Vec<Kernel> {
+    let keys = keys(graph, step.out);
+    if keys == Some(1) {
+        return vec![Kernel::ready("one_key", |ins| exec::single_key(ins[0], ins[2]))];
+    }
+    let kernel = move |products| {
+        move |ins: &[&Tensor]| exec::attention(ins[0], ins[1], ins[2], ins.get(3).copied(), heads, key_dim, products)
+    };
+    let mut all = vec![Kernel::ready("fused", kernel(false)), Kernel::ready("products", kernel(true))];
+    if step.inputs.len() == 3 && keys.is_some_and(|k| (1..=MAX_KEYS).contains(&(k as usize))) {
+        all.push(Kernel::ready(FEW_KEYS, move |ins| exec::few_keys(ins[0], ins[1], ins[2], heads)));
+    }
+    all
+}
+
+/// The number of keys of an attention: rows of its second input.
 fn keys(graph: &Graph, at: usize) -> Option<u32> {
     let dims = &graph.nodes[*graph.nodes[at].inputs.get(1)? as usize].value.dims;
     dims.len().checked_sub(2).map(|row| dims[row])
 }
 
-fn constant(table: Tensor) -> Candidate<'static> {
-    Candidate::new("constant", move || {
+fn constant(table: Tensor) -> Kernel {
+    Kernel::new("constant", move || {
         let table = table.shallow_clone();
-        Ok(Box::new(move |_: &[&Tensor]| Ok(table.shallow_clone())) as Run)
+        Ok(Box::new(move |_: &[&Tensor]| Ok(table.shallow_clone())) as KernelFn)
     })
 }
 
-/// The one way of the other operations: in place where the value that is read is read by nothing else.
-fn single(graph: &Arc<Graph>, at: usize, op: &Op, own: Vec<Tensor>, free: &[bool], batch: i64) -> Candidate<'static> {
+/// The kernel that overwrites an input of the result's size, if the operation has one and the input is writable.
+fn in_place(graph: &Graph, at: usize, writable: &[bool]) -> Option<Kernel> {
     let node = &graph.nodes[at];
-    let whole = |k: usize| {
-        let fits = |i: &u32| graph.nodes[*i as usize].value.dims == node.value.dims;
-        free.get(k) == Some(&true) && node.inputs.get(k).is_some_and(fits)
+    let free = |k: usize| {
+        let same_size = |i: &u32| graph.nodes[*i as usize].value.dims == node.value.dims;
+        writable.get(k) == Some(&true) && node.inputs.get(k).is_some_and(same_size)
     };
-    match *op {
-        Op::Act(f) if whole(0) => Candidate::ready("in_place", move |ins| act(f, ins[0].shallow_clone())),
-        Op::InvSqrt { n } if whole(0) => {
-            let by = f64::from(n).powf(-0.5);
-            Candidate::ready("in_place", move |ins| ins[0].shallow_clone().f_mul_scalar_(by))
-        }
-        Op::Add if whole(0) => Candidate::ready("in_place", |ins| ins[0].shallow_clone().f_add_(ins[1])),
-        Op::Add if whole(1) => Candidate::ready("in_place", |ins| ins[1].shallow_clone().f_add_(ins[0])),
-        Op::Mul if whole(0) => Candidate::ready("in_place", |ins| ins[0].shallow_clone().f_mul_(ins[1])),
-        Op::Mul if whole(1) => Candidate::ready("in_place", |ins| ins[1].shallow_clone().f_mul_(ins[0])),
-        Op::Sub if whole(0) => Candidate::ready("in_place", |ins| ins[0].shallow_clone().f_sub_(ins[1])),
-        _ => {
-            let graph = graph.clone();
-            Candidate::new("plain", move || {
-                let (graph, own) = (graph.clone(), own.iter().map(Tensor::shallow_clone).collect::<Vec<_>>());
-                Ok(Box::new(move |ins: &[&Tensor]| {
-                    let node = &graph.nodes[at];
-                    exec::node(node, ins, &own, Mode::Eval, batch)
-                }) as Run)
-            })
-        }
+    let (first, target) = (free(0), usize::from(!free(0)));
+    if let (Op::Act(f), true) = (&node.op, first) {
+        let f = *f;
+        return Some(Kernel::ready("in_place", move |ins| Ok(act(f, ins[0].shallow_clone())?)));
     }
+    if let (Op::InvSqrt { n }, true) = (&node.op, first) {
+        let scale = f64::from(*n).powf(-0.5);
+        return Some(Kernel::ready("in_place", move |ins| Ok(ins[0].shallow_clone().f_mul_scalar_(scale)?)));
+    }
+    let run: fn(Tensor, &Tensor) -> Result<Tensor, TchError> = if node.op == Op::Add {
+        |mut a, b| a.f_add_(b)
+    } else if node.op == Op::Mul {
+        |mut a, b| a.f_mul_(b)
+    } else if node.op == Op::Sub && first {
+        |mut a, b| a.f_sub_(b)
+    } else {
+        return None;
+    };
+    free(target).then(|| Kernel::ready("in_place", move |ins| Ok(run(ins[target].shallow_clone(), ins[1 - target])?)))
 }
 
-/// The ways of a norm over a whole map, with a scale and a shift of each channel if given.
-fn norms(learnt: Option<[Tensor; 2]>) -> Vec<Candidate<'static>> {
-    let way = |name, norm: fn(&Tensor) -> Out| {
-        let learnt = learnt.as_ref().map(|l| l.each_ref().map(Tensor::shallow_clone));
-        Candidate::new(name, move || {
-            let learnt = learnt.as_ref().map(|l| l.each_ref().map(Tensor::shallow_clone));
+/// The kernel of [`Net::forward`].
+fn plain(net: &Net, at: usize, batch: i64) -> Kernel {
+    let (graph, own): (_, Vec<Tensor>) = (net.graph().clone(), net.own(at).iter().map(Tensor::shallow_clone).collect());
+    Kernel::new("plain", move || {
+        let (graph, own) = (graph.clone(), own.iter().map(Tensor::shallow_clone).collect::<Vec<_>>());
+        Ok(Box::new(move |ins: &[&Tensor]| exec::node(&graph.nodes[at], ins, &own, Mode::Eval, batch)) as KernelFn)
+    })
+}
+
+/// The kernels of a norm over a whole map, with scale and shift of each channel if given.
+fn group_norms(affine: Option<[Tensor; 2]>) -> Vec<Kernel> {
+    let kernel = |name, norm: fn(&Tensor) -> Result<Tensor, TchError>| {
+        let affine = affine.as_ref().map(|a| a.each_ref().map(Tensor::shallow_clone));
+        Kernel::new(name, move || {
+            let affine = affine.as_ref().map(|a| a.each_ref().map(Tensor::shallow_clone));
             Ok(Box::new(move |ins: &[&Tensor]| {
                 let mut y = norm(ins[0])?;
-                match &learnt {
-                    Some([scale, shift]) => y.f_mul_(scale)?.f_add_(shift),
-                    None => Ok(y),
-                }
-            }) as Run)
+                Ok(match &affine {
+                    Some([scale, shift]) => y.f_mul_(scale)?.f_add_(shift)?,
+                    None => y,
+                })
+            }) as KernelFn)
         })
     };
     vec![
-        way("layer_norm", over_rows),
-        way("group_norm", |x| x.f_group_norm(1, None::<&Tensor>, None::<&Tensor>, EPS, false)),
+        kernel("layer_norm", norm_as_row),
+        kernel("group_norm", |x| x.f_group_norm(1, None::<&Tensor>, None::<&Tensor>, GROUP_NORM_EPS, false)),
     ]
 }
 
-/// Normalizes a map as one long row, in the order of its memory.
-fn over_rows(x: &Tensor) -> Out {
-    let last = channels_last(x);
+/// Normalises a map as one long row, in the order of its memory.
+fn norm_as_row(x: &Tensor) -> Result<Tensor, TchError> {
+    let last = is_channels_last(x);
     let rows = if last { x.f_permute([0, 2, 3, 1])? } else { x.shallow_clone() };
     let size = rows.size();
     let row: i64 = size[1..].iter().product();
     let flat = rows.f_reshape([size[0], row])?;
-    let y = flat.f_layer_norm([row], None::<&Tensor>, None::<&Tensor>, EPS, false)?.f_view(size.as_slice())?;
-    if last { map_of(&y) } else { Ok(y) }
+    let y = flat.f_layer_norm([row], None::<&Tensor>, None::<&Tensor>, GROUP_NORM_EPS, false)?;
+    let y = y.f_view(size.as_slice())?;
+    if last { nhwc_to_map(&y) } else { Ok(y) }
 }
 
-/// `[B, C, H, W]` and `[B, 1, H, W]`: for each row, the weights times the matrix of its positions.
-fn weighed_sum(ins: &[&Tensor]) -> Out {
+/// `[B, C, H, W]` and weights `[B, 1, H, W]`: for each row, the weights times the matrix of its positions.
+fn weighted_sum(ins: &[&Tensor]) -> Out {
     let (x, w) = (ins[0].f_permute([0, 2, 3, 1])?, ins[1].f_permute([0, 2, 1, 3])?);
-    w.f_matmul(&x)?.f_permute([0, 3, 1, 2])
+    Ok(w.f_matmul(&x)?.f_permute([0, 3, 1, 2])?)
 }
 
+/// `scale` times the product of the first two inputs, plus the third.
 fn scaled_product(ins: &[&Tensor], scale: f64) -> Out {
     let (a, b, mut plus) = (ins[0], ins[1], ins[2].shallow_clone());
-    let &[batch, heads, ..] = &a.size()[..] else { return Err(crate::forms::misfit(a)) };
+    let &[batch, heads, ..] = &a.size()[..] else { return Err(OpError::Input(a.size())) };
     if plus.dim() == 3 && batch > 1 {
         plus = plus.f_unsqueeze(0)?.f_expand([batch, -1, -1, -1], false)?;
     }
@@ -155,5 +158,5 @@ fn scaled_product(ins: &[&Tensor], scale: f64) -> Out {
         plus = plus.f_reshape([-1, plus.size()[2], plus.size()[3]])?;
     }
     let y = plus.f_baddbmm(&a.f_flatten(0, 1)?, &b.f_flatten(0, 1)?, 1.0, scale)?;
-    y.f_view([batch, heads, -1, y.size()[2]])
+    Ok(y.f_view([batch, heads, -1, y.size()[2]])?)
 }

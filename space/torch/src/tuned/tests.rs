@@ -3,19 +3,19 @@ use std::sync::Arc;
 
 use mobilenas_space::families::{self, FAMILIES};
 use mobilenas_space::ir::Graph;
-use mobilenas_space::{Design, Space};
+use mobilenas_space::{Space, SpaceConfig};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
-use super::{Fixed, Judge, Tuned};
-use crate::{Mode, Names, Net, NetError, Owned, Store};
+use super::{FixedKernels, KernelSelector, TunedNet};
+use crate::{Mode, Names, Net, NetError, Owned, ParamStore};
 
-/// Takes the next way at each step, so that over the steps all are taken.
-struct Turns(usize);
+/// Takes the next kernel at each step, so that all are taken at some step.
+struct RoundRobin(usize);
 
-impl Judge for Turns {
-    fn known(&mut self, _: &str) -> Option<String> {
+impl KernelSelector for RoundRobin {
+    fn cached(&mut self, _: &str) -> Option<String> {
         None
     }
 
@@ -30,10 +30,10 @@ impl Judge for Turns {
     }
 }
 
-/// A network with statistics and tables that leave no factor at its neutral value, frozen.
+/// A frozen network in which no scale, shift or statistic has its neutral initial value.
 fn frozen(graph: &Arc<Graph>) -> Net {
     tch::manual_seed(5);
-    let mut store = Store::init(graph, Names::Own, 1, Device::Cpu).unwrap();
+    let mut store = ParamStore::init(graph, Names::Standalone, 1, Device::Cpu).unwrap();
     for p in graph.params() {
         if p.name.ends_with("num_batches_tracked") || p.name.ends_with("idxs") {
             continue;
@@ -56,33 +56,32 @@ fn images(graph: &Graph, batch: i64) -> Tensor {
 
 fn agrees(name: &str, graph: &Arc<Graph>, batch: i64, turn: usize) -> Vec<&'static str> {
     let net = frozen(graph);
-    let tuned = Tuned::new(&net, batch as usize, &mut Turns(turn)).unwrap();
+    let tuned = TunedNet::new(&net, batch as usize, &mut RoundRobin(turn)).unwrap();
     let x = images(graph, batch);
     let _guard = tch::no_grad_guard();
     let want = net.forward(&x, Mode::Eval).unwrap();
-    for _ in 0..2 {
-        let got = tuned.forward(&x).unwrap();
-        let most = |t: Tensor| f64::try_from(t.abs().max()).unwrap();
-        let (apart, size) = (most(&got - &want), most(want.shallow_clone()));
-        assert!(apart <= 1e-4 * size && size > 0.0, "{name}: {apart} of {size}: {tuned:?}");
-    }
-    // What scores candidates takes fixed ways.
-    let (fixed, first) = Tuned::on(&net, &x, &mut Fixed).unwrap();
-    for got in [first, fixed.forward(&x).unwrap()] {
-        let most = |t: Tensor| f64::try_from(t.abs().max()).unwrap();
-        let (apart, size) = (most(&got - &want), most(want.shallow_clone()));
-        assert!(apart <= 1e-4 * size, "{name}: {apart} of {size}: {fixed:?}");
-    }
-    tuned.choices().map(|c| c.way).collect()
+    let check = |got: Tensor, net: &TunedNet| {
+        let max = |t: &Tensor| f64::try_from(t.abs().max()).unwrap();
+        let (off, size) = (max(&(got - &want)), max(&want));
+        assert!(off <= 1e-4 * size && size > 0.0, "{name}: off by {off} of {size}: {net:?}");
+    };
+    // Twice: a kernel must not overwrite what the next run reads.
+    check(tuned.forward(&x).unwrap(), &tuned);
+    check(tuned.forward(&x).unwrap(), &tuned);
+    // Scoring uses fixed kernels.
+    let (fixed, logits) = TunedNet::on(&net, &x, &mut FixedKernels).unwrap();
+    check(logits, &fixed);
+    check(fixed.forward(&x).unwrap(), &fixed);
+    tuned.choices().map(|c| c.kernel).collect()
 }
 
 fn small(family: &str) -> Space {
     let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
-    Space::new(&Design { family: family.into(), width: 0.25, divisor: 8, knobs, classes: 7 }).unwrap()
+    Space::new(&SpaceConfig { family: family.into(), width: 0.25, divisor: 8, knobs, classes: 7 }).unwrap()
 }
 
 #[test]
-fn genomes_of_every_family_stay_what_they_are() {
+fn tuned_genomes_of_every_family_agree() {
     let mut seen = std::collections::BTreeSet::new();
     for family in FAMILIES {
         let (space, mut rng) = (small(family.name()), ChaCha8Rng::seed_from_u64(3));
@@ -92,20 +91,21 @@ fn genomes_of_every_family_stay_what_they_are() {
             seen.extend(agrees(family.name(), &graph, 1 + (turn as i64 % 2), turn));
         }
     }
-    for way in ["native", "mkldnn", "mkldnn_packed_act", "mkldnn_packed_add", "xnnpack", "rows_packed_act", "products"]
+    for kernel in
+        ["native", "mkldnn", "mkldnn_packed_act", "mkldnn_packed_add", "xnnpack", "rows_packed_act", "products"]
     {
-        assert!(seen.contains(way), "{way} was never taken: {seen:?}");
+        assert!(seen.contains(kernel), "{kernel} was never taken: {seen:?}");
     }
 }
 
-/// Patches as large as their map: attention to one key.
+/// Patches as large as the map give attention to one key.
 #[test]
-fn a_single_key_stays_what_it_is() {
+fn tuned_attention_to_one_key_agrees() {
     let mut knobs = BTreeMap::from([("resolution".to_string(), vec![32])]);
     let patches = [vec![1, 2, 4], vec![1, 2], vec![1]];
     knobs.extend((2..).zip(patches).map(|(s, p)| (format!("stages.{s}.patch"), p)));
     for family in ["mobilevit_v1", "mobilevit_v2"] {
-        let design = Design { family: family.into(), width: 0.25, divisor: 8, knobs: knobs.clone(), classes: 7 };
+        let design = SpaceConfig { family: family.into(), width: 0.25, divisor: 8, knobs: knobs.clone(), classes: 7 };
         let (space, mut rng) = (Space::new(&design).unwrap(), ChaCha8Rng::seed_from_u64(4));
         let seen: Vec<&str> = (0..3)
             .flat_map(|turn| agrees(family, &Arc::new(space.lower(&space.sample(&mut rng)).unwrap()), 2, turn))
@@ -115,13 +115,11 @@ fn a_single_key_stays_what_it_is() {
 }
 
 #[test]
-fn every_published_variant_stays_what_it_is() {
+fn every_tuned_variant_agrees() {
     for family in FAMILIES {
         for (turn, variant) in family.variants().iter().enumerate() {
-            let (family, _) = families::variant(variant.id).unwrap();
-            let template = family.template(variant.id).unwrap();
             let side = if variant.resolution == 256 { 128 } else { variant.resolution };
-            let graph = Arc::new(template.plan(&template.values(), side, 10).unwrap().lower().unwrap());
+            let graph = Arc::new(families::plan(variant.id, Some(side), 10).unwrap().lower().unwrap());
             agrees(variant.id, &graph, 1, turn);
         }
     }

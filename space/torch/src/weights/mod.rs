@@ -14,7 +14,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use tch::{Kind, Tensor};
 
 use crate::error::{NetError, torch};
-use crate::store::Store;
+use crate::store::ParamStore;
 
 pub use file::{Stored, Weights};
 pub use fit::{Misfit, Wanted, misfits, wanted};
@@ -129,7 +129,7 @@ pub fn load(path: &Path) -> Result<(Named, About), NetError> {
     Ok((named, about))
 }
 
-impl Store {
+impl ParamStore {
     /// Every tensor under its name, for [`save`].
     pub fn named(&self) -> BTreeMap<String, Tensor> {
         self.entries().map(|(n, e)| (n.clone(), e.tensor.shallow_clone())).collect()

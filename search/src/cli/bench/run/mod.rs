@@ -187,7 +187,7 @@ fn cases(config: &BenchConfig) -> Result<Vec<(Case, Side)>> {
     }
     for found in &config.found {
         let space = models::one_network(&found.genome, config::load_genome(&found.genome, found.classes)?)?;
-        let design = space.design(&space.smallest());
+        let design = space.config_of(&space.smallest());
         networks.push((found.name(), Some(serde_json::to_string(&design)?)));
     }
     let mut all = Vec::new();

@@ -1,55 +1,55 @@
-//! From floats to whole numbers: scales, zero points, weights by channel.
+//! Quantization: scales, zero points, weights per channel.
 
-/// The most negative and the most positive of the values that something takes.
+/// The range of a value over many images.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Range {
+pub struct ValueRange {
     /// The lower end.
     pub low: f32,
     /// The upper end.
     pub high: f32,
 }
 
-/// A float is `scale * (whole - zero)`, `whole` in 0 to 255.
+/// A float is `scale * (q - zero_point)`, `q` from 0 to 255.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Affine {
-    /// The step between two whole numbers.
+pub struct QuantParams {
+    /// The step between two integers.
     pub scale: f32,
-    /// The whole number of 0.
-    pub zero: u8,
+    /// The integer that stands for 0.
+    pub zero_point: u8,
 }
 
-impl Range {
-    /// The steps of 8 bits over the range, stretched to hold 0, which gets a whole number of its own. `None` if an end is no
-    /// finite number.
-    pub fn affine(self) -> Option<Affine> {
+impl ValueRange {
+    /// Parameters that spread 8 bits over the range, stretched to hold 0, which one integer represents exactly. `None` if an
+    /// end is not finite.
+    pub fn quant_params(self) -> Option<QuantParams> {
         let (low, high) = (f64::from(self.low.min(0.0)), f64::from(self.high.max(0.0)));
         if !self.low.is_finite() || !self.high.is_finite() {
             return None;
         }
         let scale = ((high - low) / 255.0) as f32;
         if scale < f32::MIN_POSITIVE {
-            // Always 0: any scale does.
-            return Some(Affine { scale: 1.0, zero: 0 });
+            // The value is always 0, so any scale will do.
+            return Some(QuantParams { scale: 1.0, zero_point: 0 });
         }
         let zero = (-low / f64::from(scale)).round_ties_even().clamp(0.0, 255.0);
-        Some(Affine { scale, zero: zero as u8 })
+        Some(QuantParams { scale, zero_point: zero as u8 })
     }
 }
 
-impl Affine {
-    /// The whole number of a float: the nearest, or the end that it lies beyond.
-    pub fn whole(self, value: f32) -> u8 {
-        let steps = (f64::from(value) / f64::from(self.scale)).round_ties_even() + f64::from(self.zero);
+impl QuantParams {
+    /// The nearest integer of a float, clipped to 8 bits.
+    pub fn quantize(self, value: f32) -> u8 {
+        let steps = (f64::from(value) / f64::from(self.scale)).round_ties_even() + f64::from(self.zero_point);
         steps.clamp(0.0, 255.0) as u8
     }
 
-    /// The float of a whole number.
-    pub fn float(self, whole: u8) -> f32 {
-        self.scale * (f32::from(whole) - f32::from(self.zero))
+    /// The float of an integer.
+    pub fn dequantize(self, q: u8) -> f32 {
+        self.scale * (f32::from(q) - f32::from(self.zero_point))
     }
 }
 
-/// How the output channels lie in a layer's weights.
+/// The axis of the output channels in a layer's weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channels {
     /// `[channels, ...]`
@@ -65,39 +65,39 @@ impl Channels {
         }
     }
 
-    /// The channel of the weight at a place, of `len` in all.
-    fn of(self, place: usize, len: usize) -> usize {
+    /// The channel of the `index`-th of `len` weights.
+    fn of(self, index: usize, len: usize) -> usize {
         match self {
-            Channels::First(n) => place / (len / n.max(1)).max(1),
-            Channels::Last(n) => place % n.max(1),
+            Channels::First(n) => index / (len / n.max(1)).max(1),
+            Channels::Last(n) => index % n.max(1),
         }
     }
 }
 
-/// A layer's tensors in whole numbers. A weight is `scale * whole`; a bias `x * scale * whole`, where `x` is the scale of
-/// what the layer reads: sums of products then need no conversion before the bias is added.
+/// A layer's quantized tensors. A weight is `scale * q`; a bias `x * scale * q`, where `x` is the scale of the layer's input, so
+/// that a bias is added to sums of products without conversion.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Layer {
-    /// Weights, -127 to 127, in the order they had.
+pub struct QuantizedLayer {
+    /// Weights, -127 to 127, in their order.
     pub weights: Vec<i8>,
-    /// Of each output channel.
+    /// The scale of each output channel.
     pub scales: Vec<f32>,
     /// Biases, if there were any.
     pub bias: Option<Vec<i32>>,
 }
 
-/// The largest bias in whole numbers: half of what 32 bits hold, which leaves the other half to the sum of products.
+/// The largest quantized bias: half of what 32 bits hold, which leaves the other half to the sum of products.
 const LARGEST_BIAS: f64 = (1u32 << 30) as f64;
 
-/// Weights by output channel, each channel's largest at 127. A channel of weights so small that its bias would not fit 32
-/// bits in its steps gets larger steps. `None` if a value is no finite number.
-pub fn layer(weights: &[f32], bias: Option<&[f32]>, channels: Channels, x: f32) -> Option<Layer> {
+/// Quantizes a layer per output channel, with each channel's largest weight at 127. A channel whose weights are so small that
+/// its bias would not fit 32 bits gets a larger scale. `None` if a value is not finite.
+pub fn layer(weights: &[f32], bias: Option<&[f32]>, channels: Channels, x: f32) -> Option<QuantizedLayer> {
     if weights.iter().chain(bias.unwrap_or_default()).any(|v| !v.is_finite()) {
         return None;
     }
     let mut scales = vec![0f32; channels.count()];
-    for (place, w) in weights.iter().enumerate() {
-        let largest = &mut scales[channels.of(place, weights.len())];
+    for (index, w) in weights.iter().enumerate() {
+        let largest = &mut scales[channels.of(index, weights.len())];
         *largest = largest.max(w.abs());
     }
     for (channel, scale) in scales.iter_mut().enumerate() {
@@ -106,15 +106,15 @@ pub fn layer(weights: &[f32], bias: Option<&[f32]>, channels: Channels, x: f32) 
         let steps = (f64::from(*scale) / 127.0).max(least) as f32;
         *scale = if steps < f32::MIN_POSITIVE { 1.0 } else { steps };
     }
-    let whole = |(place, w): (usize, &f32)| {
-        let scale = scales[channels.of(place, weights.len())];
+    let quantize = |(index, w): (usize, &f32)| {
+        let scale = scales[channels.of(index, weights.len())];
         (f64::from(*w) / f64::from(scale)).round_ties_even().clamp(-127.0, 127.0) as i8
     };
-    let weights = weights.iter().enumerate().map(whole).collect();
-    // The runtime multiplies the scales in single precision.
-    let whole = |(b, scale): (&f32, &f32)| (f64::from(*b) / f64::from(x * scale)).round_ties_even() as i32;
-    let bias = bias.map(|b| b.iter().zip(&scales).map(whole).collect());
-    Some(Layer { weights, scales, bias })
+    let weights = weights.iter().enumerate().map(quantize).collect();
+    // In float32, as the runtime multiplies the scales.
+    let quantize = |(b, scale): (&f32, &f32)| (f64::from(*b) / f64::from(x * scale)).round_ties_even() as i32;
+    let bias = bias.map(|b| b.iter().zip(&scales).map(quantize).collect());
+    Some(QuantizedLayer { weights, scales, bias })
 }
 
 #[cfg(test)]
@@ -122,51 +122,51 @@ pub fn layer(weights: &[f32], bias: Option<&[f32]>, channels: Channels, x: f32) 
 mod tests {
     use super::*;
 
-    fn affine(low: f32, high: f32) -> Affine {
-        Range { low, high }.affine().unwrap()
+    fn params(low: f32, high: f32) -> QuantParams {
+        ValueRange { low, high }.quant_params().unwrap()
     }
 
     #[test]
-    fn zero_is_a_whole_number_and_the_ends_are_the_ends() {
-        assert_eq!(affine(0.0, 6.0), Affine { scale: 6.0 / 255.0, zero: 0 });
-        assert_eq!(affine(-51.0, 204.0), Affine { scale: 1.0, zero: 51 });
-        assert_eq!(affine(-0.5, 254.5).zero, 0, "halves round to the even neighbour");
-        assert_eq!(affine(-1.5, 253.5).zero, 2);
-        assert_eq!(affine(-6.0, 0.0), Affine { scale: 6.0 / 255.0, zero: 255 });
+    fn zero_is_exact_and_the_ends_are_the_ends() {
+        assert_eq!(params(0.0, 6.0), QuantParams { scale: 6.0 / 255.0, zero_point: 0 });
+        assert_eq!(params(-51.0, 204.0), QuantParams { scale: 1.0, zero_point: 51 });
+        assert_eq!(params(-0.5, 254.5).zero_point, 0, "halves round to the even neighbour");
+        assert_eq!(params(-1.5, 253.5).zero_point, 2);
+        assert_eq!(params(-6.0, 0.0), QuantParams { scale: 6.0 / 255.0, zero_point: 255 });
         // A range that lies to one side of 0 is stretched to hold it.
-        assert_eq!(affine(2.0, 6.0), affine(0.0, 6.0));
-        assert_eq!(affine(-6.0, -2.0), affine(-6.0, 0.0));
+        assert_eq!(params(2.0, 6.0), params(0.0, 6.0));
+        assert_eq!(params(-6.0, -2.0), params(-6.0, 0.0));
         for (low, high) in [(-0.3, 2.7), (-5.0, 0.1), (0.0, 1e-3), (-1e4, 1e6)] {
-            let a = affine(low, high);
-            assert_eq!(a.float(a.zero), 0.0);
-            assert_eq!(a.whole(0.0), a.zero);
+            let a = params(low, high);
+            assert_eq!(a.dequantize(a.zero_point), 0.0);
+            assert_eq!(a.quantize(0.0), a.zero_point);
             for v in [low, high, 0.37 * high, 0.9 * low] {
-                let off = (a.float(a.whole(v)) - v).abs();
-                // Half a step, and half of one more at the ends, since 0 moved to a whole number.
+                let off = (a.dequantize(a.quantize(v)) - v).abs();
+                // Half a step, and half a step more at the ends, since the zero point is rounded.
                 assert!(off <= 1.001 * a.scale, "{v} in {low}..{high}: off by {off}, a step is {}", a.scale);
             }
         }
     }
 
     #[test]
-    fn what_lies_beyond_the_range_is_cut_off() {
-        let a = affine(-1.0, 3.0);
-        assert_eq!([a.whole(-9.0), a.whole(9.0)], [0, 255]);
-        assert_eq!(a.whole(a.scale * 2.5), a.zero + 2, "halves round to the even neighbour");
-        assert_eq!(a.whole(a.scale * 3.5), a.zero + 4);
+    fn values_beyond_the_range_are_clipped() {
+        let a = params(-1.0, 3.0);
+        assert_eq!([a.quantize(-9.0), a.quantize(9.0)], [0, 255]);
+        assert_eq!(a.quantize(a.scale * 2.5), a.zero_point + 2, "halves round to the even neighbour");
+        assert_eq!(a.quantize(a.scale * 3.5), a.zero_point + 4);
     }
 
     #[test]
-    fn ranges_of_nothing_and_of_no_numbers() {
-        assert_eq!(affine(0.0, 0.0), Affine { scale: 1.0, zero: 0 });
+    fn ranges_of_zero_and_ranges_that_are_not_finite() {
+        assert_eq!(params(0.0, 0.0), QuantParams { scale: 1.0, zero_point: 0 });
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            assert_eq!(Range { low: bad, high: 1.0 }.affine(), None);
-            assert_eq!(Range { low: 0.0, high: bad }.affine(), None);
+            assert_eq!(ValueRange { low: bad, high: 1.0 }.quant_params(), None);
+            assert_eq!(ValueRange { low: 0.0, high: bad }.quant_params(), None);
         }
     }
 
     #[test]
-    fn every_channel_has_a_scale_of_its_own() {
+    fn every_channel_has_its_own_scale() {
         let rows = [1.0, -0.5, 0.25, 0.0, 100.0, -200.0];
         let first = layer(&rows, None, Channels::First(3), 0.1).unwrap();
         assert_eq!(first.scales, [1.0 / 127.0, 0.25 / 127.0, 200.0 / 127.0]);
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn biases_are_in_steps_of_the_products() {
+    fn biases_have_the_scale_of_the_products() {
         let l = layer(&[0.5, 2.0], Some(&[0.3, -7.0]), Channels::First(2), 0.02).unwrap();
         let back = |c: usize| f64::from(l.bias.as_ref().unwrap()[c]) * f64::from(0.02f32 * l.scales[c]);
         assert!((back(0) - 0.3).abs() <= 0.5 * 0.02 * 0.5 / 127.0 + 1e-7, "{}", back(0));
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_no_numbers_are_refused() {
+    fn values_that_are_not_finite_are_refused() {
         assert_eq!(layer(&[f32::NAN], None, Channels::First(1), 1.0), None);
         assert_eq!(layer(&[1.0], Some(&[f32::INFINITY]), Channels::First(1), 1.0), None);
     }

@@ -1,17 +1,17 @@
-//! First and last block of a vision transformer (Dosovitskiy et al., 2021; DeiT, Touvron et al., 2021).
+//! The first and last block of a vision transformer (Dosovitskiy et al., 2021; DeiT, Touvron et al., 2021).
 
 use crate::ir::{Block, Builder, Groups, Op, Sections, ShapeError, Val};
 
-/// An image to rows: one for each patch, and a learnt class token before them; positions are learnt.
+/// Patch embedding: a row for each patch after a class token, plus learnt position embeddings.
 #[derive(Clone, Debug, Hash)]
-pub struct PatchTokens {
+pub struct PatchEmbed {
     /// Side of a patch in pixels.
     pub patch: u32,
     /// Channels of the rows.
     pub dim: u32,
 }
 
-impl Block for PatchTokens {
+impl Block for PatchEmbed {
     fn kind(&self) -> &'static str {
         "patch_tokens"
     }
@@ -30,16 +30,16 @@ impl Block for PatchTokens {
     }
 }
 
-/// The class token, normed, to one number a class.
+/// The classifier on the normalised class token.
 #[derive(Clone, Debug, Hash)]
-pub struct ClassToken {
+pub struct ClassTokenHead {
     /// Epsilon of the norm in units of 1e-7.
     pub eps_e7: u32,
     /// Number of classes.
     pub classes: u32,
 }
 
-impl Block for ClassToken {
+impl Block for ClassTokenHead {
     fn kind(&self) -> &'static str {
         "class_token"
     }

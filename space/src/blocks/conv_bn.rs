@@ -1,10 +1,10 @@
-//! Convolution, batch norm, activation: the unit of every convolutional network here.
+//! Convolution, batch norm, activation.
 
 use crate::ir::{ActFn, Block, Builder, Groups, Op, Sections, ShapeError, Val};
 
-/// A dense convolution, its batch norm and, if given, its activation.
+/// A dense convolution with batch norm and an optional activation, as a block.
 #[derive(Clone, Debug, Hash)]
-pub struct ConvUnit {
+pub struct ConvBnAct {
     /// Name of the convolution under the block's path.
     pub conv: &'static str,
     /// Name of the batch norm.
@@ -15,13 +15,13 @@ pub struct ConvUnit {
     pub kernel: u32,
     /// Stride.
     pub stride: u32,
-    /// Whether the convolution has a bias of its own.
+    /// Whether the convolution has a bias.
     pub bias: bool,
     /// Activation.
     pub act: Option<ActFn>,
 }
 
-impl Block for ConvUnit {
+impl Block for ConvBnAct {
     fn kind(&self) -> &'static str {
         "conv_unit"
     }
@@ -33,9 +33,9 @@ impl Block for ConvUnit {
     }
 }
 
-/// A unit as a piece of a larger block, under one step of its path: `NAME.conv`, `NAME.bn`.
+/// Convolution, batch norm and optional activation inside a block, as `NAME.conv` and `NAME.bn`.
 #[derive(Clone, Debug)]
-pub struct Unit {
+pub struct ConvBn {
     out: Option<Sections>,
     kernel: u32,
     stride: u32,
@@ -43,41 +43,41 @@ pub struct Unit {
     act: Option<ActFn>,
 }
 
-impl Unit {
-    /// A dense convolution to the given channels, without bias and activation.
-    pub fn dense(out: Sections, kernel: u32) -> Unit {
-        Unit { out: Some(out), kernel, stride: 1, bias: false, act: None }
+impl ConvBn {
+    /// A dense convolution to the given channels, without bias or activation.
+    pub fn dense(out: Sections, kernel: u32) -> ConvBn {
+        ConvBn { out: Some(out), kernel, stride: 1, bias: false, act: None }
     }
 
-    /// A depthwise convolution, without bias and activation.
-    pub fn depthwise(kernel: u32) -> Unit {
-        Unit { out: None, kernel, stride: 1, bias: false, act: None }
+    /// A depthwise convolution, without bias or activation.
+    pub fn depthwise(kernel: u32) -> ConvBn {
+        ConvBn { out: None, kernel, stride: 1, bias: false, act: None }
     }
 
-    /// The same with a stride.
+    /// With a stride.
     #[must_use]
-    pub fn stride(self, stride: u32) -> Unit {
-        Unit { stride, ..self }
+    pub fn stride(self, stride: u32) -> ConvBn {
+        ConvBn { stride, ..self }
     }
 
-    /// The same with a bias of the convolution's own.
+    /// With a bias of the convolution.
     #[must_use]
-    pub fn bias(self) -> Unit {
-        Unit { bias: true, ..self }
+    pub fn bias(self) -> ConvBn {
+        ConvBn { bias: true, ..self }
     }
 
-    /// The same with an activation.
+    /// With an activation.
     #[must_use]
-    pub fn act(self, f: ActFn) -> Unit {
-        Unit { act: Some(f), ..self }
+    pub fn act(self, f: ActFn) -> ConvBn {
+        ConvBn { act: Some(f), ..self }
     }
 
-    /// Appends the unit under one more step of the path.
+    /// Appends the operations under `name`.
     ///
     /// # Errors
-    /// When `x` is no map, or too small.
-    pub fn write(self, b: &mut Builder, name: &'static str, x: Val) -> Result<Val, ShapeError> {
-        let Unit { out, kernel, stride, bias, act } = self;
+    /// When `x` is not a map, or too small.
+    pub fn append(self, b: &mut Builder, name: &'static str, x: Val) -> Result<Val, ShapeError> {
+        let ConvBn { out, kernel, stride, bias, act } = self;
         let groups = if out.is_some() { Groups::Dense } else { Groups::Depthwise };
         let out = out.unwrap_or_else(|| b.value(x).sections.clone());
         b.within(name, |b| {

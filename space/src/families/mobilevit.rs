@@ -1,19 +1,21 @@
-//! What the MobileViT families have in common: a stem, two stages of inverted residuals, three stages of one
-//! inverted residual and one MobileViT block, a head. They differ in the block.
+//! What the MobileViT families share: a stem, two stages of inverted residuals, three stages of one inverted residual and one
+//! MobileViT block, and a head. They differ in the MobileViT block.
 
-use super::{Kind, Knob, knob};
-use crate::blocks::{Classifier, ConvUnit, InvertedResidual, Layer, Naming, SeparableLayer, make_divisible};
-use crate::ir::{ActFn, Block, InitStyle, Path, Plan, Sections, Value};
+use super::spec::{Knob, KnobKind, knob};
+use crate::blocks::{
+    Classifier, ConvBnAct, InvertedResidual, Naming, SeparableLayer, TransformerLayer, make_divisible,
+};
+use crate::ir::{ActFn, Block, InitStyle, Path, Plan};
 
 /// Sizes of a MobileViT of any version.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Chassis {
+pub struct MobileVitCfg {
     pub stem: Stem,
     /// Stages 0 and 1.
     pub conv: [ConvStage; 2],
     /// Stages 2, 3 and 4.
     pub vit: [VitStage; 3],
-    /// Channels of the 1x1 convolution before the mean; 0 leaves it away.
+    /// Channels of the 1x1 convolution before the global pooling; 0 leaves it out.
     pub head: u32,
 }
 
@@ -23,7 +25,7 @@ pub struct Stem {
     pub stride: u32,
 }
 
-/// `depth` inverted residuals, the first with the stride.
+/// `depth` inverted residuals; the first has the stride.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConvStage {
     pub width: u32,
@@ -32,7 +34,7 @@ pub struct ConvStage {
     pub expand: u32,
 }
 
-/// One inverted residual with the stride, then one MobileViT block.
+/// One strided inverted residual, then one MobileViT block.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VitStage {
     pub width: u32,
@@ -44,7 +46,7 @@ pub struct VitStage {
     pub layers: u32,
     /// Attention heads, each a quarter as wide as the transformer.
     pub heads: u32,
-    /// Perceptron channels over transformer channels.
+    /// MLP channels over transformer channels.
     pub mlp: u32,
     /// Side of a patch in pixels.
     pub patch: u32,
@@ -52,9 +54,16 @@ pub struct VitStage {
 
 impl VitStage {
     /// A transformer layer with softmax attention.
-    pub fn layer(&self) -> Layer {
+    pub fn layer(&self) -> TransformerLayer {
         let key_dim = self.dim.div_ceil(HEADS);
-        Layer { dim: self.dim, heads: self.heads, key_dim, hidden: self.dim * self.mlp, act: ActFn::Silu, eps_e7: 100 }
+        TransformerLayer {
+            dim: self.dim,
+            heads: self.heads,
+            key_dim,
+            hidden: self.dim * self.mlp,
+            act: ActFn::Silu,
+            eps_e7: 100,
+        }
     }
 
     /// A transformer layer with separable attention.
@@ -66,9 +75,10 @@ impl VitStage {
 /// Attention heads of every published network.
 const HEADS: u32 = 4;
 
-impl Chassis {
-    /// A published network: widths of stem and stages 0 and 1, then width, transformer width and layers of the others.
-    pub fn published(expand: u32, widths: [u32; 3], depth1: u32, vit: [(u32, u32, u32); 3], head: u32) -> Chassis {
+impl MobileVitCfg {
+    /// A published network, by the widths of stem and stages 0 and 1, and the width, transformer width and layers of the
+    /// other stages.
+    pub fn published(expand: u32, widths: [u32; 3], depth1: u32, vit: [(u32, u32, u32); 3], head: u32) -> MobileVitCfg {
         let [stem, w0, w1] = widths;
         let vit = vit.map(|(width, dim, layers)| VitStage {
             width,
@@ -80,7 +90,7 @@ impl Chassis {
             mlp: 2,
             patch: 2,
         });
-        Chassis {
+        MobileVitCfg {
             stem: Stem { width: stem, stride: 2 },
             conv: [
                 ConvStage { width: w0, depth: 1, stride: 1, expand },
@@ -91,11 +101,11 @@ impl Chassis {
         }
     }
 
-    /// The chain of blocks, with `block` making the MobileViT block of a stage.
+    /// The chain of blocks; `block` builds the MobileViT block of a stage.
     pub fn plan<B: Block + 'static>(&self, resolution: u32, classes: u32, block: impl Fn(&VitStage) -> B) -> Plan {
-        let mut plan = Plan::new(Value::map(Sections::plain(3), resolution, resolution), InitStyle::Mobile);
+        let mut plan = Plan::of_image(resolution, InitStyle::Mobile);
         let root = Path::root();
-        let unit = |out, kernel, stride| ConvUnit {
+        let unit = |out, kernel, stride| ConvBnAct {
             conv: "conv",
             bn: "bn",
             out,
@@ -135,36 +145,38 @@ impl Chassis {
         plan
     }
 
-    /// What may vary where attention is separable, and so has no heads.
-    pub fn separable_knobs() -> Vec<Knob<Chassis>> {
-        let mut all = Chassis::knobs();
-        all.retain(|k| k.kind != Kind::Heads);
+    /// The knobs of networks with separable attention, which has no heads.
+    pub fn separable_knobs() -> Vec<Knob<MobileVitCfg>> {
+        let mut all = MobileVitCfg::knobs();
+        all.retain(|k| k.kind != KnobKind::Heads);
         all
     }
 
-    /// What may vary where attention has heads.
-    pub fn knobs() -> Vec<Knob<Chassis>> {
-        let mut all =
-            vec![knob!(Chassis: "stem.width", Width, stem.width), knob!(Chassis: "stem.stride", Stride, stem.stride)];
+    /// The knobs of networks with multi-head attention.
+    pub fn knobs() -> Vec<Knob<MobileVitCfg>> {
+        let mut all = vec![
+            knob!(MobileVitCfg: "stem.width", Width, stem.width),
+            knob!(MobileVitCfg: "stem.stride", Stride, stem.stride),
+        ];
         for i in 0..2usize {
-            all.push(knob!(Chassis: format!("stages.{i}.width"), Width, conv[i].width));
-            all.push(knob!(Chassis: format!("stages.{i}.stride"), Stride, conv[i].stride));
-            all.push(knob!(Chassis: format!("stages.{i}.expand"), Expansion, conv[i].expand));
+            all.push(knob!(MobileVitCfg: format!("stages.{i}.width"), Width, conv[i].width));
+            all.push(knob!(MobileVitCfg: format!("stages.{i}.stride"), Stride, conv[i].stride));
+            all.push(knob!(MobileVitCfg: format!("stages.{i}.expand"), Expansion, conv[i].expand));
         }
-        all.push(knob!(Chassis: "stages.1.depth", Depth, conv[1].depth).also(&[1, 2, 3]));
+        all.push(knob!(MobileVitCfg: "stages.1.depth", Depth, conv[1].depth).also([1, 2, 3]));
         for i in 0..3usize {
             let (stage, deepest) = (i + 2, [2, 4, 3][i]);
-            all.push(knob!(Chassis: format!("stages.{stage}.width"), Width, vit[i].width));
-            all.push(knob!(Chassis: format!("stages.{stage}.stride"), Stride, vit[i].stride));
-            all.push(knob!(Chassis: format!("stages.{stage}.expand"), Expansion, vit[i].expand));
-            all.push(knob!(Chassis: format!("stages.{stage}.dim"), Width, vit[i].dim));
-            let depth = knob!(Chassis: format!("stages.{stage}.depth"), Depth, vit[i].layers);
-            all.push(depth.also(&(1..=deepest).collect::<Vec<u32>>()));
-            all.push(knob!(Chassis: format!("stages.{stage}.heads"), Heads, vit[i].heads));
-            all.push(knob!(Chassis: format!("stages.{stage}.mlp"), Expansion, vit[i].mlp));
-            all.push(knob!(Chassis: format!("stages.{stage}.patch"), Patch, vit[i].patch).also(&[1, 2, 4]));
+            all.push(knob!(MobileVitCfg: format!("stages.{stage}.width"), Width, vit[i].width));
+            all.push(knob!(MobileVitCfg: format!("stages.{stage}.stride"), Stride, vit[i].stride));
+            all.push(knob!(MobileVitCfg: format!("stages.{stage}.expand"), Expansion, vit[i].expand));
+            all.push(knob!(MobileVitCfg: format!("stages.{stage}.dim"), Width, vit[i].dim));
+            let depth = knob!(MobileVitCfg: format!("stages.{stage}.depth"), Depth, vit[i].layers);
+            all.push(depth.also(1..=deepest));
+            all.push(knob!(MobileVitCfg: format!("stages.{stage}.heads"), Heads, vit[i].heads));
+            all.push(knob!(MobileVitCfg: format!("stages.{stage}.mlp"), Expansion, vit[i].mlp));
+            all.push(knob!(MobileVitCfg: format!("stages.{stage}.patch"), Patch, vit[i].patch).also([1, 2, 4]));
         }
-        all.push(Knob::new("head.width", Kind::Width, |c: &Chassis| c.head, |c, v| c.head = v));
+        all.push(Knob::new("head.width", KnobKind::Width, |c: &MobileVitCfg| c.head, |c, v| c.head = v));
         all
     }
 }

@@ -1,44 +1,43 @@
-//! Attention over the positions of a map, of EfficientFormerV2 (Li et al., 2022): 1x1 convolutions make queries, keys
-//! and values, biases go by distance, heads talk to each other, and a depthwise convolution of the values is added.
+//! The attention of EfficientFormerV2 (Li et al., 2022) on the positions of a map: queries, keys and values by 1x1
+//! convolutions, biases by distance, talking heads, and a depthwise convolution of the values added to the result.
 
-use super::conv_unit::Unit;
+use super::conv_bn::ConvBn;
 use crate::ir::{ActFn, Builder, Groups, Op, Sections, ShapeError, Val};
 
-/// Sizes of the heads.
+/// Sizes of the attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct MapHeads {
+pub struct Attention2d {
     /// Number of heads.
     pub heads: u32,
     /// Channels of the queries, and of the keys, of one head.
     pub key_dim: u32,
-    /// Channels of the values over those of the keys.
+    /// Value channels over key channels.
     pub ratio: u32,
 }
 
-impl MapHeads {
-    fn keys(&self) -> Unit {
-        Unit::dense(Sections::runs(self.heads, self.key_dim), 1).bias()
+impl Attention2d {
+    fn keys(&self) -> ConvBn {
+        ConvBn::dense(Sections::runs(self.heads, self.key_dim), 1).bias()
     }
 
-    fn values(&self) -> Unit {
-        Unit::dense(Sections::runs(self.heads, self.key_dim * self.ratio), 1).bias()
+    fn values(&self) -> ConvBn {
+        ConvBn::dense(Sections::runs(self.heads, self.key_dim * self.ratio), 1).bias()
     }
 
-    /// Attention of a map to itself. With a stride the map is made smaller by a convolution first, and the result is
-    /// resized back.
+    /// Self-attention. With a stride, a convolution shrinks the map first, and the result is resized back.
     ///
     /// # Errors
-    /// When `x` is no map.
-    pub(super) fn mix(&self, b: &mut Builder, x: Val, stride: Option<u32>) -> Result<Val, ShapeError> {
+    /// When `x` is not a map.
+    pub(super) fn on_map(&self, b: &mut Builder, x: Val, stride: Option<u32>) -> Result<Val, ShapeError> {
         let ((h, w), channels) = (b.hw(x)?, b.channels(x));
         let small = match stride {
-            Some(stride) => Unit::depthwise(3).stride(stride).bias().write(b, "stride_conv", x)?,
+            Some(stride) => ConvBn::depthwise(3).stride(stride).bias().append(b, "stride_conv", x)?,
             None => x,
         };
-        let q = self.keys().write(b, "q", small)?;
-        let k = self.keys().write(b, "k", small)?;
-        let v = self.values().write(b, "v", small)?;
-        let local = Unit::depthwise(3).bias().write(b, "v_local", v)?;
+        let q = self.keys().append(b, "q", small)?;
+        let k = self.keys().append(b, "k", small)?;
+        let v = self.values().append(b, "v", small)?;
+        let local = ConvBn::depthwise(3).bias().append(b, "v_local", v)?;
         let y = self.attend(b, [q, k, v], 1, true)?;
         let mut y = b.add(y, local)?;
         if b.hw(y)? != (h, w) {
@@ -47,20 +46,20 @@ impl MapHeads {
         self.project(b, y, channels)
     }
 
-    /// Attention whose queries stand on every `stride`-th row and column: a smaller map of `out` channels.
+    /// Attention with queries on every `stride`-th row and column, which gives a smaller map of `out` channels.
     ///
     /// # Errors
-    /// When `x` is no map.
-    pub(super) fn shrink(&self, b: &mut Builder, x: Val, out: u32, stride: u32) -> Result<Val, ShapeError> {
+    /// When `x` is not a map.
+    pub(super) fn downsample(&self, b: &mut Builder, x: Val, out: u32, stride: u32) -> Result<Val, ShapeError> {
         let q = b.within("q", |b| {
             let local = b.depthwise("local", x, 3, stride, true)?;
             let picked = b.op(Op::AvgPool { kernel: 1, stride, pad: 0 }, &[x])?;
             let y = b.add(local, picked)?;
-            self.keys().write(b, "proj", y)
+            self.keys().append(b, "proj", y)
         })?;
-        let k = self.keys().write(b, "k", x)?;
-        let v = self.values().write(b, "v", x)?;
-        let local = Unit::depthwise(3).stride(stride).bias().write(b, "v_local", v)?;
+        let k = self.keys().append(b, "k", x)?;
+        let v = self.values().append(b, "v", x)?;
+        let local = ConvBn::depthwise(3).stride(stride).bias().append(b, "v_local", v)?;
         let y = self.attend(b, [q, k, v], stride, false)?;
         let y = b.add(y, local)?;
         self.project(b, y, out)
@@ -68,7 +67,7 @@ impl MapHeads {
 
     fn project(&self, b: &mut Builder, x: Val, out: u32) -> Result<Val, ShapeError> {
         let y = b.act(ActFn::Gelu, x)?;
-        Unit::dense(Sections::plain(out), 1).bias().write(b, "proj", y)
+        ConvBn::dense(Sections::plain(out), 1).bias().append(b, "proj", y)
     }
 
     fn attend(&self, b: &mut Builder, [q, k, v]: [Val; 3], stride: u32, talk: bool) -> Result<Val, ShapeError> {

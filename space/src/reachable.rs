@@ -1,56 +1,56 @@
-//! The distinct blocks that the genomes of a space can contain.
+//! The distinct blocks that the genomes of a space can contain, whatever the family.
 //!
-//! Knows no family. Which knobs a block's work depends on is found out by changing knobs one at a time in many genomes;
-//! then all choices of those knobs are tried together.
+//! The knobs that a block's work depends on are found by changing one knob at a time in many genomes; then all combinations
+//! of those knobs are built.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rand::Rng;
 
 use crate::Space;
+use crate::block_cache::BlockCache;
 use crate::domain::Genome;
 use crate::ir::{Graph, ShapeError};
 use crate::latency_key;
-use crate::memo::Memo;
 
-/// Genomes in which knobs are changed one at a time.
+/// Genomes in which one knob at a time is changed.
 const BASES: usize = 40;
-/// Random genomes that have to hold no further block.
+/// Random genomes that must not contain a further block.
 const PROBES: usize = 3000;
-/// Genomes built for one place in the networks, at most.
+/// The most combinations that are built for one block position.
 const PRODUCTS: u64 = 200_000;
 
 /// Distinct blocks of networks, each as a graph of its own.
 #[derive(Debug, Default)]
 pub struct Reachable {
-    memo: Memo<u32>,
+    cache: BlockCache<u32>,
     ids: HashMap<String, u32>,
     blocks: Vec<(String, Graph)>,
-    /// Whether no genome is known or expected to hold another block.
-    pub whole: bool,
+    /// Whether these are all blocks of the space, as far as the probes tell.
+    pub complete: bool,
 }
 
 impl Reachable {
-    /// The blocks of a space: all of them, or, if there are more than `most`, those of random genomes up to `most`.
+    /// All blocks of a space; if there are more than `most`, those of random genomes, up to `most`.
     ///
     /// # Errors
     /// Never for a space that was built.
     pub fn of(space: &Space, most: usize, rng: &mut dyn Rng) -> Result<Reachable, ShapeError> {
-        let mut found = Reachable { whole: true, ..Reachable::default() };
+        let mut found = Reachable { complete: true, ..Reachable::default() };
         for (base, knobs) in found.depends(space, rng)?.into_values() {
             if !found.product(space, &base, &knobs, most) {
-                found.whole = false;
+                found.complete = false;
                 break;
             }
         }
-        if found.whole {
-            // A dependence that changing knobs one at a time did not show would show here.
+        if found.complete {
+            // These would show a dependence that changing one knob at a time did not.
             for _ in 0..PROBES {
                 found.add(space, &space.sample(rng))?;
             }
-            found.whole = found.blocks.len() <= most;
+            found.complete = found.blocks.len() <= most;
         }
-        if found.whole {
+        if found.complete {
             return Ok(found);
         }
         let mut some = Reachable::default();
@@ -58,7 +58,7 @@ impl Reachable {
             let before = some.blocks.len();
             some.add(space, &space.sample(rng))?;
             if some.blocks.len() > most {
-                // Whole genomes only: a table of parts of them serves none.
+                // A genome of which a block is missing is of no use.
                 some.forget(before);
                 break;
             }
@@ -73,21 +73,21 @@ impl Reachable {
     pub fn add(&mut self, space: &Space, genome: &Genome) -> Result<Vec<u32>, ShapeError> {
         let plan = space.plan(genome)?;
         let (ids, blocks, mut out) = (&mut self.ids, &mut self.blocks, Vec::with_capacity(plan.blocks.len()));
-        let find = |alone: &Graph| {
-            let key = latency_key::key(alone);
+        let compute = |block: &Graph| {
+            let key = latency_key::key(block);
             Ok::<_, ShapeError>(*ids.entry(key).or_insert_with_key(|key| {
-                blocks.push((key.clone(), alone.clone()));
+                blocks.push((key.clone(), block.clone()));
                 blocks.len() as u32 - 1
             }))
         };
-        self.memo.each(&plan, find, |id| out.push(id))?;
+        self.cache.each(&plan, compute, |id| out.push(id))?;
         Ok(out)
     }
 
     fn forget(&mut self, from: usize) {
         self.blocks.truncate(from);
         self.ids.retain(|_, id| (*id as usize) < from);
-        self.memo = Memo::default();
+        self.cache = BlockCache::default();
     }
 
     /// Key and graph of each block, in the order in which they were found.
@@ -95,13 +95,13 @@ impl Reachable {
         &self.blocks
     }
 
-    /// For each place in the networks: a genome that has it, and the knobs that its work depends on.
+    /// For each block position: a genome that has it, and the knobs that its work depends on.
     fn depends(
         &mut self,
         space: &Space,
         rng: &mut dyn Rng,
-    ) -> Result<BTreeMap<Place, (Genome, BTreeSet<usize>)>, ShapeError> {
-        let mut all: BTreeMap<Place, (Genome, BTreeSet<usize>)> = BTreeMap::new();
+    ) -> Result<BTreeMap<Position, (Genome, BTreeSet<usize>)>, ShapeError> {
+        let mut all: BTreeMap<Position, (Genome, BTreeSet<usize>)> = BTreeMap::new();
         let bases = (0..BASES).map(|_| space.sample(rng)).collect::<Vec<_>>();
         for base in [space.smallest(), space.largest()].into_iter().chain(bases) {
             let here = self.places(space, &base)?;
@@ -123,12 +123,12 @@ impl Reachable {
         Ok(all)
     }
 
-    fn places(&mut self, space: &Space, genome: &Genome) -> Result<BTreeMap<Place, u32>, ShapeError> {
+    fn places(&mut self, space: &Space, genome: &Genome) -> Result<BTreeMap<Position, u32>, ShapeError> {
         let ids = self.add(space, genome)?;
         Ok(space.plan(genome)?.blocks.iter().map(|p| p.shared.to_string()).zip(ids).collect())
     }
 
-    /// Tries all choices of the knobs; false if they are too many, or the blocks are.
+    /// Builds all combinations of the knobs; false if they, or their blocks, are too many.
     fn product(&mut self, space: &Space, base: &Genome, knobs: &BTreeSet<usize>, most: usize) -> bool {
         let counts: Vec<u64> = knobs.iter().map(|k| u64::from(space.domain().counts()[*k])).collect();
         let total = counts.iter().try_fold(1u64, |a, b| a.checked_mul(*b)).filter(|n| *n <= PRODUCTS);
@@ -140,7 +140,7 @@ impl Reachable {
                 rest /= count;
             }
             if let Some(genome) = space.domain().genome(choices) {
-                // Choices that make no network are no genome of a search either.
+                // Choices that do not form a network are skipped: a search cannot score them either.
                 let _ = self.add(space, &genome);
             }
             if self.blocks.len() > most {
@@ -151,5 +151,5 @@ impl Reachable {
     }
 }
 
-/// Where a block stands in the supernet.
-type Place = String;
+/// The position of a block: its path in the supernet.
+type Position = String;

@@ -1,0 +1,66 @@
+//! Facts about blocks, cached by their exact bytes and the value they read.
+
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+
+use crate::ir::{BlockKey, Graph, Plan, ShapeError, Value};
+
+type Map<K, V> = HashMap<K, V, FixedState>;
+
+/// A fact about each block of plans, computed once for each block and input: most blocks of a space recur.
+///
+/// For use by one thread. A plan whose blocks are all cached allocates nothing.
+#[derive(Debug)]
+pub struct BlockCache<T> {
+    values: Vec<Value>,
+    ids: Map<Value, u32>,
+    facts: Map<(u32, BlockKey), (T, u32)>,
+}
+
+impl<T> Default for BlockCache<T> {
+    fn default() -> BlockCache<T> {
+        BlockCache { values: Vec::new(), ids: Map::default(), facts: Map::default() }
+    }
+}
+
+impl<T: Clone> BlockCache<T> {
+    /// Calls `visit` with the fact of each block of a plan, in order. `compute` gets a block as a graph of its own.
+    ///
+    /// # Errors
+    /// When a block does not fit its input, and those of `compute`.
+    pub fn each<E: From<ShapeError>>(
+        &mut self,
+        plan: &Plan,
+        mut compute: impl FnMut(&Graph) -> Result<T, E>,
+        mut visit: impl FnMut(T),
+    ) -> Result<(), E> {
+        let mut at = self.id(&plan.input);
+        for placed in &plan.blocks {
+            let key = (at, BlockKey::of(placed.block.as_ref()));
+            let (fact, next) = match self.facts.get(&key) {
+                Some((fact, next)) => (fact.clone(), *next),
+                None => {
+                    let block = placed.standalone(self.values[at as usize].clone(), plan.style)?;
+                    let fact = compute(&block)?;
+                    let next = self.id(&block.nodes[block.output].value);
+                    self.facts.insert(key, (fact.clone(), next));
+                    (fact, next)
+                }
+            };
+            visit(fact);
+            at = next;
+        }
+        Ok(())
+    }
+
+    fn id(&mut self, value: &Value) -> u32 {
+        if let Some(id) = self.ids.get(value) {
+            return *id;
+        }
+        let id = self.values.len() as u32;
+        self.values.push(value.clone());
+        self.ids.insert(value.clone(), id);
+        id
+    }
+}
