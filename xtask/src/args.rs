@@ -1,5 +1,7 @@
 //! The command line: `cargo xtask [--torch WHICH] TASK [ARGUMENTS]`.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail};
 
 use crate::torch::Choice;
@@ -15,12 +17,16 @@ Tasks:
                       e.g. cargo xtask run search configs/quickstart.yaml
   test [-- FILTER]    all tests, in stages; ends with a line `N passed, N failed`
   test --pure         only the tests that need neither libtorch nor the data set
+  install [--prefix DIR]
+                      put `mobilenas` where any shell finds it, with libtorch,
+                      completions and manual pages; DIR is ~/.local by default
   setup               fetch libtorch, ONNX Runtime and the data set, build nothing
   env                 print the variables for a shell: eval \"$(cargo xtask env)\"
                       makes plain `cargo build` and `cargo test` work
   clippy              clippy on everything, warnings denied
   fmt-check           check the format
-  check               fmt-check, then clippy
+  tidy                the rules of the house that neither compiler nor clippy checks
+  check               fmt-check, then clippy, then tidy
   help                this text
 
 --torch WHICH (or the variable MOBILENAS_TORCH) says where libtorch comes from:
@@ -68,7 +74,11 @@ pub enum Task {
     Clippy,
     /// Check the format.
     FormatCheck,
-    /// Format and clippy.
+    /// Install the program, under this folder where one is given.
+    Install(Option<PathBuf>),
+    /// Check what the compiler and clippy do not.
+    Tidy,
+    /// Format, clippy and tidy.
     Check,
 }
 
@@ -97,6 +107,8 @@ impl Args {
             "env" => Task::Env,
             "clippy" => Task::Clippy,
             "fmt-check" => Task::FormatCheck,
+            "install" => Task::Install(prefix(&mut args)?),
+            "tidy" => Task::Tidy,
             "check" => Task::Check,
             "help" | "--help" | "-h" => Task::Help,
             _ => bail!("there is no task `{name}`; `cargo xtask` lists them"),
@@ -122,6 +134,18 @@ fn take_torch(args: &mut Vec<String>, torch: &mut Choice) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// `install [--prefix DIR]`; takes what it knows off.
+fn prefix(args: &mut Vec<String>) -> Result<Option<PathBuf>> {
+    if args.first().is_none_or(|first| first != "--prefix") {
+        return Ok(None);
+    }
+    args.remove(0);
+    if args.is_empty() {
+        bail!("--prefix needs a folder");
+    }
+    Ok(Some(args.remove(0).into()))
 }
 
 /// `test [--pure] [-- FILTER...]`; takes what it knows off.
@@ -175,6 +199,13 @@ mod tests {
     }
 
     #[test]
+    fn install_takes_a_prefix() -> Result<()> {
+        assert_eq!(parse("install --prefix /usr")?.task, Task::Install(Some("/usr".into())));
+        assert_eq!(parse("install")?.task, Task::Install(None));
+        Ok(())
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (line, part) in [
             ("tset", "no task `tset`"),
@@ -182,6 +213,8 @@ mod tests {
             ("test name", "takes no argument `name`"),
             ("--torch conda run", "`conda`"),
             ("--torch", "needs a value"),
+            ("install /usr", "takes no argument `/usr`"),
+            ("install --prefix", "needs a folder"),
         ] {
             let message = parse(line).map_or_else(|error| format!("{error:#}"), |args| format!("{args:?}"));
             assert!(message.contains(part), "{line}: {message}");

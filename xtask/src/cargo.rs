@@ -100,7 +100,7 @@ impl Setting {
 }
 
 /// A path as a shell's word.
-fn quoted(path: &Path) -> String {
+pub fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
@@ -137,7 +137,7 @@ pub fn build(places: &Places, setting: &Setting) -> Result<()> {
 }
 
 /// The built program.
-fn program(places: &Places) -> PathBuf {
+pub fn program(places: &Places) -> PathBuf {
     places.target.join("debug/mobilenas")
 }
 

@@ -7,14 +7,18 @@
 //! - [`data`]: the Fashion-MNIST data set
 //! - [`onnx`]: ONNX Runtime, and the checker of ONNX files
 //! - [`cargo`]: the environment every cargo command gets, and build, clippy, format
+//! - [`install`]: the program for any shell
+//! - [`tidy`]: checks of the code and the docs
 //! - [`stages`]: the tests in stages, and their sum
 
 mod args;
 mod cargo;
 mod data;
+mod install;
 mod onnx;
 mod places;
 mod stages;
+mod tidy;
 mod torch;
 
 use std::process::ExitCode;
@@ -62,6 +66,13 @@ fn perform(args: Args) -> Result<ExitCode> {
             cargo::build(&places, &setting)?;
             cargo::run_program(&places, &setting, &rest)
         }
+        Task::Install(prefix) => {
+            let prefix = prefix.map_or_else(install::home_prefix, Ok)?;
+            let setting = running_setting(&places, args.torch)?;
+            cargo::build(&places, &setting)?;
+            install::install(&places, &setting, &prefix)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Task::Test { pure: true, filter } => stages::pure(&filter),
         Task::Test { pure: false, filter } => stages::all(&full_setting(&places, args.torch)?, &filter),
         Task::FormatCheck => cargo::format_check().map(|()| ExitCode::SUCCESS),
@@ -69,9 +80,24 @@ fn perform(args: Args) -> Result<ExitCode> {
         Task::Check => {
             cargo::format_check()?;
             cargo::clippy(&torch_setting(&places, args.torch)?)?;
-            Ok(ExitCode::SUCCESS)
+            tidy(&places, args.torch)
         }
+        Task::Tidy => tidy(&places, args.torch),
     }
+}
+
+/// Builds the program, asks it what it knows, and lists what is not tidy.
+fn tidy(places: &Places, choice: torch::Choice) -> Result<ExitCode> {
+    let setting = torch_setting(places, choice)?;
+    cargo::build(places, &setting)?;
+    let tree = tidy::Tree::read(&places::root())?;
+    let mut program = std::process::Command::new(cargo::program(places));
+    setting.apply(&mut program)?;
+    let facts = tidy::Facts::ask(&mut program, &tidy::questions(&tree))?;
+    let findings = tidy::check(&tree, &facts);
+    findings.iter().for_each(|finding| println!("{finding}"));
+    eprintln!("tidy: {} findings", findings.len());
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// libtorch only: what compiling needs.

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::install::make_executable;
 use crate::places::{Partial, Places};
 use crate::torch::fetch::python_with_pip;
 
@@ -81,7 +82,7 @@ fn fetch(place: &Path) -> Result<()> {
     install(python, &partial.scratch(), &packages, &[&format!("onnx=={CHECKER}")])?;
     let program = partial.tree().join("python");
     write(&program, &wrapper(python, &place.join("packages"))?)?;
-    executable(&program)?;
+    make_executable(&program)?;
     write(&partial.tree().join(STAMP), &(headline() + "\n"))?;
     if !finished(&partial.tree()) {
         bail!("the packages are not laid out as expected: no {}", Onnx::at(Path::new("")).library.display());
@@ -114,13 +115,6 @@ fn wrapper(python: &str, packages: &Path) -> Result<String> {
         bail!("{} cannot stand in a shell script, expected a path without quotes", packages.display());
     };
     Ok(format!("#!/bin/sh\nPYTHONPATH='{packages}' exec {python} \"$@\"\n"))
-}
-
-#[cfg(unix)]
-fn executable(file: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = fs::Permissions::from_mode(0o755);
-    fs::set_permissions(file, mode).with_context(|| format!("cannot make {} executable", file.display()))
 }
 
 fn write(file: &Path, text: &str) -> Result<()> {
