@@ -15,8 +15,10 @@ Usage: cargo xtask [--torch WHICH] TASK [ARGUMENTS]
 Tasks:
   run ARGUMENTS...    build the program, then run `mobilenas ARGUMENTS...`
                       e.g. cargo xtask run search configs/quickstart.yaml
-  test [-- FILTER]    all tests, in stages; ends with a line `N passed, N failed`
-  test --pure         only the tests that need neither libtorch nor the data set
+  test [-- FILTER]    all tests; the last line is `N passed, N failed, N skipped`.
+                      As root on Debian it installs Chromium and LaTeX for the
+                      tests that need them; elsewhere those are skipped
+  test --pure         only the tests of packages that need no libtorch
   install [--prefix DIR]
                       put `mobilenas` where any shell finds it, with libtorch,
                       completions and manual pages; DIR is ~/.local by default
@@ -65,8 +67,8 @@ pub enum Task {
     Run(Vec<String>),
     /// Run the tests.
     Test {
-        /// Only those without libtorch.
-        pure: bool,
+        /// Only those of packages that do not need libtorch.
+        without_libtorch: bool,
         /// Arguments for the test programs.
         filter: Vec<String>,
     },
@@ -159,7 +161,7 @@ fn test_task(args: &mut Vec<String>) -> Result<Task> {
     }
     let before = args.len();
     args.retain(|arg| arg != "--pure");
-    Ok(Task::Test { pure: args.len() < before, filter })
+    Ok(Task::Test { without_libtorch: args.len() < before, filter })
 }
 
 #[cfg(test)]
@@ -192,9 +194,9 @@ mod tests {
 
     #[test]
     fn test_takes_a_filter() -> Result<()> {
-        let expected = Task::Test { pure: true, filter: strings("name --exact") };
+        let expected = Task::Test { without_libtorch: true, filter: strings("name --exact") };
         assert_eq!(parse("test --pure -- name --exact")?.task, expected);
-        assert_eq!(parse("test")?.task, Task::Test { pure: false, filter: vec![] });
+        assert_eq!(parse("test")?.task, Task::Test { without_libtorch: false, filter: vec![] });
         Ok(())
     }
 

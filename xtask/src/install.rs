@@ -8,9 +8,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cargo::{Setting, program, quoted, succeed};
+use crate::cargo::{Environment, quoted, succeed};
 use crate::onnx::LIBRARY;
-use crate::places::{Partial, Places};
+use crate::target::{Staging, TargetDir};
 
 /// Where a shell looks for completions, under the prefix.
 const COMPLETIONS: [(&str, &str); 3] = [
@@ -26,40 +26,43 @@ pub fn home_prefix() -> Result<PathBuf> {
 }
 
 /// Installs the built program.
-pub fn install(places: &Places, setting: &Setting, prefix: &Path) -> Result<()> {
+pub fn install(program: &Path, target: &TargetDir, environment: &Environment, prefix: &Path) -> Result<()> {
     let prefix = std::path::absolute(prefix).with_context(|| format!("{} is not a path", prefix.display()))?;
     let home = prefix.join("lib/mobilenas");
     fs::create_dir_all(prefix.join("lib")).with_context(|| format!("cannot write to {}", prefix.display()))?;
-    let partial = Partial::begin(&home)?;
-    copy(&program(places), &partial.tree().join("mobilenas"))?;
+    let staging = Staging::begin(&home)?;
+    copy(program, &staging.tree().join("mobilenas"))?;
     // A libtorch of our own is taken along; another one stays where its owner keeps it.
-    let libtorch = match setting.libtorch().parent().filter(|parent| parent.starts_with(&places.target)) {
+    let libtorch = environment.libtorch.as_deref().context("libtorch is missing")?;
+    let libtorch = match libtorch.parent().filter(|parent| parent.starts_with(&target.path)) {
         Some(parent) => {
-            link_tree(&parent.join("torch/lib"), &partial.tree().join("torch/lib"))?;
-            link_tree(&parent.join("nvidia"), &partial.tree().join("nvidia"))?;
+            link_tree(&parent.join("torch/lib"), &staging.tree().join("torch/lib"))?;
+            link_tree(&parent.join("nvidia"), &staging.tree().join("nvidia"))?;
             home.join("torch")
         }
-        None => setting.libtorch().to_owned(),
+        None => libtorch.to_owned(),
     };
-    let onnx = setting.onnx().map(|onnx| &onnx.library);
+    let onnx = environment.onnx.as_ref().map(|onnx| &onnx.library);
     if let Some(library) = onnx {
-        link(library, &partial.tree().join("libonnxruntime.so"))?;
+        link(library, &staging.tree().join("libonnxruntime.so"))?;
     }
-    partial.finish(|_| false)?;
+    staging.finish(|_| false)?;
 
     let data = prefix.join("share/mobilenas/data");
-    link_tree(&setting.data_set(), &data.join(crate::data::NAME))?;
+    if let Some(folder) = &environment.data {
+        link_tree(&folder.join(crate::data::NAME), &data.join(crate::data::NAME))?;
+    }
     for (shell, file) in COMPLETIONS {
-        let mut command = Command::new(program(places));
-        setting.apply(command.args(["completions", shell]))?;
+        let mut command = Command::new(program);
+        environment.apply(command.args(["completions", shell]))?;
         let output = command.output().context("mobilenas does not start")?;
         if !output.status.success() {
             bail!("mobilenas completions {shell} failed: {}", String::from_utf8_lossy(&output.stderr));
         }
         write(&prefix.join(file), &output.stdout)?;
     }
-    let mut manual = Command::new(program(places));
-    setting.apply(manual.args(["man", "--out"]).arg(prefix.join("share/man/man1")))?;
+    let mut manual = Command::new(program);
+    environment.apply(manual.args(["man", "--out"]).arg(prefix.join("share/man/man1")))?;
     succeed(&mut manual, "mobilenas man")?;
 
     // Last, so that what it names is there.

@@ -26,10 +26,11 @@ pub fn run() -> Result<i32> {
     Ok(0)
 }
 
-fn registries() -> [(&'static str, Vec<&'static str>); 3] {
+fn registries() -> [(&'static str, Vec<&'static str>); 4] {
     [
-        ("FAMILIES", mobilenas_space::FAMILIES.iter().map(|f| f.name()).collect()),
+        ("FAMILIES", mobilenas_space::families::FAMILIES.iter().map(|f| f.name()).collect()),
         ("ENGINES", mobilenas_bench::engine::ENGINES.iter().map(|e| e.name()).collect()),
-        ("METRICS", crate::metric::METRICS.iter().map(|m| m.name()).collect()),
+        ("TASKS", mobilenas_task::TASKS.iter().map(|t| t.name()).collect()),
+        ("METRICS", crate::metric::METRICS.iter().map(|m| m.info().name).collect()),
     ]
 }
