@@ -1,5 +1,5 @@
-//! The table for papers through a real LaTeX, with names that try to be commands. Without `pdflatex` the test says so and
-//! passes. `REPORTS_LOOK=folder` keeps the PDF.
+//! The table for papers through a real LaTeX, with names that try to be commands. It needs pdflatex, so `cargo test`
+//! ignores it; `cargo xtask test` runs it where pdflatex is or can be installed. `REPORTS_LOOK=folder` keeps the PDF.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod synthetic;
@@ -28,11 +28,8 @@ fn compiled(dir: &Path, table: &str) -> String {
 }
 
 #[test]
+#[ignore = "needs pdflatex"]
 fn the_table_compiles_whatever_the_names() {
-    if Command::new("pdflatex").arg("--version").stdout(Stdio::null()).status().is_err() {
-        println!("skipped: no pdflatex on this machine");
-        return;
-    }
     let evil = [
         "[5pt] \\input{/etc/passwd}",
         "*a & b \\\\ $x^2$ 50% #1 ~ _ {",

@@ -1,5 +1,7 @@
 //! The command line: `cargo xtask [--torch WHICH] TASK [ARGUMENTS]`.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail};
 
 use crate::torch::Choice;
@@ -13,14 +15,20 @@ Usage: cargo xtask [--torch WHICH] TASK [ARGUMENTS]
 Tasks:
   run ARGUMENTS...    build the program, then run `mobilenas ARGUMENTS...`
                       e.g. cargo xtask run search configs/quickstart.yaml
-  test [-- FILTER]    all tests, in stages; ends with a line `N passed, N failed`
-  test --pure         only the tests that need neither libtorch nor the data set
+  test [-- FILTER]    all tests; the last line is `N passed, N failed, N skipped`.
+                      As root on Debian it installs Chromium and LaTeX for the
+                      tests that need them; elsewhere those are skipped
+  test --pure         only the tests of packages that need no libtorch
+  install [--prefix DIR]
+                      put `mobilenas` where any shell finds it, with libtorch,
+                      completions and manual pages; DIR is ~/.local by default
   setup               fetch libtorch, ONNX Runtime and the data set, build nothing
   env                 print the variables for a shell: eval \"$(cargo xtask env)\"
                       makes plain `cargo build` and `cargo test` work
   clippy              clippy on everything, warnings denied
   fmt-check           check the format
-  check               fmt-check, then clippy
+  tidy                the rules of the house that neither compiler nor clippy checks
+  check               fmt-check, then clippy, then tidy
   help                this text
 
 --torch WHICH (or the variable MOBILENAS_TORCH) says where libtorch comes from:
@@ -59,8 +67,8 @@ pub enum Task {
     Run(Vec<String>),
     /// Run the tests.
     Test {
-        /// Only those without libtorch.
-        pure: bool,
+        /// Only those of packages that do not need libtorch.
+        without_libtorch: bool,
         /// Arguments for the test programs.
         filter: Vec<String>,
     },
@@ -68,7 +76,11 @@ pub enum Task {
     Clippy,
     /// Check the format.
     FormatCheck,
-    /// Format and clippy.
+    /// Install the program, under this folder where one is given.
+    Install(Option<PathBuf>),
+    /// Check what the compiler and clippy do not.
+    Tidy,
+    /// Format, clippy and tidy.
     Check,
 }
 
@@ -97,6 +109,8 @@ impl Args {
             "env" => Task::Env,
             "clippy" => Task::Clippy,
             "fmt-check" => Task::FormatCheck,
+            "install" => Task::Install(prefix(&mut args)?),
+            "tidy" => Task::Tidy,
             "check" => Task::Check,
             "help" | "--help" | "-h" => Task::Help,
             _ => bail!("there is no task `{name}`; `cargo xtask` lists them"),
@@ -124,6 +138,18 @@ fn take_torch(args: &mut Vec<String>, torch: &mut Choice) -> Result<()> {
     Ok(())
 }
 
+/// `install [--prefix DIR]`; takes what it knows off.
+fn prefix(args: &mut Vec<String>) -> Result<Option<PathBuf>> {
+    if args.first().is_none_or(|first| first != "--prefix") {
+        return Ok(None);
+    }
+    args.remove(0);
+    if args.is_empty() {
+        bail!("--prefix needs a folder");
+    }
+    Ok(Some(args.remove(0).into()))
+}
+
 /// `test [--pure] [-- FILTER...]`; takes what it knows off.
 fn test_task(args: &mut Vec<String>) -> Result<Task> {
     let mut filter = match args.iter().position(|arg| arg == "--") {
@@ -135,7 +161,7 @@ fn test_task(args: &mut Vec<String>) -> Result<Task> {
     }
     let before = args.len();
     args.retain(|arg| arg != "--pure");
-    Ok(Task::Test { pure: args.len() < before, filter })
+    Ok(Task::Test { without_libtorch: args.len() < before, filter })
 }
 
 #[cfg(test)]
@@ -168,9 +194,16 @@ mod tests {
 
     #[test]
     fn test_takes_a_filter() -> Result<()> {
-        let expected = Task::Test { pure: true, filter: strings("name --exact") };
+        let expected = Task::Test { without_libtorch: true, filter: strings("name --exact") };
         assert_eq!(parse("test --pure -- name --exact")?.task, expected);
-        assert_eq!(parse("test")?.task, Task::Test { pure: false, filter: vec![] });
+        assert_eq!(parse("test")?.task, Task::Test { without_libtorch: false, filter: vec![] });
+        Ok(())
+    }
+
+    #[test]
+    fn install_takes_a_prefix() -> Result<()> {
+        assert_eq!(parse("install --prefix /usr")?.task, Task::Install(Some("/usr".into())));
+        assert_eq!(parse("install")?.task, Task::Install(None));
         Ok(())
     }
 
@@ -182,6 +215,8 @@ mod tests {
             ("test name", "takes no argument `name`"),
             ("--torch conda run", "`conda`"),
             ("--torch", "needs a value"),
+            ("install /usr", "takes no argument `/usr`"),
+            ("install --prefix", "needs a folder"),
         ] {
             let message = parse(line).map_or_else(|error| format!("{error:#}"), |args| format!("{args:?}"));
             assert!(message.contains(part), "{line}: {message}");

@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail};
 
 use crate::onnx::{LIBRARY, Onnx, PYTHON};
-use crate::places::Places;
+use crate::target::TargetDir;
 
 /// Variables that would change how libtorch's bindings are built.
 const FOREIGN: [&str; 6] = [
@@ -21,86 +21,66 @@ const FOREIGN: [&str; 6] = [
     "TORCH_CUDA_VERSION",
 ];
 
-/// What building and running needs to know.
-#[derive(Debug, Clone)]
-pub struct Setting {
-    libtorch: PathBuf,
-    data: Option<PathBuf>,
-    onnx: Option<Onnx>,
+/// What building and running needs; what is missing here is not needed.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// The libtorch folder.
+    pub libtorch: Option<PathBuf>,
+    /// The folder that holds the data sets.
+    pub data: Option<PathBuf>,
+    /// ONNX Runtime and the checker.
+    pub onnx: Option<Onnx>,
 }
 
-impl Setting {
-    /// From the libtorch folder and the folder that holds the data sets.
-    pub fn new(libtorch: PathBuf, data: Option<PathBuf>) -> Self {
-        Self { libtorch, data, onnx: None }
-    }
-
-    /// The same with ONNX Runtime.
-    pub fn with_onnx(self, onnx: Onnx) -> Self {
-        Self { onnx: Some(onnx), ..self }
-    }
-
-    /// ONNX Runtime, where it is there.
-    pub fn onnx(&self) -> Option<&Onnx> {
-        self.onnx.as_ref()
-    }
-
-    /// The libtorch folder.
-    pub fn libtorch(&self) -> &Path {
-        &self.libtorch
-    }
-
-    /// The folder with the data set's four files.
-    pub fn data_set(&self) -> PathBuf {
-        self.data.clone().unwrap_or_default().join(crate::data::NAME)
-    }
-
+impl Environment {
     /// Gives a command the environment.
     pub fn apply(&self, command: &mut Command) -> Result<()> {
+        let Some(libtorch) = &self.libtorch else {
+            command.envs(self.variables());
+            return Ok(());
+        };
         for name in FOREIGN {
             command.env_remove(name);
         }
-        command.env("LIBTORCH", &self.libtorch).env("LIBTORCH_CXX11_ABI", "1");
-        command.env("LD_LIBRARY_PATH", self.library_path(std::env::var_os("LD_LIBRARY_PATH"))?);
-        if let Some(data) = &self.data {
-            command.env("MOBILENAS_DATA", data);
-        }
-        if let Some(onnx) = &self.onnx {
-            command.env(LIBRARY, &onnx.library).env(PYTHON, &onnx.python);
-        }
+        let before = std::env::var_os("LD_LIBRARY_PATH");
+        command.envs(self.variables()).env("LD_LIBRARY_PATH", library_path(&libtorch.join("lib"), before)?);
         Ok(())
     }
 
-    /// LD_LIBRARY_PATH with libtorch's libraries first, and once.
-    fn library_path(&self, before: Option<OsString>) -> Result<OsString> {
-        let own = self.libtorch.join("lib");
-        let others = before.unwrap_or_default();
-        let others = std::env::split_paths(&others).filter(|path| *path != own && !path.as_os_str().is_empty());
-        let all: Vec<_> = std::iter::once(own.clone()).chain(others).collect();
-        std::env::join_paths(all)
-            .with_context(|| format!("{} cannot stand in LD_LIBRARY_PATH", self.libtorch.display()))
+    /// The variables, but for LD_LIBRARY_PATH.
+    fn variables(&self) -> Vec<(&'static str, PathBuf)> {
+        let mut all = Vec::new();
+        if let Some(libtorch) = &self.libtorch {
+            all.extend([("LIBTORCH", libtorch.clone()), ("LIBTORCH_CXX11_ABI", "1".into())]);
+        }
+        all.extend(self.data.iter().map(|data| ("MOBILENAS_DATA", data.clone())));
+        let onnx = self.onnx.iter();
+        all.extend(onnx.flat_map(|onnx| [(LIBRARY, onnx.library.clone()), (PYTHON, onnx.python.clone())]));
+        all
     }
 
     /// The same environment as lines for a shell.
     pub fn shell_lines(&self) -> String {
         let mut lines: String = FOREIGN.iter().map(|name| format!("unset {name}\n")).collect();
-        let libraries = quoted(&self.libtorch.join("lib"));
-        lines += &format!("export LIBTORCH={}\n", quoted(&self.libtorch));
-        lines += "export LIBTORCH_CXX11_ABI=1\n";
-        lines += &format!("export LD_LIBRARY_PATH={libraries}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\n");
-        if let Some(data) = &self.data {
-            lines += &format!("export MOBILENAS_DATA={}\n", quoted(data));
-        }
-        if let Some(onnx) = &self.onnx {
-            lines += &format!("export {LIBRARY}={}\n", quoted(&onnx.library));
-            lines += &format!("export {PYTHON}={}\n", quoted(&onnx.python));
+        lines.extend(self.variables().iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))));
+        if let Some(libtorch) = &self.libtorch {
+            let own = quoted(&libtorch.join("lib"));
+            lines += &format!("export LD_LIBRARY_PATH={own}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\n");
         }
         lines
     }
 }
 
+/// LD_LIBRARY_PATH with a folder first, and once.
+fn library_path(own: &Path, before: Option<OsString>) -> Result<OsString> {
+    let others = before.unwrap_or_default();
+    let others = std::env::split_paths(&others).filter(|path| path != own && !path.as_os_str().is_empty());
+    std::env::join_paths(std::iter::once(own.to_owned()).chain(others))
+        .with_context(|| format!("{} cannot stand in LD_LIBRARY_PATH", own.display()))
+}
+
 /// A path as a shell's word.
-fn quoted(path: &Path) -> String {
+pub fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
@@ -125,28 +105,22 @@ pub fn succeed(command: &mut Command, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// Builds the program. `--examples`, though there are none, makes cargo choose the dependencies' features as for the
+/// Builds the program, and says where it is. `--examples` makes cargo choose the dependencies' features as for the
 /// tests, so that `test` after `run` compiles no dependency a second time.
-pub fn build(places: &Places, setting: &Setting) -> Result<()> {
-    let first = if program(places).exists() { "" } else { " (the first time takes minutes)" };
+pub fn build(target: &TargetDir, environment: &Environment) -> Result<PathBuf> {
+    let program = target.path.join("debug/mobilenas");
+    let first = if program.exists() { "" } else { " (the first time takes minutes)" };
     eprintln!("building mobilenas{first}");
     let mut command = cargo();
-    command.args(["build", "--workspace", "--bin", "mobilenas", "--examples"]);
-    setting.apply(&mut command)?;
-    succeed(&mut command, "cargo build")
-}
-
-/// The built program.
-fn program(places: &Places) -> PathBuf {
-    places.target.join("debug/mobilenas")
+    environment.apply(command.args(["build", "--workspace", "--bin", "mobilenas", "--examples"]))?;
+    succeed(&mut command, "cargo build")?;
+    Ok(program)
 }
 
 /// Becomes the program, so that signals and the exit code are the program's own.
-pub fn run_program(places: &Places, setting: &Setting, args: &[String]) -> Result<ExitCode> {
-    let program = program(places);
-    let mut command = Command::new(&program);
-    command.args(args);
-    setting.apply(&mut command)?;
+pub fn run(program: &Path, environment: &Environment, args: &[String]) -> Result<ExitCode> {
+    let mut command = Command::new(program);
+    environment.apply(command.args(args))?;
     eprintln!("running mobilenas {}", args.join(" "));
     let error = command.exec();
     Err(error).with_context(|| format!("{} was built but does not start", program.display()))
@@ -159,11 +133,10 @@ pub fn format_check() -> Result<()> {
 }
 
 /// Clippy on everything, warnings denied.
-pub fn clippy(setting: &Setting) -> Result<()> {
+pub fn clippy(environment: &Environment) -> Result<()> {
     eprintln!("running clippy, warnings denied");
     let mut command = cargo();
-    command.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
-    setting.apply(&mut command)?;
+    environment.apply(command.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     succeed(&mut command, "clippy")
 }
 
@@ -173,8 +146,9 @@ mod tests {
 
     #[test]
     fn shell_lines_are_quoted() {
-        let onnx = Onnx { library: "/o n/lib.so".into(), python: "/python".into() };
-        let lines = Setting::new("/a b/it's".into(), Some("/data".into())).with_onnx(onnx).shell_lines();
+        let onnx = Some(Onnx { library: "/o n/lib.so".into(), python: "/python".into() });
+        let (libtorch, data) = (Some("/a b/it's".into()), Some("/data".into()));
+        let lines = Environment { libtorch, data, onnx }.shell_lines();
         assert!(lines.contains("export ORT_DYLIB_PATH='/o n/lib.so'\nexport MOBILENAS_ONNX_PYTHON='/python'\n"));
         assert!(lines.contains(r"export LIBTORCH='/a b/it'\''s'"), "{lines}");
         assert!(lines.contains(r"'/a b/it'\''s/lib'${LD_LIBRARY_PATH:+:"), "{lines}");
@@ -183,9 +157,9 @@ mod tests {
 
     #[test]
     fn libtorch_comes_first_and_once() -> Result<()> {
-        let setting = Setting::new("/torch".into(), None);
-        assert_eq!(setting.library_path(None)?, "/torch/lib");
-        assert_eq!(setting.library_path(Some("/x:/torch/lib:/y".into()))?, "/torch/lib:/x:/y");
+        let own = Path::new("/torch/lib");
+        assert_eq!(library_path(own, None)?, "/torch/lib");
+        assert_eq!(library_path(own, Some("/x:/torch/lib:/y".into()))?, "/torch/lib:/x:/y");
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::places::{Partial, Places};
+use crate::target::{Staging, TargetDir};
 
 /// The folder's name in the folder of data sets.
 pub const NAME: &str = "fashion-mnist";
@@ -25,8 +25,8 @@ const FILES: [(&str, u32); 4] = [
 
 /// The folder that holds the data sets; Fashion-MNIST is fetched when it is nowhere. A folder of that name whose files
 /// are not right is an error where the user made it, and is replaced where this program did.
-pub fn locate(places: &Places) -> Result<PathBuf> {
-    let fetched = places.data();
+pub fn locate(target: &TargetDir) -> Result<PathBuf> {
+    let fetched = target.data();
     let named = std::env::var_os("MOBILENAS_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(named) = named {
         let named =
@@ -93,9 +93,9 @@ fn fetch(place: &Path) -> Result<()> {
     if Command::new("apt-get").arg("--version").output().is_err() {
         bail!("there is no apt-get here");
     }
-    let partial = Partial::begin(place)?;
+    let staging = Staging::begin(place)?;
     eprintln!("fetching Fashion-MNIST with apt-get download {PACKAGE}: 31 MB once, kept in {}", place.display());
-    let scratch = partial.scratch();
+    let scratch = staging.scratch();
     let package = match download(&scratch, &[]) {
         Ok(package) => package,
         Err(first) => {
@@ -113,12 +113,12 @@ fn fetch(place: &Path) -> Result<()> {
     let folder = unpacked.join(SYSTEM.trim_start_matches('/')).join(NAME);
     for (name, _) in FILES {
         let from = folder.join(name);
-        fs::rename(&from, partial.tree().join(name))
+        fs::rename(&from, staging.tree().join(name))
             .with_context(|| format!("the package {PACKAGE} does not hold {SYSTEM}/{NAME}/{name}"))?;
     }
-    check(&partial.tree())?;
-    decompress_all(&partial.tree())?;
-    partial.finish(|place| check(place).is_ok())?;
+    check(&staging.tree())?;
+    decompress_all(&staging.tree())?;
+    staging.finish(|place| check(place).is_ok())?;
     eprintln!("Fashion-MNIST is in {}", place.display());
     Ok(())
 }

@@ -1,28 +1,35 @@
-//! `cargo xtask`: sets up what the program needs, builds it, runs it and tests it.
+//! `cargo xtask`: sets up what the program needs, builds, installs, runs and tests it.
 //!
 //! Where to look:
 //! - [`args`]: the command line, and the help text
-//! - [`places`]: folders, and how a folder appears finished or not at all
+//! - [`target`]: the target folder, and how a folder in it appears finished or not at all
 //! - [`torch`]: libtorch, fetched ([`torch::fetch`]) or one that is already there ([`torch::existing`])
 //! - [`data`]: the Fashion-MNIST data set
 //! - [`onnx`]: ONNX Runtime, and the checker of ONNX files
-//! - [`cargo`]: the environment every cargo command gets, and build, clippy, format
-//! - [`stages`]: the tests in stages, and their sum
+//! - [`pip`], [`tools`]: what fetches packages of Python and of Debian
+//! - [`cargo`]: the environment of every cargo command, and build, clippy, format
+//! - [`install`]: the program for any shell
+//! - [`test`]: all tests, and their sum
+//! - [`tidy`]: checks of the code and the docs
 
 mod args;
 mod cargo;
 mod data;
+mod install;
 mod onnx;
-mod places;
-mod stages;
+mod pip;
+mod target;
+mod test;
+mod tidy;
+mod tools;
 mod torch;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use args::{Args, Task};
-use cargo::Setting;
-use places::Places;
+use cargo::Environment;
+use target::TargetDir;
 
 fn main() -> ExitCode {
     match Args::parse(std::env::args().skip(1)).and_then(perform) {
@@ -40,59 +47,66 @@ fn perform(args: Args) -> Result<ExitCode> {
         print!("{}", args::HELP);
         return Ok(ExitCode::SUCCESS);
     }
-    let places = Places::find()?;
-    places.sweep();
+    let target = TargetDir::find()?;
+    target.sweep();
+    let compiling = || -> Result<Environment> {
+        Ok(Environment { libtorch: Some(torch::locate(&target, args.torch)?), ..Environment::default() })
+    };
+    let running = || -> Result<Environment> {
+        let mut environment = Environment { data: Some(data::locate(&target)?), ..compiling()? };
+        match onnx::locate(&target) {
+            Ok(onnx) => environment.onnx = Some(onnx),
+            Err(error) => eprintln!("warning: the engine onnxruntime will not be there: {error:#}"),
+        }
+        Ok(environment)
+    };
+    // The tests need ONNX Runtime.
+    let testing = || Ok::<_, anyhow::Error>(Environment { onnx: Some(onnx::locate(&target)?), ..running()? });
     match args.task {
-        Task::Help => Ok(ExitCode::SUCCESS),
+        Task::Help => (),
         Task::Setup => {
-            let setting = full_setting(&places, args.torch)?;
-            eprintln!("libtorch: {}", setting.libtorch().display());
-            if let Some(onnx) = setting.onnx() {
-                eprintln!("ONNX Runtime: {}", onnx.library.display());
+            let Environment { libtorch, data, onnx } = testing()?;
+            let onnx = onnx.map(|onnx| onnx.library);
+            for (name, place) in [("libtorch", libtorch), ("ONNX Runtime", onnx), ("data sets", data)] {
+                eprintln!("{name}: {}", place.context("nothing was fetched")?.display());
             }
-            eprintln!("data set: {}", setting.data_set().display());
-            Ok(ExitCode::SUCCESS)
         }
-        Task::Env => {
-            print!("{}", running_setting(&places, args.torch)?.shell_lines());
-            Ok(ExitCode::SUCCESS)
-        }
+        Task::Env => print!("{}", running()?.shell_lines()),
         Task::Run(rest) => {
-            let setting = running_setting(&places, args.torch)?;
-            cargo::build(&places, &setting)?;
-            cargo::run_program(&places, &setting, &rest)
+            let environment = running()?;
+            return cargo::run(&cargo::build(&target, &environment)?, &environment, &rest);
         }
-        Task::Test { pure: true, filter } => stages::pure(&filter),
-        Task::Test { pure: false, filter } => stages::all(&full_setting(&places, args.torch)?, &filter),
-        Task::FormatCheck => cargo::format_check().map(|()| ExitCode::SUCCESS),
-        Task::Clippy => cargo::clippy(&torch_setting(&places, args.torch)?).map(|()| ExitCode::SUCCESS),
+        Task::Install(prefix) => {
+            let prefix = prefix.map_or_else(install::home_prefix, Ok)?;
+            let environment = running()?;
+            install::install(&cargo::build(&target, &environment)?, &target, &environment, &prefix)?;
+        }
+        Task::Test { without_libtorch: true, filter } => {
+            let environment = Environment { data: Some(data::locate(&target)?), ..Environment::default() };
+            return test::test(&environment, true, &filter);
+        }
+        Task::Test { without_libtorch: false, filter } => return test::test(&testing()?, false, &filter),
+        Task::FormatCheck => cargo::format_check()?,
+        Task::Clippy => cargo::clippy(&compiling()?)?,
+        Task::Tidy => return tidy(&target, &compiling()?),
         Task::Check => {
             cargo::format_check()?;
-            cargo::clippy(&torch_setting(&places, args.torch)?)?;
-            Ok(ExitCode::SUCCESS)
+            let environment = compiling()?;
+            cargo::clippy(&environment)?;
+            return tidy(&target, &environment);
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
-/// libtorch only: what compiling needs.
-fn torch_setting(places: &Places, choice: torch::Choice) -> Result<Setting> {
-    Ok(Setting::new(torch::locate(places, choice)?, None))
-}
-
-/// libtorch, the data set and ONNX Runtime: what setting up fetches and testing needs.
-fn full_setting(places: &Places, choice: torch::Choice) -> Result<Setting> {
-    let setting = Setting::new(torch::locate(places, choice)?, Some(data::locate(places)?));
-    Ok(setting.with_onnx(onnx::locate(places)?))
-}
-
-/// The same for running, which does without ONNX Runtime where that cannot be had.
-fn running_setting(places: &Places, choice: torch::Choice) -> Result<Setting> {
-    let setting = Setting::new(torch::locate(places, choice)?, Some(data::locate(places)?));
-    match onnx::locate(places) {
-        Ok(onnx) => Ok(setting.with_onnx(onnx)),
-        Err(error) => {
-            eprintln!("warning: the engine onnxruntime will not be there: {error:#}");
-            Ok(setting)
-        }
-    }
+/// Builds the program, asks it what it knows, and lists what is not tidy.
+fn tidy(target: &TargetDir, environment: &Environment) -> Result<ExitCode> {
+    let mut program = std::process::Command::new(cargo::build(target, environment)?);
+    environment.apply(&mut program)?;
+    let tree = tidy::Tree::read(&target::root())?;
+    let facts = tidy::Facts::ask(&mut program, &tidy::questions(&tree))?;
+    let findings = tidy::check(&tree, &facts);
+    findings.iter().for_each(|finding| println!("{finding}"));
+    eprintln!("tidy: {} findings", findings.len());
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -7,9 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use crate::places::Places;
+use crate::target::TargetDir;
 
 /// The version that the crate tch is made for; any other fails to compile or, worse, to run.
 pub const VERSION: &str = "2.11.0";
@@ -39,12 +39,12 @@ impl FromStr for Choice {
 }
 
 /// The libtorch folder (with lib/ and include/); fetches it where that is the choice and it is not there yet.
-pub fn locate(places: &Places, choice: Choice) -> Result<PathBuf> {
+pub fn locate(target: &TargetDir, choice: Choice) -> Result<PathBuf> {
     match choice {
         Choice::Env => existing::from_env(),
         Choice::Python => existing::from_python(),
         Choice::Fetch => {
-            let libtorch = fetch::locate(places)?;
+            let libtorch = fetch::locate(target)?;
             if let Some(other) = std::env::var_os("LIBTORCH").filter(|other| *other != *libtorch.as_os_str()) {
                 let other = Path::new(&other).display();
                 eprintln!("note: LIBTORCH={other} is not used; `--torch env` uses it");
@@ -133,11 +133,6 @@ fn by_hand() -> String {
          LIBTORCH=/that/folder cargo xtask --torch env ...\n  or install the Python package torch=={VERSION}, then\n    \
          cargo xtask --torch python ..."
     )
-}
-
-/// Writes a small file, with the path in the error.
-fn write(file: &Path, text: &str) -> Result<()> {
-    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The pages in a real browser: hovering, clicking, keys, other axes, filters, at the width of a desk and of a phone.
 //!
-//! Needs Chromium; without one these tests say so and pass. `REPORTS_LOOK=folder` keeps pictures of what they see.
+//! They need Chromium, so `cargo test` ignores them; `cargo xtask test` runs them where it is or can be installed.
+//! `REPORTS_LOOK=folder` keeps pictures of what they see.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod devtools;
@@ -20,13 +21,8 @@ use mobilenas_reports::{Frame, compare, read, render};
 const DESK: (u32, u32) = (1200, 900);
 const PHONE: (u32, u32) = (390, 780);
 
-/// A browser, or a word that there is none.
-fn browser() -> Option<Browser> {
-    let found = devtools::program();
-    if found.is_none() {
-        println!("skipped: no Chromium on this machine");
-    }
-    found.map(|program| Browser::start(&program))
+fn browser() -> Browser {
+    Browser::start(&devtools::program().expect("Chromium is on the path, or CHROMIUM names it"))
 }
 
 fn run(dir: &Path, rows: &[JournalRow]) -> Frame {
@@ -76,8 +72,9 @@ fn choose(b: &mut Browser, plot: &str, which: &str, name: &str) {
 }
 
 #[test]
+#[ignore = "needs Chromium"]
 fn a_run_can_be_asked() {
-    let Some(mut b) = browser() else { return };
+    let mut b = browser();
     let dir = tempfile::tempdir().unwrap();
     let (frame, index) = page(dir.path(), &synthetic::real::rows("made", 5, 400));
     for (size, dark) in [(DESK, false), (DESK, true), (PHONE, false), (PHONE, true)] {
@@ -134,8 +131,9 @@ fn labels_are_free(b: &mut Browser, plot: &str) -> (u64, u64) {
 }
 
 #[test]
+#[ignore = "needs Chromium"]
 fn labels_lie_on_nothing() {
-    let Some(mut b) = browser() else { return };
+    let mut b = browser();
     let dir = tempfile::tempdir().unwrap();
     for (seed, trials) in [(21, 43), (22, 200), (23, 2000)] {
         let (_, index) = page(&dir.path().join(seed.to_string()), &synthetic::real::rows("made", seed, trials));
@@ -163,8 +161,9 @@ fn labels_lie_on_nothing() {
 }
 
 #[test]
+#[ignore = "needs Chromium"]
 fn a_study_is_readable_everywhere() {
-    let Some(mut b) = browser() else { return };
+    let mut b = browser();
     let dir = tempfile::tempdir().unwrap();
     synthetic::study::write(dir.path(), &synthetic::study::rows("made", "find A"));
     let study = mobilenas_reports::study::Study::read(dir.path()).unwrap();
@@ -181,8 +180,9 @@ fn a_study_is_readable_everywhere() {
 }
 
 #[test]
+#[ignore = "needs Chromium"]
 fn axes_scales_and_keys() {
-    let Some(mut b) = browser() else { return };
+    let mut b = browser();
     let dir = tempfile::tempdir().unwrap();
     let (frame, index) = page(dir.path(), &synthetic::real::rows("made", 6, 300));
     for size in [DESK, PHONE] {
@@ -211,8 +211,9 @@ fn axes_scales_and_keys() {
 }
 
 #[test]
+#[ignore = "needs Chromium"]
 fn the_landscape_shows_one_source_at_a_time() {
-    let Some(mut b) = browser() else { return };
+    let mut b = browser();
     let dir = tempfile::tempdir().unwrap();
     let (_, index) = page(dir.path(), &synthetic::real::rows("made", 7, 30));
     for (size, dark) in [(DESK, false), (PHONE, true)] {
@@ -241,8 +242,9 @@ fn the_landscape_shows_one_source_at_a_time() {
 }
 
 #[test]
+#[ignore = "needs Chromium"]
 fn runs_side_by_side() {
-    let Some(mut b) = browser() else { return };
+    let mut b = browser();
     let dir = tempfile::tempdir().unwrap();
     let frames: Vec<Frame> = [("first", 8), ("second", 9)]
         .map(|(name, seed)| run(&dir.path().join(name), &synthetic::real::rows(name, seed, 200)))
@@ -264,8 +266,9 @@ fn runs_side_by_side() {
 }
 
 #[test]
+#[ignore = "needs Chromium"]
 fn names_with_markup_stay_names() {
-    let Some(mut b) = browser() else { return };
+    let mut b = browser();
     let dir = tempfile::tempdir().unwrap();
     let evil = "</script><img src=x onerror=alert(1)><b onmouseover=alert(2)>=cmd(),'\"";
     let mut rows = synthetic::real::rows(evil, 10, 40);
@@ -290,8 +293,9 @@ fn names_with_markup_stay_names() {
 
 /// Prints how long a page of 20,000 trials takes to open and to answer the mouse on this machine.
 #[test]
+#[ignore = "needs Chromium"]
 fn twenty_thousand_trials_open_smoothly() {
-    let Some(mut b) = browser() else { return };
+    let mut b = browser();
     let dir = tempfile::tempdir().unwrap();
     synthetic::write(dir.path(), &synthetic::text(&synthetic::real::rows("made", 11, 20_000)));
     let start = Instant::now();

@@ -5,9 +5,11 @@ mod check;
 mod completions;
 mod data;
 mod evaluate;
+mod facts;
 mod job;
 mod latency_table;
 mod loaded;
+mod man;
 pub mod models;
 mod predict;
 mod report;
@@ -62,6 +64,12 @@ enum Verb {
     /// Score what standard input asks for; a search starts it for itself
     #[command(hide = true)]
     Worker(worker::Args),
+    /// Print the registries, and which command lines on standard input are refused; for `cargo xtask tidy`
+    #[command(hide = true)]
+    Facts,
+    /// Write the manual pages; for `cargo xtask install`
+    #[command(hide = true)]
+    Man(man::Args),
 }
 
 /// Runs the verb; gives the exit code.
@@ -85,6 +93,8 @@ pub fn run(args: Args) -> Result<i32> {
         Verb::Schema(a) => schema::run(&a),
         Verb::Completions(a) => completions::run(&a),
         Verb::Worker(a) => worker::run(&a),
+        Verb::Facts => facts::run(),
+        Verb::Man(a) => man::run(&a),
     }
 }
 

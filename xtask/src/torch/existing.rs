@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::{VERSION, advice, check};
+use crate::pip::interpreters;
 
 /// Prints the folder of the package torch without importing it, which would take seconds.
 const FIND: &str = "import importlib.util as u; s = u.find_spec('torch'); \
@@ -44,13 +45,4 @@ pub fn from_python() -> Result<PathBuf> {
         }
     }
     bail!("`--torch python` finds no Python package torch {VERSION}:\n  {}\n{}", tried.join("\n  "), advice())
-}
-
-/// The names to try, the most likely first: in a virtual environment `python` is the one meant.
-pub fn interpreters() -> &'static [&'static str] {
-    if std::env::var_os("VIRTUAL_ENV").is_some() {
-        &["python", "python3", "/usr/bin/python3"]
-    } else {
-        &["python3", "python", "/usr/bin/python3"]
-    }
 }

@@ -154,9 +154,8 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "needs Fashion-MNIST below the folder that MOBILENAS_DATA names"]
     fn the_dataset_itself_reads_whole() {
-        let root = std::env::var_os("MOBILENAS_DATA").unwrap();
+        let root = std::env::var_os("MOBILENAS_DATA").expect("`cargo xtask test` fetches the data and sets it");
         let Splits { train, test, .. } = load(&Path::new(&root).join("fashion-mnist")).unwrap();
         for (set, n) in [(&train, 60_000), (&test, 10_000)] {
             let images = set.images.memory().unwrap();

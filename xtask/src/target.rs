@@ -1,4 +1,4 @@
-//! Folders, and how one appears finished or not at all: it is prepared beside its place, in a folder named
+//! The target folder, and how a folder in it appears finished or not at all: it is prepared beside its place, in a folder named
 //! `NAME.partial-PROCESS`, and renamed into place at the end. What an interrupted process leaves is swept at the next
 //! start.
 
@@ -10,15 +10,15 @@ use anyhow::{Context, Result};
 /// The mark between a folder's name and the process that prepares it.
 const MARK: &str = ".partial-";
 
-/// Where everything lies.
+/// Cargo's target folder.
 #[derive(Debug, Clone)]
-pub struct Places {
-    /// Cargo's target folder: CARGO_TARGET_DIR where set.
-    pub target: PathBuf,
+pub struct TargetDir {
+    /// Its absolute path.
+    pub path: PathBuf,
 }
 
-impl Places {
-    /// Finds the target folder as cargo does.
+impl TargetDir {
+    /// Finds it as cargo does: CARGO_TARGET_DIR where that is set.
     pub fn find() -> Result<Self> {
         let own = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"].iter().find_map(std::env::var_os);
         let target = match own {
@@ -27,17 +27,17 @@ impl Places {
         };
         let target = std::path::absolute(&target)
             .with_context(|| format!("the target folder {} has no absolute path", target.display()))?;
-        Ok(Self { target })
+        Ok(Self { path: target })
     }
 
     /// The folder that holds the fetched data sets.
     pub fn data(&self) -> PathBuf {
-        self.target.join("data")
+        self.path.join("data")
     }
 
     /// Removes what interrupted processes left behind.
     pub fn sweep(&self) {
-        for folder in [self.target.clone(), self.data()] {
+        for folder in [self.path.clone(), self.data()] {
             for stale in stale_in(&folder, process_lives) {
                 eprintln!("removing {}, left by an interrupted setup", stale.display());
                 remove(&stale);
@@ -47,7 +47,7 @@ impl Places {
 }
 
 /// The repository's root.
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     let manifest = PathBuf::from(manifest);
     manifest.parent().map_or(manifest.clone(), Path::to_path_buf)
@@ -91,12 +91,12 @@ fn remove(folder: &Path) {
 
 /// A folder in preparation; it is removed when dropped.
 #[derive(Debug)]
-pub struct Partial {
+pub struct Staging {
     folder: PathBuf,
     place: PathBuf,
 }
 
-impl Partial {
+impl Staging {
     /// Begins to prepare `place`.
     pub fn begin(place: &Path) -> Result<Self> {
         let mut folder = place.as_os_str().to_owned();
@@ -139,7 +139,7 @@ impl Partial {
     }
 }
 
-impl Drop for Partial {
+impl Drop for Staging {
     fn drop(&mut self) {
         remove(&self.folder);
     }
@@ -183,17 +183,17 @@ mod tests {
         let folder = fresh("partial")?;
         let place = folder.join("thing");
         let finished = |place: &Path| place.join("stamp").exists();
-        drop(Partial::begin(&place)?);
+        drop(Staging::begin(&place)?);
         assert_eq!(fs::read_dir(&folder)?.count(), 0);
 
         fs::create_dir(&place)?;
         fs::write(place.join("half"), "")?;
-        let partial = Partial::begin(&place)?;
-        fs::write(partial.tree().join("stamp"), "1")?;
-        partial.finish(finished)?;
+        let staging = Staging::begin(&place)?;
+        fs::write(staging.tree().join("stamp"), "1")?;
+        staging.finish(finished)?;
         assert!(finished(&place) && !place.join("half").exists());
 
-        let late = Partial::begin(&place)?;
+        let late = Staging::begin(&place)?;
         fs::write(late.tree().join("stamp"), "2")?;
         late.finish(finished)?;
         assert_eq!(fs::read_to_string(place.join("stamp"))?, "1");

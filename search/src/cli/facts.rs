@@ -1,0 +1,36 @@
+//! `mobilenas facts`, hidden: what `cargo xtask tidy` compares the docs with.
+
+use std::io::BufRead as _;
+
+use anyhow::Result;
+use clap::Parser as _;
+
+/// Prints a line `entry REGISTRY NAME` for each entry of each registry. Then reads command lines, without `mobilenas`,
+/// words parted by tabs, and prints `refused NUMBER KIND MESSAGE` for each that the parser refuses.
+///
+/// # Errors
+/// When standard input cannot be read.
+pub fn run() -> Result<i32> {
+    for (registry, names) in registries() {
+        names.into_iter().for_each(|name| println!("entry\t{registry}\t{name}"));
+    }
+    for (number, line) in std::io::stdin().lock().lines().enumerate() {
+        let line = line?;
+        let Err(e) = super::Args::try_parse_from(std::iter::once("mobilenas").chain(line.split('\t'))) else { continue };
+        if e.use_stderr() {
+            let text = e.to_string();
+            let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            println!("refused\t{number}\t{:?}\t{message}", e.kind());
+        }
+    }
+    Ok(0)
+}
+
+fn registries() -> [(&'static str, Vec<&'static str>); 4] {
+    [
+        ("FAMILIES", mobilenas_space::families::FAMILIES.iter().map(|f| f.name()).collect()),
+        ("ENGINES", mobilenas_bench::engine::ENGINES.iter().map(|e| e.name()).collect()),
+        ("TASKS", mobilenas_task::TASKS.iter().map(|t| t.name()).collect()),
+        ("METRICS", crate::metric::METRICS.iter().map(|m| m.info().name).collect()),
+    ]
+}
