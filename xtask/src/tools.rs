@@ -20,11 +20,8 @@ const CHROMIUM: Tool = Tool {
     names: &["chromium", "chromium-browser", "google-chrome", "chrome"],
     packages: &["chromium"],
 };
-const PDFLATEX: Tool = Tool {
-    variable: "PDFLATEX",
-    names: &["pdflatex"],
-    packages: &["texlive-latex-base", "texlive-latex-recommended"],
-};
+const PDFLATEX: Tool =
+    Tool { variable: "PDFLATEX", names: &["pdflatex"], packages: &["texlive-latex-base", "texlive-latex-recommended"] };
 
 /// Test targets, all of whose tests are `#[ignore]`d, and what they need.
 pub const TESTS: [(&str, Tool); 2] = [("browser", CHROMIUM), ("latex", PDFLATEX)];

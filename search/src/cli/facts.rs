@@ -16,7 +16,9 @@ pub fn run() -> Result<i32> {
     }
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
         let line = line?;
-        let Err(e) = super::Args::try_parse_from(std::iter::once("mobilenas").chain(line.split('\t'))) else { continue };
+        let Err(e) = super::Args::try_parse_from(std::iter::once("mobilenas").chain(line.split('\t'))) else {
+            continue;
+        };
         if e.use_stderr() {
             let text = e.to_string();
             let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");

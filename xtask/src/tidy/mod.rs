@@ -76,7 +76,10 @@ impl Tree {
 
     /// The files whose names end so, with their texts.
     fn ending<'a>(&'a self, end: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.texts.iter().filter(move |(path, _)| path.ends_with(end)).map(|(path, text)| (path.as_str(), text.as_str()))
+        self.texts
+            .iter()
+            .filter(move |(path, _)| path.ends_with(end))
+            .map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
     /// The README and the pages of docs/.

@@ -54,7 +54,9 @@ impl Facts {
                 ["refused", question, kind, message] => {
                     let words = question.parse().ok().and_then(|at: usize| questions.get(at));
                     let words = words.with_context(|| format!("the program answers to question {question}"))?;
-                    facts.refusals.insert(words.clone(), Refusal { kind: kind.to_owned(), message: message.to_owned() });
+                    facts
+                        .refusals
+                        .insert(words.clone(), Refusal { kind: kind.to_owned(), message: message.to_owned() });
                 }
                 _ => bail!("the program answers {line:?}, expected `entry` or `refused`"),
             }

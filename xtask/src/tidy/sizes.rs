@@ -31,9 +31,9 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         }
         let widths = text.lines().map(|line| line.chars().count()).enumerate();
         let wide = widths.filter(|(_, width)| *width > README);
-        findings.extend(wide.map(|(at, width)| {
-            Finding::new(path, at + 1, format!("{width} characters, at most {README} a line"))
-        }));
+        findings.extend(
+            wide.map(|(at, width)| Finding::new(path, at + 1, format!("{width} characters, at most {README} a line"))),
+        );
     }
     findings
 }

@@ -74,8 +74,7 @@ fn download(python: &str, scratch: &Path) -> Result<Vec<PathBuf>> {
     let torch = format!("torch=={VERSION}");
     let folder = scratch.to_str().with_context(|| format!("{} is not UTF-8", scratch.display()))?;
     let mut args = vec!["--no-deps", "--python-version", "3.12", "--implementation", "cp", "--abi", "cp312"];
-    for platform in
-        ["manylinux_2_28_x86_64", "manylinux_2_25_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"]
+    for platform in ["manylinux_2_28_x86_64", "manylinux_2_25_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"]
     {
         args.extend(["--platform", platform]);
     }
