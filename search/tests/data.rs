@@ -144,7 +144,7 @@ fn damaged_images_are_replaced_up_to_the_limit_and_then_listed() {
     let again = feed(files(all.clone()), 16, 5, 0.1, cropped());
     assert!((0..4).all(|s| again.at(s).unwrap() == batches[s as usize]), "always the same ones");
     // One more stops it, with the list; a stream hands the error on and ends.
-    fs::write(&all[7], b"GIF89a").unwrap();
+    fs::write(&all[7], b"no image at all").unwrap();
     let broken = feed(files(all), 16, 5, 0.1, cropped());
     let mut stream = broken.prefetch(0, 1000, Batch::clone);
     let said = (0..1000).find_map(|_| stream.take().err()).unwrap().to_string();
