@@ -94,7 +94,7 @@ fn damage_is_found() {
     read(&nested).unwrap();
     assert_eq!(read(&nested[..nested.len() - 40]).unwrap_err(), "cut short");
     assert_eq!(read(b"").unwrap_err(), "an empty file");
-    assert_eq!(read(b"GIF89a and more").unwrap_err(), "another format");
+    assert_eq!(read(b"no image at all").unwrap_err(), "another format");
 }
 
 fn pipeline(side: u32, crop_pct: f64, interpolation: Interpolation) -> Pipeline {
@@ -346,7 +346,10 @@ fn what_does_not_fit_is_said() {
         ("predict --run r x.png", "--trial"),
         ("predict x.png", "--model"),
         ("evaluate --model mobilenetv2_100 --weights w.safetensors --data gone", "gone: No such file"),
-        ("evaluate --model mobilenetv2_100 --weights w.safetensors --data none", "none: no images in 1 folders"),
+        (
+            "evaluate --model mobilenetv2_100 --weights w.safetensors --data none",
+            "none: found 1 class without a usable image, expected images in each",
+        ),
         (
             "evaluate --model mobilenetv2_100 --weights w.safetensors --data two",
             "two: 2 folders of classes, expected 3",

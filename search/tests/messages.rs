@@ -86,7 +86,7 @@ fn choices_that_make_no_network_are_refused() {
     let small = GOOD.replace("mobilevit_v1}", "deit, knobs: {resolution: [8]}}");
     insta::assert_snapshot!(check(small), @r"
     error: c.yaml: 1 mistake
-      line 1, space.knobs: found choices that make no network (patch_embed.proj: conv got 3x8x8, expected a map that a 16x16 window fits into, and channels), expected others
+      line 1, space.knobs: found choices that do not form a network (patch_embed.proj: conv got 3x8x8, expected a map that a 16x16 window fits into, and channels), expected other choices
     ");
 }
 

@@ -149,9 +149,12 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        insta::assert_snapshot!(said(dir.path()), @"DIR/train: found No such file or directory (os error 2), expected DIR/train and DIR/val, each with <class>/*.{jpg,jpeg,png,webp} or *.tar");
+        insta::assert_snapshot!(said(dir.path()), @"DIR/train: found No such file or directory (os error 2), expected DIR/train and DIR/val, each with <class>/*.{jpg,png,webp,bmp,gif,tiff} or *.tar");
         touch(dir.path(), &["train/a/1.jpg", "val/c/1.txt"]);
-        insta::assert_snapshot!(said(dir.path()), @"DIR/val: found no images, expected DIR/train and DIR/val, each with <class>/*.{jpg,jpeg,png,webp} or *.tar");
+        insta::assert_snapshot!(said(dir.path()), @r"
+        DIR/val: found 1 class without a usable image, expected images in each (data.allow_empty_classes: true goes on without them):
+          c: 1 file of other formats (1.txt)
+        ");
         touch(dir.path(), &["val/c/1.jpg"]);
         insta::assert_snapshot!(said(dir.path()), @"DIR/val: found class c, expected one of the 1 classes of DIR/train");
         tar(&dir.path().join("val/0.tar"), &[("4.jpg", "four")]);
