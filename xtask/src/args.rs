@@ -15,20 +15,20 @@ Usage: cargo xtask [--torch WHICH] TASK [ARGUMENTS]
 Tasks:
   run ARGUMENTS...    build the program, then run `mobilenas ARGUMENTS...`
                       e.g. cargo xtask run search configs/quickstart.yaml
-  test [-- FILTER]    all tests; the last line is `N passed, N failed, N skipped`.
-                      As root on Debian it installs Chromium and LaTeX for the
-                      tests that need them; elsewhere those are skipped
+  test [-- FILTER]    all tests; ends with a line `N passed, N failed, N skipped`.
+                      Installs Chromium and LaTeX for the tests that need them
+                      if it can (root, apt-get); without them those are skipped
   test --pure         only the tests of packages that need no libtorch
   install [--prefix DIR]
                       put `mobilenas` where any shell finds it, with libtorch,
                       completions and manual pages; DIR is ~/.local by default
-  setup               fetch libtorch, ONNX Runtime and the data set, build nothing
+  setup               fetch libtorch, ONNX Runtime and the dataset, build nothing
   env                 print the variables for a shell: eval \"$(cargo xtask env)\"
                       makes plain `cargo build` and `cargo test` work
   clippy              clippy on everything, warnings denied
-  fmt-check           check the format
-  tidy                the rules of the house that neither compiler nor clippy checks
-  check               fmt-check, then clippy, then tidy
+  tidy                check what neither compiler nor clippy does: sizes, module
+                      cycles, links and commands in the docs
+  check               format, clippy, tidy
   help                this text
 
 --torch WHICH (or the variable MOBILENAS_TORCH) says where libtorch comes from:
@@ -40,7 +40,7 @@ Each must be the version that the program is built for. It is 2.11.0.
 ONNX Runtime is fetched with pip and kept under target/; the library that
 ORT_DYLIB_PATH names is taken instead where that is set.
 
-The data set Fashion-MNIST is taken from $MOBILENAS_DATA/fashion-mnist, from
+The dataset Fashion-MNIST is taken from $MOBILENAS_DATA/fashion-mnist, from
 target/data/fashion-mnist or from /usr/share/datasets/fashion-mnist, or else
 fetched with apt-get (no root needed) to target/data/fashion-mnist.
 ";
@@ -74,8 +74,6 @@ pub enum Task {
     },
     /// Run clippy.
     Clippy,
-    /// Check the format.
-    FormatCheck,
     /// Install the program, under this folder where one is given.
     Install(Option<PathBuf>),
     /// Check what the compiler and clippy do not.
@@ -108,7 +106,6 @@ impl Args {
             "setup" => Task::Setup,
             "env" => Task::Env,
             "clippy" => Task::Clippy,
-            "fmt-check" => Task::FormatCheck,
             "install" => Task::Install(prefix(&mut args)?),
             "tidy" => Task::Tidy,
             "check" => Task::Check,

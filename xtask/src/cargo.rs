@@ -26,7 +26,7 @@ const FOREIGN: [&str; 6] = [
 pub struct Environment {
     /// The libtorch folder.
     pub libtorch: Option<PathBuf>,
-    /// The folder that holds the data sets.
+    /// The folder that holds the datasets.
     pub data: Option<PathBuf>,
     /// ONNX Runtime and the checker.
     pub onnx: Option<Onnx>,

@@ -1,4 +1,4 @@
-//! The data set Fashion-MNIST: four gzip files, found in a folder or taken from Debian's package.
+//! The dataset Fashion-MNIST: four gzip files, found in a folder or taken from Debian's package.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -9,11 +9,11 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::target::{Staging, TargetDir};
 
-/// The folder's name in the folder of data sets.
+/// The folder's name in the folder of datasets.
 pub const NAME: &str = "fashion-mnist";
 /// The package that holds it.
 const PACKAGE: &str = "dataset-fashion-mnist";
-/// Where the package puts data sets.
+/// Where the package puts datasets.
 const SYSTEM: &str = "/usr/share/datasets";
 /// The files, and their sizes when decompressed.
 const FILES: [(&str, u32); 4] = [
@@ -23,7 +23,7 @@ const FILES: [(&str, u32); 4] = [
     ("t10k-labels-idx1-ubyte.gz", 10_008),
 ];
 
-/// The folder that holds the data sets; Fashion-MNIST is fetched when it is nowhere. A folder of that name whose files
+/// The folder that holds the datasets; Fashion-MNIST is fetched when it is nowhere. A folder of that name whose files
 /// are not right is an error where the user made it, and is replaced where this program did.
 pub fn locate(target: &TargetDir) -> Result<PathBuf> {
     let fetched = target.data();
@@ -49,11 +49,11 @@ pub fn locate(target: &TargetDir) -> Result<PathBuf> {
     Ok(fetched)
 }
 
-/// What to say when the data set cannot be had.
+/// What to say when the dataset cannot be had.
 fn missing(place: &Path) -> String {
     let names: Vec<_> = FILES.iter().map(|(name, _)| format!("  {name}\n")).collect();
     format!(
-        "the data set Fashion-MNIST is missing. It is these four files:\n{}Put them into {}, or into a folder {NAME} \
+        "the dataset Fashion-MNIST is missing. It is these four files:\n{}Put them into {}, or into a folder {NAME} \
          of another folder and set MOBILENAS_DATA to that one, or install Debian's package {PACKAGE}. They could not \
          be fetched",
         names.concat(),

@@ -4,7 +4,7 @@
 //! - [`args`]: the command line, and the help text
 //! - [`target`]: the target folder, and how a folder in it appears finished or not at all
 //! - [`torch`]: libtorch, fetched ([`torch::fetch`]) or one that is already there ([`torch::existing`])
-//! - [`data`]: the Fashion-MNIST data set
+//! - [`data`]: the Fashion-MNIST dataset
 //! - [`onnx`]: ONNX Runtime, and the checker of ONNX files
 //! - [`pip`], [`tools`]: what fetches packages of Python and of Debian
 //! - [`cargo`]: the environment of every cargo command, and build, clippy, format
@@ -67,7 +67,7 @@ fn perform(args: Args) -> Result<ExitCode> {
         Task::Setup => {
             let Environment { libtorch, data, onnx } = testing()?;
             let onnx = onnx.map(|onnx| onnx.library);
-            for (name, place) in [("libtorch", libtorch), ("ONNX Runtime", onnx), ("data sets", data)] {
+            for (name, place) in [("libtorch", libtorch), ("ONNX Runtime", onnx), ("datasets", data)] {
                 eprintln!("{name}: {}", place.context("nothing was fetched")?.display());
             }
         }
@@ -86,7 +86,6 @@ fn perform(args: Args) -> Result<ExitCode> {
             return test::test(&environment, true, &filter);
         }
         Task::Test { without_libtorch: false, filter } => return test::test(&testing()?, false, &filter),
-        Task::FormatCheck => cargo::format_check()?,
         Task::Clippy => cargo::clippy(&compiling()?)?,
         Task::Tidy => return tidy(&target, &compiling()?),
         Task::Check => {

@@ -30,7 +30,7 @@ impl TargetDir {
         Ok(Self { path: target })
     }
 
-    /// The folder that holds the fetched data sets.
+    /// The folder that holds the fetched datasets.
     pub fn data(&self) -> PathBuf {
         self.path.join("data")
     }

@@ -2,9 +2,11 @@
 //! of the crate that resizes, within one level of it and several times as fast.
 
 use std::cell::RefCell;
+use std::error::Error;
 
-use fast_image_resize::images::{CroppedImage, Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use mobilenas_space::families::Interpolation;
 
 use super::decode::{CUT_SHORT, decode_bytes, is_jpeg, jpeg_ends};
@@ -45,21 +47,31 @@ pub fn cut_picture(
     if (area.width, area.height) == (width, height) {
         return Ok(picture.part((area.x as usize, area.y as usize), (width as usize, height as usize)));
     }
-    let kind = if picture.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
+    let resized = if picture.channels == 1 { resized::<U8> } else { resized::<U8x3> };
+    let levels = resized(picture, area, (width, height), how).map_err(|e| e.to_string())?;
+    let (width, height) = (width as usize, height as usize);
+    Ok(Picture { width, height, channels: picture.channels, levels })
+}
+
+/// The levels of the part. The pixel's type is known here, so that code for two of the thirteen types is compiled.
+fn resized<P: PixelTrait>(
+    picture: &Picture,
+    area: Area,
+    (width, height): (u32, u32),
+    how: Interpolation,
+) -> Result<Vec<u8>, Box<dyn Error>> {
     let filter = match how {
         Interpolation::Bilinear => FilterType::Bilinear,
         Interpolation::Bicubic => FilterType::CatmullRom,
     };
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).use_alpha(false);
-    let whole =
-        ImageRef::new(picture.width as u32, picture.height as u32, &picture.levels, kind).map_err(|e| e.to_string())?;
+    let whole = TypedImageRef::<P>::from_buffer(picture.width as u32, picture.height as u32, &picture.levels)?;
     // Nothing beyond the area's edges is looked at.
-    let from = CroppedImage::new(&whole, area.x, area.y, area.width, area.height).map_err(|e| e.to_string())?;
-    let mut into = Image::new(width, height, kind);
-    let done = RESIZER.with_borrow_mut(|r| r.resize(&from, &mut into, &options));
-    done.map_err(|e| e.to_string())?;
-    let (width, height) = (width as usize, height as usize);
-    Ok(Picture { width, height, channels: picture.channels, levels: into.into_vec() })
+    let from = TypedCroppedImage::from_ref(&whole, area.x, area.y, area.width, area.height)?;
+    let mut levels = vec![0; width as usize * height as usize * picture.channels];
+    let mut into = TypedImage::<P>::from_buffer(width, height, &mut levels)?;
+    RESIZER.with_borrow_mut(|r| r.resize_typed(&from, &mut into, &options))?;
+    Ok(levels)
 }
 
 /// A part of an image file's upright picture, resized to `width` x `height`; the part is chosen by the picture's size. What

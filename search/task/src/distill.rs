@@ -23,9 +23,7 @@ impl Distillation {
                 let labels = teacher.f_argmax(-1, false)?;
                 student.f_cross_entropy_loss(&labels, None::<&Tensor>, tch::Reduction::Mean, -100, 0.0)
             }
-            Distillation::Soft { temperature: t } if t == 1.0 => {
-                soft_cross_entropy(student, &teacher.f_softmax(-1, None)?)
-            }
+            Distillation::Soft { temperature: 1.0 } => soft_cross_entropy(student, &teacher.f_softmax(-1, None)?),
             Distillation::Soft { temperature: t } => {
                 let taught = teacher.f_mul_scalar(1.0 / t)?.f_softmax(-1, None)?;
                 // So that the gradient keeps its size, whatever the temperature.

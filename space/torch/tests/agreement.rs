@@ -96,7 +96,7 @@ fn mask(entry: &Entry, p: &ParamSpec) -> Tensor {
     for (axis, (whole, slice)) in entry.axes.iter().zip(&p.axes).enumerate() {
         let mut shape = vec![1; entry.axes.len()];
         shape[axis] = -1;
-        mask = mask * Tensor::from_slice(&slice_mask(whole, slice)).view(shape.as_slice());
+        mask *= Tensor::from_slice(&slice_mask(whole, slice)).view(shape.as_slice());
     }
     mask
 }
