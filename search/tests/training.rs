@@ -239,9 +239,7 @@ fn without_a_gpu_a_training_on_one_is_refused() {
         assert_eq!(out.status.code(), Some(2), "{}", said(&out));
         let text = said(&out);
         assert!(text.starts_with("error: device: cuda: ") && text.lines().count() == 1, "{text}");
-        assert!(
-            text.contains(", expected libtorch with its part for CUDA; MOBILENAS_LIBTORCH names the folder of one")
-        );
+        assert!(text.contains(", expected a libtorch with CUDA; MOBILENAS_LIBTORCH names its folder"));
     }
 }
 

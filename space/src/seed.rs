@@ -1,41 +1,41 @@
-//! Randomness: never global, always from the run's seed, what it is for, and a position.
+//! Random numbers: never global, always from the run's seed, a purpose and a position.
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
-/// What random numbers are for. Each purpose has a stream of its own, so that none depends on how much another drew.
+/// What random numbers are for. Each purpose has its own stream, so that none depends on how much another drew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
-    /// First weights.
+    /// Initial weights.
     Weights = 1,
-    /// Order of the images of an epoch.
+    /// The order of images in an epoch.
     Order = 2,
     /// Augmentation of one image.
     Augment = 3,
     /// Subnets of a training step.
     Subnets = 4,
-    /// Genomes a strategy asks for.
+    /// Genomes that a strategy proposes.
     Ask = 5,
-    /// Split of the training set.
+    /// The split of the training set.
     Split = 6,
-    /// Images that recalibrate batch norms.
+    /// The images on which batch norms are recalibrated.
     Recalibrate = 7,
     /// Dropout within a training step.
     Dropout = 8,
-    /// Sizes of an epoch's steps.
+    /// Image resolutions of the steps of an epoch.
     Scale = 9,
-    /// How a batch is mixed.
+    /// Mixup and CutMix of a batch.
     Mix = 10,
-    /// What stands in for a damaged image.
+    /// The image that replaces a damaged one.
     Replace = 11,
-    /// Order in which blocks and networks are timed.
+    /// The order in which blocks and networks are timed.
     Timing = 40,
-    /// Networks that a study trains alone.
+    /// The networks that a study trains stand-alone.
     Study = 42,
 }
 
-/// A generator for one purpose at one position: (run seed, purpose, step, slot).
+/// The generator of (run seed, purpose, step, slot).
 pub fn rng(seed: u64, purpose: Purpose, step: u64, slot: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     for (bytes, word) in key.chunks_exact_mut(8).zip([seed, purpose as u64, step, slot]) {
@@ -44,7 +44,7 @@ pub fn rng(seed: u64, purpose: Purpose, step: u64, slot: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
-/// A seed for something that takes a number.
+/// A seed for a generator that takes a number.
 pub fn number(seed: u64, purpose: Purpose, step: u64) -> u64 {
     use rand::Rng as _;
     rng(seed, purpose, step, 0).next_u64()

@@ -51,7 +51,7 @@ fn assert_covered(what: &str, largest: &BTreeMap<String, ParamSpec>, graph: &Gra
             continue;
         }
         let fits = whole.axes.len() == p.axes.len() && whole.axes.iter().zip(&p.axes).all(|(from, to)| cuts(from, to));
-        assert!(fits, "{what}: {name} of {:?} is no slice of {:?}", p.axes, whole.axes);
+        assert!(fits, "{what}: {name} of {:?} is not a slice of {:?}", p.axes, whole.axes);
     }
 }
 

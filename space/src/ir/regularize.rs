@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(drops(&regularize(&graph("mobilevit_s"), &how)), (19, vec![]));
         // No layer, one head.
         assert_eq!(drops(&regularize(&graph("mobilenetv2_100"), &how)).0, 1);
-        // Two heads; its layers scale what they add, and that is no linear layer.
+        // Two heads; its residual branches end in a layer scale, not in a linear layer.
         assert_eq!(drops(&regularize(&graph("efficientformer_l1"), &how)).0, 2);
     }
 

@@ -1,7 +1,7 @@
-//! Where training and scoring run: the processor, or an NVIDIA GPU, by the same binary.
+//! The device of training and scoring: the CPU or an NVIDIA GPU, with the same binary.
 //!
-//! The program is linked with libtorch's part for processors alone. The part for GPUs announces itself when it is loaded,
-//! and finds the GPU's driver by itself, so it is loaded from beside the other, before the first tensor is made.
+//! The program is linked with libtorch for the CPU only. `libtorch_cuda.so` registers itself when it is loaded, and finds the
+//! GPU's driver, so it is loaded from the same folder before the first tensor is made.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
-/// Where training and scoring run: the processor, or an NVIDIA GPU. Latency is always that of the processor.
+/// The device of training and scoring. Latency is always measured on the CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
@@ -42,13 +42,13 @@ impl std::str::FromStr for DeviceName {
     }
 }
 
-/// Names the folder of another libtorch than the one the program was built with, of the same version.
+/// The environment variable that names the folder of another libtorch, of the version that the program was built with.
 pub const VARIABLE: &str = "MOBILENAS_LIBTORCH";
 
-/// The part for GPUs.
+/// libtorch for NVIDIA GPUs.
 const CUDA: &str = "libtorch_cuda.so";
 
-/// A device that cannot be used: the user's to mend.
+/// A device that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("device: cuda: {found}, expected {expected}")]
 pub struct DeviceError {
@@ -69,8 +69,8 @@ pub fn open(device: DeviceName) -> Result<Device, DeviceError> {
 
 fn cuda() -> Result<Device, DeviceError> {
     let fail = |found: String, expected: String| DeviceError { found, expected };
-    let another = || format!("libtorch with its part for CUDA; {VARIABLE} names the folder of one");
-    let folder = folder().ok_or_else(|| fail("the libtorch in use is not found".into(), another()))?;
+    let another = || format!("a libtorch with CUDA; {VARIABLE} names its folder");
+    let folder = folder().ok_or_else(|| fail("the folder of the loaded libtorch is unknown".into(), another()))?;
     let file = folder.join(CUDA);
     if !file.exists() {
         return Err(fail(format!("{} has no {CUDA}", folder.display()), another()));
@@ -82,26 +82,25 @@ fn cuda() -> Result<Device, DeviceError> {
     }
 }
 
-/// Loads a library for the whole program and for good.
+/// Loads a library for the whole process, for its whole life.
 #[cfg(unix)]
 #[allow(unsafe_code)]
 fn load(file: &std::path::Path) -> Result<(), libloading::Error> {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-    // SAFETY: what runs at loading are libtorch's own registrations, which are made to run so, also in Python; the library
-    // is never unloaded.
+    // SAFETY: loading runs libtorch's own registrations, as in Python; the library is never unloaded.
     let library = unsafe { Library::open(Some(file), RTLD_NOW | RTLD_GLOBAL)? };
     std::mem::forget(library);
     Ok(())
 }
 
-/// Folder of the libtorch that this process has loaded.
+/// The folder of the libtorch that this process has loaded.
 fn folder() -> Option<PathBuf> {
     let maps = fs::read_to_string("/proc/self/maps").ok()?;
     let file = maps.lines().filter_map(|l| l.find('/').map(|at| &l[at..])).find(|f| f.ends_with("/libtorch_cpu.so"))?;
     PathBuf::from(file).parent().map(PathBuf::from)
 }
 
-/// Waits until everything that was asked of a device is done; at once on a processor.
+/// Waits until all work of a GPU is done; returns at once for the CPU.
 pub fn wait(device: Device) {
     if let Device::Cuda(index) = device {
         tch::Cuda::synchronize(index as i64);
@@ -115,7 +114,7 @@ mod tests {
     #[test]
     fn the_libtorch_in_use_is_found() {
         assert_eq!(open(DeviceName::Cpu).unwrap(), Device::Cpu);
-        // So that it is loaded whatever the linker thinks of it.
+        // Uses libtorch, so that it is loaded whatever the linker decides.
         assert_eq!(tch::Tensor::from(1i64).numel(), 1);
         assert!(folder().unwrap().join("libtorch_cpu.so").exists());
     }

@@ -66,8 +66,8 @@ pub enum NetError {
     /// Tensors are not a network's: every difference.
     #[error("{}", listed(.0))]
     Misfits(Vec<Misfit>),
-    /// A subnet's tensor is no slice of the shared one.
-    #[error("{name}: axis {axis} is no slice of the shared tensor: found {found}, expected {expected}")]
+    /// A subnet's tensor is not a slice of the shared one.
+    #[error("{name}: axis {axis} is not a slice of the shared tensor: found {found}, expected {expected}")]
     Slice {
         /// Its name.
         name: String,

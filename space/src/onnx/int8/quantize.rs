@@ -202,7 +202,7 @@ mod tests {
         let bias = l.bias.unwrap();
         assert!(bias[0].abs() <= 1 << 30 && bias[0] > 1 << 29, "{}", bias[0]);
         assert!((f64::from(bias[0]) * f64::from(0.01f32 * l.scales[0]) - 5.0).abs() < 1e-5);
-        assert_eq!(l.weights, [0, 127], "beside such a bias the weights are nothing");
+        assert_eq!(l.weights, [0, 127], "weights vanish next to such a bias");
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl TunedNet {
         self.forward_with_hook(images, &mut |_, run| run())
     }
 
-    /// The same, each step run by `hook`, which has to call what it is given once: to time it.
+    /// The same with each step run by `hook`, which must call its argument once and may time it.
     ///
     /// # Errors
     /// When a step fails; the message names it.
