@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use common::{arrays, assert_sound, graph};
 use mobilenas_space::families::FAMILIES;
 use mobilenas_space::ir::{ActFn, Graph, Node, Op, fold_batch_norms};
-use mobilenas_space::onnx::proto::{Model, Size, ValueInfo};
-use mobilenas_space::onnx::{Batch, OnnxError, Options, model, write};
+use mobilenas_space::onnx::proto::{self, Model, Size, ValueInfo};
+use mobilenas_space::onnx::{Batch, OnnxError, Options, float32_weights, model, write};
 
 fn sizes(value: &ValueInfo) -> Vec<String> {
     let tensor = value.kind.clone().unwrap().tensor_type.unwrap();
@@ -78,6 +78,57 @@ fn float16_halves_the_file() {
     let g = fold_batch_norms(&graph("mobilenetv2_100")).graph;
     let size = |float16| write(&g, &arrays(&g), &Options { float16, ..Options::default() }).unwrap().len();
     assert!(size(true) * 10 < size(false) * 6, "{} and {}", size(true), size(false));
+}
+
+/// The bytes of a tensor of a file, and its type.
+fn stored(bytes: &[u8], name: &str) -> (Vec<u8>, i32) {
+    let model = proto::read(bytes).unwrap();
+    let tensor = model.graph.unwrap().initializer.into_iter().find(|t| t.name.as_deref() == Some(name)).unwrap();
+    (tensor.raw_data.unwrap(), tensor.data_type.unwrap())
+}
+
+#[test]
+fn what_float16_cannot_hold_stays_in_float32() {
+    let g = fold_batch_norms(&graph("mobilevit_xxs")).graph;
+    let written = |name: &str, values: &[f32]| {
+        let mut all = arrays(&g);
+        let fill = all.get_mut(name).unwrap();
+        let n = fill.len();
+        fill.copy_from_slice(&values.iter().copied().cycle().take(n).collect::<Vec<_>>());
+        write(&g, &all, &Options { float16: true, ..Options::default() }).unwrap()
+    };
+    // 65520 is the first number that rounds to infinity; 2^-14 is the smallest normal one.
+    let [largest, beyond, smallest] = [65519.0, 65520.0, 2f32.powi(-14)];
+    let whole: &[&[f32]] = &[&[largest, -largest], &[0.0, -0.0], &[smallest, 0.0], &[1.0, 1e-9]];
+    for values in whole {
+        let file = written("head.fc.bias", values);
+        assert_eq!(float32_weights(&file).unwrap(), [""; 0], "{values:?}");
+        assert_eq!(stored(&file, "head.fc.bias").1, proto::kind::FLOAT16);
+    }
+    for values in [[beyond, 0.0], [0.0, -1e30], [smallest * 0.99, 0.0], [-1e-9, 1e-9]] {
+        let file = written("head.fc.bias", &values);
+        assert_eq!(float32_weights(&file).unwrap(), ["head.fc.bias"], "{values:?}");
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        assert_eq!(stored(&file, "head.fc.bias"), (bytes, proto::kind::FLOAT));
+        assert_eq!(stored(&file, "head.fc.weight.pixel").1, proto::kind::FLOAT16);
+        assert_sound("mobilevit_xxs", &proto::read(&file).unwrap());
+    }
+    // A matrix that is stored transposed, and a convolution: the name in the file counts.
+    let file = written("stages.2.1.transformer.0.mlp.fc1.weight", &[1e6]);
+    assert_eq!(float32_weights(&file).unwrap(), ["stages.2.1.transformer.0.mlp.fc1.weight.transposed"]);
+    let file = written("stem.conv.weight", &[1e6]);
+    assert_eq!(float32_weights(&file).unwrap(), ["stem.conv.weight"]);
+}
+
+#[test]
+fn weights_that_are_not_finite_are_refused_in_every_precision() {
+    let g = fold_batch_norms(&graph("mobilevit_xxs")).graph;
+    for (float16, value) in [(false, f32::NAN), (false, f32::INFINITY), (true, f32::NAN), (true, f32::NEG_INFINITY)] {
+        let mut all = arrays(&g);
+        all.get_mut("head.fc.bias").unwrap()[1] = value;
+        let error = write(&g, &all, &Options { float16, ..Options::default() }).unwrap_err();
+        assert_eq!(error, OnnxError::NotFinite { name: "head.fc.bias".into() });
+    }
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub enum OnnxError {
         /// The upper end.
         high: f32,
     },
-    /// Weights or biases to be quantized are not finite.
+    /// Weights or biases are not finite; folding batch norms may have made them so.
     #[error("{name}: weights or biases that are not finite, expected finite ones")]
     NotFinite {
         /// Name of the weights.

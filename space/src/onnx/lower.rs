@@ -63,7 +63,8 @@ impl<'a> Lowering<'a> {
         Lowering { linear_as_gemm: true, ..self }
     }
 
-    pub(super) fn run(mut self) -> Result<OnnxGraph, OnnxError> {
+    /// The ONNX graph, and the names of the weights that half precision does not hold.
+    pub(super) fn run(mut self) -> Result<(OnnxGraph, Vec<String>), OnnxError> {
         let graph = self.graph;
         self.values.push(INPUT.to_string());
         self.batched.push(true);
@@ -89,7 +90,7 @@ impl<'a> Lowering<'a> {
         };
         let input = value_info(INPUT, batch(), &graph.input().dims);
         let output = value_info(OUTPUT, batch(), &graph.nodes[graph.output].value.dims);
-        Ok(self.w.finish("network", input, output))
+        self.w.finish("network", input, output)
     }
 
     fn name_output(&mut self, index: usize) {

@@ -22,16 +22,21 @@ use std::collections::BTreeMap;
 use prost::Message as _;
 
 pub use error::OnnxError;
-pub use options::{Arrays, Batch, INPUT, IR_VERSION, OPSET, OUTPUT, Options};
+pub use options::{Arrays, Batch, FLOAT32_WEIGHTS, INPUT, IR_VERSION, OPSET, OUTPUT, Options};
 
 use crate::ir::Graph;
 
 /// The model of a graph and its tensors. For the deployed form pass the folded graph and its tensors.
 ///
 /// # Errors
-/// When a tensor is missing or has another size.
+/// When a tensor is missing, of another size, or not finite.
 pub fn model(graph: &Graph, arrays: &Arrays, options: &Options) -> Result<proto::Model, OnnxError> {
-    Ok(with_metadata(lower::Lowering::new(graph, arrays, options).run()?, &options.about))
+    let (graph, float32) = lower::Lowering::new(graph, arrays, options).run()?;
+    let mut about = options.about.clone();
+    if !float32.is_empty() {
+        about.insert(FLOAT32_WEIGHTS.to_string(), float32.join(" "));
+    }
+    Ok(with_metadata(graph, &about))
 }
 
 /// The model of an ONNX graph, with the file's metadata.
@@ -53,4 +58,13 @@ fn with_metadata(graph: proto::Graph, about: &BTreeMap<String, String>) -> proto
 /// Those of [`model`].
 pub fn write(graph: &Graph, arrays: &Arrays, options: &Options) -> Result<Vec<u8>, OnnxError> {
     Ok(model(graph, arrays, options)?.encode_to_vec())
+}
+
+/// Names of the weights that a half-precision file of [`write`] holds in float32, because half precision does not hold them.
+///
+/// # Errors
+/// When the bytes are no model.
+pub fn float32_weights(bytes: &[u8]) -> Result<Vec<String>, prost::DecodeError> {
+    let entry = proto::read(bytes)?.metadata_props.into_iter().find(|e| e.key.as_deref() == Some(SINGLE));
+    Ok(entry.and_then(|e| e.value).iter().flat_map(|v| v.split(' ').map(str::to_string)).collect())
 }

@@ -10,6 +10,8 @@ pub const IR_VERSION: i64 = 9;
 pub const INPUT: &str = "images";
 /// Name of the output.
 pub const OUTPUT: &str = "logits";
+/// Key of the metadata that names the weights which stay in float32 in a float16 file.
+pub const FLOAT32_WEIGHTS: &str = "float32_weights";
 
 /// The size of the batch axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,7 @@ pub struct Options {
     /// The size of the batch axis.
     pub batch: Batch,
     /// Stores weights in float16 and casts them to float32 when the file is loaded; all arithmetic stays in float32.
+    /// Tensors that float16 does not hold stay in float32; the metadata names them under [`FLOAT32_WEIGHTS`].
     pub float16: bool,
     /// Metadata of the file.
     pub about: BTreeMap<String, String>,

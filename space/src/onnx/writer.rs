@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use half::f16;
 
+use super::OnnxError;
 use super::proto::{Attribute, Dim, Graph, Node, Shape, Size, Tensor, TensorType, Type, ValueInfo, kind};
 
 /// An ONNX graph under construction.
@@ -15,6 +16,16 @@ pub struct Writer {
     counts: BTreeMap<String, u32>,
     scope: String,
     float16: bool,
+    /// Names of the weights that stay in float32 though float16 was asked for.
+    float32: Vec<String>,
+    not_finite: Option<String>,
+}
+
+/// Whether float16 holds values: none beyond its largest number, and not all of them, zeros aside, below its
+/// smallest normal one, where digits are lost.
+fn fits_float16(values: &[f32]) -> bool {
+    let largest = values.iter().fold(0f32, |m, v| m.max(v.abs()));
+    f16::from_f32(largest).is_finite() && (largest == 0.0 || largest >= f16::MIN_POSITIVE.to_f32())
 }
 
 impl Writer {
@@ -72,9 +83,16 @@ impl Writer {
         self.tensor(format!("vector.{value}"), kind::FLOAT, &[1], value.to_le_bytes().to_vec())
     }
 
-    /// A tensor of weights in the precision of the file; returns the name of its float32 value.
+    /// A tensor of weights, in float16 if that is asked for and holds them; returns the name of its float32 value.
     pub fn weights(&mut self, name: &str, dims: &[i64], values: &[f32]) -> String {
-        if !self.float16 {
+        if self.not_finite.is_none() && values.iter().any(|v| !v.is_finite()) {
+            self.not_finite = Some(name.to_string());
+        }
+        let float32 = self.float16 && !fits_float16(values);
+        if float32 && !self.known.contains(name) {
+            self.float32.push(name.to_string());
+        }
+        if float32 || !self.float16 {
             let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
             return self.tensor(name.to_string(), kind::FLOAT, dims, raw);
         }
@@ -100,10 +118,16 @@ impl Writer {
         name
     }
 
-    /// The finished graph.
-    pub fn finish(self, name: &str, input: ValueInfo, output: ValueInfo) -> Graph {
+    /// The finished graph, and the names of the weights that stayed in float32 though float16 was asked for.
+    ///
+    /// # Errors
+    /// When weights are not finite.
+    pub fn finish(self, name: &str, input: ValueInfo, output: ValueInfo) -> Result<(Graph, Vec<String>), OnnxError> {
+        if let Some(name) = self.not_finite {
+            return Err(OnnxError::NotFinite { name });
+        }
         let (node, initializer) = (self.nodes, self.tensors);
-        Graph { node, name: Some(name.to_string()), initializer, input: vec![input], output: vec![output] }
+        Ok((Graph { node, name: Some(name.to_string()), initializer, input: vec![input], output: vec![output] }, self.float32))
     }
 
     /// Renames the output of the last node, which nothing may read yet.

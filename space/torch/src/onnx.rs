@@ -24,7 +24,7 @@ pub fn arrays(net: &Net) -> Result<Arrays, NetError> {
 /// The ONNX file of a network; for the deployed form pass a frozen one.
 ///
 /// # Errors
-/// When the graph cannot be written, or libtorch fails.
+/// When the graph cannot be written, weights are not finite, or libtorch fails.
 pub fn to_onnx(net: &Net, options: &Options) -> Result<Vec<u8>, NetError> {
     Ok(onnx::write(net.graph(), &arrays(net)?, options)?)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use mobilenas_space::ir::Graph;
-use mobilenas_space::onnx::{Batch, OPSET, Options};
+use mobilenas_space::onnx::{Batch, OPSET, Options, float32_weights};
 use mobilenas_torch::onnx::to_onnx;
 use mobilenas_torch::weights::{About, write_whole};
 use mobilenas_torch::{Names, Net, Owned, ParamStore};
@@ -131,7 +131,11 @@ impl Args {
 fn write_onnx(args: &Args, net: &Net, about: About, title: &str) -> Result<()> {
     let batch = args.batch();
     let bytes = to_onnx(net, &Options { batch, float16: args.float16, about })?;
-    let kind = if args.float16 { "float16 weights" } else { "float32" };
+    let kind = match (args.float16, &float32_weights(&bytes)?[..]) {
+        (false, _) => "float32".to_string(),
+        (true, []) => "float16 weights".to_string(),
+        (true, kept) => format!("float16 weights, but float32 where half precision does not hold them ({})", kept.join(", ")),
+    };
     written(&args.out, &bytes, &format!("{title}: {kind}, {}", in_words(batch)))
 }
 

@@ -38,13 +38,13 @@ impl Int8Exporter {
     /// Plans the file of a graph and its tensors, with batch norms folded.
     ///
     /// # Errors
-    /// When a tensor is missing or has another size, or float16 weights are asked for.
+    /// When a tensor is missing, of another size or not finite, or float16 weights are asked for.
     pub fn new(graph: &Graph, arrays: &Arrays, options: &Options) -> Result<Int8Exporter, OnnxError> {
         if options.float16 {
             return Err(OnnxError::TwoPrecisions);
         }
         let (graph, arrays) = scales::fold(graph, arrays)?;
-        let graph = Lowering::new(&graph, &arrays, options).with_linear_as_gemm().run()?;
+        let (graph, _) = Lowering::new(&graph, &arrays, options).with_linear_as_gemm().run()?;
         let plan = QuantPlan::of(&graph);
         Ok(Int8Exporter { graph, plan, about: options.about.clone() })
     }
