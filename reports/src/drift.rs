@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use mobilenas_host::write::write_whole;
 use polars::error::{PolarsError, PolarsResult};
 use polars::prelude::{
     Column, DataFrame, IntoColumn as _, NamedFrom as _, ParquetCompression, ParquetReader, ParquetWriter,
@@ -119,19 +120,20 @@ pub fn read(file: &Path) -> Result<Vec<Row>, DriftError> {
     parsed.map_err(|source| DriftError::Table { file: file.to_path_buf(), source })
 }
 
-/// Writes a history beside, flushes it, and puts it in its place.
+/// Writes a history whole.
 ///
 /// # Errors
 /// When the system or polars refuses.
 pub fn write(file: &Path, rows: &[Row]) -> Result<(), DriftError> {
-    let (beside, place) = (file.with_extension("part"), file.to_path_buf());
-    let refuse = |source| DriftError::File { file: place.clone(), source };
-    let mut out = File::create(&beside).map_err(refuse)?;
+    let mut bytes = Vec::new();
     let made = table(rows).and_then(|mut t| {
-        ParquetWriter::new(&mut out).with_compression(ParquetCompression::Zstd(None)).set_parallel(false).finish(&mut t)
+        ParquetWriter::new(&mut bytes)
+            .with_compression(ParquetCompression::Zstd(None))
+            .set_parallel(false)
+            .finish(&mut t)
     });
-    made.map_err(|source| DriftError::Table { file: place.clone(), source })?;
-    out.sync_all().and_then(|()| std::fs::rename(&beside, file)).map_err(refuse)
+    made.map_err(|source| DriftError::Table { file: file.to_path_buf(), source })?;
+    write_whole(file, &bytes).map_err(|source| DriftError::File { file: file.to_path_buf(), source })
 }
 
 /// One metric of one model on one machine over commits.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mobilenas_torch::weights::write_whole;
+use mobilenas_host::write::write_whole;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -1,4 +1,4 @@
-//! int8 files: calibrated on training images, judged beside the float32 file on the test split.
+//! int8 files: calibrated on training images, compared with the float32 file on the test split.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use mobilenas_train::resized;
 
 use crate::evaluator::EvalError;
 
-/// The images that a network learnt from, and those that it is judged on.
+/// The training images of a network and its test images.
 #[derive(Debug)]
 pub struct Sets {
     /// The training set.
@@ -130,7 +130,7 @@ pub fn calibrate(
 
 /// How two files of one network did on the same images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Judged {
+pub struct Comparison {
     /// Images.
     pub images: u64,
     /// Images whose likeliest class is right: by the float32 file.
@@ -141,7 +141,7 @@ pub struct Judged {
     pub same: u64,
 }
 
-impl Judged {
+impl Comparison {
     /// Top-1 of the float32 file and of the int8 file, in percent.
     pub fn top1(&self) -> [f64; 2] {
         [self.float32_right, self.int8_right].map(|right| 100.0 * right as f64 / self.images.max(1) as f64)
@@ -158,15 +158,15 @@ impl Judged {
 ///
 /// # Errors
 /// When the runtime refuses, or too many images are damaged.
-pub fn judge(
+pub fn compare(
     files: (&mut File, &mut File),
     sets: &Sets,
     shape: Shape,
     (stop, bar): (&Stop, &Progress),
-) -> Result<Option<Judged>, EvalError> {
+) -> Result<Option<Comparison>, EvalError> {
     let list = sets.test_split.indices();
     bar.begin(list.len() as u64, 0);
-    let mut out = Judged::default();
+    let mut out = Comparison::default();
     for batch in sets.test.batches(list, shape.batch) {
         if stop.asked() {
             return Ok(None);
@@ -220,8 +220,8 @@ mod tests {
 
     #[test]
     fn shares_are_of_the_images_that_were_read() {
-        let j = Judged { images: 200, float32_right: 180, int8_right: 179, same: 190 };
+        let j = Comparison { images: 200, float32_right: 180, int8_right: 179, same: 190 };
         assert_eq!((j.top1(), j.agreement()), ([90.0, 89.5], 95.0));
-        assert_eq!(Judged::default().top1(), [0.0, 0.0]);
+        assert_eq!(Comparison::default().top1(), [0.0, 0.0]);
     }
 }

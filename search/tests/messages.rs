@@ -204,7 +204,7 @@ fn a_full_disk_stops_the_run_with_what_was_written_whole() {
     let (code, said) = run(dir.path(), &["search", &tiny(), "--out", "run", "--resume"]);
     assert_eq!(code, 1, "{said}");
     let last = said.lines().last().unwrap();
-    insta::assert_snapshot!(last, @"error: run/supernet.checkpoint.next.safetensors: No space left on device (os error 28), expected a disk that takes the file");
+    insta::assert_snapshot!(last, @"error: run/supernet.checkpoint.next.safetensors: No space left on device (os error 28), expected a place for the file");
     let journal = fs::read_to_string(out.join("journal.jsonl")).unwrap();
     assert!(journal.lines().count() >= 4);
     for line in journal.lines() {

@@ -182,8 +182,7 @@ fn a_full_disk_stops_it_with_the_last_checkpoint_whole() {
     assert_eq!(out.status.code(), Some(1), "{}", said(&out));
     let text = said(&out);
     let last = text.lines().last().unwrap();
-    let words =
-        "checkpoint.next.safetensors: No space left on device (os error 28), expected a disk that takes the file";
+    let words = "checkpoint.next.safetensors: No space left on device (os error 28), expected a place for the file";
     assert!(last.starts_with("error: ") && last.ends_with(words), "{text}");
     assert!(fs::read(&newest).unwrap() == before, "the last checkpoint has changed");
     done(train(&run, &["--resume"]));

@@ -8,6 +8,7 @@ pub mod problems;
 pub mod progress;
 pub mod runtime_env;
 pub mod stop;
+pub mod write;
 
 pub use clock::{Clock, FakeClock, WallClock, unix_now};
 pub use lock::{Lock, LockError};

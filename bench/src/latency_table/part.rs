@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use mobilenas_host::write::Target;
 use mobilenas_record::run as record;
 
 use super::file::{Table, TableError, crc, engine, format, parse};
@@ -33,6 +34,9 @@ impl Part {
         if let Some(folder) = target.parent() {
             fs::create_dir_all(folder).map_err(io)?;
         }
+        let Target::File(target) = Target::of(target).map_err(io)? else {
+            return Err(io(io::Error::other("a pipe or device, expected a place for a file")));
+        };
         let mut bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -45,7 +49,7 @@ impl Part {
         file.set_len(whole as u64).map_err(io)?;
         drop(file);
         let file = OpenOptions::new().append(true).open(&path).map_err(io)?;
-        let mut part = Part { target: target.to_path_buf(), path: path.clone(), file, rows };
+        let mut part = Part { target, path: path.clone(), file, rows };
         match part.rows.first() {
             None => part.append([Row::Table(Box::new(header.clone()))])?,
             Some(Row::Table(there)) => same(&path, there, header)?,

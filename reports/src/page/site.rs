@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use mobilenas_host::write::Target;
 use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::ReportError;
@@ -64,10 +65,14 @@ impl Site {
         let failed = |path: &Path, source| ReportError::Write { path: path.to_owned(), source };
         let folder = path.parent().unwrap_or(&self.root);
         std::fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
-        let file_name = path.file_name().unwrap_or_default().to_string_lossy();
+        let place = match Target::of(&path).map_err(|e| failed(&path, e))? {
+            Target::File(place) => place,
+            Target::Stream(_) => return Err(failed(&path, std::io::Error::other("no regular file"))),
+        };
+        let file_name = place.file_name().unwrap_or_default().to_string_lossy();
         // A run may write its report while another process does.
-        let beside = folder.join(format!(".part-{}-{file_name}", std::process::id()));
-        let done = make(&beside).and_then(|()| std::fs::rename(&beside, &path).map_err(|e| failed(&path, e)));
+        let beside = place.with_file_name(format!(".part-{}-{file_name}", std::process::id()));
+        let done = make(&beside).and_then(|()| std::fs::rename(&beside, &place).map_err(|e| failed(&path, e)));
         if done.is_err() {
             // What is left of a failed attempt; the first error is the one to tell.
             let _ = std::fs::remove_file(&beside);

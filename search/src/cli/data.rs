@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow};
 use clap::{Subcommand, ValueEnum};
 use image::{ImageFormat, RgbImage};
-use mobilenas_torch::weights::write_whole;
 
-use super::Input;
+use super::destination;
 use crate::config::yaml;
 use crate::contact_sheet::{pairs, sheet};
 use crate::experiment::prepare;
@@ -69,9 +68,9 @@ pub fn run(args: &Args) -> Result<i32> {
     let image = RgbImage::from_raw(sheet.width as u32, sheet.height as u32, sheet.levels).context("an empty sheet")?;
     let mut png = std::io::Cursor::new(Vec::new());
     image.write_to(&mut png, ImageFormat::Png)?;
-    let fail = |e: std::io::Error| Input(format!("{}: {e}, expected a place for the sheet", args.out.display()));
-    write_whole(&args.out, &png.into_inner()).map_err(fail)?;
-    println!("{} images, originals on the left: {}", shown.len(), args.out.display());
+    destination::write(&args.out, &png.into_inner())?;
+    let said = format!("{} images, originals on the left: {}", shown.len(), args.out.display());
+    destination::say(&args.out, said);
     Ok(0)
 }
 

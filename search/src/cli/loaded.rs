@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use mobilenas_space::families::{self, Family, Interpolation, Preprocessing};
+use mobilenas_space::families::{self, Family, Interpolation, Naming, Preprocessing};
 use mobilenas_space::ir::{Graph, ParamSpec};
 use mobilenas_torch::weights::{self, About, Misfit, Weights};
 use mobilenas_torch::{Mode, Net, NetError, Params};
@@ -23,7 +23,7 @@ pub struct NetArgs {
     /// A published network (`mobilenas models` lists them)
     #[arg(long, value_name = "NAME", requires = "weights", required_unless_present = "run")]
     model: Option<String>,
-    /// Its weights, a safetensors file
+    /// Its weights: safetensors, or a state dict that torch.save wrote
     #[arg(long, value_name = "FILE", requires = "model")]
     weights: Option<PathBuf>,
     /// Folder of a run, for one of its retrained winners instead of a published network
@@ -107,6 +107,13 @@ enum Source<'a> {
 }
 
 impl Source<'_> {
+    fn namings(&self) -> &'static [Naming] {
+        match self {
+            Source::Published { family, .. } => family.namings(),
+            Source::Winner { .. } => &[],
+        }
+    }
+
     fn graph(&self, classes: u32) -> Result<Graph> {
         match self {
             Source::Published { name, resolution, .. } => models::variant(name, *resolution, classes),
@@ -171,10 +178,12 @@ pub(super) fn head(graph: impl Fn(u32) -> Result<Graph>) -> Result<Vec<(String, 
 pub(super) fn bound(
     file: &Path,
     name: &str,
+    namings: &[Naming],
     kind: Kind,
     graph: impl Fn(u32) -> Result<Graph>,
 ) -> Result<(Net, u32, About)> {
     let mut weights = open(file, None)?;
+    weights.rename(&weights::wanted(&graph(2)?), namings);
     let misfit = |e: String| Input(format!("{}: {e}", file.display()));
     let classes = classes_of(&graph, &weights)?.map_err(|e| misfit(format!("{e}, expected weights of {name}")))?;
     let graph = graph(classes)?;
@@ -182,13 +191,22 @@ pub(super) fn bound(
     if let Some(found) = few(&misfits(&graph, &weights)) {
         return Err(misfit(format!("not weights of {name} at {side} px: {found}")).into());
     }
-    let named = weights.read_all()?;
+    let wrong = |e: NetError| Input(e.to_string());
+    let mut named = weights.read_all().map_err(wrong)?;
+    weights::complete(&graph, &mut named).map_err(|e| misfit(e.to_string()))?;
     Ok((Net::bind(Arc::new(graph), &Read { named: &named, kind })?, classes, weights.about))
 }
 
 /// Opens a weights file for a network of the command line.
 pub(super) fn open(file: &Path, part: Option<&str>) -> Result<Weights, Input> {
-    Weights::open(file, part).map_err(|e| Input(e.to_string()))
+    Weights::open(file, part).map_err(|e| match &e {
+        NetError::Part { parts, .. } => {
+            let hint =
+                parts.first().map_or_else(String::new, |(p, _)| format!(" (`weights import --part {p}` takes it)"));
+            Input(format!("{e}{hint}"))
+        }
+        _ => Input(e.to_string()),
+    })
 }
 
 /// Differences between a network and a file's tensors.
@@ -229,7 +247,7 @@ impl NetArgs {
             Precision::Float32 => Kind::Float,
             Precision::Float64 => Kind::Double,
         };
-        let (net, classes, about) = bound(&file, &self.name(), kind, |n| source.graph(n))?;
+        let (net, classes, about) = bound(&file, &self.name(), source.namings(), kind, |n| source.graph(n))?;
         let misfit = |e: String| Input(format!("{}: {e}", file.display()));
         if let Some(expected) = self.classes.filter(|c| *c != classes) {
             return Err(misfit(format!("its head has {classes} classes, expected {expected}")).into());

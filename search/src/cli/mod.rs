@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod completions;
 mod data;
+mod destination;
 mod evaluate;
 mod facts;
 mod job;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
 use mobilenas_record::{run as record, score};
-use mobilenas_space::families::{self, FAMILIES, Family, VariantInfo};
+use mobilenas_space::families::{self, FAMILIES, Family, Naming, VariantInfo};
 use mobilenas_space::ir::{Graph, Op, fold_batch_norms};
 use mobilenas_space::{Cost, Space, cost};
 
@@ -46,6 +46,11 @@ pub fn run(args: &Args) -> Result<i32> {
     };
     print!("{text}");
     Ok(0)
+}
+
+/// How the authors of a published network name its tensors, where they do so otherwise than timm.
+pub fn namings(name: &str) -> &'static [Naming] {
+    families::variant(name).map_or(&[], |(family, _)| family.namings())
 }
 
 /// A published network's graph.

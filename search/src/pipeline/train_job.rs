@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use mobilenas_bench::Host;
 use mobilenas_host::Clock;
+use mobilenas_host::write::write_whole;
 use mobilenas_space::ir::Graph;
 use mobilenas_space::{Cost, Space, cost};
 use mobilenas_task::{Classification, Task};
-use mobilenas_torch::weights::{About, write_whole};
+use mobilenas_torch::weights::About;
 use mobilenas_torch::{Names, Net, Owned, ParamStore, weights};
 use serde::{Deserialize, Serialize};
 use tch::Device;

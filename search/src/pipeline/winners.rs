@@ -85,6 +85,6 @@ impl SearchPipeline<'_> {
             "# Trial {}, graph {}: the `space` of a config with this one network.\n{text}",
             trial.id, trial.digest
         );
-        weights::write_whole(&path, text.as_bytes()).map_err(|error| RunError::Io { path, error })
+        mobilenas_host::write::write_whole(&path, text.as_bytes()).map_err(|error| RunError::Io { path, error })
     }
 }

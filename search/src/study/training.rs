@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mobilenas_host::write::write_whole;
 use mobilenas_host::{Clock, WallClock};
 use mobilenas_reports::study::{StudyNetwork, StudyRow, TrainedNetwork};
-use mobilenas_torch::weights::write_whole;
 use serde::{Deserialize, Serialize};
 
 use super::{Halt, Plan, Study};

@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
+use mobilenas_host::write::write_whole;
 use serde::{Deserialize, Serialize};
 
 use super::TrainError;
@@ -53,7 +54,7 @@ impl MetricsLog {
                 fs::create_dir_all(folder)?;
             }
             let kept = kept(path, step)?;
-            fs::write(path, kept)?;
+            write_whole(path, kept.as_bytes())?;
             let lines = OpenOptions::new().append(true).open(path)?;
             Ok((lines, Events::create(&path.with_extension(""), step)?))
         };

@@ -1,5 +1,6 @@
 //! EfficientFormer (Li et al., 2022, arXiv 2206.01191): L1, L3, L7.
 
+use super::naming::{self, Naming};
 use super::preprocessing::Preprocessing;
 use super::spec::{Knob, Published, Spec, Variant, knob};
 use crate::blocks::{ConvBnAct, DistilledHead, FinalNorm, Flat, MetaBlock1d, MetaBlock2d};
@@ -42,6 +43,7 @@ impl Spec for EfficientFormer {
     const NAME: &'static str = "efficientformer";
     const CITE: &'static str = "EfficientFormer, Li et al. 2022, arXiv 2206.01191";
     const PREPROCESSING: Preprocessing = Preprocessing::imagenet(0.95);
+    const NAMINGS: &'static [Naming] = naming::SNAP_V1;
     const COUNTING_NOTE: &'static str =
         "the paper counts parameters as deployed: batch norms and layer scales folded, both heads kept";
 

@@ -1,5 +1,6 @@
 //! EfficientFormerV2 (Li et al., 2022, arXiv 2212.08059): S0, S1, S2, L.
 
+use super::naming::{self, Naming};
 use super::preprocessing::Preprocessing;
 use super::spec::{Knob, Published, Spec, Variant, knob};
 use crate::blocks::{Attention2d, ConvBnAct, DistilledHead, Downsample, EfficientFormerV2Block, FinalNorm, TokenMixer};
@@ -105,6 +106,7 @@ impl Spec for EfficientFormerV2 {
     const NAME: &'static str = "efficientformer_v2";
     const CITE: &'static str = "EfficientFormerV2, Li et al. 2022, arXiv 2212.08059";
     const PREPROCESSING: Preprocessing = Preprocessing::imagenet(0.95);
+    const NAMINGS: &'static [Naming] = naming::SNAP_V2;
     const COUNTING_NOTE: &'static str =
         "the paper counts parameters as deployed: batch norms and layer scales folded, both heads kept";
 

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use super::naming::Naming;
 use super::preprocessing::Preprocessing;
 use super::spec::{Knob, KnobKind, Published, Spec, Variant};
 use crate::ir::{Plan, ShapeError};
@@ -16,6 +17,8 @@ pub trait Family: Send + Sync {
     fn counting_note(&self) -> &'static str;
     /// The preprocessing that its published weights expect.
     fn preprocessing(&self) -> Preprocessing;
+    /// How its authors name tensors, where they do so otherwise than timm.
+    fn namings(&self) -> &'static [Naming];
     /// Its published networks.
     fn variants(&self) -> Vec<VariantInfo>;
     /// A published network with all knobs of the family; `None` for an unknown id.
@@ -79,6 +82,10 @@ impl<S: Spec> Family for Erased<S> {
 
     fn preprocessing(&self) -> Preprocessing {
         S::PREPROCESSING
+    }
+
+    fn namings(&self) -> &'static [Naming] {
+        S::NAMINGS
     }
 
     fn variants(&self) -> Vec<VariantInfo> {

@@ -1,6 +1,7 @@
 //! MobileViT (Mehta and Rastegari, 2021, arXiv 2110.02178): XXS, XS, S.
 
 use super::mobilevit::{MobileVitCfg, VitStage};
+use super::naming::{self, Naming};
 use super::preprocessing::Preprocessing;
 use super::spec::{Knob, Published, Spec, Variant};
 use crate::blocks;
@@ -24,6 +25,7 @@ impl Spec for MobileVitV1 {
     const NAME: &'static str = "mobilevit_v1";
     const CITE: &'static str = "MobileViT, Mehta and Rastegari 2021, arXiv 2110.02178";
     const PREPROCESSING: Preprocessing = Preprocessing::plain(0.9);
+    const NAMINGS: &'static [Naming] = naming::CVNETS_BGR;
     const COUNTING_NOTE: &'static str =
         "the paper's MACs count a product of attention as N*C*C instead of N*N*C, and those of XS are for 224 px";
 

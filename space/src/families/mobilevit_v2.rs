@@ -1,6 +1,7 @@
 //! MobileViTv2 (Mehta and Rastegari, 2022, arXiv 2206.02680): x0.5 to x2.0, with separable self-attention.
 
 use super::mobilevit::{MobileVitCfg, VitStage};
+use super::naming::{self, Naming};
 use super::preprocessing::Preprocessing;
 use super::spec::{Knob, Published, Spec, Variant};
 use crate::blocks;
@@ -31,6 +32,7 @@ impl Spec for MobileVitV2 {
     const NAME: &'static str = "mobilevit_v2";
     const CITE: &'static str = "MobileViTv2, Mehta and Rastegari 2022, arXiv 2206.02680";
     const PREPROCESSING: Preprocessing = Preprocessing::plain(0.888);
+    const NAMINGS: &'static [Naming] = naming::CVNETS_RGB;
 
     fn variants() -> Vec<Variant<MobileVitCfg>> {
         let of = |(id, quarters, top1, params_m, macs_g)| {

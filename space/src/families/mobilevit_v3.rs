@@ -2,6 +2,7 @@
 //! layers in the middle stage.
 
 use super::mobilevit::{MobileVitCfg, VitStage};
+use super::naming::{self, Naming};
 use super::preprocessing::Preprocessing;
 use super::spec::{Knob, Published, Spec, Variant};
 use crate::blocks;
@@ -31,6 +32,7 @@ impl Spec for MobileVitV3 {
     const NAME: &'static str = "mobilevit_v3";
     const CITE: &'static str = "MobileViTv3, Wadekar and Chaurasia 2022, arXiv 2209.15159";
     const PREPROCESSING: Preprocessing = Preprocessing::plain(0.9);
+    const NAMINGS: &'static [Naming] = naming::CVNETS_BGR;
     const COUNTING_NOTE: &'static str = "the paper's MACs count a product of attention as N*C*C instead of N*N*C";
 
     fn variants() -> Vec<Variant<MobileVitCfg>> {

@@ -3,6 +3,7 @@
 
 use super::mobilevit::{MobileVitCfg, VitStage};
 use super::mobilevit_v2;
+use super::naming::{self, Naming};
 use super::preprocessing::Preprocessing;
 use super::spec::{Knob, Published, Spec, Variant};
 use crate::blocks;
@@ -15,6 +16,7 @@ impl Spec for MobileVitV3Separable {
     const NAME: &'static str = "mobilevit_v3_separable";
     const CITE: &'static str = "MobileViTv3, Wadekar and Chaurasia 2022, arXiv 2209.15159";
     const PREPROCESSING: Preprocessing = Preprocessing::plain(0.888);
+    const NAMINGS: &'static [Naming] = naming::CVNETS_RGB;
 
     fn variants() -> Vec<Variant<MobileVitCfg>> {
         let of = |id, quarters, top1, params_m, macs_g| {

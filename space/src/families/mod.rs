@@ -13,10 +13,12 @@ mod mobilevit_v1;
 mod mobilevit_v2;
 mod mobilevit_v3;
 mod mobilevit_v3_separable;
+mod naming;
 mod preprocessing;
 mod spec;
 
 pub use erased::{Family, KnobInfo, Template, VariantInfo};
+pub use naming::Naming;
 pub use preprocessing::{Interpolation, Preprocessing};
 pub use spec::{Knob, KnobKind, Published, Spec, Variant};
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use super::naming::Naming;
 use super::preprocessing::Preprocessing;
 use crate::ir::{Plan, ShapeError};
 
@@ -15,6 +16,9 @@ pub trait Spec: Send + Sync + 'static {
     const CITE: &'static str;
     /// The preprocessing that its published weights expect.
     const PREPROCESSING: Preprocessing;
+
+    /// How its authors name tensors, where they do so otherwise than timm.
+    const NAMINGS: &'static [Naming] = &[];
 
     /// How its paper's counts of parameters or MACs differ from the counts here; empty if they do not.
     const COUNTING_NOTE: &'static str = "";

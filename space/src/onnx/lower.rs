@@ -63,7 +63,7 @@ impl<'a> Lowering<'a> {
         Lowering { linear_as_gemm: true, ..self }
     }
 
-    /// The ONNX graph, and the names of the weights that half precision does not hold.
+    /// The ONNX graph, and the names of the weights that float16 does not hold.
     pub(super) fn run(mut self) -> Result<(OnnxGraph, Vec<String>), OnnxError> {
         let graph = self.graph;
         self.values.push(INPUT.to_string());

@@ -60,11 +60,11 @@ pub fn write(graph: &Graph, arrays: &Arrays, options: &Options) -> Result<Vec<u8
     Ok(model(graph, arrays, options)?.encode_to_vec())
 }
 
-/// Names of the weights that a half-precision file of [`write`] holds in float32, because half precision does not hold them.
+/// Names of the weights that a float16 file of [`write`] keeps in float32, because float16 does not hold them.
 ///
 /// # Errors
 /// When the bytes are no model.
 pub fn float32_weights(bytes: &[u8]) -> Result<Vec<String>, prost::DecodeError> {
-    let entry = proto::read(bytes)?.metadata_props.into_iter().find(|e| e.key.as_deref() == Some(SINGLE));
+    let entry = proto::read(bytes)?.metadata_props.into_iter().find(|e| e.key.as_deref() == Some(FLOAT32_WEIGHTS));
     Ok(entry.and_then(|e| e.value).iter().flat_map(|v| v.split(' ').map(str::to_string)).collect())
 }

@@ -63,6 +63,26 @@ pub enum NetError {
         /// The shape it should have.
         expected: Vec<i64>,
     },
+    /// Indices are not those that a network's size gives.
+    #[error("{name} holds other indices, expected the distances on a grid of {h} x {w}")]
+    Indices {
+        /// Their name.
+        name: String,
+        /// Height of the grid.
+        h: u32,
+        /// Its width.
+        w: u32,
+    },
+    /// A checkpoint has its tensors in parts, and none was chosen that has some.
+    #[error("{path}: {found}, expected the name of a part with tensors: {}", parts_of(.parts))]
+    Part {
+        /// The file.
+        path: String,
+        /// What was found.
+        found: String,
+        /// Its parts with the numbers of their tensors, most first.
+        parts: Vec<(String, usize)>,
+    },
     /// Tensors are not a network's: every difference.
     #[error("{}", listed(.0))]
     Misfits(Vec<Misfit>),
@@ -123,6 +143,10 @@ pub enum OpError {
     /// An input has a shape that it does not take.
     #[error("input of shape {0:?}, which the operation does not take")]
     Input(Vec<i64>),
+}
+
+fn parts_of(parts: &[(String, usize)]) -> String {
+    parts.iter().map(|(name, n)| format!("{name} ({n} tensors)")).collect::<Vec<_>>().join(", ")
 }
 
 /// All differences, one after another.

@@ -2,11 +2,14 @@
 //! `files/make.py` made the files of PyTorch, with the real one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mobilenas_torch::weights::{Weights, load};
+use mobilenas_torch::weights::{Weights, load, save};
 use tch::{Kind, Tensor};
+
+const EXPECTED: &str = "safetensors, or a state dict that torch.save wrote";
 
 fn shipped(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files").join(name)
@@ -37,10 +40,133 @@ fn check(weights: &mut Weights) {
 
 #[test]
 fn both_layouts_of_torch_save_give_the_same_tensors() {
-    for name in ["plain.pt", "old.pth"] {
+    for name in ["plain.pt", "old.pth", "no_checksums.pt"] {
         let mut weights = Weights::open(&shipped(name), None).unwrap();
-        assert_eq!((weights.taken.clone(), weights.others.len()), (None, 0), "{name}");
+        assert_eq!((weights.taken.len(), weights.others.len()), (0, 0), "{name}");
         check(&mut weights);
+    }
+}
+
+#[test]
+fn shards_are_read_by_their_index() {
+    for name in ["shards.pt.index.json", "shards.safetensors.index.json"] {
+        check(&mut Weights::open(&shipped(name), None).unwrap());
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let index = dir.path().join("i.json");
+    let refuse = |map: &str| {
+        fs::write(&index, format!(r#"{{"weight_map": {{{map}}}}}"#)).unwrap();
+        let text = Weights::open(&index, None).unwrap_err().to_string();
+        text.replace(&format!("{}/", dir.path().display()), "").replace(&format!(", expected {EXPECTED}"), "")
+    };
+    fs::copy(shipped("shard-00001-of-00002.safetensors"), dir.path().join("one")).unwrap();
+    insta::assert_snapshot!(refuse(r#""n": "two""#), @"two: No such file or directory (os error 2)");
+    insta::assert_snapshot!(refuse(r#""n": "../two""#), @r#"i.json: an index that names "../two", which is no file beside it"#);
+    insta::assert_snapshot!(refuse(r#""n": "/etc/passwd""#), @r#"i.json: an index that names "/etc/passwd", which is no file beside it"#);
+    insta::assert_snapshot!(refuse(r#""n": "one""#), @r#"one: no tensor "n", which its index places here"#);
+    insta::assert_snapshot!(refuse(r#""a.weight": "one""#), @r#"one: a tensor "a.turned" that its index does not name"#);
+    insta::assert_snapshot!(refuse(r#""a.weight": "i.json""#), @"i.json: a JSON file that is no index of shards");
+    insta::assert_snapshot!(refuse(""), @"i.json: no tensors at its top level (its entries: none)");
+}
+
+#[test]
+fn objects_beside_the_weights_do_not_matter() {
+    let mut weights = Weights::open(&shipped("objects.pt"), None).unwrap();
+    assert_eq!((weights.taken.join(", ").as_str(), weights.others.len()), (r#"part "model""#, 0));
+    check(&mut weights);
+    let mut weights = Weights::open(&shipped("averaged.pt"), None).unwrap();
+    assert_eq!(weights.taken, [r#"names without "module.""#]);
+    check(&mut weights);
+    // Where they stand among the weights they are told.
+    let weights = Weights::open(&shipped("module.pt"), None).unwrap();
+    let other = &weights.others[0];
+    assert_eq!((other.name.as_str(), other.what.as_str()), ("x", "an object of torch.nn.modules.linear.Linear"));
+}
+
+#[test]
+fn the_part_that_would_do_is_named() {
+    insta::assert_snapshot!(refused(&shipped("net.pth")), @"net.pth: no tensors at its top level, expected the name of a part with tensors: net (5 tensors), inner.ema (1 tensors)");
+    check(&mut Weights::open(&shipped("net.pth"), Some("net")).unwrap());
+    assert_eq!(Weights::open(&shipped("net.pth"), Some("inner.ema")).unwrap().tensors.len(), 1);
+    let text = Weights::open(&shipped("net.pth"), Some("acc")).unwrap_err().to_string();
+    assert!(text.contains(r#": its part "acc" is a number, expected the name of a part with tensors: net"#), "{text}");
+}
+
+#[test]
+fn files_of_other_kinds_are_called_what_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let see = |data: &[u8]| {
+        let file = dir.path().join("x");
+        fs::write(&file, data).unwrap();
+        refused(&file).replace(&format!(", expected {EXPECTED}"), "")
+    };
+    let seen = [
+        see(b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"),
+        see(b"\xef\xbb\xbf\n <!DOCTYPE html><html lang=en>"),
+        see(b"<HTML><head>"),
+        see(b"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>"),
+        see(b"{\"error\": \"Repository not found\"}"),
+        see(&[0x1f, 0x8b, 8, 0]),
+        see(b"\x80\x04}."),
+        see(b"\x08\x09\x12\x09mobilenas"),
+        see(b"\x1c\0\0\0TFL3"),
+        see(&[vec![b'w'; 257], b"ustar".to_vec()].concat()),
+        refused(dir.path())
+            .replace(&format!(", expected {EXPECTED}"), "")
+            .replace(".tmp", "")
+            .split(": ")
+            .last()
+            .unwrap()
+            .to_string(),
+    ];
+    insta::assert_snapshot!(seen.join("\n"), @"");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_refused_and_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(refused(&pipe).starts_with("pipe: no regular file"));
+}
+
+/// Where the bytes of a storage or tensor begin: those of 0, 1, 2 as float32.
+fn numbers_at(data: &[u8]) -> usize {
+    let begin: Vec<u8> = [0f32, 1.0, 2.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    data.windows(begin.len()).position(|w| w == begin).unwrap()
+}
+
+#[test]
+fn a_changed_number_is_found_by_the_checksum_wherever_there_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (own, file) = (dir.path().join("own.safetensors"), dir.path().join("x"));
+    let tensors = Weights::open(&shipped("plain.pt"), None).unwrap().read_all().unwrap();
+    save(&own, &tensors, &BTreeMap::from([("program".to_string(), "mobilenas".to_string())])).unwrap();
+    for (whole, finds) in [(own, true), (shipped("plain.pt"), true), (shipped("no_checksums.pt"), false)] {
+        let mut data = fs::read(&whole).unwrap();
+        check(&mut Weights::open(&whole, None).unwrap());
+        let at = numbers_at(&data);
+        data[at + 7] ^= 0x80;
+        fs::write(&file, &data).unwrap();
+        let read = Weights::open(&file, None).unwrap().read_all();
+        assert_eq!(read.is_err(), finds, "{}", whole.display());
+        if let Err(e) = read {
+            assert!(e.to_string().contains("damaged (its checksum is "), "{e}");
+        }
+    }
+    // The words, and the checksum itself.
+    let data = fs::read(dir.path().join("own.safetensors")).unwrap();
+    for (what, with) in
+        [("mobilenas\\\"}", "mobilenaz\\\"}"), ("checksum", "checksun"), ("\\\"program", "\\ \"program")]
+    {
+        let at = data.windows(what.len()).position(|w| w == what.as_bytes());
+        let at = at.unwrap_or_else(|| panic!("{what} in {}", String::from_utf8_lossy(&data[8..400])));
+        let mut changed = data.clone();
+        changed[at..at + with.len()].copy_from_slice(with.as_bytes());
+        fs::write(&file, &changed).unwrap();
+        let read = Weights::open(&file, None).and_then(|mut w| w.read_all());
+        assert!(read.is_err(), "{what}");
     }
 }
 
@@ -48,12 +174,12 @@ fn both_layouts_of_torch_save_give_the_same_tensors() {
 fn a_checkpoint_gives_its_averaged_weights_unless_another_part_is_named() {
     let file = shipped("checkpoint.pth.tar");
     let mut weights = Weights::open(&file, None).unwrap();
-    insta::assert_snapshot!(weights.taken.clone().unwrap(), @r#"part "model_ema", names without "module.""#);
+    insta::assert_snapshot!(weights.taken.join(", "), @r#"part "model_ema", names without "module.""#);
     check(&mut weights);
     let mut weights = Weights::open(&file, Some("model")).unwrap();
-    assert_eq!(numbers(&weights.read("a.weight").unwrap()), [0.0; 6]);
+    assert_eq!(numbers(&weights.read_all().unwrap()["a.weight"]), [0.0; 6]);
     let text = Weights::open(&file, Some("optimizer")).unwrap_err().to_string();
-    assert!(text.contains(r#": no tensors in "optimizer" (its parts: model, model_ema, optimizer)"#), "{text}");
+    assert!(text.contains(r#": no tensors in a part "optimizer", expected the name of a part with tensors: model (5 tensors), model_ema (5 tensors)"#), "{text}");
 }
 
 #[test]

@@ -5,8 +5,9 @@ mod junit;
 mod metrics;
 mod table;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
+
+use mobilenas_host::write::write_whole;
 
 pub use annotations::annotations;
 pub use junit::junit;
@@ -32,19 +33,12 @@ pub fn write(report: &Report, folder: &Path) -> Result<Vec<PathBuf>, GateError> 
     files.zip(texts).map(|(file, text)| replace(&file, text.as_bytes()).map(|()| file)).collect()
 }
 
-/// Writes a file beside, flushes it, and puts it in its place.
+/// Writes a file whole.
 ///
 /// # Errors
 /// When the system refuses.
 pub fn replace(file: &Path, bytes: &[u8]) -> Result<(), GateError> {
-    let beside = file.with_extension("part");
-    let write = || {
-        let mut f = std::fs::File::create(&beside)?;
-        f.write_all(bytes)?;
-        f.sync_all()?;
-        std::fs::rename(&beside, file)
-    };
-    write().map_err(|source| GateError::Write { file: file.to_path_buf(), source })
+    write_whole(file, bytes).map_err(|source| GateError::Write { file: file.to_path_buf(), source })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use mobilenas_bench::gate::{Report, finding};
+use mobilenas_host::write::write_whole;
 use mobilenas_reports::drift::{self, Row};
 
 use crate::cli::Input;
@@ -77,7 +78,7 @@ pub fn run(args: &Args) -> Result<i32> {
         for (i, line) in lines.iter().enumerate() {
             let before = lines[..i].iter().filter(|l| l.name() == line.name()).count();
             let again = if before > 0 { format!(".{}", before + 1) } else { String::new() };
-            std::fs::write(folder.join(format!("{}{again}.svg", line.name())), line.svg()?)?;
+            write_whole(&folder.join(format!("{}{again}.svg", line.name())), line.svg()?.as_bytes())?;
         }
     }
     println!("{} values in {} lines", rows.len(), lines.len());

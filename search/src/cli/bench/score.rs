@@ -102,5 +102,5 @@ fn export(
     let images = scorer.exported(graph.input().dims[1])?;
     weights::save(&folder.join("images.safetensors"), &images, &about).map_err(RunError::from)?;
     let text = serde_json::to_vec_pretty(&p.space.values(genome))?;
-    weights::write_whole(&folder.join("genome.json"), &text).with_context(|| folder.display().to_string())
+    mobilenas_host::write::write_whole(&folder.join("genome.json"), &text).with_context(|| folder.display().to_string())
 }

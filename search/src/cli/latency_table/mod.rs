@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use mobilenas_bench::engine::{self, ENGINES, Engine, Setting};
 use mobilenas_host::WallClock;
+use mobilenas_host::write::write_whole;
 use mobilenas_space::ir::Graph;
 use mobilenas_space::onnx::Options;
 use mobilenas_space::{Space, SpaceConfig};
@@ -276,7 +277,7 @@ fn build(a: &BuildArgs) -> Result<i32> {
 fn onnx_file(graph: &Graph, path: &Path) -> Result<(), anyhow::Error> {
     let store = ParamStore::init(graph, Names::Standalone, 0, At::Cpu)?;
     let net = Net::bind(Arc::new(graph.clone()), &Owned(&store))?.freeze()?;
-    Ok(std::fs::write(path, to_onnx(&net, &Options::default())?)?)
+    Ok(write_whole(path, &to_onnx(&net, &Options::default())?)?)
 }
 
 fn write_jobs(a: &JobsArgs) -> Result<i32> {

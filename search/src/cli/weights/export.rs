@@ -7,13 +7,13 @@ use anyhow::{Result, bail};
 use mobilenas_space::ir::Graph;
 use mobilenas_space::onnx::{Batch, OPSET, Options, float32_weights};
 use mobilenas_torch::onnx::to_onnx;
-use mobilenas_torch::weights::{About, write_whole};
+use mobilenas_torch::weights::About;
 use mobilenas_torch::{Names, Net, Owned, ParamStore};
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 use super::super::loaded::bound;
-use super::super::{Input, models};
-use super::int8;
+use super::super::{Input, destination, models};
+use super::{finite, int8, unfit};
 use crate::config;
 use crate::experiment::{Experiment, prepare};
 use crate::pipeline::train_job::TrainJob;
@@ -67,7 +67,7 @@ pub struct Args {
     batch: Option<u32>,
     #[command(flatten)]
     int8: int8::Flags,
-    /// The file to write: ONNX if it ends in .onnx, else safetensors
+    /// The file to write: ONNX if it ends in .onnx, else safetensors; `-` is standard output
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
@@ -103,6 +103,8 @@ pub fn run(args: &Args) -> Result<i32> {
     if onnx {
         write_onnx(args, &net, about, &title)?;
     } else {
+        let sound = |(name, t): (&String, &Tensor)| finite(name, t).map(drop);
+        net.named().iter().try_for_each(sound)?;
         super::write(&args.out, &net.named(), &about, &title)?;
     }
     Ok(0)
@@ -116,7 +118,7 @@ impl Args {
         }
     }
 
-    /// The images that the network learnt from and those it is judged on.
+    /// The training images of the network and its test images.
     fn sets(&self, net: &Net) -> Result<Sets> {
         if let Some(run) = &self.run {
             return Ok(prepare(&run.join("config.yaml")).map_err(RunError::from)?.into());
@@ -130,25 +132,21 @@ impl Args {
 
 fn write_onnx(args: &Args, net: &Net, about: About, title: &str) -> Result<()> {
     let batch = args.batch();
-    let bytes = to_onnx(net, &Options { batch, float16: args.float16, about })?;
+    let bytes = to_onnx(net, &Options { batch, float16: args.float16, about }).map_err(unfit)?;
     let kind = match (args.float16, &float32_weights(&bytes)?[..]) {
         (false, _) => "float32".to_string(),
         (true, []) => "float16 weights".to_string(),
-        (true, kept) => format!("float16 weights, but float32 where half precision does not hold them ({})", kept.join(", ")),
+        (true, kept) => {
+            format!("float16 weights, but float32 where half precision does not hold them ({})", kept.join(", "))
+        }
     };
     written(&args.out, &bytes, &format!("{title}: {kind}, {}", in_words(batch)))
 }
 
-/// Writes a file.
-pub(super) fn whole(out: &Path, bytes: &[u8]) -> Result<()> {
-    let refused = |e| Input(format!("{}: {e}, expected a disk that takes the file", out.display()));
-    Ok(write_whole(out, bytes).map_err(refused)?)
-}
-
 /// Writes an ONNX file and says so.
 pub(super) fn written(out: &Path, bytes: &[u8], what: &str) -> Result<()> {
-    whole(out, bytes)?;
-    println!("{what}, opset {OPSET}, {} bytes written to {}", bytes.len(), out.display());
+    destination::write(out, bytes)?;
+    destination::say(out, format!("{what}, opset {OPSET}, {} bytes written to {}", bytes.len(), out.display()));
     Ok(())
 }
 
@@ -175,7 +173,8 @@ fn untrained(name: &str, resolution: Option<u32>, classes: u32) -> Result<Export
 
 fn published(name: &str, file: &Path, resolution: Option<u32>) -> Result<Exported> {
     models::variant(name, resolution, 2)?;
-    let (net, classes, mut about) = bound(file, name, Kind::Float, |n| models::variant(name, resolution, n))?;
+    let (net, classes, mut about) =
+        bound(file, name, models::namings(name), Kind::Float, |n| models::variant(name, resolution, n))?;
     let side = net.graph().input().dims[1];
     about.insert("model".to_string(), name.to_string());
     about.insert("resolution".to_string(), side.to_string());
@@ -189,7 +188,7 @@ fn trained(file: &Path, weights: &Path) -> Result<Exported> {
         let space = config.network.space(classes)?;
         Ok(space.lower(&space.smallest())?)
     };
-    let (net, classes, about) = bound(weights, &format!("the network of {}", file.display()), Kind::Float, graph)?;
+    let (net, classes, about) = bound(weights, &format!("the network of {}", file.display()), &[], Kind::Float, graph)?;
     let side = net.graph().input().dims[1];
     Ok((net, about, format!("{} at {side} px, {classes} classes", config.name())))
 }
@@ -200,7 +199,7 @@ fn found(args: &Args, root: &Path) -> Result<Exported> {
     if let Some(n) = args.trial.filter(|n| !args.inherited && winner(*n, "safetensors").exists()) {
         let (file, genome) = (winner(n, "safetensors"), winner(n, "yaml"));
         let name = format!("trial {n}");
-        let (net, classes, about) = bound(&file, &name, Kind::Float, |c| models::genome(&genome, c))?;
+        let (net, classes, about) = bound(&file, &name, &[], Kind::Float, |c| models::genome(&genome, c))?;
         let side = net.graph().input().dims[1];
         return Ok((net, about, format!("{name} at {side} px, {classes} classes, retrained")));
     }

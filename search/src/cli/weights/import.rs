@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use mobilenas_space::ir::{Graph, Init, Role, distances};
-use mobilenas_torch::weights::{Misfit, Named, Weights};
-use mobilenas_torch::{Names, ParamStore};
-use tch::{Device, Kind, Tensor};
+use mobilenas_space::ir::{Graph, Role};
+use mobilenas_torch::weights::{Misfit, Named, Weights, complete, wanted};
+use mobilenas_torch::{Names, NetError, ParamStore};
+use tch::Device;
 
 use super::super::loaded::{MOST_CLASSES, classes_of, head, misfits, open};
-use super::super::{Input, models};
+use super::super::{Input, destination, models};
+use super::finite;
 
 /// Arguments of `weights import`.
 #[derive(Debug, clap::Args)]
@@ -20,15 +21,18 @@ pub struct Args {
     /// The published network that they are of (`mobilenas models` lists them)
     #[arg(long, value_name = "NAME")]
     model: String,
-    /// The file to write
+    /// The file to write; `-` is standard output
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Dictionary of a checkpoint to take [default: the averaged weights if there are any, else the weights]
     #[arg(long, value_name = "KEY")]
     part: Option<String>,
-    /// Classes of the network; where the file's head has others, a new one is made that has learnt nothing
+    /// Classes of the network; where the file's head has another number, a new head is initialised
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_CLASSES)))]
     classes: Option<u32>,
+    /// The weights were trained on BGR images (OpenCV's order): turn the first convolution round to RGB
+    #[arg(long)]
+    bgr: bool,
     /// Seed of a new head
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -46,6 +50,7 @@ pub fn run(args: &Args) -> Result<i32> {
     graph(2)?;
     let mut weights = open(&args.file, args.part.as_deref())?;
     let here = |found: String| Input(format!("{}: {found}", args.file.display()));
+    let naming = weights.rename(&wanted(&graph(2)?), models::namings(&args.model));
     let own = classes_of(graph, &weights)?;
     let classes = match (args.classes, &own) {
         (Some(n), _) => n,
@@ -67,16 +72,25 @@ pub fn run(args: &Args) -> Result<i32> {
         let list: Vec<String> = wrong.iter().map(|m| format!("\n  {m}")).collect();
         return Err(here(format!("not weights of {title}: {} tensors differ{}", wrong.len(), list.concat())).into());
     }
-    let named = read(&net, &mut weights, &new, args.seed).map_err(|e| match e.downcast::<Input>() {
-        Ok(Input(found)) => here(found).into(),
-        Err(e) => e,
+    let mut named = read(&net, &mut weights, &new, args.seed).map_err(|e| match e.downcast::<NetError>() {
+        Ok(e @ NetError::File { .. }) => Input(e.to_string()),
+        Ok(e) => here(e.to_string()),
+        Err(e) => here(e.to_string()),
     })?;
-    if let Some(taken) = &weights.taken {
-        println!("taken from {}: {taken}", args.file.display());
+    let say = |text: String| destination::say(&args.out, text);
+    if args.bgr {
+        from_bgr(&net, &mut named)?;
+        weights.taken.push("first convolution turned from BGR to RGB".to_string());
+    }
+    if !weights.taken.is_empty() {
+        say(format!("taken from {}: {}", args.file.display(), weights.taken.join(", ")));
+    }
+    if let Some(naming) = naming.filter(|n| !n.note.is_empty() && !args.bgr) {
+        say(format!("note: {}: {}", naming.source, naming.note));
     }
     if !new.is_empty() {
         let had = own.map_or_else(|e| e, |n| format!("{n} classes"));
-        println!("the file has {had}; made anew, with nothing learnt: {}", new.join(", "));
+        say(format!("the file has {had}; initialised anew: {}", new.join(", ")));
     }
     let about = BTreeMap::from([
         ("program".to_string(), format!("mobilenas {}", env!("CARGO_PKG_VERSION"))),
@@ -94,56 +108,35 @@ fn wrong(graph: &Graph, weights: &Weights, new: &[String]) -> Vec<Misfit> {
     };
     let mut all = misfits(graph, weights);
     all.retain(|m| !new.contains(&about(m)));
-    let others = weights.others.iter().map(|n| Misfit::Unexpected(format!("{n:?} (no tensor)")));
+    let others = weights.others.iter().map(|o| Misfit::Unexpected(format!("{:?} ({})", o.name, o.what)));
     all.extend(others);
     all
 }
 
 /// The network's tensors, in single precision.
 fn read(graph: &Graph, weights: &mut Weights, new: &[String], seed: u64) -> Result<Named> {
-    let fresh = match new {
-        [] => None,
-        _ => Some(ParamStore::init(graph, Names::Standalone, seed, Device::Cpu)?),
-    };
-    let mut named = Named::new();
-    for p in graph.params() {
-        let tensor = match &fresh {
-            Some(store) if new.contains(&p.name) => store.entry(&p.name)?.tensor.shallow_clone(),
-            _ => weights.read(&p.name)?,
-        };
-        let tensor = match p.role {
-            Role::Counter => tensor,
-            Role::Index => {
-                indices(&p.name, &p.init, &tensor)?;
-                tensor
-            }
-            _ => finite(&p.name, &tensor)?,
-        };
-        named.insert(p.name, tensor);
+    let roles: BTreeMap<String, Role> = graph.params().into_iter().map(|p| (p.name, p.role)).collect();
+    let mut named = weights.read_each(|name, tensor| match roles.get(name) {
+        Some(Role::Counter | Role::Index) => Ok(tensor),
+        _ if new.iter().any(|n| n == name) => Ok(tensor),
+        _ => finite(name, &tensor),
+    })?;
+    if !new.is_empty() {
+        let fresh = ParamStore::init(graph, Names::Standalone, seed, Device::Cpu)?;
+        for name in new {
+            named.insert(name.clone(), fresh.entry(name)?.tensor.shallow_clone());
+        }
     }
+    complete(graph, &mut named)?;
     Ok(named)
 }
 
-/// In single precision, if all are numbers.
-fn finite(name: &str, tensor: &Tensor) -> Result<Tensor> {
-    let single = tensor.f_to_kind(Kind::Float)?;
-    let sound = bool::try_from(single.f_isfinite()?.f_all()?)?;
-    if !sound {
-        return Err(
-            Input(format!("{name} holds infinities or values that are no number, expected sound weights")).into()
-        );
-    }
-    Ok(single)
-}
-
-/// Indices are no weights: they follow from the network's size.
-fn indices(name: &str, init: &Init, tensor: &Tensor) -> Result<()> {
-    let Init::Distances { h, w, stride } = *init else { return Ok(()) };
-    let expected = Tensor::f_from_slice(&distances(h, w, stride))?;
-    match tensor.f_reshape([-1])?.f_equal(&expected)? {
-        true => Ok(()),
-        false => {
-            Err(Input(format!("{name} holds other indices, expected the distances on a grid of {h} x {w}")).into())
-        }
-    }
+/// Turns round the channels that the first convolution reads, for weights that were trained on BGR images.
+fn from_bgr(graph: &Graph, named: &mut Named) -> Result<()> {
+    let first = graph.nodes.iter().position(|n| matches!(n.op, Op::Conv { .. }) && n.inputs.first() == Some(&0));
+    let weight = first.and_then(|i| graph.node_params(i).into_iter().next());
+    let weight = weight.and_then(|w| named.get_mut(&w.name));
+    let weight = weight.ok_or_else(|| Input("--bgr: no convolution reads the image".to_string()))?;
+    *weight = weight.f_flip([1])?.f_contiguous()?;
+    Ok(())
 }

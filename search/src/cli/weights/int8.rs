@@ -17,9 +17,10 @@ use mobilenas_torch::onnx::{to_int8, to_onnx};
 use mobilenas_torch::weights::About;
 use serde_json::json;
 
-use super::super::Input;
+use super::super::{Input, destination};
 use super::export::{in_words, written};
-use crate::quantize::{Judged, Sets, Shape, calibrate, judge};
+use super::unfit;
+use crate::quantize::{Comparison, Sets, Shape, calibrate, compare};
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 use mobilenas_space::seed::{Purpose, rng};
@@ -30,7 +31,7 @@ pub struct Flags {
     /// ONNX: layers in int8, calibrated on training images; its loss of accuracy and its gain beside float32 are printed
     #[arg(long, conflicts_with_all = ["float16", "unfused"])]
     pub int8: bool,
-    /// int8 of a published network: its images, DIR/train to calibrate and DIR/val to judge, each with <class>/* or *.tar
+    /// int8 of a published network: its images, DIR/train to calibrate and DIR/val to evaluate, each with <class>/* or *.tar
     #[arg(long, value_name = "DIR", requires = "int8", conflicts_with_all = ["run", "config"])]
     data: Option<PathBuf>,
     /// int8: training images to calibrate on
@@ -75,7 +76,7 @@ impl Flags {
     /// # Errors
     /// When none are named, or there are none.
     pub fn folder(&self, model: &str, side: u32) -> Result<Sets> {
-        let expected = "expected --data DIR with DIR/train to calibrate and DIR/val to judge";
+        let expected = "expected --data DIR with DIR/train to calibrate and DIR/val to evaluate";
         let dir = self.data.as_ref().ok_or_else(|| Input(format!("{model}: --int8 without images, {expected}")))?;
         let (family, _) = families::variant(model).ok_or_else(|| Input(format!("{model}: no such network")))?;
         Ok(Sets::folder(dir, side, family.preprocessing()).map_err(|e| Input(e.to_string()))?)
@@ -102,7 +103,7 @@ pub struct Job<'a> {
 const AT_ONCE: usize = 32;
 
 impl Job<'_> {
-    /// Calibrates, writes, judges, times.
+    /// Calibrates, writes, compares, times.
     ///
     /// # Errors
     /// When the images are not the network's, the runtime is not here, or the disk refuses.
@@ -118,7 +119,7 @@ impl Job<'_> {
             Batch::Fixed(n) => Shape { side, batch: n as usize, fixed: true },
             Batch::Dynamic => Shape { side, batch: AT_ONCE, fixed: false },
         };
-        let float32 = to_onnx(self.net, &self.options())?;
+        let float32 = to_onnx(self.net, &self.options()).map_err(unfit)?;
         let how = format!("{} training images, {}", flags.images, flags.ranges.word());
         self.about.insert("int8".to_string(), format!("calibrated on up to {how}"));
         let int8 = to_int8(self.net, &self.options())?;
@@ -135,19 +136,19 @@ impl Job<'_> {
         if !flags.json {
             written(self.out, &int8, &format!("{what}, {how}"))?;
         } else {
-            super::export::whole(self.out, &int8)?;
+            destination::write(self.out, &int8)?;
         }
         let (mut a, mut b) = (File::load(&float32, 1)?, File::load(&int8, 1)?);
-        let Some(judged) = judge((&mut a, &mut b), &self.sets, shape, (&stop, &Progress::new("judge")))? else {
+        let Some(comparison) = compare((&mut a, &mut b), &self.sets, shape, (&stop, &Progress::new("compare")))? else {
             return Ok(stop.exit_code());
         };
         let batch = if shape.fixed { shape.batch } else { 1 };
         let mut rng = rng(self.sets.seed, Purpose::Timing, 0, 0);
         let gain = gain(&WallClock::new(), (&mut a, &mut b), &blank(self.net, batch)?, &mut rng)?;
-        let report = Report { judged, gain, batch, bytes: [float32.len(), int8.len()] };
+        let report = Report { comparison, gain, batch, bytes: [float32.len(), int8.len()] };
         match flags.json {
-            true => println!("{}", report.json(&what, seen, flags.ranges.word(), layers)),
-            false => println!("{}", report.words()),
+            true => destination::say(self.out, report.json(&what, seen, flags.ranges.word(), layers)),
+            false => destination::say(self.out, report.words()),
         }
         Ok(0)
     }
@@ -159,7 +160,7 @@ impl Job<'_> {
 
 /// Loss and gain.
 struct Report {
-    judged: Judged,
+    comparison: Comparison,
     gain: Gain,
     batch: usize,
     bytes: [usize; 2],
@@ -167,7 +168,7 @@ struct Report {
 
 impl Report {
     fn words(&self) -> String {
-        let (j, g, [float32, int8]) = (&self.judged, &self.gain, self.bytes);
+        let (j, g, [float32, int8]) = (&self.comparison, &self.gain, self.bytes);
         let [was, is] = j.top1();
         let (version, share) = (OnnxRuntime.version(), int8 as f64 / float32.max(1) as f64);
         let (low, high) = g.ratio_interval;
@@ -189,14 +190,14 @@ impl Report {
     }
 
     fn json(&self, what: &str, calibrated: usize, ranges: &str, layers: [usize; 2]) -> serde_json::Value {
-        let [was, is] = self.judged.top1();
+        let [was, is] = self.comparison.top1();
         json!({
             "network": what, "engine": "onnxruntime", "engine_version": OnnxRuntime.version(), "host": Host::read(),
             "layers_in_int8": layers[0], "layers": layers[1],
             "calibration": { "images": calibrated, "ranges": ranges },
             "accuracy": {
-                "images": self.judged.images, "float32_top1": was, "int8_top1": is, "points": is - was,
-                "same_class": self.judged.agreement(),
+                "images": self.comparison.images, "float32_top1": was, "int8_top1": is, "points": is - was,
+                "same_class": self.comparison.agreement(),
             },
             "latency": { "batch": self.batch, "threads": 1, "in_turn": self.gain },
             "bytes": { "float32": self.bytes[0], "int8": self.bytes[1] },

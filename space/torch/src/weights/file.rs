@@ -1,123 +1,292 @@
-//! A weights file, opened: what is in it is known and checked before any of its numbers is read.
+//! A weights file, opened: what is in it is known before any of its numbers is read, and its checksums are checked with them.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-use safetensors::tensor::{Dtype, Metadata};
+use mobilenas_space::families::Naming;
 use tch::{Kind, Tensor};
 
-use super::torch_file::{self, Dict, Layout};
-use super::{ABOUT, About, Named, file as fail_at};
+use super::torch_file::{self, Layout};
+use super::{About, CHECKSUM, Checksum, Named, Wanted, file as fail_at, index, misfits, other, part, safetensors};
 use crate::error::{NetError, torch};
+
+/// Bytes of a file that belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    /// Which of the files.
+    pub file: usize,
+    /// First byte.
+    pub start: u64,
+    /// Number of bytes.
+    pub bytes: u64,
+    /// Their CRC-32, if the file has one.
+    pub crc: Option<u32>,
+}
+
+impl Span {
+    /// What is wrong with its bytes.
+    pub fn damage(&self, data: &[u8]) -> Option<String> {
+        let (expected, found) = (self.crc?, crc32fast::hash(data));
+        (found != expected).then(|| format!("damaged (its checksum is {found:08x}, expected {expected:08x})"))
+    }
+}
 
 /// Where a tensor lies in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {
+    /// Its name in the file.
+    pub(super) name: String,
     /// Type of its elements.
     pub kind: Kind,
     /// Its sizes.
     pub shape: Vec<i64>,
     /// Elements between neighbours along each axis; row-major if none.
     pub(super) stride: Option<Vec<i64>>,
-    /// Its first byte in the file.
-    pub(super) start: u64,
+    /// Its first element in the span.
+    pub(super) offset: u64,
+    pub(super) span: Span,
+}
+
+/// An entry that is no tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Other {
+    /// Its name.
+    pub name: String,
+    /// What it is, in words.
+    pub what: String,
+}
+
+/// A dictionary of a file: its keys, and the tensors in it.
+#[derive(Debug, Default)]
+pub(super) struct Dict {
+    /// Tensors by name.
+    pub tensors: Vec<(String, Stored)>,
+    /// Entries that are neither tensors nor dictionaries.
+    pub others: Vec<Other>,
+    /// Dictionaries by name.
+    pub dicts: Vec<(String, Rc<Dict>)>,
 }
 
 /// A file with its tensors' names, types and sizes.
 #[derive(Debug)]
 pub struct Weights {
-    path: String,
-    file: File,
+    path: PathBuf,
+    files: Vec<(PathBuf, File)>,
     /// What is in it, under the names that a network's tensors have.
     pub tensors: BTreeMap<String, Stored>,
+    /// Tensors that belong to what wrote the file and to no network.
+    left_out: Vec<Stored>,
     /// Entries beside the tensors.
-    pub others: Vec<String>,
+    pub others: Vec<Other>,
     /// The words that this program wrote about them.
     pub about: About,
-    /// Which part of the file was taken and what was taken off the names, if anything.
-    pub taken: Option<String>,
+    checksum: Option<String>,
+    /// Which part of the file was taken and what became of the names, if anything.
+    pub taken: Vec<String>,
 }
 
-/// The safetensors format allows no longer header.
-const LONGEST_HEADER: u64 = 100_000_000;
-
-/// Dictionaries of a checkpoint that hold the weights, the averaged ones first, as timm prefers them.
-const DICTS: [&str; 7] =
-    ["state_dict_ema", "model_ema", "ema_state_dict", "ema", "state_dict", "model", "model_state_dict"];
-
-/// What wrappers put before names, the averaged weights' first.
-const PREFIXES: [&str; 5] = ["ema.", "ema_model.", "module.", "_orig_mod.", "model."];
-
 /// What this program expects of a file.
-const EXPECTED: &str = "safetensors, or a state dict that torch.save wrote";
+pub(super) const EXPECTED: &str = "safetensors, or a state dict that torch.save wrote";
+
+/// As many bytes tell what a file is.
+const BEGIN: u64 = 512;
 
 impl Weights {
-    /// Opens a safetensors file or a state dict of PyTorch, told apart by how they begin. `part` names the dictionary of
-    /// a checkpoint to take; by default the averaged weights (EMA) if there are any.
+    /// Opens a safetensors file, a state dict of PyTorch, or the index of several of them, told apart by how they begin.
+    /// `part` names the dictionary of a checkpoint to take; by default the averaged weights (EMA) if there are any.
     ///
     /// # Errors
     /// When it is missing, damaged or cut short, wants anything run, or holds no tensors. Nothing in it is run, and no
     /// more memory is taken than its list of tensors needs.
     pub fn open(path: &Path, part: Option<&str>) -> Result<Weights, NetError> {
         let fail = |found: String| fail_at(path, found, EXPECTED);
-        let mut f = File::open(path).map_err(|e| fail(e.to_string()))?;
-        let mut begin = Vec::new();
-        f.by_ref().take(16).read_to_end(&mut begin).map_err(|e| fail(e.to_string()))?;
-        let (dict, about) = match Layout::of(&begin) {
-            Some(layout) => (torch_file::open(&f, layout).map_err(fail)?, About::new()),
-            None => safetensors(&mut f, &begin).map_err(fail)?,
+        let (mut f, begin) = begin(path).map_err(fail)?;
+        let (mut files, mut about) = (Vec::new(), About::new());
+        let dict = match index::shards(path, &mut f, &begin).map_err(fail)? {
+            Some(shards) => {
+                let mut whole = Dict::default();
+                for (file, names) in shards {
+                    let (shard, dict) =
+                        index::shard(&file, &names, files.len()).map_err(|e| fail_at(&file, e, EXPECTED))?;
+                    whole.tensors.extend(dict);
+                    files.push((file, shard));
+                }
+                whole
+            }
+            None => {
+                let (dict, words) = contents(&mut f, &begin).map_err(fail)?;
+                files.push((path.to_path_buf(), f));
+                about = words;
+                dict
+            }
         };
-        let (dict, mut taken) = choose(dict, part).map_err(fail)?;
-        let mut tensors: BTreeMap<String, Stored> = BTreeMap::new();
-        for (name, stored) in dict.tensors {
-            tensors.insert(name, stored);
-        }
-        if let Some(prefix) = strip(&mut tensors) {
-            taken.push(format!("names without {prefix:?}"));
-        }
-        let taken = (!taken.is_empty()).then(|| taken.join(", "));
-        Ok(Weights { path: path.display().to_string(), file: f, tensors, others: dict.others, about, taken })
+        let checksum = about.remove(CHECKSUM);
+        let (dict, mut taken) = part::choose(dict, part, path)?;
+        // Of a key that a pickle has twice, Python keeps the last.
+        let mut tensors: BTreeMap<String, Stored> = dict.tensors.iter().cloned().collect();
+        let left_out = part::strip(&mut tensors, &mut taken);
+        let others = dict.others.clone();
+        Ok(Weights { path: path.to_path_buf(), files, tensors, left_out, others, about, checksum, taken })
     }
 
-    /// Reads one tensor.
-    ///
-    /// # Errors
-    /// When there is none of that name, or the disk refuses.
-    pub fn read(&mut self, name: &str) -> Result<Tensor, NetError> {
-        let missing = || NetError::Missing { name: name.to_string(), expected: vec![] };
-        let Stored { kind, shape, stride, start } = self.tensors.get(name).cloned().ok_or_else(missing)?;
-        let elements = |axes: &[i64]| axes.iter().product::<i64>();
-        let rows = row_major(&shape);
-        let stride = stride.filter(|s| elements(&shape) > 0 && !same_order(&shape, s, &rows));
-        // From the first element to the last one, whatever lies between.
-        let span = match &stride {
-            Some(s) => 1 + shape.iter().zip(s).map(|(d, s)| (d - 1) * s).sum::<i64>(),
-            None => elements(&shape),
+    /// Gives the tensors the names of a network where the file has those of one of the given namings, in the shapes that
+    /// it wants. The names that fit best are taken, the file's own if none fit better. Gives the naming.
+    pub fn rename<'a>(&mut self, wanted: &Wanted, namings: &'a [Naming]) -> Option<&'a Naming> {
+        let unfit = |tensors: &BTreeMap<String, Stored>| {
+            misfits(wanted, tensors.iter().map(|(n, t)| (n, t.kind, t.shape.clone()))).len()
         };
-        let mut data = vec![0; span as usize * kind.elt_size_in_bytes()];
-        let read = self.file.seek(SeekFrom::Start(start)).and_then(|_| self.file.read_exact(&mut data));
-        read.map_err(|e| NetError::File {
-            path: self.path.clone(),
-            found: format!("{name} cannot be read ({e})"),
-            expected: "a whole file".to_string(),
-        })?;
-        match stride {
-            None => Tensor::f_from_data_size(&data, &shape, kind),
-            Some(stride) => Tensor::f_from_data_size(&data, &[span], kind)
-                .and_then(|t| t.f_as_strided(&shape, &stride, None)?.f_contiguous()),
+        let mut best = (unfit(&self.tensors), None);
+        for naming in namings {
+            let (mut renamed, mut left_out) = (BTreeMap::new(), Vec::new());
+            for (name, stored) in &self.tensors {
+                match naming.translate(name) {
+                    None => left_out.push(stored.clone()),
+                    Some(own) => {
+                        let mut stored = stored.clone();
+                        stored.take_shape(wanted.get(&own).map(|(shape, _)| shape.as_slice()));
+                        renamed.insert(own, stored);
+                    }
+                }
+            }
+            let n = unfit(&renamed);
+            if n < best.0 && renamed.len() + left_out.len() == self.tensors.len() {
+                best = (n, Some((naming, renamed, left_out)));
+            }
         }
-        .map_err(torch(name))
+        let (naming, renamed, left_out) = best.1?;
+        self.tensors = renamed;
+        self.left_out.extend(left_out);
+        self.taken.push(format!("names of {}", naming.source));
+        Some(naming)
     }
 
-    /// Reads all tensors.
+    /// Reads all tensors, and checks them against the file's checksums.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the disk refuses, or the file is damaged.
     pub fn read_all(&mut self) -> Result<Named, NetError> {
-        let names: Vec<String> = self.tensors.keys().cloned().collect();
-        names.into_iter().map(|n| self.read(&n).map(|t| (n, t))).collect()
+        self.read_each(|_, t| Ok(t))
+    }
+
+    /// The same, each tensor changed by a function as soon as it is read.
+    ///
+    /// # Errors
+    /// Those of [`Weights::read_all`] and of the function.
+    pub fn read_each<E: From<NetError>>(
+        &mut self,
+        mut change: impl FnMut(&str, Tensor) -> Result<Tensor, E>,
+    ) -> Result<Named, E> {
+        let mut list: Vec<(Option<&String>, &Stored)> = self.tensors.iter().map(|(n, t)| (Some(n), t)).collect();
+        // Tensors that share a storage come one after another; a checksum of the whole goes by the names.
+        match &self.checksum {
+            Some(_) => {
+                list.extend(self.left_out.iter().map(|t| (None, t)));
+                list.sort_by(|a, b| a.1.name.cmp(&b.1.name));
+            }
+            None => list.sort_by_key(|(_, t)| (t.span.file, t.span.start, t.offset)),
+        }
+        let mut sum = Checksum::of(&self.about);
+        let (mut held, mut named) = (None::<(Span, Vec<u8>)>, Named::new());
+        for (name, stored) in list {
+            let data = match held.take().filter(|(span, _)| *span == stored.span) {
+                Some((_, data)) => data,
+                None => read(&mut self.files, stored)?,
+            };
+            sum.add(&stored.name, &data);
+            if let Some(name) = name {
+                named.insert(name.clone(), change(name, stored.tensor(&data)?)?);
+            }
+            held = Some((stored.span, data));
+        }
+        if let Some(expected) = &self.checksum {
+            sum.check(expected, &self.path)?;
+        }
+        Ok(named)
+    }
+}
+
+/// A regular file, opened, and its first bytes.
+fn begin(path: &Path) -> Result<(File, Vec<u8>), String> {
+    // Opening a pipe would wait for somebody to write into it.
+    let kind = std::fs::metadata(path).map_err(|e| e.to_string())?.file_type();
+    if !kind.is_file() {
+        return Err(if kind.is_dir() { "a folder" } else { "no regular file" }.to_string());
+    }
+    let mut f = File::open(path).map_err(|e| e.to_string())?;
+    let mut begin = Vec::new();
+    f.by_ref().take(BEGIN).read_to_end(&mut begin).map_err(|e| e.to_string())?;
+    Ok((f, begin))
+}
+
+/// What one file holds.
+fn contents(f: &mut File, begin: &[u8]) -> Result<(Dict, About), String> {
+    if let Some(layout) = Layout::of(begin) {
+        return Ok((torch_file::open(f, layout)?, About::new()));
+    }
+    // A length below 2^40, then JSON: safetensors, whatever else the length may look like.
+    let header = begin.get(5..9) == Some(&[0, 0, 0, b'{']);
+    match other::what(begin).filter(|_| !header) {
+        Some(what) => Err(what),
+        None => safetensors::open(f, begin),
+    }
+}
+
+/// A file that is no index, and what it holds.
+pub(super) fn single(path: &Path) -> Result<(File, Dict), String> {
+    let (mut f, begin) = begin(path)?;
+    let (dict, _) = contents(&mut f, &begin)?;
+    Ok((f, dict))
+}
+
+/// The bytes of the span that a tensor lies in.
+fn read(files: &mut [(PathBuf, File)], stored: &Stored) -> Result<Vec<u8>, NetError> {
+    let (span, name) = (stored.span, &stored.name);
+    let Some((path, f)) = files.get_mut(span.file) else {
+        return Err(NetError::Missing { name: name.clone(), expected: stored.shape.clone() });
+    };
+    let mut data = vec![0; span.bytes as usize];
+    let done = f.seek(SeekFrom::Start(span.start)).and_then(|_| f.read_exact(&mut data));
+    done.map_err(|e| fail_at(path, format!("{name} cannot be read ({e})"), "a whole file"))?;
+    match span.damage(&data) {
+        None => Ok(data),
+        Some(damage) => Err(fail_at(path, format!("{name} is {damage}"), "a whole file")),
+    }
+}
+
+impl Stored {
+    /// Takes a wanted shape, where only axes of length 1 are more or fewer.
+    fn take_shape(&mut self, wanted: Option<&[i64]>) {
+        let long = |shape: &[i64]| shape.iter().copied().filter(|d| *d != 1).collect::<Vec<_>>();
+        let Some(wanted) = wanted.filter(|w| long(w) == long(&self.shape) && *w != self.shape) else { return };
+        let rows = row_major(&self.shape);
+        if self.stride.as_ref().is_none_or(|s| same_order(&self.shape, s, &rows)) {
+            (self.shape, self.stride) = (wanted.to_vec(), None);
+        }
+    }
+
+    /// The tensor, from the bytes of its span.
+    fn tensor(&self, data: &[u8]) -> Result<Tensor, NetError> {
+        let elements: i64 = self.shape.iter().product();
+        let rows = row_major(&self.shape);
+        let stride = self.stride.as_ref().filter(|s| elements > 0 && !same_order(&self.shape, s, &rows));
+        // From the first element to the last one, whatever lies between.
+        let reach = match stride {
+            Some(s) => 1 + self.shape.iter().zip(s).map(|(d, s)| (d - 1) * s).sum::<i64>(),
+            None => elements,
+        };
+        let width = self.kind.elt_size_in_bytes();
+        let from = self.offset as usize * width;
+        let data = data.get(from..from + reach as usize * width);
+        let data = data.filter(|_| elements > 0).unwrap_or_default();
+        match stride {
+            None => Tensor::f_from_data_size(data, &self.shape, self.kind),
+            Some(stride) => Tensor::f_from_data_size(data, &[reach], self.kind)
+                .and_then(|t| t.f_as_strided(&self.shape, stride, None)?.f_contiguous()),
+        }
+        .map_err(torch(&self.name))
     }
 }
 
@@ -132,93 +301,4 @@ fn row_major(shape: &[i64]) -> Vec<i64> {
 /// Whether two strides mean the same places: axes of one element have none.
 fn same_order(shape: &[i64], a: &[i64], b: &[i64]) -> bool {
     shape.iter().zip(a.iter().zip(b)).all(|(d, (a, b))| *d == 1 || a == b)
-}
-
-/// The list of a safetensors file, checked against the file's length.
-fn safetensors(f: &mut File, begin: &[u8]) -> Result<(Dict, About), String> {
-    let len = f.metadata().map_err(|e| e.to_string())?.len();
-    let size = begin.first_chunk::<8>().map(|b| u64::from_le_bytes(*b));
-    let size = size.ok_or_else(|| format!("a file of {len} bytes"))?;
-    if size > LONGEST_HEADER || size > len - 8 {
-        return Err(format!("no header of either format: its first 8 bytes would be the length {size} of {len} bytes"));
-    }
-    let mut header = vec![0; size as usize];
-    f.seek(SeekFrom::Start(8)).and_then(|_| f.read_exact(&mut header)).map_err(|e| e.to_string())?;
-    let list: Metadata = serde_json::from_slice(&header).map_err(|e| format!("a damaged header ({e})"))?;
-    let mut dict = Dict::default();
-    let (base, mut end) = (8 + size, 0);
-    for (name, info) in list.tensors() {
-        let shape = info.shape.iter().map(|d| i64::try_from(*d)).collect::<Result<Vec<_>, _>>();
-        let shape = shape.map_err(|_| format!("{name} of size {:?}", info.shape))?;
-        let kind = kind_of(info.dtype).ok_or_else(|| format!("{name} of type {:?}", info.dtype))?;
-        end = end.max(info.data_offsets.1 as u64);
-        let start = base + info.data_offsets.0 as u64;
-        dict.tensors.push((name, Stored { kind, shape, stride: None, start }));
-    }
-    if base.checked_add(end) != Some(len) {
-        return Err(format!("{len} bytes where its header says {}", base.saturating_add(end)));
-    }
-    let words = list.metadata().as_ref().and_then(|m| m.get(ABOUT));
-    let about = words.and_then(|w| serde_json::from_str(w).ok()).unwrap_or_default();
-    Ok((dict, about))
-}
-
-fn kind_of(dtype: Dtype) -> Option<Kind> {
-    Some(match dtype {
-        Dtype::F16 => Kind::Half,
-        Dtype::BF16 => Kind::BFloat16,
-        Dtype::F32 => Kind::Float,
-        Dtype::F64 => Kind::Double,
-        Dtype::I8 => Kind::Int8,
-        Dtype::U8 => Kind::Uint8,
-        Dtype::I16 => Kind::Int16,
-        Dtype::I32 => Kind::Int,
-        Dtype::I64 => Kind::Int64,
-        Dtype::BOOL => Kind::Bool,
-        _ => return None,
-    })
-}
-
-/// The dictionary with the weights, and how it is called.
-fn choose(mut dict: Dict, part: Option<&str>) -> Result<(Dict, Vec<String>), String> {
-    let known: Vec<String> = dict.dicts.iter().map(|(name, _)| name.clone()).collect();
-    let name = match part {
-        Some(part) => Some(part.to_string()),
-        None if dict.tensors.is_empty() => {
-            let holds = |n: &str| dict.dicts.iter().any(|(name, d)| name == n && !d.tensors.is_empty());
-            let found = DICTS.iter().find(|n| holds(n));
-            Some(found.map(|n| n.to_string()).ok_or_else(|| format!("no tensors (its entries: {})", list(&dict)))?)
-        }
-        None => None,
-    };
-    let Some(name) = name else {
-        let nested: Vec<String> = dict.dicts.drain(..).map(|(n, _)| n).collect();
-        dict.others.extend(nested);
-        return Ok((dict, vec![]));
-    };
-    let found = dict.dicts.into_iter().find(|(n, d)| *n == name && !d.tensors.is_empty());
-    let (_, chosen) = found.ok_or_else(|| format!("no tensors in {name:?} (its parts: {})", known.join(", ")))?;
-    Ok((chosen, vec![format!("part {name:?}")]))
-}
-
-fn list(dict: &Dict) -> String {
-    let all: Vec<&str> =
-        dict.dicts.iter().map(|(n, _)| n.as_str()).chain(dict.others.iter().map(String::as_str)).collect();
-    match all.len() {
-        0 => "none".to_string(),
-        n if n > 12 => format!("{}, and {} more", all[..12].join(", "), n - 12),
-        _ => all.join(", "),
-    }
-}
-
-/// Takes off what wrappers put before the names. Where every name has one of the prefixes, those of the first kind stay.
-fn strip(tensors: &mut BTreeMap<String, Stored>) -> Option<String> {
-    let mut off = String::new();
-    while !tensors.is_empty() && tensors.keys().all(|n| PREFIXES.iter().any(|p| n.starts_with(p))) {
-        let Some(prefix) = PREFIXES.iter().find(|p| tensors.keys().any(|n| n.starts_with(**p))) else { break };
-        off.push_str(prefix);
-        let kept = std::mem::take(tensors);
-        *tensors = kept.into_iter().filter_map(|(n, t)| n.strip_prefix(prefix).map(|n| (n.to_string(), t))).collect();
-    }
-    (!off.is_empty()).then_some(off)
 }

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use mobilenas_space::ir::{Graph, Role};
-use tch::Kind;
+use mobilenas_space::ir::{Graph, Init, Role, distances};
+use tch::{Device, Kind, Tensor};
+
+use super::Named;
+use crate::error::{NetError, torch};
 
 /// One difference between a network and a list of tensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +29,7 @@ impl fmt::Display for Misfit {
             Misfit::Unexpected(name) => write!(f, "{name} is not part of it"),
             Misfit::Shape(name, found, expected) => write!(f, "{name} has shape {found:?}, expected {expected:?}"),
             Misfit::Type(name, found, whole) => {
-                let expected = if *whole { "64-bit integers" } else { "floating-point numbers" };
+                let expected = if *whole { "whole numbers" } else { "floating-point numbers" };
                 write!(f, "{name} has type {found:?}, expected {expected}")
             }
         }
@@ -41,19 +44,21 @@ pub fn wanted(graph: &Graph) -> Wanted {
     graph.params().into_iter().map(|p| (p.name.clone(), (p.shape(), p.role))).collect()
 }
 
-/// All differences, those of the network's tensors first, in the order of the names.
+/// All differences, those of the network's tensors first, in the order of the names. Counters of batch norms may be
+/// missing or of any type, since no result depends on them, and so may indices, which follow from the network's size;
+/// [`complete`] makes them.
 pub fn misfits<'a>(wanted: &Wanted, found: impl IntoIterator<Item = (&'a String, Kind, Vec<i64>)>) -> Vec<Misfit> {
     let found: BTreeMap<&String, (Kind, Vec<i64>)> = found.into_iter().map(|(n, k, s)| (n, (k, s))).collect();
     let mut all = Vec::new();
     for (name, (shape, role)) in wanted {
         let it = name.clone();
         match found.get(name) {
+            None if made(*role) => {}
             None => all.push(Misfit::Missing(it, shape.clone())),
             Some((_, other)) if other != shape => all.push(Misfit::Shape(it, other.clone(), shape.clone())),
             Some((kind, _)) => {
-                let whole = matches!(role, Role::Counter | Role::Index);
-                let fits = if whole { *kind == Kind::Int64 } else { floating(*kind) };
-                if !fits {
+                let whole = matches!(role, Role::Index);
+                if *role != Role::Counter && floating(*kind) == whole {
                     all.push(Misfit::Type(it, *kind, whole));
                 }
             }
@@ -65,4 +70,33 @@ pub fn misfits<'a>(wanted: &Wanted, found: impl IntoIterator<Item = (&'a String,
 
 fn floating(kind: Kind) -> bool {
     matches!(kind, Kind::Half | Kind::BFloat16 | Kind::Float | Kind::Double)
+}
+
+/// Whether a tensor can be made where a file lacks it.
+fn made(role: Role) -> bool {
+    matches!(role, Role::Counter | Role::Index)
+}
+
+/// Makes the tensors without [`misfits`] a network's: counters and indices of its type, those that are missing too.
+///
+/// # Errors
+/// When indices are others than the network's, or libtorch refuses.
+pub fn complete(graph: &Graph, named: &mut Named) -> Result<(), NetError> {
+    for p in graph.params().into_iter().filter(|p| made(p.role)) {
+        let found = named.get(&p.name).map(|t| t.f_to_kind(Kind::Int64)).transpose().map_err(torch(&p.name))?;
+        let tensor = match (p.init, found) {
+            (Init::Distances { h, w, stride }, found) => {
+                let own = Tensor::f_from_slice(&distances(h, w, stride)).and_then(|t| t.f_view(p.shape().as_slice()));
+                let own = own.map_err(torch(&p.name))?;
+                if !found.is_none_or(|t| t.size() == own.size() && t.equal(&own)) {
+                    return Err(NetError::Indices { name: p.name, h, w });
+                }
+                own
+            }
+            (_, Some(found)) => found,
+            (_, None) => Tensor::f_zeros(p.shape().as_slice(), (Kind::Int64, Device::Cpu)).map_err(torch(&p.name))?,
+        };
+        named.insert(p.name, tensor);
+    }
+    Ok(())
 }

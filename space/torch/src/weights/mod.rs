@@ -2,22 +2,25 @@
 
 mod file;
 mod fit;
+mod index;
+mod other;
+mod part;
 mod pickle;
+mod safetensors;
 mod torch_file;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, TensorView};
+use ::safetensors::tensor::{Dtype, TensorView};
+use mobilenas_host::write::write_whole;
 use tch::{Kind, Tensor};
 
 use crate::error::{NetError, torch};
 use crate::store::ParamStore;
 
-pub use file::{Stored, Weights};
-pub use fit::{Misfit, Wanted, misfits, wanted};
+pub use file::{Other, Stored, Weights};
+pub use fit::{Misfit, Wanted, complete, misfits, wanted};
 
 /// Tensors by name.
 pub type Named = BTreeMap<String, Tensor>;
@@ -49,40 +52,37 @@ fn bytes(t: &Tensor) -> Result<(Dtype, Vec<u8>), tch::TchError> {
 const CHECKSUM: &str = "checksum";
 
 /// CRC-32 of the words, and of each tensor's name and bytes in the order of the names.
-fn checksum<'a>(about: &About, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
-    let mut sum = crc32fast::Hasher::new();
-    for (key, value) in about {
-        sum.update(key.as_bytes());
-        sum.update(value.as_bytes());
+struct Checksum(crc32fast::Hasher);
+
+impl Checksum {
+    fn of(about: &About) -> Checksum {
+        let mut sum = crc32fast::Hasher::new();
+        for (key, value) in about {
+            sum.update(key.as_bytes());
+            sum.update(value.as_bytes());
+        }
+        Checksum(sum)
     }
-    for (name, data) in tensors {
-        sum.update(name.as_bytes());
-        sum.update(data);
+
+    fn add(&mut self, name: &str, data: &[u8]) {
+        self.0.update(name.as_bytes());
+        self.0.update(data);
     }
-    format!("{:08x}", sum.finalize())
+
+    fn text(self) -> String {
+        format!("{:08x}", self.0.finalize())
+    }
+
+    fn check(self, expected: &str, path: &Path) -> Result<(), NetError> {
+        match self.text() {
+            found if found == expected => Ok(()),
+            found => Err(file(path, format!("damaged (its checksum is {found})"), &format!("checksum {expected}"))),
+        }
+    }
 }
 
 /// The header's entry that holds the words about the tensors, as a JSON object of texts.
 const ABOUT: &str = "mobilenas";
-
-/// Writes bytes beside a file, flushes them to the disk, and renames them into place.
-///
-/// # Errors
-/// When the disk refuses; what stood there before stays.
-pub fn write_whole(path: &Path, data: &[u8]) -> std::io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".partial");
-    let write = || {
-        let mut f = fs::File::create(&beside)?;
-        f.write_all(data)?;
-        f.sync_all()?;
-        fs::rename(&beside, path)
-    };
-    write().inspect_err(|_| {
-        // The half-written file is of no use; that it cannot be removed changes nothing about the error.
-        let _ = fs::remove_file(&beside);
-    })
-}
 
 /// Writes named tensors and a few words about them.
 ///
@@ -101,13 +101,14 @@ pub fn save(path: &Path, tensors: &BTreeMap<String, Tensor>, about: &BTreeMap<St
     }
     let mut about = about.clone();
     about.remove(CHECKSUM);
-    let sum = checksum(&about, held.iter().map(|(name, _, _, data)| (name.as_str(), data.as_slice())));
-    about.insert(CHECKSUM.to_string(), sum);
+    let mut sum = Checksum::of(&about);
+    held.iter().for_each(|(name, _, _, data)| sum.add(name, data));
+    about.insert(CHECKSUM.to_string(), sum.text());
     // One entry: the header's order of several is random, and equal contents should make equal files.
     let words = serde_json::to_string(&about).map_err(|e| file(path, e, "words about the tensors"))?;
     let about = Some(std::collections::HashMap::from([(ABOUT.to_string(), words)]));
-    let data = safetensors::serialize(views, about).map_err(|e| file(path, e, "tensors that fit"))?;
-    write_whole(path, &data).map_err(|e| file(path, e, "a disk that takes the file"))
+    let data = ::safetensors::serialize(views, about).map_err(|e| file(path, e, "tensors that fit"))?;
+    write_whole(path, &data).map_err(|e| file(path, e, "a place for the file"))
 }
 
 /// Reads named tensors, and the words about them.
@@ -117,16 +118,7 @@ pub fn save(path: &Path, tensors: &BTreeMap<String, Tensor>, about: &BTreeMap<St
 pub fn load(path: &Path) -> Result<(Named, About), NetError> {
     let mut weights = Weights::open(path, None)?;
     let named = weights.read_all()?;
-    let mut about = weights.about;
-    if let Some(expected) = about.remove(CHECKSUM) {
-        let held = named.iter().map(|(n, t)| Ok((n.as_str(), bytes(t).map_err(torch(n))?.1)));
-        let held = held.collect::<Result<Vec<_>, NetError>>()?;
-        let found = checksum(&about, held.iter().map(|(n, d)| (*n, d.as_slice())));
-        if found != expected {
-            return Err(file(path, format!("damaged (its checksum is {found})"), &format!("checksum {expected}")));
-        }
-    }
-    Ok((named, about))
+    Ok((named, weights.about))
 }
 
 impl ParamStore {
