@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use mobilenas_space::ir::{Graph, Role};
+use mobilenas_space::ir::{Graph, Op, Role};
 use mobilenas_torch::weights::{Misfit, Named, Weights, complete, wanted};
 use mobilenas_torch::{Names, NetError, ParamStore};
 use tch::Device;
