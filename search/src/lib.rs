@@ -1,4 +1,5 @@
 //! The program: configs, the evaluator, the search pipeline, studies, the command line.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod bounds;
 pub mod cli;

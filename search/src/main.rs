@@ -1,10 +1,12 @@
 //! The program.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser as _;
 use mobilenas::cli;
+use mobilenas_host::{OutputError, errln};
 use mobilenas_torch::device;
 
 fn main() {
@@ -13,8 +15,10 @@ fn main() {
     mobilenas_host::runtime_env::apply(libraries().map(|folders| ("LD_LIBRARY_PATH", folders)));
     let code = match cli::run(args) {
         Ok(code) => code,
+        // Its reader has seen enough.
+        Err(e) if matches!(e.downcast_ref(), Some(OutputError::Closed)) => 0,
         Err(e) => {
-            eprintln!("error: {e:#}");
+            errln!("error: {e:#}");
             cli::exit_code(&e)
         }
     };

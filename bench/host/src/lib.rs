@@ -1,9 +1,11 @@
 //! What touches the operating system: clocks, signals, progress bars, memory, load, settings of the C runtime. No libtorch.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod clock;
 pub mod load;
 pub mod lock;
 pub mod memory;
+pub mod output;
 pub mod problems;
 pub mod progress;
 pub mod runtime_env;
@@ -12,6 +14,7 @@ pub mod write;
 
 pub use clock::{Clock, FakeClock, WallClock, unix_now};
 pub use lock::{Lock, LockError};
+pub use output::OutputError;
 pub use problems::{Problem, Problems, nearest};
 pub use progress::Progress;
 pub use stop::Stop;

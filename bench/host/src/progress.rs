@@ -58,7 +58,7 @@ impl Progress {
             let now = Instant::now();
             *lines.borrow_mut() = Lines { total, from, begin: now, last: now };
             let resumed = if from > 0 { format!(", resumed at {from}") } else { String::new() };
-            eprintln!("{:>10}: {total} steps{resumed}", self.label);
+            crate::errln!("{:>10}: {total} steps{resumed}", self.label);
         }
     }
 
@@ -72,7 +72,7 @@ impl Progress {
                 l.last = Instant::now();
                 let done = position.saturating_sub(l.from).max(1) as f64;
                 let left = l.begin.elapsed().div_f64(done).mul_f64(l.total.saturating_sub(position) as f64);
-                eprintln!("{:>10}: {position}/{} {message} ({} left)", self.label, l.total, HumanDuration(left));
+                crate::errln!("{:>10}: {position}/{} {message} ({} left)", self.label, l.total, HumanDuration(left));
             }
         }
     }
@@ -80,7 +80,7 @@ impl Progress {
     /// Says something beside the progress.
     pub fn say(&self, message: &str) {
         match self.lines {
-            Some(_) => eprintln!("{:>10}: {message}", self.label),
+            Some(_) => crate::errln!("{:>10}: {message}", self.label),
             None => self.bar.println(format!("{:>10}: {message}", self.label)),
         }
     }

@@ -46,7 +46,7 @@ impl Stop {
                     // Without what libtorch does at a program's end: its threads are still at work, and it would crash.
                     signal_hook::low_level::exit(exit_code(signal));
                 }
-                eprintln!("\nstopping after this step; once more to stop at once");
+                crate::errln!("\nstopping after this step; once more to stop at once");
             }
         });
         Ok(stop)

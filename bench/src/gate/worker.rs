@@ -385,7 +385,7 @@ pub fn program<A: clap::Parser>(run: impl FnOnce(&A) -> Result<(), GateError>) -
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("error: {e}");
+            mobilenas_host::errln!("error: {e}");
             ExitCode::FAILURE
         }
     }

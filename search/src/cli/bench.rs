@@ -20,6 +20,7 @@ use mobilenas_space::{CostCache, Space};
 use rayon::prelude::*;
 
 use crate::config;
+use mobilenas_host::outln;
 use mobilenas_space::seed::{Purpose, rng};
 
 /// Arguments of `bench`.
@@ -105,9 +106,9 @@ fn space(args: &SpaceArgs) -> Result<i32> {
             "seconds": seconds, "candidates_per_second": rate, "sum_of_params": sum.params, "sum_of_macs": sum.macs,
             "host": Host::read(),
         });
-        println!("{out}");
+        outln!("{out}")?;
     } else {
-        println!("{rate:.0} candidates per second on {threads} threads ({} in {seconds:.2} s)", args.candidates);
+        outln!("{rate:.0} candidates per second on {threads} threads ({} in {seconds:.2} s)", args.candidates)?;
     }
     Ok(0)
 }

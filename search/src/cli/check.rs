@@ -8,6 +8,7 @@ use mobilenas_host::WallClock;
 use crate::experiment::prepare;
 use crate::pipeline::RunError;
 use mobilenas_bench::latency_table::Table;
+use mobilenas_host::{errln, outln};
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -26,8 +27,8 @@ pub fn run(args: &Args) -> Result<i32> {
     experiment.check_latency(&WallClock::new()).map_err(RunError::from)?;
     let estimate = experiment.estimate(&WallClock::new()).map_err(RunError::from)?;
     if let Some(warning) = experiment.table.as_ref().and_then(Table::warning) {
-        eprintln!("warning: {warning}");
+        errln!("warning: {warning}");
     }
-    println!("{}", experiment.summary(Some(estimate)));
+    outln!("{}", experiment.summary(Some(estimate)))?;
     Ok(0)
 }

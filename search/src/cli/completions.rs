@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
+use mobilenas_host::out;
 
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
@@ -14,8 +15,10 @@ pub struct Args {
 /// Prints a completion script.
 ///
 /// # Errors
-/// Never.
+/// When standard output cannot be written.
 pub fn run(args: &Args) -> Result<i32> {
-    clap_complete::generate(args.shell, &mut super::Args::command(), "mobilenas", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut super::Args::command(), "mobilenas", &mut script);
+    out!("{}", String::from_utf8_lossy(&script))?;
     Ok(0)
 }

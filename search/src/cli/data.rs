@@ -70,7 +70,7 @@ pub fn run(args: &Args) -> Result<i32> {
     image.write_to(&mut png, ImageFormat::Png)?;
     destination::write(&args.out, &png.into_inner())?;
     let said = format!("{} images, originals on the left: {}", shown.len(), args.out.display());
-    destination::say(&args.out, said);
+    destination::say(&args.out, said)?;
     Ok(0)
 }
 

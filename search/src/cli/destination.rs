@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use mobilenas_host::write::{Target, write_whole};
+use mobilenas_host::{errln, outln};
 
 use super::Input;
 
@@ -23,9 +24,13 @@ pub fn write(out: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Says what was written: on standard error where the bytes may have gone to standard output.
-pub fn say(out: &Path, text: impl Display) {
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn say(out: &Path, text: impl Display) -> Result<()> {
     match Target::of(&place(out)) {
-        Ok(Target::Stream(_)) => eprintln!("{text}"),
-        _ => println!("{text}"),
+        Ok(Target::Stream(_)) => errln!("{text}"),
+        _ => outln!("{text}")?,
     }
+    Ok(())
 }

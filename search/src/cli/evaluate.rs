@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 
 use anyhow::Result;
-use mobilenas_host::{Clock as _, WallClock};
+use mobilenas_host::{Clock as _, OutputError, WallClock, outln};
 use rayon::prelude::*;
 use serde_json::{Value as Json, json};
 
@@ -50,8 +50,8 @@ pub fn run(args: &Args) -> Result<i32> {
     let folder = loaded.labels(folder, &args.net.file().display().to_string())?;
     let found = folder.classes.len();
     if !args.json {
-        println!("{}", args.net.title(&loaded));
-        println!("{}: {} images in {found} classes", args.data.display(), folder.images.len());
+        outln!("{}", args.net.title(&loaded))?;
+        outln!("{}: {} images in {found} classes", args.data.display(), folder.images.len())?;
     }
     let outcome = match args.net.precision {
         Precision::Float32 => score::<f32>(args, &loaded, &folder),
@@ -62,9 +62,9 @@ pub fn run(args: &Args) -> Result<i32> {
         return Err(Input(format!("{}: no image can be read; {first}", args.data.display())).into());
     }
     if args.json {
-        println!("{}", outcome.json(args.net.json(&loaded), &folder));
+        outln!("{}", outcome.json(args.net.json(&loaded), &folder))?;
     } else {
-        outcome.print(&folder, args.worst);
+        outcome.print(&folder, args.worst)?;
     }
     Ok(0)
 }
@@ -148,21 +148,22 @@ impl Outcome {
         (self.report.images() + self.damaged.len() as u64) as f64 / self.seconds.max(1e-9)
     }
 
-    fn print(&self, folder: &ImageFolder, worst: usize) {
+    fn print(&self, folder: &ImageFolder, worst: usize) -> Result<(), OutputError> {
         let t = &self.report;
-        println!("top-1 {:.3} %, top-5 {:.3} % of {} images", t.top1(), t.top5(), t.images());
-        println!("{:.1} images per second ({:.1} s)", self.rate(), self.seconds);
-        folder.notes.iter().for_each(|note| println!("{note}"));
-        println!("{} damaged images left out", self.damaged.len());
+        outln!("top-1 {:.3} %, top-5 {:.3} % of {} images", t.top1(), t.top5(), t.images())?;
+        outln!("{:.1} images per second ({:.1} s)", self.rate(), self.seconds)?;
+        folder.notes.iter().try_for_each(|note| outln!("{note}"))?;
+        outln!("{} damaged images left out", self.damaged.len())?;
         for d in &self.damaged {
-            println!("  {d}");
+            outln!("  {d}")?;
         }
-        println!("worst classes: images, top-1, most frequent wrong class");
+        outln!("worst classes: images, top-1, most frequent wrong class")?;
         for c in t.worst().into_iter().take(worst) {
             let wrong = t.most_frequent_wrong(c).map(|(w, n)| format!("{} ({n})", folder.classes[w]));
             let (name, one) = (&folder.classes[c], t.class(c));
-            println!("  {name:<24} {:>6} {:>8.2} %  {}", one.images, one.top1(), wrong.as_deref().unwrap_or("-"));
+            outln!("  {name:<24} {:>6} {:>8.2} %  {}", one.images, one.top1(), wrong.as_deref().unwrap_or("-"))?;
         }
+        Ok(())
     }
 
     fn json(&self, mut out: Json, folder: &ImageFolder) -> Json {

@@ -4,6 +4,7 @@ use std::io::BufRead as _;
 
 use anyhow::Result;
 use clap::Parser as _;
+use mobilenas_host::outln;
 
 /// Prints a line `entry REGISTRY NAME` for each entry of each registry. Then reads command lines, without `mobilenas`,
 /// words parted by tabs, and prints `refused NUMBER KIND MESSAGE` for each that the parser refuses.
@@ -12,7 +13,7 @@ use clap::Parser as _;
 /// When standard input cannot be read.
 pub fn run() -> Result<i32> {
     for (registry, names) in registries() {
-        names.into_iter().for_each(|name| println!("entry\t{registry}\t{name}"));
+        names.into_iter().try_for_each(|name| outln!("entry\t{registry}\t{name}"))?;
     }
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
         let line = line?;
@@ -22,7 +23,7 @@ pub fn run() -> Result<i32> {
         if e.use_stderr() {
             let text = e.to_string();
             let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-            println!("refused\t{number}\t{:?}\t{message}", e.kind());
+            outln!("refused\t{number}\t{:?}\t{message}", e.kind())?;
         }
     }
     Ok(0)

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mobilenas_host::Stop;
+use mobilenas_host::errln;
 
 /// Arguments of a verb that works for long.
 #[derive(Debug, clap::Args)]
@@ -26,6 +27,6 @@ impl Job {
 
 /// Says that it was stopped; gives the exit code.
 pub fn stopped(stop: &Stop) -> i32 {
-    eprintln!("stopped; the same command with --resume goes on");
+    errln!("stopped; the same command with --resume goes on");
     stop.exit_code()
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
+use mobilenas_host::out;
 use mobilenas_record::{run as record, score};
 use mobilenas_space::families::{self, FAMILIES, Family, Naming, VariantInfo};
 use mobilenas_space::ir::{Graph, Op, fold_batch_norms};
@@ -44,7 +45,7 @@ pub fn run(args: &Args) -> Result<i32> {
         (None, None) if args.markdown => markdown()?,
         (None, None) => list(args.json)?,
     };
-    print!("{text}");
+    out!("{text}")?;
     Ok(0)
 }
 

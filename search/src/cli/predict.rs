@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Input;
 use super::loaded::{Loaded, NetArgs, Precision, finite, largest};
+use mobilenas_host::{errln, outln};
 use mobilenas_image::{Float, decode};
 
 /// Arguments of `predict`.
@@ -51,7 +52,7 @@ fn labels(file: Option<&Path>, classes: u32) -> Result<Option<Vec<String>>> {
 fn all<F: Float + tch::kind::Element>(args: &Args, loaded: &Loaded) -> Result<i32> {
     let labels = labels(args.labels.as_deref(), loaded.classes)?;
     if !args.json {
-        println!("{}", args.net.title(loaded));
+        outln!("{}", args.net.title(loaded))?;
     }
     let mut rows = Vec::new();
     let mut damaged = false;
@@ -60,7 +61,7 @@ fn all<F: Float + tch::kind::Element>(args: &Args, loaded: &Loaded) -> Result<i3
             Ok(image) => image,
             Err(e) => {
                 damaged = true;
-                eprintln!("error: {e}");
+                errln!("error: {e}");
                 rows.push(json!({ "image": e.path, "error": e.found }));
                 continue;
             }
@@ -80,15 +81,15 @@ fn all<F: Float + tch::kind::Element>(args: &Args, loaded: &Loaded) -> Result<i3
             }));
             continue;
         }
-        println!("{}", path.display());
+        outln!("{}", path.display())?;
         for c in top {
-            println!("  {c:>6} {:>8.4} %  {}", 100.0 * probabilities[c], label(c).unwrap_or_default());
+            outln!("  {c:>6} {:>8.4} %  {}", 100.0 * probabilities[c], label(c).unwrap_or_default())?;
         }
     }
     if args.json {
         let mut out = args.net.json(loaded);
         out["images"] = rows.into();
-        println!("{out}");
+        outln!("{out}")?;
     }
     Ok(if damaged { 2 } else { 0 })
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
+use mobilenas_host::outln;
 use mobilenas_reports::study::Study;
 use mobilenas_reports::{Frame, ReportError};
 
@@ -29,7 +30,7 @@ pub fn run(args: &Args) -> Result<i32> {
     {
         let study = Study::read(one).map_err(told)?;
         let written = mobilenas_reports::render_study(&study, args.out.as_ref().unwrap_or(one)).map_err(told)?;
-        println!("study: {}", written.index.display());
+        outln!("study: {}", written.index.display())?;
         if !one.join(mobilenas_reports::JOURNAL).exists() {
             return Ok(0);
         }
@@ -46,8 +47,8 @@ pub fn run(args: &Args) -> Result<i32> {
         }
     }
     .map_err(told)?;
-    println!("report: {}", written.index.display());
-    println!("{} files beside it", written.files.len() - 1);
+    outln!("report: {}", written.index.display())?;
+    outln!("{} files beside it", written.files.len() - 1)?;
     Ok(0)
 }
 

@@ -1,6 +1,7 @@
 //! `mobilenas schema`
 
 use anyhow::Result;
+use mobilenas_host::outln;
 
 /// Arguments of `schema`.
 #[derive(Debug, clap::Args)]
@@ -32,6 +33,6 @@ pub fn run(args: &Args) -> Result<i32> {
         Which::Study => crate::config::study_schema(),
         Which::Bench => crate::config::bench_schema(),
     };
-    println!("{}", serde_json::to_string_pretty(&schema)?);
+    outln!("{}", serde_json::to_string_pretty(&schema)?)?;
     Ok(0)
 }

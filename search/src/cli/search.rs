@@ -9,6 +9,7 @@ use crate::pipeline::{Folder, RunError, SearchOutcome, SearchPipeline};
 use mobilenas_bench::latency_table::Table;
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
+use mobilenas_host::{errln, outln};
 
 /// Runs a search.
 ///
@@ -21,20 +22,20 @@ pub fn run(job: &Job) -> Result<i32> {
     tch::set_num_threads(experiment.config.threads as i32);
     experiment.check_latency(&clock).map_err(RunError::from)?;
     if let Some(warning) = experiment.table.as_ref().and_then(Table::warning) {
-        eprintln!("warning: {warning}");
+        errln!("warning: {warning}");
     }
     let folder = Folder::open(&root, &experiment.config, job.resume)?;
     let estimate = experiment.estimate(&clock).map_err(RunError::from)?;
-    eprintln!("{}", experiment.summary(Some(estimate)));
+    errln!("{}", experiment.summary(Some(estimate)));
     let run = SearchPipeline { experiment: &experiment, folder, clock: &clock, stop: &stop, progress: Progress::new };
     match run.run()? {
         SearchOutcome::Stopped => Ok(stopped(&stop)),
         SearchOutcome::Done(frame, page) => {
-            println!("the five best of the front:");
+            outln!("the five best of the front:")?;
             for best in mobilenas_reports::five_best(&frame) {
-                println!("{best}");
+                outln!("{best}")?;
             }
-            println!("report: {}", page.display());
+            outln!("report: {}", page.display())?;
             Ok(0)
         }
     }

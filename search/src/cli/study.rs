@@ -8,6 +8,7 @@ use crate::pipeline::RunError;
 use crate::study::{Finish, Folder, Plan, Study, words};
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
+use mobilenas_host::{errln, outln};
 
 /// Arguments of `study`.
 #[derive(Debug, clap::Args)]
@@ -31,18 +32,18 @@ pub fn run(args: &Args) -> Result<i32> {
     let folder = if args.estimate { None } else { Some(Folder::open(&root, &plan.config, args.job.resume)?) };
     let estimate = plan.estimate(&clock).map_err(RunError::from)?;
     let Some(folder) = folder else {
-        println!("{}", plan.summary(estimate));
+        outln!("{}", plan.summary(estimate))?;
         return Ok(0);
     };
-    eprintln!("{}", plan.summary(estimate));
+    errln!("{}", plan.summary(estimate));
     let study = Study { plan: &plan, folder, clock: &clock, stop: &stop, progress: Progress::new };
     match study.go()? {
         Finish::Stopped => Ok(stopped(&stop)),
         Finish::Done(study, page) => {
             for line in words::outcome(&study) {
-                println!("{line}");
+                outln!("{line}")?;
             }
-            println!("report: {}", page.display());
+            outln!("report: {}", page.display())?;
             Ok(0)
         }
     }

@@ -7,6 +7,7 @@ use super::job::{Job, stopped};
 use crate::pipeline::train_job::{Finish, TrainJob};
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
+use mobilenas_host::{errln, outln};
 
 /// Trains one network.
 ///
@@ -16,12 +17,12 @@ pub fn run(job: &Job) -> Result<i32> {
     let alone = TrainJob::prepare(&job.config)?;
     let root = job.folder("runs", alone.config.name());
     let (clock, stop) = (WallClock::new(), Stop::on_signals()?);
-    eprintln!("{}", alone.summary());
+    errln!("{}", alone.summary());
     match alone.run(&root, job.resume, &clock, &stop, &Progress::new("train"))? {
         Finish::Stopped => Ok(stopped(&stop)),
         Finish::Done(result) => {
-            println!("{result}");
-            println!("weights: {}", root.join("weights.safetensors").display());
+            outln!("{result}")?;
+            outln!("weights: {}", root.join("weights.safetensors").display())?;
             Ok(0)
         }
     }

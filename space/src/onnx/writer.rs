@@ -127,7 +127,10 @@ impl Writer {
             return Err(OnnxError::NotFinite { name });
         }
         let (node, initializer) = (self.nodes, self.tensors);
-        Ok((Graph { node, name: Some(name.to_string()), initializer, input: vec![input], output: vec![output] }, self.float32))
+        Ok((
+            Graph { node, name: Some(name.to_string()), initializer, input: vec![input], output: vec![output] },
+            self.float32,
+        ))
     }
 
     /// Renames the output of the last node, which nothing may read yet.

@@ -1,6 +1,7 @@
 //! Images that cannot be read: counted, named, and let pass up to a limit.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 use crate::dataset::DataError;
@@ -33,7 +34,9 @@ impl DamagedImages {
             let list = seen.values().cloned().collect();
             return Err(DataError::TooDamaged { list, all: self.all, limit: self.limit });
         }
-        eprintln!("warning: damaged image {} of at most {}: {name}: {why}; left out", seen.len(), self.limit);
+        // Where standard error cannot be written, nobody reads it.
+        let (n, limit) = (seen.len(), self.limit);
+        let _ = writeln!(std::io::stderr(), "warning: damaged image {n} of at most {limit}: {name}: {why}; left out");
         Ok(())
     }
 

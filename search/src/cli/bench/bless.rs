@@ -13,6 +13,7 @@ use super::accuracy;
 use super::gate::{self, Which, input, side};
 use crate::config::GateConfig;
 use mobilenas_host::Stop;
+use mobilenas_host::outln;
 
 /// Arguments of `bench bless`.
 #[derive(Debug, clap::Args)]
@@ -76,15 +77,14 @@ pub fn run(args: &Args) -> Result<i32> {
         new.accuracy.insert(of.model.clone(), is);
     }
     extras(args, &config, &mut new, &mut said, &stop)?;
-    for line in &said {
-        println!("{line}");
-    }
-    let what = format!("{} networks, {} changes", new.exact.len(), said.len());
-    if args.dry_run {
-        println!("{what}; nothing written");
-    } else {
+    if !args.dry_run {
         new.write(&args.baseline).map_err(input)?;
-        println!("{what}; written to {}", args.baseline.display());
+    }
+    said.iter().try_for_each(|line| outln!("{line}"))?;
+    let what = format!("{} networks, {} changes", new.exact.len(), said.len());
+    match args.dry_run {
+        true => outln!("{what}; nothing written")?,
+        false => outln!("{what}; written to {}", args.baseline.display())?,
     }
     Ok(0)
 }

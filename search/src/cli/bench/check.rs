@@ -8,14 +8,12 @@ use mobilenas_bench::gate::finding::{Finding, REPORT_SCHEMA, Report, Rules, Tier
 use mobilenas_bench::gate::pairs::Pairs;
 use mobilenas_bench::gate::stored::{self, Capture};
 use mobilenas_bench::gate::{Baseline, GateError, count, exact, output};
-use mobilenas_host::{Clock as _, WallClock};
+use mobilenas_host::{Clock as _, OutputError, Progress, Stop, WallClock, out};
 use serde_json::json;
 
 use super::accuracy;
 use super::gate::{self, Which, input, side};
 use crate::config::GateConfig;
-use mobilenas_host::Progress;
-use mobilenas_host::Stop;
 
 /// Arguments of `bench check`.
 #[derive(Debug, clap::Args)]
@@ -242,18 +240,24 @@ impl Check<'_> {
         if let Some(folder) = &self.args.out {
             output::write(report, folder)?;
         }
-        print!("{}", output::table(report));
-        if self.args.why {
-            print!("\n{}", output::why(report));
-        }
         if self.args.github {
-            print!("{}", output::annotations(report));
             if let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY") {
                 use std::io::Write as _;
                 let mut file = std::fs::File::options().create(true).append(true).open(file)?;
                 file.write_all(output::markdown(report).as_bytes())?;
             }
         }
-        Ok(())
+        let mut text = output::table(report);
+        if self.args.why {
+            text += &format!("\n{}", output::why(report));
+        }
+        if self.args.github {
+            text += &output::annotations(report);
+        }
+        match out!("{text}") {
+            // The verdict is the exit code, whoever reads.
+            Err(OutputError::Closed) => Ok(()),
+            told => Ok(told?),
+        }
     }
 }

@@ -16,6 +16,7 @@ use mobilenas_data::dataset::ImageFolder;
 use mobilenas_data::dataset::{Dataset, ImageSource};
 use mobilenas_data::loader::{DataLoader, LoaderConfig, Normalization, Sampler, TransformedDataset};
 use mobilenas_data::transform::{Augment, crop::Crop};
+use mobilenas_host::outln;
 use mobilenas_image::Pipeline;
 use mobilenas_task::Batch;
 
@@ -78,9 +79,9 @@ pub fn run(args: &Args) -> Result<i32> {
             "threads": args.threads, "seconds": seconds, "images": images, "images_per_second": rate,
             "bound_bytes": loader.bound(), "decoding_peak_bytes": view.budget.peak(), "host": Host::read(),
         });
-        println!("{out}");
+        outln!("{out}")?;
     } else {
-        println!("{rate:.0} images per second on {} threads ({images} in {seconds:.1} s)", args.threads);
+        outln!("{rate:.0} images per second on {} threads ({images} in {seconds:.1} s)", args.threads)?;
     }
     Ok(0)
 }

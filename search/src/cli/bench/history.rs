@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use mobilenas_bench::gate::{Report, finding};
+use mobilenas_host::outln;
 use mobilenas_host::write::write_whole;
 use mobilenas_reports::drift::{self, Row};
 
@@ -67,10 +68,13 @@ pub fn run(args: &Args) -> Result<i32> {
     for line in &lines {
         for c in &line.changes {
             let (commit, percent) = (&line.points[c.at].0, 100.0 * (c.after / c.before - 1.0));
-            println!(
+            outln!(
                 "{} {}: {:.6} -> {:.6} ({percent:+.2} %) since {commit}",
-                line.model, line.metric, c.before, c.after
-            );
+                line.model,
+                line.metric,
+                c.before,
+                c.after
+            )?;
         }
     }
     if let Some(folder) = &args.out {
@@ -81,6 +85,6 @@ pub fn run(args: &Args) -> Result<i32> {
             write_whole(&folder.join(format!("{}{again}.svg", line.name())), line.svg()?.as_bytes())?;
         }
     }
-    println!("{} values in {} lines", rows.len(), lines.len());
+    outln!("{} values in {} lines", rows.len(), lines.len())?;
     Ok(0)
 }

@@ -13,6 +13,7 @@ use crate::evaluator::{ScoreTimes, SupernetEvaluator};
 use crate::experiment::{Experiment, prepare};
 use crate::pipeline::RunError;
 use crate::pipeline::retraining::by_name;
+use mobilenas_host::outln;
 use mobilenas_space::seed::{Purpose, rng};
 
 /// Arguments of `bench score`.
@@ -71,17 +72,17 @@ pub fn run(args: &Args) -> Result<i32> {
             })
             .collect();
         let [recalibrated, scored] = images;
-        println!(
+        outln!(
             "{}",
             json!({"bench": "score", "config": args.config, "threads": threads, "recalibration_images": recalibrated,
                    "validation_images": scored, "batch": p.config.scoring.batch, "subnets": subnets, "host": Host::read()})
-        );
+        )?;
         return Ok(0);
     }
-    println!("{} images recalibrate, {} are scored, on {threads} threads; seconds:", images[0], images[1]);
-    println!("{:>4}{:>10}{:>10}{:>13}{:>10}", "px", "all", "bind", "recalibrate", "evaluate");
+    outln!("{} images recalibrate, {} are scored, on {threads} threads; seconds:", images[0], images[1])?;
+    outln!("{:>4}{:>10}{:>10}{:>13}{:>10}", "px", "all", "bind", "recalibrate", "evaluate")?;
     for (side, s) in &all {
-        println!("{side:>4}{:>10.3}{:>10.4}{:>13.3}{:>10.3}", s.seconds(), s.bind, s.recalibrate, s.evaluate);
+        outln!("{side:>4}{:>10.3}{:>10.4}{:>13.3}{:>10.3}", s.seconds(), s.bind, s.recalibrate, s.evaluate)?;
     }
     Ok(0)
 }

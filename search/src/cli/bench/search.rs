@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::config::{self, LatencySource};
 use crate::strategy::{MesSlimming, Nsga2, Observation, Predictor, Random, RegularizedEvolution, Strategy};
 use mobilenas_bench::latency_table::{Pricer, Table};
+use mobilenas_host::outln;
 use mobilenas_space::seed::{Purpose, rng};
 
 /// Candidates asked for at a time, and alive in NSGA-II: the population of the programs it is compared with.
@@ -268,26 +269,27 @@ pub fn run(args: &Args) -> Result<i32> {
             json!({"config": args.config, "scores": names, "candidates": args.candidates, "threads": threads,
                    "candidates_per_second": rate})
         });
-        println!(
+        outln!(
             "{}",
             json!({
                 "bench": "search", "nsga2": {"population": POPULATION, "crossover": CROSSOVER}, "evaluations": args.evaluations, "seeds": args.seeds, "analytic": strategies,
                 "space": step, "host": Host::read(),
             })
-        );
+        )?;
         return Ok(0);
     }
-    println!(
+    outln!(
         "analytic problem, {} evaluations, median of {} seeds; nsga2 with population {POPULATION}, crossover {CROSSOVER}",
-        args.evaluations, args.seeds
-    );
-    println!("{:<24}{:>12}{:>16}{:>14}{:>14}", "strategy", "candidates", "candidates/s", "hypervolume", "random's");
+        args.evaluations,
+        args.seeds
+    )?;
+    outln!("{:<24}{:>12}{:>16}{:>14}{:>14}", "strategy", "candidates", "candidates/s", "hypervolume", "random's")?;
     for f in &figures {
         let (strategy, seen) = (f.strategy, f.candidates);
-        println!("{strategy:<24}{seen:>12}{:>16.0}{:>14.5}{:>14.5}", f.rate, f.hypervolume, f.chance);
+        outln!("{strategy:<24}{seen:>12}{:>16.0}{:>14.5}{:>14.5}", f.rate, f.hypervolume, f.chance)?;
     }
     if let (Some((rate, threads)), Some(path)) = (step, &args.config) {
-        println!("nsga2 on {}, {}: {rate:.0} candidates/s on {threads} threads", path.display(), names.join(", "));
+        outln!("nsga2 on {}, {}: {rate:.0} candidates/s on {threads} threads", path.display(), names.join(", "))?;
     }
     Ok(0)
 }

@@ -15,6 +15,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::super::{Input, models};
 use crate::config::{self, Precision};
+use mobilenas_host::outln;
 use mobilenas_task::{Batch, Classification, Targets};
 use mobilenas_torch::device;
 use mobilenas_train::TrainStep;
@@ -98,10 +99,10 @@ pub fn run(args: &Args) -> Result<i32> {
             "steps": args.steps, "device": args.device, "amp": args.amp, "host": Host::read(),
         });
         merge(&mut out, figures);
-        println!("{out}");
+        outln!("{out}")?;
     } else {
         for (name, value) in figures.as_object().into_iter().flatten() {
-            println!("{name}: {value}");
+            outln!("{name}: {value}")?;
         }
     }
     Ok(0)

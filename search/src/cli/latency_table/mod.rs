@@ -23,6 +23,7 @@ use mobilenas_bench::latency_table::import::{Device, import};
 use mobilenas_bench::latency_table::{Table, jobs};
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
+use mobilenas_host::{errln, out, outln};
 
 /// Arguments of `latency-table`.
 #[derive(Debug, clap::Args)]
@@ -218,9 +219,9 @@ pub fn run(args: &Args) -> Result<i32> {
         What::Show { table: path, json, out } => {
             let table = Table::load(path)?;
             if *json {
-                println!("{}", shown_as_json(&table))
+                outln!("{}", shown_as_json(&table))?;
             } else {
-                print!("{}", shown(&table))
+                out!("{}", shown(&table))?;
             }
             out.as_ref().map_or(Ok(0), |folder| draw(path, &table, folder))
         }
@@ -236,7 +237,7 @@ fn draw(path: &Path, table: &Table, folder: &Path) -> Result<i32> {
     }
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     for file in mobilenas_reports::render_latency_table(&name, &table.comparison(), folder)? {
-        eprintln!("{}", file.display());
+        errln!("{}", file.display());
     }
     Ok(0)
 }
@@ -262,12 +263,12 @@ fn build(a: &BuildArgs) -> Result<i32> {
     let (clock, stop) = (WallClock::new(), Stop::on_signals()?);
     match build.run(&out, &clock, &stop, Progress::new)? {
         Some(table) => {
-            print!("{}", shown(&table));
-            println!("table: {}", out.display());
+            out!("{}", shown(&table))?;
+            outln!("table: {}", out.display())?;
             Ok(0)
         }
         None => {
-            eprintln!("stopped; the same command goes on");
+            errln!("stopped; the same command goes on");
             Ok(stop.exit_code())
         }
     }
@@ -288,12 +289,12 @@ fn write_jobs(a: &JobsArgs) -> Result<i32> {
     let counts = [a.nets.fit, a.nets.validate];
     let written = jobs::write(&m.space, &a.out, counts, most, seed, Some((&export, "onnx")))?;
     let part = if written.whole { "all" } else { "only those of random networks: the space has more" };
-    println!(
+    outln!(
         "{}: {} distinct blocks ({part}), {} networks and the reference; time the ONNX files and fill in median_ms, and count where it is known",
         a.out.join(jobs::LIST).display(),
         written.blocks,
         written.nets
-    );
+    )?;
     Ok(0)
 }
 
@@ -309,8 +310,8 @@ fn bring(a: &ImportArgs) -> Result<i32> {
         batch: a.batch as usize,
     };
     let table = import(&a.list, &m.space, &device, usize::MAX, &a.out)?;
-    print!("{}", shown(&table));
-    println!("table: {}", a.out.display());
+    out!("{}", shown(&table))?;
+    outln!("table: {}", a.out.display())?;
     Ok(0)
 }
 

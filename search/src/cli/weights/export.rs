@@ -146,7 +146,7 @@ fn write_onnx(args: &Args, net: &Net, about: About, title: &str) -> Result<()> {
 /// Writes an ONNX file and says so.
 pub(super) fn written(out: &Path, bytes: &[u8], what: &str) -> Result<()> {
     destination::write(out, bytes)?;
-    destination::say(out, format!("{what}, opset {OPSET}, {} bytes written to {}", bytes.len(), out.display()));
+    destination::say(out, format!("{what}, opset {OPSET}, {} bytes written to {}", bytes.len(), out.display()))?;
     Ok(())
 }
 

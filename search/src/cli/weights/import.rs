@@ -83,14 +83,14 @@ pub fn run(args: &Args) -> Result<i32> {
         weights.taken.push("first convolution turned from BGR to RGB".to_string());
     }
     if !weights.taken.is_empty() {
-        say(format!("taken from {}: {}", args.file.display(), weights.taken.join(", ")));
+        say(format!("taken from {}: {}", args.file.display(), weights.taken.join(", ")))?;
     }
     if let Some(naming) = naming.filter(|n| !n.note.is_empty() && !args.bgr) {
-        say(format!("note: {}: {}", naming.source, naming.note));
+        say(format!("note: {}: {}", naming.source, naming.note))?;
     }
     if !new.is_empty() {
         let had = own.map_or_else(|e| e, |n| format!("{n} classes"));
-        say(format!("the file has {had}; initialised anew: {}", new.join(", ")));
+        say(format!("the file has {had}; initialised anew: {}", new.join(", ")))?;
     }
     let about = BTreeMap::from([
         ("program".to_string(), format!("mobilenas {}", env!("CARGO_PKG_VERSION"))),

@@ -147,8 +147,8 @@ impl Job<'_> {
         let gain = gain(&WallClock::new(), (&mut a, &mut b), &blank(self.net, batch)?, &mut rng)?;
         let report = Report { comparison, gain, batch, bytes: [float32.len(), int8.len()] };
         match flags.json {
-            true => destination::say(self.out, report.json(&what, seen, flags.ranges.word(), layers)),
-            false => destination::say(self.out, report.words()),
+            true => destination::say(self.out, report.json(&what, seen, flags.ranges.word(), layers))?,
+            false => destination::say(self.out, report.words())?,
         }
         Ok(0)
     }

@@ -60,6 +60,6 @@ fn unfit(error: NetError) -> anyhow::Error {
 /// Writes tensors and says so.
 fn write(out: &Path, named: &Named, about: &About, title: &str) -> Result<()> {
     save(&destination::place(out), named, about).map_err(|e| Input(e.to_string()))?;
-    destination::say(out, format!("{title}: {} tensors written to {}", named.len(), out.display()));
+    destination::say(out, format!("{title}: {} tensors written to {}", named.len(), out.display()))?;
     Ok(())
 }

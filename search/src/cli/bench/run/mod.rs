@@ -17,6 +17,7 @@ use crate::cli::{Input, models};
 use crate::config::{self, BenchConfig, Found};
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
+use mobilenas_host::{errln, outln};
 
 /// Arguments of `bench run`.
 #[derive(Debug, clap::Args)]
@@ -63,9 +64,18 @@ pub fn run(args: &Args) -> Result<i32> {
     let progress = Progress::new("bench");
     let left = cases.iter().filter(|(c, _)| !report.rows.iter().any(|r| r.case == *c)).count();
     progress.begin(cases.len() as u64, (cases.len() - left) as u64);
-    let print = |line: String| progress.aside(|| if args.json { eprintln!("{line}") } else { println!("{line}") });
-    print(table.head());
-    report.rows.iter().for_each(|r| print(table.row(r)));
+    // The table is the result of a run that writes nothing else; to others it is progress.
+    let print = |line: String| -> Result<()> {
+        if args.json {
+            progress.aside(|| errln!("{line}"));
+            return Ok(());
+        }
+        let mut told = Ok(());
+        progress.aside(|| told = outln!("{line}"));
+        if args.out.is_some() { Ok(()) } else { Ok(told?) }
+    };
+    print(table.head())?;
+    report.rows.iter().try_for_each(|r| print(table.row(r)))?;
     let (rules, host) = (report.rules.clone(), report.host.clone());
     for (at, (case, side)) in cases.iter().enumerate() {
         if report.rows.iter().any(|r| r.case == *case) {
@@ -77,7 +87,7 @@ pub fn run(args: &Args) -> Result<i32> {
             Err(GateError::Stopped) => break,
             other => other.map_err(input)?,
         };
-        print(table.row(&record));
+        print(table.row(&record))?;
         report.rows.push(record);
         if let Some(folder) = &args.out {
             output::write(&report, folder)?;
@@ -88,9 +98,9 @@ pub fn run(args: &Args) -> Result<i32> {
         files::write(&report, folder)?;
     }
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        outln!("{}", serde_json::to_string(&report)?)?;
     }
-    eprintln!("{}", in_words(&report, cases.len()));
+    errln!("{}", in_words(&report, cases.len()));
     if stop.asked() {
         return Ok(stop.exit_code());
     }
