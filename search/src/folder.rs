@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use mobilenas_host::Lock;
 use mobilenas_host::write::write_whole;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,6 +18,8 @@ pub trait Kept: Serialize + DeserializeOwned {
     const FILE: &str;
     /// Name of a folder that is made with it.
     const INSIDE: &str;
+    /// The command that writes them, as others are told.
+    const COMMAND: &str;
 }
 
 /// A folder with its file of rows open.
@@ -26,13 +29,14 @@ pub struct Folder<R> {
     journal: Journal,
     /// The rows of the file.
     pub rows: Vec<R>,
+    _lock: Lock,
 }
 
 impl<R: Kept> Folder<R> {
-    /// Makes the folder, or opens it to go on.
+    /// Makes the folder, or opens it to go on, and locks it.
     ///
     /// # Errors
-    /// When it exists and is not to be resumed, or the disk refuses.
+    /// When it exists and is not to be resumed, another process writes there, or the disk refuses.
     pub fn open(root: &Path, config: &impl Serialize, resume: bool) -> Result<Folder<R>, RunError> {
         let io = |path: &Path| {
             let path = path.to_path_buf();
@@ -41,6 +45,7 @@ impl<R: Kept> Folder<R> {
         if root.exists() && !resume {
             return Err(RunError::Exists(root.to_path_buf()));
         }
+        let lock = Lock::folder(root, R::COMMAND)?;
         fs::create_dir_all(root.join(R::INSIDE)).map_err(io(root))?;
         let (journal, rows) = Journal::open_file(root.join(R::FILE))?;
         let text = config::to_yaml(config).map_err(|e| RunError::Config(e.to_string()))?;
@@ -48,7 +53,7 @@ impl<R: Kept> Folder<R> {
             let path = root.join("config.yaml");
             write_whole(&path, text.as_bytes()).map_err(io(&path))?;
         }
-        Ok(Folder { root: root.to_path_buf(), journal, rows })
+        Ok(Folder { root: root.to_path_buf(), journal, rows, _lock: lock })
     }
 
     /// Refuses to go on where the folder differs from what would be written now: what, what is there, what is expected.

@@ -1,7 +1,7 @@
 //! The journal: one row a line, appended and flushed; readable at any moment, and the only memory of a search.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Seek as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
 use mobilenas_record::run::JournalRow;
@@ -56,8 +56,7 @@ impl Journal {
     /// As for [`Journal::open`].
     pub fn open_file<R: DeserializeOwned>(path: PathBuf) -> Result<(Journal, Vec<R>), JournalError> {
         let io = |error| JournalError::Io { path: path.clone(), error };
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
+        let file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(io)?;
         let (mut rows, mut whole, mut reader) = (Vec::new(), 0, BufReader::new(&file));
         let mut line = Vec::new();
         loop {
@@ -75,7 +74,6 @@ impl Journal {
         }
         drop(reader);
         file.set_len(whole).map_err(io)?;
-        file.seek(io::SeekFrom::Start(whole)).map_err(io)?;
         Ok((Journal { path: path.clone(), file }, rows))
     }
 

@@ -233,6 +233,11 @@ fn an_interrupt_saves_and_says_how_to_go_on() {
         assert!(begin.elapsed() < Duration::from_secs(300));
         std::thread::sleep(Duration::from_millis(2));
     }
+    // Another process does not come in between, and says whose the folder is.
+    let other = search(&run, true).output().unwrap();
+    let told = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert_eq!(other.status.code(), Some(2), "{told}");
+    assert!(told.contains(&format!("mobilenas search, process {} on ", child.id())), "{told}");
     Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     let out = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&out.stderr).into_owned();

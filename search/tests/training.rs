@@ -109,6 +109,9 @@ fn signals_save_and_say_how_to_go_on() {
         let run = dir.path().join("run");
         let mut child = train(&run, &[]).spawn().unwrap();
         begun(&run);
+        let other = train(&run, &["--resume"]).output().unwrap();
+        assert_eq!(other.status.code(), Some(2), "{}", said(&other));
+        assert!(said(&other).contains(&format!("mobilenas train, process {} on ", child.id())), "{}", said(&other));
         kill(&mut child, signal);
         let out = child.wait_with_output().unwrap();
         assert_eq!(out.status.code(), Some(code), "{}", said(&out));

@@ -13,6 +13,9 @@ use super::row::{Block, FORMAT, Header, Line, Net, Reference, Row, Source, Valid
 /// A table that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
+    /// Another process writes it.
+    #[error(transparent)]
+    Locked(#[from] mobilenas_host::LockError),
     /// The disk.
     #[error("{}: {error}, expected a latency table", path.display())]
     Io {

@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use mobilenas_host::Lock;
 use mobilenas_host::write::Target;
 use mobilenas_record::run as record;
 
@@ -19,13 +20,14 @@ pub struct Part {
     file: File,
     /// What is there.
     pub rows: Vec<Row>,
+    _lock: Lock,
 }
 
 impl Part {
-    /// Begins a table, or goes on with one that was stopped. A last line that was cut off is removed.
+    /// Begins a table, or goes on with one that was stopped, and locks it. A last line that was cut off is removed.
     ///
     /// # Errors
-    /// When the disk refuses, a line is damaged, or the part there is of something else.
+    /// When another process writes it, the disk refuses, a line is damaged, or the part there is of something else.
     pub fn open(target: &Path, header: &Header) -> Result<Part, TableError> {
         let mut name = target.as_os_str().to_owned();
         name.push(".part");
@@ -37,6 +39,7 @@ impl Part {
         let Target::File(target) = Target::of(target).map_err(io)? else {
             return Err(io(io::Error::other("a pipe or device, expected a place for a file")));
         };
+        let lock = Lock::file(&target, "mobilenas latency-table")?;
         let mut bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -49,7 +52,7 @@ impl Part {
         file.set_len(whole as u64).map_err(io)?;
         drop(file);
         let file = OpenOptions::new().append(true).open(&path).map_err(io)?;
-        let mut part = Part { target, path: path.clone(), file, rows };
+        let mut part = Part { target, path: path.clone(), file, rows, _lock: lock };
         match part.rows.first() {
             None => part.append([Row::Table(Box::new(header.clone()))])?,
             Some(Row::Table(there)) => same(&path, there, header)?,

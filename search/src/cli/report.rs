@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
-use mobilenas_host::outln;
+use mobilenas_host::{Lock, outln};
 use mobilenas_reports::study::Study;
 use mobilenas_reports::{Frame, ReportError};
 
@@ -23,8 +23,12 @@ pub struct Args {
 /// Writes the report of a run, or a comparison of several.
 ///
 /// # Errors
-/// When a folder holds no run, or the disk refuses.
+/// When a folder holds no run, another process writes there, or the disk refuses.
 pub fn run(args: &Args) -> Result<i32> {
+    // A search that is still going on holds the lock of its folder; another `report` would hold this one.
+    let folder = args.out.as_ref().or(args.runs.first()).filter(|folder| folder.is_dir());
+    let lock = folder.map(|folder| Lock::file(&folder.join("report"), "mobilenas report")).transpose();
+    let _lock = lock.map_err(|e| anyhow!(Input(e.to_string())))?;
     if let [one] = args.runs.as_slice()
         && Study::is_in(one)
     {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use mobilenas_host::LockError;
 use mobilenas_reports::ReportError;
 use mobilenas_space::ir::ShapeError;
 use mobilenas_torch::NetError;
@@ -34,6 +35,9 @@ pub enum RunError {
         /// What this run has.
         expected: String,
     },
+    /// Another process writes in the folder.
+    #[error(transparent)]
+    Locked(#[from] LockError),
     /// The disk.
     #[error("{}: {error}", path.display())]
     Io {
@@ -99,6 +103,7 @@ impl RunError {
         match self {
             RunError::Prepare(ExperimentError::Shape(_) | ExperimentError::Engine(_)) => 1,
             RunError::Prepare(_) | RunError::Exists(_) | RunError::Other { .. } => 2,
+            RunError::Locked(LockError::Held { .. }) => 2,
             _ => 1,
         }
     }

@@ -14,6 +14,7 @@ pub type Folder = crate::folder::Folder<JournalRow>;
 impl Kept for JournalRow {
     const FILE: &str = journal::FILE;
     const INSIDE: &str = "winners";
+    const COMMAND: &str = "mobilenas search";
 }
 
 /// Digest of a resolved config.

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mobilenas_bench::Host;
-use mobilenas_host::Clock;
 use mobilenas_host::write::write_whole;
+use mobilenas_host::{Clock, Lock};
 use mobilenas_space::ir::Graph;
 use mobilenas_space::{Cost, Space, cost};
 use mobilenas_task::{Classification, Task};
@@ -217,7 +217,8 @@ impl TrainJob {
         stop: &Stop,
         bar: &Progress,
     ) -> Result<Finish, RunError> {
-        let (c, digest) = (&self.config, self.open(root, resume)?);
+        let c = &self.config;
+        let (digest, _lock) = self.open(root, resume)?;
         let (weights_file, result) = (root.join("weights.safetensors"), root.join("result.json"));
         if let Some(done) = read(&result).filter(|r| r.config_digest == digest) {
             return Ok(Finish::Done(Box::new(done)));
@@ -271,8 +272,8 @@ impl TrainJob {
         Ok(Finish::Done(Box::new(outcome)))
     }
 
-    /// Makes the folder, or goes on with one of the same config. Gives the config's digest.
-    fn open(&self, root: &Path, resume: bool) -> Result<String, RunError> {
+    /// Makes the folder, or goes on with one of the same config, and locks it. Gives the config's digest.
+    fn open(&self, root: &Path, resume: bool) -> Result<(String, Lock), RunError> {
         let io = |path: &Path| {
             let path = path.to_path_buf();
             move |error| RunError::Io { path, error }
@@ -280,7 +281,7 @@ impl TrainJob {
         if root.exists() && !resume {
             return Err(RunError::Exists(root.to_path_buf()));
         }
-        fs::create_dir_all(root).map_err(io(root))?;
+        let lock = Lock::folder(root, "mobilenas train")?;
         let digest = folder::config_digest(&self.config)?;
         let path = root.join("config.yaml");
         let text = config::to_yaml(&self.config).map_err(|e| RunError::Config(e.to_string()))?;
@@ -291,8 +292,8 @@ impl TrainJob {
                 found: "another config.yaml".to_string(),
                 expected: digest,
             }),
-            Ok(_) => Ok(digest),
-            Err(_) => write_whole(&path, text.as_bytes()).map_err(io(&path)).map(|()| digest),
+            Ok(_) => Ok((digest, lock)),
+            Err(_) => write_whole(&path, text.as_bytes()).map_err(io(&path)).map(|()| (digest, lock)),
         }
     }
 

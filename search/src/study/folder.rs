@@ -11,6 +11,7 @@ pub type Folder = crate::folder::Folder<StudyRow>;
 impl Kept for StudyRow {
     const FILE: &str = FILE;
     const INSIDE: &str = "training";
+    const COMMAND: &str = "mobilenas study";
 }
 
 impl Folder {

@@ -15,8 +15,8 @@ use mobilenas_bench::gate::pairs::Side;
 use super::gate::{input, side};
 use crate::cli::{Input, models};
 use crate::config::{self, BenchConfig, Found};
-use mobilenas_host::Progress;
 use mobilenas_host::Stop;
+use mobilenas_host::{Lock, Progress};
 use mobilenas_host::{errln, outln};
 
 /// Arguments of `bench run`.
@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let stop = Stop::on_signals()?;
     let config = args.load()?;
     let cases = cases(&config)?;
-    let mut report = args.begin(&config)?;
+    let (mut report, _lock) = args.begin(&config)?;
     let table = Table::new(&cases.iter().map(|(c, _)| c.clone()).collect::<Vec<_>>());
     let progress = Progress::new("bench");
     let left = cases.iter().filter(|(c, _)| !report.rows.iter().any(|r| r.case == *c)).count();
@@ -142,8 +142,8 @@ impl Args {
         }
     }
 
-    /// The report so far: empty, or that of the folder with the rows that have numbers.
-    fn begin(&self, config: &BenchConfig) -> Result<Report> {
+    /// The report so far: empty, or that of the folder with the rows that have numbers; and the folder's lock.
+    fn begin(&self, config: &BenchConfig) -> Result<(Report, Option<Lock>)> {
         let rules = config.rules();
         let report = Report {
             schema: SCHEMA,
@@ -153,13 +153,12 @@ impl Args {
             rules,
             rows: Vec::new(),
         };
-        let Some(folder) = &self.out else { return Ok(report) };
+        let Some(folder) = &self.out else { return Ok((report, None)) };
         let refuse = |message: String| anyhow!(Input(format!("{}: {message}", folder.display())));
+        std::fs::create_dir_all(folder).map_err(|e| refuse(format!("{e}, expected a folder to write into")))?;
+        let lock = Lock::folder(folder, "mobilenas bench run").map_err(|e| anyhow!(Input(e.to_string())))?;
         match output::read(folder).map_err(input)? {
-            None => {
-                std::fs::create_dir_all(folder).map_err(|e| refuse(format!("{e}, expected a folder to write into")))?;
-                Ok(report)
-            }
+            None => Ok((report, Some(lock))),
             Some(_) if !self.resume => Err(refuse(
                 "holds measurements, expected a new folder; --resume goes on with those that are there".into(),
             )),
@@ -167,7 +166,8 @@ impl Args {
                 Some(what) => Err(refuse(format!("holds measurements by another {what}, expected a new folder"))),
                 // What failed is tried again.
                 None => {
-                    Ok(Report { rows: old.rows.into_iter().filter(|r| r.measured().is_some()).collect(), ..report })
+                    let rows = old.rows.into_iter().filter(|r| r.measured().is_some()).collect();
+                    Ok((Report { rows, ..report }, Some(lock)))
                 }
             },
         }
