@@ -37,6 +37,8 @@ pub fn test(environment: &Environment, without_libtorch: bool, filter: &[String]
     let command = |what: &[&str]| -> Result<Command> {
         let mut command = cargo();
         environment.apply(command.arg("test").args(&packages).args(what))?;
+        // Tests run side by side: threads of libtorch that spin would only wait for each other.
+        command.env("OMP_WAIT_POLICY", "passive");
         Ok(command)
     };
     heading("building the tests");

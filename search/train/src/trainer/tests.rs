@@ -1,7 +1,7 @@
 use std::cell::Cell;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mobilenas_host::WallClock;
 use mobilenas_space::{Space, SpaceConfig};
@@ -110,7 +110,11 @@ struct Outcome {
     statistic: Tensor,
 }
 
+/// Dropout draws from libtorch's one generator, which tests side by side would share.
+static GENERATOR: Mutex<()> = Mutex::new(());
+
 fn run(folder: &Path, plan: &TrainerConfig, broken: &dyn Fn(u64) -> bool, stop_at: Option<u64>) -> Outcome {
+    let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
     let (feed, stop) = (feed(plan.recipe.batch), Stop::never());
     let trainer = Trainer {
         config: plan,

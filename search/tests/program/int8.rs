@@ -1,26 +1,23 @@
 //! `mobilenas weights export --int8`, from a training on Fashion-MNIST to the file's accuracy beside the float file's.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
-fn program(dir: &Path, args: &str) -> (i32, String, String) {
-    assert!(
-        std::env::var_os("MOBILENAS_DATA").is_some(),
-        "`cargo xtask test` fetches the data and sets MOBILENAS_DATA"
-    );
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
-    let out = command.args(args.split(' ')).current_dir(dir).env("OMP_WAIT_POLICY", "passive").output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&dir.display().to_string(), "DIR");
-    (out.status.code().unwrap(), text(out.stdout), text(out.stderr))
+use crate::common::{output, program_with_data};
+
+fn run(dir: &Path, args: &str) -> (i32, String, String) {
+    let mut command = program_with_data(dir);
+    command.args(args.split(' '));
+    let (code, out, err) = output(command);
+    let plain = |text: String| text.replace(&dir.display().to_string(), "DIR");
+    (code, plain(out), plain(err))
 }
 
 fn done(dir: &Path, args: &str) -> String {
-    let (code, out, err) = program(dir, args);
+    let (code, out, err) = run(dir, args);
     assert_eq!(code, 0, "{args}: {err}");
     out
 }
@@ -124,7 +121,7 @@ fn what_does_not_fit_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let said = |args: &str| {
-        let (code, _, err) = program(dir, args);
+        let (code, _, err) = run(dir, args);
         let lines: Vec<&str> = err.lines().map(str::trim).take(2).collect();
         format!("{code} {}", lines.join(" ").trim())
     };

@@ -1,14 +1,14 @@
 //! A whole study on tiny data: its rows, the same after being killed, and what it says.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use mobilenas_reports::study::{NetworkOrigin, Study, fidelities};
 use serde_json::Value;
+
+use crate::common::{assert_same_rows, kill_at, program_with_data, rows, signal, succeed, wait_for};
 
 const TINY: &str = "tests/configs/study/tiny.yaml";
 
@@ -17,64 +17,14 @@ fn study(out: &Path, resume: bool) -> Command {
 }
 
 fn of(config: &Path, out: &Path, resume: bool) -> Command {
-    assert!(
-        std::env::var_os("MOBILENAS_DATA").is_some(),
-        "MOBILENAS_DATA names no folder with data sets; `cargo xtask test` fetches them and sets it"
-    );
-    let mut c = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
-    c.current_dir(env!("CARGO_MANIFEST_DIR")).env("OMP_WAIT_POLICY", "passive");
-    c.arg("study").arg(config).arg("--out").arg(out);
-    if resume {
-        c.arg("--resume");
-    }
+    let mut c = program_with_data(Path::new(env!("CARGO_MANIFEST_DIR")));
+    c.arg("study").arg(config).arg("--out").arg(out).args(resume.then_some("--resume"));
     c
 }
 
-fn finish(mut c: Command) -> String {
-    let out = c.output().unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
-}
-
-/// The rows without times.
-fn comparable(run: &Path) -> Vec<Value> {
-    fn strip(v: &mut Value) {
-        match v {
-            Value::Object(m) => {
-                ["seconds", "latency", "started_unix"].iter().for_each(|timed| drop(m.remove(*timed)));
-                m.values_mut().for_each(strip);
-            }
-            Value::Array(a) => a.iter_mut().for_each(strip),
-            _ => {}
-        }
-    }
-    let text = fs::read_to_string(run.join("study.jsonl")).unwrap();
-    let mut all: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-    all.iter_mut().for_each(strip);
-    all
-}
-
-/// Lines of a file of rows that have a word.
-fn lines(file: &Path, word: &str) -> usize {
-    fs::read_to_string(file).unwrap_or_default().lines().filter(|l| l.contains(word)).count()
-}
-
-/// Runs until something is there, and kills it.
-fn kill_when(out: &Path, resume: bool, there: impl Fn() -> bool) {
-    let mut child = run_until(study(out, resume), there);
-    child.kill().unwrap();
-    child.wait().unwrap();
-}
-
-fn run_until(mut c: Command, there: impl Fn() -> bool) -> Child {
-    let mut child = c.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let begin = Instant::now();
-    while !there() {
-        assert!(begin.elapsed() < Duration::from_secs(300), "nothing to kill it at");
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    child
+/// Rows of a kind so far.
+fn count(file: &Path, kind: &str) -> usize {
+    rows(file).iter().filter(|r| r.get(kind).is_some()).count()
 }
 
 /// Every part of the tiny study is there, once.
@@ -118,7 +68,7 @@ fn check_rows(s: &Study) {
 fn a_study_answers_and_killed_and_resumed_it_is_as_if_never_killed() {
     let dir = tempfile::tempdir().unwrap();
     let (whole, killed) = (dir.path().join("whole"), dir.path().join("killed"));
-    let said = finish(study(&whole, false));
+    let said = succeed(study(&whole, false));
     for part in [
         "rank fidelity, sandwich, recalibrated: Kendall's tau",
         "rank fidelity, uniform, not recalibrated: Kendall's tau",
@@ -144,18 +94,18 @@ fn a_study_answers_and_killed_and_resumed_it_is_as_if_never_killed() {
     assert_eq!(distinct.len(), digests.len());
     assert!(digests.len() < 3 * 2 * 8, "strategies share scores: {}", digests.len());
 
-    let (rows, scores) = (killed.join("study.jsonl"), killed.join("scores.jsonl"));
-    kill_when(&killed, false, || killed.join("supernet-sandwich.checkpoint.safetensors").exists());
-    kill_when(&killed, true, || lines(&scores, "digest") >= 3);
-    kill_when(&killed, true, || lines(&rows, "\"retrained\"") >= 8);
+    let (journal, scores) = (killed.join("study.jsonl"), killed.join("scores.jsonl"));
+    kill_at(study(&killed, false), || killed.join("supernet-sandwich.checkpoint.safetensors").exists());
+    kill_at(study(&killed, true), || count(&scores, "digest") >= 3);
+    kill_at(study(&killed, true), || count(&journal, "retrained") >= 8);
     let again = study(&killed, false).output().unwrap();
     assert_eq!(again.status.code(), Some(2), "a folder that is there is not written over");
-    finish(study(&killed, true));
-    assert_eq!(comparable(&killed), comparable(&whole));
+    succeed(study(&killed, true));
+    assert_same_rows(&journal, &whole.join("study.jsonl"), &[], "killed");
     // Done is done.
-    let before = fs::read(&rows).unwrap();
-    finish(study(&killed, true));
-    assert_eq!(fs::read(&rows).unwrap(), before);
+    let before = fs::read(&journal).unwrap();
+    succeed(study(&killed, true));
+    assert_eq!(fs::read(&journal).unwrap(), before);
 }
 
 /// Trainings side by side give the same rows in the same order, also where the study is stopped and killed in the midst of them.
@@ -175,24 +125,22 @@ fn trainings_side_by_side_change_nothing() {
         path
     };
     let (one, several) = (dir.path().join("one"), dir.path().join("several"));
-    finish(of(&config(1), &one, false));
+    succeed(of(&config(1), &one, false));
     let three = config(3);
     let begun = || {
         let files = fs::read_dir(several.join("training")).into_iter().flatten().flatten();
         files.filter(|f| f.file_name().to_string_lossy().contains(".checkpoint.")).count()
     };
-    let rows = several.join("study.jsonl");
-    let mut child = run_until(of(&three, &several, false), || begun() >= 2 && lines(&rows, "\"retrained\"") < 6);
-    let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(asked.success());
+    let journal = several.join("study.jsonl");
+    let mut child = of(&three, &several, false).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for(&mut child, || begun() >= 2 && count(&journal, "retrained") < 6);
+    signal(&child, "-TERM");
     assert_eq!(child.wait().unwrap().code(), Some(143));
     assert!(begun() >= 1, "what was begun is kept");
     // Another number may go on.
-    let mut child = run_until(of(&config(2), &several, true), || lines(&rows, "\"retrained\"") >= 2);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    finish(of(&three, &several, true));
-    assert_eq!(comparable(&several), comparable(&one));
+    kill_at(of(&config(2), &several, true), || count(&journal, "retrained") >= 2);
+    succeed(of(&three, &several, true));
+    assert_same_rows(&journal, &one.join("study.jsonl"), &[], "side by side");
     let left: Vec<_> = fs::read_dir(several.join("training")).unwrap().flatten().map(|f| f.file_name()).collect();
     assert!(left.iter().all(|n| !n.to_string_lossy().contains("outcome")), "{left:?}");
 }

@@ -1,10 +1,9 @@
 //! `bench run` from the command line: the table, its files, what fails, what is resumed, and what it says of bad input; and a
 //! search that measures in blocks.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use mobilenas::config;
 use mobilenas_bench::case::output;
@@ -12,8 +11,10 @@ use mobilenas_bench::case::record::Report;
 use mobilenas_reports::flat::{Flat, Values};
 use tempfile::TempDir;
 
+use crate::common::{program, program_with_data, signal, wait_for};
+
 fn run(dir: &Path, words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_mobilenas")).args(["bench", "run"]).args(words).current_dir(dir).output().unwrap()
+    program(dir).args(["bench", "run"]).args(words).output().unwrap()
 }
 
 fn err(out: &Output) -> String {
@@ -174,9 +175,9 @@ fn all_cells_that_fail_are_a_failure_with_its_files() {
 #[test]
 fn an_engine_that_is_not_here_is_a_row_with_its_own_words() {
     let dir = TempDir::new().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
+    let mut command = program(dir.path());
     command.args(["bench", "run", "--models", "mobilenetv2_100", "--engines", "onnxruntime", "--out", "o"]);
-    let out = command.current_dir(dir.path()).env("ORT_DYLIB_PATH", "/nowhere/lib.so").output().unwrap();
+    let out = command.env("ORT_DYLIB_PATH", "/nowhere/lib.so").output().unwrap();
     assert_eq!(out.status.code(), Some(1), "{}", err(&out));
     let why = read(&dir.path().join("o")).rows[0].why().unwrap();
     assert!(why.contains("engine onnxruntime: ORT_DYLIB_PATH=/nowhere/lib.so: No such file"), "{why}");
@@ -187,15 +188,10 @@ fn ctrl_c_keeps_the_finished_rows_and_writes_the_files() {
     let dir = TempDir::new().unwrap();
     fs::write(dir.path().join("c.yaml"), QUICK.replace("threads: [1, 200]", "threads: [1]\nbatch: [1, 2, 3, 4, 5, 6]"))
         .unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
-    let mut child = command.args(["bench", "run", "c.yaml", "--out", "o"]).current_dir(dir.path()).spawn().unwrap();
+    let mut child = program(dir.path()).args(["bench", "run", "c.yaml", "--out", "o"]).spawn().unwrap();
     let folder = dir.path().join("o");
-    while output::read(&folder).unwrap().is_none_or(|r| r.rows.is_empty()) {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        assert!(child.try_wait().unwrap().is_none(), "it ended before a row was there");
-    }
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
+    wait_for(&mut child, || output::read(&folder).unwrap().is_some_and(|r| !r.rows.is_empty()));
+    signal(&child, "-INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let report = read(&folder);
     assert!((1..24).contains(&report.rows.len()), "{}", report.rows.len());
@@ -289,8 +285,7 @@ fn racing(dir: &Path) {
 }
 
 fn searched(dir: &Path, name: &str, more: &[&str]) -> mobilenas_reports::Frame {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
-    let out = command.args(["search", "c.yaml", "--out", name]).args(more).current_dir(dir).output().unwrap();
+    let out = program_with_data(dir).args(["search", "c.yaml", "--out", name]).args(more).output().unwrap();
     assert_eq!(out.status.code(), Some(0), "{}", err(&out));
     mobilenas_reports::read(&dir.join(name)).unwrap()
 }

@@ -1,15 +1,15 @@
 //! What `mobilenas models` says, against the figures of the papers and the references.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
+use crate::common::{output, program};
+
 fn models(args: &[&str]) -> (i32, String, String) {
-    let out = Command::new(env!("CARGO_BIN_EXE_mobilenas")).arg("models").args(args).output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (out.status.code().unwrap(), text(&out.stdout), text(&out.stderr))
+    let mut command = program(Path::new("."));
+    command.arg("models").args(args);
+    output(command)
 }
 
 fn json(args: &[&str]) -> Value {

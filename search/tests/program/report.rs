@@ -1,11 +1,11 @@
 //! `mobilenas report`: what it writes of a run that goes on, and what it says of what is no run.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use tempfile::TempDir;
+
+use crate::common::{output, program};
 
 /// The first rows of a run: its header, a caveat, and a row that is being written.
 const BEGUN: &str = r#"{"run":{"format":1,"name":"begun","program":"0.1.0","started_unix":1,"config_digest":"d","seed":3,"family":"mobilevit_v1","strategy":"random","space_size":9.0,"params_range":[1,2],"macs_range":[3,4],"dataset":{"name":"made","train":10,"search_val":5,"test":5,"classes":10},"host":{"cpu":"a","cores":2,"memory":1,"os":"b"},"engine":{"name":"libtorch","version":"2","precision":"float32","threads":1,"batch":1,"protocol":"p"},"mes":{"score":100.0,"unit_params":3000000.0,"alpha_params":0.5,"alpha_latency":1.0,"reference_units":0.9}}}
@@ -13,9 +13,9 @@ const BEGUN: &str = r#"{"run":{"format":1,"name":"begun","program":"0.1.0","star
 {"trial":{"id":0,"orig"#;
 
 fn report(dir: &Path, args: &[&str]) -> (i32, String, String) {
-    let out = Command::new(env!("CARGO_BIN_EXE_mobilenas")).arg("report").args(args).current_dir(dir).output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (out.status.code().unwrap(), text(&out.stdout), text(&out.stderr))
+    let mut command = program(dir);
+    command.arg("report").args(args);
+    output(command)
 }
 
 #[test]

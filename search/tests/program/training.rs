@@ -1,23 +1,20 @@
-//! `mobilenas train`: the real program on small real data, killed wherever it may be.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! `mobilenas train`: killed, stopped, and what it says.
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::common::{kill_at, program_with_data, rows, said, signal, wait_for};
+
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/configs/train/tiny.yaml");
 
 fn program(args: &[&str]) -> Command {
-    assert!(
-        std::env::var_os("MOBILENAS_DATA").is_some(),
-        "`cargo xtask test` fetches the data and sets MOBILENAS_DATA"
-    );
-    let mut c = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
-    c.args(args).env("OMP_WAIT_POLICY", "passive").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut c = program_with_data(Path::new("."));
+    c.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
     c
 }
 
@@ -25,10 +22,6 @@ fn train(out: &Path, more: &[&str]) -> Command {
     let mut c = program(&["train", TINY, "--out"]);
     c.arg(out).args(more);
     c
-}
-
-fn said(out: &Output) -> String {
-    String::from_utf8_lossy(&[out.stdout.clone(), out.stderr.clone()].concat()).into_owned()
 }
 
 fn done(mut c: Command) -> String {
@@ -48,18 +41,14 @@ fn diary(run: &Path) -> Vec<(u64, f64)> {
     text.lines().map(line).map(|l| (l["step"].as_u64().unwrap(), l["loss"].as_f64().unwrap())).collect()
 }
 
-fn kill(child: &mut Child, signal: &str) {
-    let status = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-    assert!(status.success());
+/// Waits for the first checkpoint.
+fn begun(child: &mut Child, run: &Path) {
+    wait_for(child, || run.join("checkpoint.safetensors").exists());
 }
 
-/// Waits for the first checkpoint.
-fn begun(run: &Path) {
-    let begin = Instant::now();
-    while !run.join("checkpoint.safetensors").exists() {
-        assert!(begin.elapsed() < Duration::from_secs(120), "no checkpoint after two minutes");
-        sleep(Duration::from_millis(2));
-    }
+/// The step that a training has reached, by its log.
+fn step(run: &Path) -> u64 {
+    rows(&run.join("training.jsonl")).last().map_or(0, |row| row["step"].as_u64().unwrap())
 }
 
 #[test]
@@ -69,30 +58,14 @@ fn killed_again_and_again_it_ends_as_if_never_killed() {
     let text = done(train(&whole, &[]));
     assert!(text.contains("test top-1"), "{text}");
     // A checkpoint follows on every step: most kills meet the writer in the middle of its work.
-    let mut kills = 0;
-    for wait in (0..60u64).map(|i| 3 + 37 * i % 90) {
-        if killed.join("result.json").exists() {
-            break;
-        }
-        let mut child = train(&killed, &["--resume"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        if kills == 0 {
-            begun(&killed);
-        } else {
-            // Loading and preparing come first; the kills spread over what follows.
-            sleep(Duration::from_millis(150));
-        }
-        sleep(Duration::from_millis(wait));
-        kill(&mut child, "-KILL");
-        child.wait().unwrap();
-        kills += 1;
-        if kills == 20 {
-            break;
-        }
+    kill_at(train(&killed, &[]), || killed.join("checkpoint.safetensors").exists());
+    for at in [10, 20, 30] {
+        kill_at(train(&killed, &["--resume"]), || step(&killed) >= at);
     }
-    assert!(kills >= 3, "only {kills} kills");
+    assert!(!killed.join("result.json").exists());
     done(train(&killed, &["--resume"]));
     let weights = |run: &Path| fs::read(run.join("weights.safetensors")).unwrap();
-    assert!(weights(&whole) == weights(&killed), "after {kills} kills");
+    assert!(weights(&whole) == weights(&killed), "after four kills");
     assert_eq!(result(&whole)["test_top1"], result(&killed)["test_top1"]);
     assert_eq!(diary(&whole), diary(&killed));
     let left = fs::read_dir(&killed).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
@@ -104,15 +77,15 @@ fn killed_again_and_again_it_ends_as_if_never_killed() {
 
 #[test]
 fn signals_save_and_say_how_to_go_on() {
-    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+    for (name, code) in [("-INT", 130), ("-TERM", 143)] {
         let dir = tempfile::tempdir().unwrap();
         let run = dir.path().join("run");
         let mut child = train(&run, &[]).spawn().unwrap();
-        begun(&run);
+        begun(&mut child, &run);
         let other = train(&run, &["--resume"]).output().unwrap();
         assert_eq!(other.status.code(), Some(2), "{}", said(&other));
         assert!(said(&other).contains(&format!("mobilenas train, process {} on ", child.id())), "{}", said(&other));
-        kill(&mut child, signal);
+        signal(&child, name);
         let out = child.wait_with_output().unwrap();
         assert_eq!(out.status.code(), Some(code), "{}", said(&out));
         assert!(said(&out).contains("--resume goes on"), "{}", said(&out));
@@ -125,10 +98,8 @@ fn a_damaged_checkpoint_is_told_and_the_one_before_is_taken() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
     let mut child = train(&run, &[]).spawn().unwrap();
-    while !run.join("checkpoint.previous.safetensors").exists() {
-        sleep(Duration::from_millis(2));
-    }
-    kill(&mut child, "-TERM");
+    wait_for(&mut child, || run.join("checkpoint.previous.safetensors").exists());
+    signal(&child, "-TERM");
     child.wait().unwrap();
     let newest = run.join("checkpoint.safetensors");
     let mut data = fs::read(&newest).unwrap();
@@ -151,14 +122,14 @@ fn slow(dir: &Path) -> Command {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+    for (name, code) in [("-INT", 130), ("-TERM", 143)] {
         let dir = tempfile::tempdir().unwrap();
         let mut child = slow(dir.path()).spawn().unwrap();
-        begun(&dir.path().join("run"));
-        kill(&mut child, signal);
+        begun(&mut child, &dir.path().join("run"));
+        signal(&child, name);
         sleep(Duration::from_millis(500));
         assert!(child.try_wait().unwrap().is_none(), "one signal waits for the step");
-        kill(&mut child, signal);
+        signal(&child, name);
         let asked = Instant::now();
         let out = child.wait_with_output().unwrap();
         assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
@@ -174,8 +145,8 @@ fn a_full_disk_stops_it_with_the_last_checkpoint_whole() {
     let (whole, run) = (dir.path().join("whole"), dir.path().join("run"));
     done(train(&whole, &[]));
     let mut child = train(&run, &[]).spawn().unwrap();
-    begun(&run);
-    kill(&mut child, "-TERM");
+    begun(&mut child, &run);
+    signal(&child, "-TERM");
     child.wait().unwrap();
     let newest = run.join("checkpoint.safetensors");
     let before = fs::read(&newest).unwrap();

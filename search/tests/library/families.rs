@@ -1,5 +1,4 @@
 //! Over the list of families: random genomes train one step, and what was trained leaves and comes back through a file.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,10 +1,9 @@
 //! From image files to batches: what is cut out, what is damaged, how much memory it takes; and the program's verbs for it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -21,6 +20,8 @@ use mobilenas_image::{Area, Picture, cut_file, decode};
 use mobilenas_space::families::Interpolation;
 use mobilenas_torch::weights;
 use tempfile::TempDir;
+
+use crate::common::{program, said};
 
 fn jpegs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/jpegs")
@@ -236,12 +237,7 @@ fn folder() -> TempDir {
 }
 
 fn run(dir: &Path, args: &[&str]) -> Output {
-    let mut c = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
-    c.args(args).current_dir(dir).env("OMP_WAIT_POLICY", "passive").output().unwrap()
-}
-
-fn said(out: &Output) -> String {
-    String::from_utf8_lossy(&[out.stdout.clone(), out.stderr.clone()].concat()).into_owned()
+    program(dir).args(args).output().unwrap()
 }
 
 const CONFIG: &str = "network: {model: mobilenetv2_100, knobs: {resolution: 32}}

@@ -1,5 +1,4 @@
 //! Every config that ships reads, and says at its top how to run it, how long that takes, and what it shows.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

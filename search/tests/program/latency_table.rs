@@ -1,12 +1,11 @@
 //! The real program on a small space: a table is built, also in two goes; damaged and foreign ones are refused; a search
 //! takes its latencies from one; a list goes out and comes back.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mobilenas::config;
 use mobilenas_bench::latency_table::row::Set;
@@ -17,6 +16,8 @@ use rand::SeedableRng as _;
 use rand::rngs::ChaCha8Rng;
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::common::{kill_at, program_with_data};
 
 /// 64 networks of few and small blocks.
 const SPACE: &str = "\
@@ -73,15 +74,8 @@ search:
 const BUILD: &[&str] =
     &["latency-table", "build", "c.yaml", "--rounds", "3", "--passes", "1", "--fit", "6", "--validate", "8"];
 
-fn program(dir: &Path) -> Command {
-    assert!(std::env::var_os("MOBILENAS_DATA").is_some(), "MOBILENAS_DATA names no folder with data sets");
-    let mut c = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
-    c.current_dir(dir).env("OMP_WAIT_POLICY", "passive");
-    c
-}
-
 fn run(dir: &Path, args: &[&str]) -> (i32, String) {
-    let Output { status, stdout, stderr } = program(dir).args(args).output().unwrap();
+    let Output { status, stdout, stderr } = program_with_data(dir).args(args).output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     (status.code().unwrap(), said)
 }
@@ -186,16 +180,9 @@ fn killed_and_started_again_it_goes_on() {
     let part = dir.path().join("t.jsonl.part");
     let args = [BUILD, &["--out", "t.jsonl", "--rounds", "40"]].concat();
     let args: Vec<&str> = args.iter().enumerate().filter(|(i, _)| !(3..5).contains(i)).map(|(_, a)| *a).collect();
-    let mut child = program(dir.path()).args(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let begin = Instant::now();
-    let lines = || fs::read_to_string(&part).unwrap_or_default().lines().count();
-    while lines() < 2 {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
-        assert!(begin.elapsed() < Duration::from_secs(300));
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let mut build = program_with_data(dir.path());
+    build.args(&args);
+    kill_at(build, || fs::read_to_string(&part).unwrap_or_default().lines().count() >= 2);
     // As if the kill had come in the middle of a line.
     let mut text = fs::read_to_string(&part).unwrap();
     let kept: Vec<String> = text.lines().map(ToString::to_string).collect();
@@ -427,7 +414,7 @@ fn all_mistakes_of_a_list_are_told_with_their_lines() {
     );
 }
 
-/// `cargo test -p mobilenas --test latency_table -- --ignored --nocapture`: candidates a second on all cores, each drawn,
+/// `cargo test -p mobilenas --test program -- latency_table --ignored --nocapture`: candidates a second on all cores, each drawn,
 /// lowered to blocks, counted and given its latency. The table is made up: what its times are makes no difference.
 #[test]
 #[ignore = "a measurement"]

@@ -1,21 +1,17 @@
 //! What the program says when the input is wrong or the run fails, and with which exit code.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::common::{output, program};
+
 fn run(dir: &Path, args: &[&str]) -> (i32, String) {
-    let out = Command::new(env!("CARGO_BIN_EXE_mobilenas"))
-        .args(args)
-        .current_dir(dir)
-        .env("OMP_WAIT_POLICY", "passive")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&out.stderr).replace(&dir.display().to_string(), "DIR");
-    (out.status.code().unwrap(), said)
+    let mut command = program(dir);
+    command.args(args);
+    let (code, _, err) = output(command);
+    (code, err.replace(&dir.display().to_string(), "DIR"))
 }
 
 /// Checks a config with the given bytes.

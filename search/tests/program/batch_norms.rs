@@ -1,11 +1,12 @@
 //! Batch norms of a supernet kept apart by width: trained, scored with their own statistics or recalibrated ones.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
+
+use crate::common::{program_with_data, rows_of};
 
 /// The tiny search with batch norms per width, nothing retrained, one kind of statistics.
 fn config(statistics: &str) -> String {
@@ -19,15 +20,11 @@ fn config(statistics: &str) -> String {
 fn search(dir: &Path, name: &str, text: &str) -> Output {
     let file = format!("{name}.yaml");
     fs::write(dir.join(&file), text).unwrap();
-    let mut c = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
-    c.args(["search", &file, "--out", name]).current_dir(dir).env("OMP_WAIT_POLICY", "passive");
-    c.output().unwrap()
+    program_with_data(dir).args(["search", &file, "--out", name]).output().unwrap()
 }
 
 fn top1(run: &Path) -> Vec<f64> {
-    let text = fs::read_to_string(run.join("journal.jsonl")).unwrap();
-    let rows = text.lines().map(|l| serde_json::from_str::<Value>(l).unwrap());
-    rows.filter_map(|r| r.pointer("/trial/outcome/scored/top1").and_then(Value::as_f64)).collect()
+    rows_of(run, "trial").iter().filter_map(|t| t.pointer("/outcome/scored/top1").and_then(Value::as_f64)).collect()
 }
 
 #[test]

@@ -1,5 +1,4 @@
 //! Teachers: a TorchScript file or a network of ours, hard and soft lessons, one head or two.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
 use std::sync::Arc;

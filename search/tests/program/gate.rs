@@ -1,20 +1,17 @@
 //! The gate from the command line: baselines, exit codes, files.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use mobilenas::config;
+
+use crate::common::{program, said};
 
 const SMALL: &str = "mobilenetv3_small_100";
 
 fn run(dir: &Path, words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_mobilenas")).arg("bench").args(words).current_dir(dir).output().unwrap()
-}
-
-fn said(out: &Output) -> String {
-    String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
+    program(dir).arg("bench").args(words).output().unwrap()
 }
 
 fn blessed(dir: &Path) {

@@ -1,11 +1,9 @@
 //! Images from files to networks: what is read, how it is cut, what `predict` and `evaluate` say of it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use mobilenas_data::dataset::ImageFolder;
@@ -16,6 +14,8 @@ use mobilenas_torch::{Names, ParamStore, weights};
 use serde_json::Value as Json;
 use tch::{Device, Tensor};
 use tempfile::TempDir;
+
+use crate::common::{output, program};
 
 /// A picture whose every pixel is its own.
 fn picture(width: u32, height: u32) -> RgbImage {
@@ -211,10 +211,9 @@ fn write_weights(path: &Path, change: impl FnOnce(&mut BTreeMap<String, Tensor>)
 }
 
 fn run(dir: &Path, args: &str) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
-    let out = command.args(args.split(' ')).current_dir(dir).env("OMP_WAIT_POLICY", "passive").output().unwrap();
-    let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
-    (out.status.code().unwrap(), text(&out.stdout), text(&out.stderr))
+    let mut command = program(dir);
+    command.args(args.split(' '));
+    output(command)
 }
 
 /// Weights and a folder of six images, two in each of three classes, and one that is damaged.

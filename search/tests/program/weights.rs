@@ -1,15 +1,15 @@
 //! `mobilenas weights import`: what it names, what it makes anew, what it refuses.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
-use std::process::Command;
 
 use mobilenas_space::families;
 use mobilenas_torch::weights::{Named, load, save};
 use mobilenas_torch::{Names, ParamStore};
 use tch::{Device, Kind, Tensor};
+
+use crate::common::{program, said};
 
 const MODEL: &str = "efficientformerv2_s0";
 
@@ -20,13 +20,14 @@ fn named(model: &str, classes: u32) -> Named {
     ParamStore::init(&graph, Names::Standalone, 1, Device::Cpu).unwrap().named()
 }
 
-/// Exit code and what is said, without the folder's name.
+/// Exit code, and all that is said.
+fn run(dir: &Path, args: &str) -> (i32, String) {
+    let out = program(dir).args(args.split(' ')).output().unwrap();
+    (out.status.code().unwrap(), said(&out))
+}
+
 fn import(dir: &Path, args: &str) -> (i32, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
-    let args = format!("weights import {args} --out out.safetensors");
-    let out = command.args(args.split(' ')).current_dir(dir).output().unwrap();
-    let text = [out.stdout, out.stderr].concat();
-    (out.status.code().unwrap(), String::from_utf8_lossy(&text).into_owned())
+    run(dir, &format!("weights import {args} --out out.safetensors"))
 }
 
 fn scene(model: &str, classes: u32, change: impl FnOnce(&mut Named)) -> tempfile::TempDir {
@@ -114,12 +115,6 @@ fn weights_of_another_network_and_no_weights_at_all() {
     insta::assert_snapshot!(format!("{code} {said}"), @"2 error: none.pt: No such file or directory (os error 2), expected safetensors, or a state dict that torch.save wrote");
 }
 
-fn run(dir: &Path, args: &str) -> (i32, String) {
-    let out = Command::new(env!("CARGO_BIN_EXE_mobilenas")).args(args.split(' ')).current_dir(dir).output().unwrap();
-    let text = [out.stdout, out.stderr].concat();
-    (out.status.code().unwrap(), String::from_utf8_lossy(&text).into_owned())
-}
-
 #[test]
 fn counters_may_be_missing_or_of_another_type() {
     let counter = |n: &String| n.ends_with("num_batches_tracked");
@@ -156,7 +151,7 @@ fn counters_may_be_missing_or_of_another_type() {
 /// The authors' names of a variant's tensors, with ours.
 fn official(variant: &str) -> Vec<(String, String)> {
     let mut text = String::new();
-    let file = &include_bytes!("../../space/tests/official_names.txt.gz")[..];
+    let file = &include_bytes!("../../../space/tests/official_names.txt.gz")[..];
     flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
     let group = text.split("# ").find(|g| g.lines().next().unwrap_or_default().split(' ').any(|v| v == variant));
     let pairs = group.unwrap().lines().skip(1).map(|l| l.split_once(' ').unwrap());

@@ -1,14 +1,14 @@
-//! Every strategy on a tiny supernet: killed several times and resumed it is as if never killed, however many workers
-//! score, and scores are looked up where another run has found them out.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! Every strategy on a tiny supernet: killed and resumed it is as if never killed, however many workers score; and scores
+//! are looked up where another run has found them out.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::common::{assert_same_rows, kill_at, program_with_data, rows_of, succeed};
 
 /// The score here is one of parameters alone, so that slimming, which is guided by it, does the same twice.
 const CONFIG: &str = "
@@ -55,91 +55,29 @@ impl Tiny {
         self.dir.path().join(place).join(run)
     }
 
-    fn command(&self, workers: u32, run: &Path, resume: bool) -> Command {
-        assert!(std::env::var_os("MOBILENAS_DATA").is_some(), "MOBILENAS_DATA names no folder; use `cargo xtask test`");
-        let mut c = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
-        c.env("OMP_WAIT_POLICY", "passive").arg("search").arg(self.dir.path().join(format!("{workers}.yaml")));
-        c.arg("--out").arg(run).args(resume.then_some("--resume"));
+    fn search(&self, workers: u32, run: &Path) -> Command {
+        let mut c = program_with_data(self.dir.path());
+        c.arg("search").arg(format!("{workers}.yaml")).arg("--out").arg(run).args(run.exists().then_some("--resume"));
         c
     }
-
-    fn finish(&self, workers: u32, run: &Path, resume: bool) {
-        let out = self.command(workers, run, resume).output().unwrap();
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    }
-
-    /// Starts a run and kills it with SIGKILL once it has so many trials; false if it was done before.
-    fn kill_at(&self, workers: u32, run: &Path, trials: usize) -> bool {
-        let resume = run.exists();
-        let mut c = self.command(workers, run, resume);
-        let mut child = c.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let begin = Instant::now();
-        while trials_of(run).len() < trials {
-            if child.try_wait().unwrap().is_some() {
-                return false;
-            }
-            assert!(begin.elapsed() < Duration::from_secs(300), "the moment never came");
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        true
-    }
-}
-
-fn rows(run: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(run.join("journal.jsonl")).unwrap_or_default();
-    text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
 }
 
 fn trials_of(run: &Path) -> Vec<Value> {
-    rows(run).into_iter().filter_map(|r| r.get("trial").cloned()).collect()
-}
-
-/// The rows without times, what follows from them, and what names the config.
-fn comparable(run: &Path) -> Vec<Value> {
-    fn strip(v: &mut Value) {
-        match v {
-            Value::Object(m) => {
-                for timed in ["seconds", "latency", "latency_ms", "started_unix", "config_digest"] {
-                    m.remove(timed);
-                }
-                m.values_mut().for_each(strip);
-            }
-            Value::Array(a) => a.iter_mut().for_each(strip),
-            _ => {}
-        }
-    }
-    let mut all = rows(run);
-    all.iter_mut().for_each(strip);
-    all
-}
-
-fn same(a: &Path, b: &Path, what: &str) {
-    let (a, b) = (comparable(a), comparable(b));
-    for (i, (a, b)) in a.iter().zip(&b).enumerate() {
-        assert_eq!(a, b, "{what}: row {i}");
-    }
-    assert_eq!(a.len(), b.len(), "{what}");
+    rows_of(run, "trial")
 }
 
 const MACS: &str = "{metric: macs, goal: minimize}";
 
-/// Undisturbed with one worker; with three; and with two, killed three times.
+/// Undisturbed with one worker; and with two, killed in the middle, and resumed with three.
 fn the_same_however_it_ran(strategy: &str, objectives: &str, more: &str) -> (Tiny, PathBuf) {
     let tiny = Tiny::new(strategy, objectives, more);
-    let (whole, three, killed) = (tiny.folder("a", "run"), tiny.folder("b", "run"), tiny.folder("c", "run"));
-    tiny.finish(1, &whole, false);
-    tiny.finish(3, &three, false);
-    same(&three, &whole, "three workers");
-    let trials = trials_of(&whole).len();
-    let mut kills = 0;
-    for at in [trials / 3, trials / 2, trials - 1] {
-        kills += usize::from(tiny.kill_at(2, &killed, at));
-    }
-    assert!(kills > 0, "the run was never killed");
-    tiny.finish(2, &killed, true);
-    same(&killed, &whole, "killed");
+    let (whole, killed) = (tiny.folder("a", "run"), tiny.folder("b", "run"));
+    succeed(tiny.search(1, &whole));
+    let middle = trials_of(&whole).len() / 2;
+    kill_at(tiny.search(2, &killed), || trials_of(&killed).len() >= middle);
+    succeed(tiny.search(3, &killed));
+    let journal = |run: &Path| run.join("journal.jsonl");
+    assert_same_rows(&journal(&killed), &journal(&whole), &[], strategy);
     (tiny, whole)
 }
 
@@ -149,7 +87,7 @@ fn random() {
     let (tiny, whole) = the_same_however_it_ran("random: {}", MACS, more);
     // Another run beside the first finds all its scores there.
     let again = tiny.folder("a", "again");
-    tiny.finish(2, &again, false);
+    succeed(tiny.search(2, &again));
     let (first, second) = (trials_of(&whole), trials_of(&again));
     for (a, b) in first.iter().zip(&second) {
         let mut names: Vec<&str> = b["cached"].as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect();
@@ -190,7 +128,7 @@ fn mes_slimming() {
 #[test]
 fn predictor() {
     let (_tiny, whole) = the_same_however_it_ran("predictor: {warm: 5}", MACS, "trials: 12, batch: 2");
-    let foretold: Vec<Value> = rows(&whole).into_iter().filter_map(|r| r.get("foretold").cloned()).collect();
+    let foretold = rows_of(&whole, "foretold");
     assert!(!foretold.is_empty());
     for f in &foretold {
         assert!(f["fitted_on"].as_u64().unwrap() >= 5 && f["trials"].as_u64().unwrap() >= 1);
@@ -202,9 +140,10 @@ fn predictor() {
 fn a_search_ends_when_its_front_stands_still() {
     let tiny = Tiny::new("random: {}", MACS, "trials: 60, until_still: {trials: 3, gain: 1}");
     let run = tiny.folder("a", "run");
-    tiny.finish(1, &run, false);
+    succeed(tiny.search(1, &run));
     let searched = trials_of(&run).iter().filter(|t| t["origin"] == "search").count();
     assert_eq!(searched, 4);
-    let said = rows(&run).iter().filter_map(|r| r["caveat"]["text"].as_str().map(str::to_string)).collect::<Vec<_>>();
-    assert!(said.iter().any(|t| t.starts_with("The search ended after 4 trials")), "{said:?}");
+    let caveats = rows_of(&run, "caveat");
+    let ended = |c: &Value| c["text"].as_str().unwrap().starts_with("The search ended after 4 trials");
+    assert!(caveats.iter().any(ended), "{caveats:?}");
 }

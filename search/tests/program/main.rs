@@ -1,0 +1,21 @@
+//! The real program, run as users run it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+mod batch_norms;
+mod bench_run;
+mod configs;
+mod data;
+mod end_to_end;
+mod gate;
+mod images;
+mod int8;
+mod latency_table;
+mod messages;
+mod models;
+mod report;
+mod strategies;
+mod study;
+mod training;
+mod weights;
