@@ -167,7 +167,7 @@ fn summary(frames: &[&Frame]) -> String {
     };
     let rows: Vec<Vec<Cell>> = frames.iter().enumerate().map(row).collect();
     let heads =
-        ["RunHeader", "Scored", "Best top-1 (%)", "Best MES", "Front", "Hypervolume (% · ms)", "Of the joint front"];
+        ["Run", "Scored", "Best top-1 (%)", "Best MES", "Front", "Hypervolume (% · ms)", "Of the joint front"];
     let note = reference.map_or_else(
         || "There is no hypervolume, since the runs share no reference point.".to_owned(),
         |r| format!("{} One point for all runs.", progress::reference_words(r)),

@@ -175,7 +175,7 @@ pub(super) fn left_out(f: &Frame) -> String {
             ]
         })
         .collect();
-    let mut body = html::table(&["TrialOutcome", "Trials", "Why"], &rows);
+    let mut body = html::table(&["Outcome", "Trials", "Why"], &rows);
     if reasons.len() > REASONS {
         let more = format!("{} more, in trials.csv.", text::plural(reasons.len() - REASONS, "reason"));
         body += &paragraph(&more);
