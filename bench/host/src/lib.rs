@@ -1,4 +1,5 @@
-//! What touches the operating system: clocks, signals, progress bars, memory, load, settings of the C runtime. No libtorch.
+//! What touches the operating system: clocks, signals, progress bars, memory, load, settings of the C runtime. No
+//! libtorch.
 
 pub mod clock;
 pub mod load;
@@ -8,9 +9,12 @@ pub mod problems;
 pub mod progress;
 pub mod runtime_env;
 pub mod stop;
+pub mod worker;
+pub mod write;
 
-pub use clock::{Clock, FakeClock, WallClock, unix_now};
+pub use clock::{Clock, FakeClock, WallClock, time_ms, unix_now};
 pub use lock::{Lock, LockError};
 pub use problems::{Problem, Problems, nearest};
 pub use progress::Progress;
 pub use stop::Stop;
+pub use worker::{Pool, Worker, WorkerError};
