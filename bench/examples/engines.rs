@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use mobilenas_bench::engine::{ENGINES, Engine, Session, Setting, engine, judge::TimedSelector};
+use mobilenas_bench::engine::{ENGINES, Engine, Session, Setting, engine, kernel_timing::TimedSelector};
 use mobilenas_bench::{Host, Samples};
 use mobilenas_host::{Clock, WallClock};
 use mobilenas_space::families;
@@ -104,7 +104,7 @@ fn steps(net: &Net, x: &Tensor, args: &Args, clock: &dyn Clock) -> Result<Vec<se
             Ok(())
         })?;
     }
-    let row = |(c, t): (&mobilenas_torch::tuned::KernelChoice, Vec<f64>)| json!({ "at": c.at, "does": c.step, "way": c.kernel, "ms": Samples(t).median() });
+    let row = |(c, t): (&mobilenas_torch::tuned::KernelChoice, Vec<f64>)| json!({ "at": c.at, "does": c.step, "kernel": c.kernel, "ms": Samples(t).median() });
     Ok(tuned.choices().zip(times).map(row).collect())
 }
 

@@ -1,13 +1,14 @@
-//! Writes ONNX files of published networks, untrained and fused, one image at a time: `onnx_files [--int8] DIR MODEL...`.
-//! `onnx_against_pytorch.py` beside this file times them against what PyTorch exports. With `--int8` a file in int8 stands
-//! beside each, calibrated on noise: good for its time alone, which is printed as a share of the float32 file's.
+//! Writes ONNX files of published networks, untrained and fused, one image at a time: `onnx_files [--int8] DIR
+//! MODEL...`. `onnx_against_pytorch.py` beside this file times them against what PyTorch exports. With `--int8` a file
+//! in int8 stands beside each, calibrated on noise: good for its time alone, which is printed as a share of the float32
+//! file's.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use mobilenas_bench::engine::blank;
+use mobilenas_bench::engine::int8::{Calibrator, gain};
 use mobilenas_bench::engine::onnxruntime::File;
-use mobilenas_bench::int8::{Calibrator, gain};
 use mobilenas_host::WallClock;
 use mobilenas_space::families;
 use mobilenas_space::onnx::Options;

@@ -1,7 +1,7 @@
 //! Scores kept for other runs: a subnet of the very same weights, scored by the very same protocol, is looked up.
 //!
-//! One file for each pair of weights and protocol. A line holds a graph's digest and what was found out, after a checksum
-//! of the rest; lines are only appended, each by one write, and a damaged one is passed over.
+//! One file for each pair of weights and protocol. A line holds a graph's digest and what was found out, after a
+//! checksum of the rest; lines are only appended, each by one write, and a damaged one is passed over.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};

@@ -4,16 +4,11 @@ use serde::{Deserialize, Serialize};
 use sysinfo::System;
 
 /// What identifies a machine for comparing times.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Host {
-    /// Model name of the processor.
-    pub cpu: String,
-    /// Logical cores.
-    pub cores: usize,
-    /// Memory in bytes.
-    pub memory: u64,
-    /// Operating system and kernel.
-    pub os: String,
+    /// Processor, cores, memory, operating system.
+    #[serde(flatten)]
+    pub machine: mobilenas_record::run::Host,
     /// How the kernel chooses frequencies, or `unknown`.
     #[serde(default = "unknown")]
     pub governor: String,
@@ -59,10 +54,12 @@ impl Host {
         let kernel = System::kernel_version().unwrap_or_else(|_| unknown());
         let governor = line_of("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
         Host {
-            cpu: cpus.first().map_or_else(unknown, |c| c.brand().trim().to_string()),
-            cores: cpus.len(),
-            memory: system.as_ref().map_or(0, System::total_memory),
-            os: format!("{os} {kernel}"),
+            machine: mobilenas_record::run::Host {
+                cpu: cpus.first().map_or_else(unknown, |c| c.brand().trim().to_string()),
+                cores: cpus.len(),
+                memory: system.as_ref().map_or(0, System::total_memory),
+                os: format!("{os} {kernel}"),
+            },
             governor: governor.unwrap_or_else(unknown),
             hypervisor: hypervisor(),
             engines: crate::engine::ENGINES.iter().map(|e| format!("{} {}", e.name(), e.version())).collect(),
@@ -79,9 +76,10 @@ impl Host {
                 all.push(format!("{what} {a} -> {b}"));
             }
         };
-        differ("processor", &other.cpu, &self.cpu);
-        differ("cores", &other.cores.to_string(), &self.cores.to_string());
-        differ("system", &other.os, &self.os);
+        let (was, is) = (&other.machine, &self.machine);
+        differ("processor", &was.cpu, &is.cpu);
+        differ("cores", &was.cores.to_string(), &is.cores.to_string());
+        differ("system", &was.os, &is.os);
         differ("governor", &other.governor, &self.governor);
         differ("hypervisor", &other.hypervisor, &self.hypervisor);
         all
@@ -95,14 +93,16 @@ mod tests {
     #[test]
     fn this_machine_is_like_itself() {
         let host = Host::read();
-        assert!(host.cores > 0 && host.memory > 0 && !host.cpu.is_empty());
+        let machine = &host.machine;
+        assert!(machine.cores > 0 && machine.memory > 0 && !machine.cpu.is_empty());
         assert_eq!(host.differences(&host), Vec::<String>::new());
     }
 
     #[test]
     fn another_processor_is_named() {
         let host = Host::read();
-        let other = Host { cpu: "Other".into(), program: "9".into(), ..host.clone() };
-        assert_eq!(other.differences(&host), [format!("processor {} -> Other", host.cpu)]);
+        let mut other = Host { program: "9".into(), ..host.clone() };
+        other.machine.cpu = "Other".into();
+        assert_eq!(other.differences(&host), [format!("processor {} -> Other", host.machine.cpu)]);
     }
 }

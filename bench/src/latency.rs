@@ -1,4 +1,4 @@
-//! The latency of one network, as a search asks for it.
+//! The latency of one network in a search.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use mobilenas_torch::{Names, Net, Owned, ParamStore};
 use tch::Device;
 
 use crate::Protocol;
-use crate::beside::Beside;
 use crate::engine::{self, EngineError, Setting};
+use crate::process::InterleavedProcesses;
 
 /// How networks are timed.
 #[derive(Clone, Debug)]
@@ -23,12 +23,12 @@ pub struct LatencyProtocol {
     pub threads: usize,
     /// Name of the engine.
     pub engine: String,
-    /// How blocks of candidates are timed beside the reference in fresh processes, if they are.
-    pub beside: Option<Beside>,
+    /// How candidates are timed interleaved with the reference in fresh processes, if they are.
+    pub interleaved: Option<InterleavedProcesses>,
 }
 
 impl LatencyProtocol {
-    /// Times a network as it is deployed. Its weights do not matter, so it gets fresh ones.
+    /// Times a network as it is deployed, with fresh weights: latency does not depend on them.
     ///
     /// # Errors
     /// When there is no such engine, or it refuses.
@@ -36,7 +36,7 @@ impl LatencyProtocol {
         let store = ParamStore::init(graph, Names::Standalone, 0, Device::Cpu)?;
         let net = Net::bind(graph.clone(), &Owned(&store))?;
         let setting = Setting { batch: self.batch, threads: self.threads };
-        let engine = engine::engine(&self.engine).ok_or_else(|| EngineError::Unknown { name: self.engine.clone() })?;
+        let engine = engine::named(&self.engine)?;
         let samples = engine::latency(engine, &net, setting, clock, &self.protocol)?;
         Ok(Latency {
             median_ms: samples.median(),

@@ -1,24 +1,27 @@
-//! Measuring: engines, protocols, worker processes, latency tables, `bench run`, and the regression gate.
+//! Measuring: engines, protocols, measuring processes, latency tables, `bench run`, and the regression check.
 //!
 //! Nothing here runs beside a timer: one thread of ours works while another is never started.
 
-pub mod beside;
 pub mod cache;
-pub mod case;
+pub mod calibration;
 pub mod engine;
-pub mod gate;
 pub mod host;
-pub mod int8;
+pub mod interleaved;
+pub mod json_file;
 pub mod latency;
 pub mod latency_table;
+pub mod models;
+pub mod noise;
 pub mod paired_latency;
+pub mod process;
+pub mod profile;
 pub mod protocol;
-pub mod rounds;
+pub mod regression;
 pub mod settings;
 pub mod stats;
 
 pub use host::Host;
+pub use interleaved::{Interleaving, Series, interleave};
 pub use latency::LatencyProtocol;
 pub use paired_latency::PairedLatency;
 pub use protocol::{Protocol, Samples, measure};
-pub use rounds::{Rounds, Series, rounds};

@@ -1,26 +1,23 @@
-//! Latencies of a block of candidates beside the reference network, in fresh processes: each is its ratio to the reference's
-//! time, times the reference's latency of the run.
+//! Latencies of candidates, interleaved with the reference network in fresh processes: each is its ratio to the
+//! reference's time, times the reference's latency in the run.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use crate::beside::Beside;
-use crate::engine;
-use crate::gate::GateError;
-use crate::gate::pairs::Side;
-use crate::stats::quantile;
-use crate::{Host, Series};
-use mobilenas_host::Clock;
+use mobilenas_host::{Clock, Stop};
 use mobilenas_record::run::Latency;
 use mobilenas_space::SpaceConfig;
 use sha2::{Digest as _, Sha256};
 
 use crate::cache::Cache;
+use crate::engine;
 use crate::latency::LatencyProtocol;
-use crate::latency_table::nets::REFERENCE;
-use mobilenas_host::Stop;
+use crate::latency_table::networks::REFERENCE;
+use crate::process::{InterleavedProcesses, MeasureError, WorkerProgram};
+use crate::stats::quantile;
+use crate::{Host, Series};
 
-/// A network by the digest of its graph, and what makes it anywhere.
+/// A network: the digest of its graph, and the design that makes it in any process.
 pub type DigestedDesign = (String, SpaceConfig);
 
 /// What is known of a candidate.
@@ -34,12 +31,12 @@ pub struct TimedNetwork {
     pub kept: bool,
 }
 
-/// PairedLatency that were timed.
+/// Latencies of candidates, each timed interleaved with the reference.
 pub struct PairedLatency {
     /// How a block is timed.
-    pub how: Beside,
+    pub how: InterleavedProcesses,
     /// The reference network on its engine.
-    pub side: Side,
+    pub reference: WorkerProgram,
     /// Latency of the reference network in this run, in ms.
     pub reference_ms: f64,
     known: HashMap<String, TimedNetwork>,
@@ -47,12 +44,12 @@ pub struct PairedLatency {
     trouble: Option<String>,
 }
 
-/// What a kept ratio depends on beside the network, in 16 digits: the host, what computes, and how it is timed. `program` is the
-/// file of this program: another build of the same version may be faster or slower.
-pub fn protocol(timing: &LatencyProtocol, how: Beside, host: &Host, program: &Path) -> String {
+/// What a cached ratio depends on besides the network, in 16 digits: the host, the engine, and the protocol. `program`
+/// is the file of this program: another build of the same version may be faster or slower.
+pub fn protocol(timing: &LatencyProtocol, how: InterleavedProcesses, host: &Host, program: &Path) -> String {
     let build = program.metadata().map(|m| (m.len(), m.modified().ok())).ok();
     let version = engine::engine(&timing.engine).map(|e| e.version());
-    let host = (&host.cpu, host.cores, &host.os, &host.governor, &host.hypervisor);
+    let host = (&host.machine.cpu, host.machine.cores, &host.machine.os, &host.governor, &host.hypervisor);
     let how = (timing.threads, timing.batch, how.processes, how.rounds);
     let all = (env!("CARGO_PKG_VERSION"), REFERENCE, &timing.engine, version, host, how, build);
     Sha256::digest(format!("{all:?}"))[..8].iter().map(|b| format!("{b:02x}")).collect()
@@ -63,8 +60,8 @@ const PARTS: [&str; 4] = ["ratio", "ratio_p10", "ratio_p90", "samples"];
 
 impl PairedLatency {
     /// Nothing is timed yet but what was kept.
-    pub fn new(how: Beside, side: Side, reference_ms: f64, kept: Cache) -> PairedLatency {
-        PairedLatency { how, side, reference_ms, known: HashMap::new(), kept, trouble: None }
+    pub fn new(how: InterleavedProcesses, reference: WorkerProgram, reference_ms: f64, kept: Cache) -> PairedLatency {
+        PairedLatency { how, reference, reference_ms, known: HashMap::new(), kept, trouble: None }
     }
 
     /// A latency that was kept.
@@ -90,8 +87,8 @@ impl PairedLatency {
         self.trouble.take()
     }
 
-    /// Times a block. One that fails is taken apart, so that only what cannot be timed has no latency. False if the run was
-    /// asked to stop.
+    /// Times a block. One that fails is taken apart, so that only what cannot be timed has no latency. False if the run
+    /// was asked to stop.
     pub fn time(&mut self, block: &[DigestedDesign], clock: &dyn Clock, stop: &Stop) -> bool {
         let mut new = Vec::with_capacity(block.len());
         for one in block {
@@ -108,9 +105,9 @@ impl PairedLatency {
     fn measure(&mut self, block: &[DigestedDesign], clock: &dyn Clock, stop: &Stop) -> bool {
         let (from, asked) = (clock.now(), || stop.asked());
         let designs: Vec<SpaceConfig> = block.iter().map(|(_, d)| d.clone()).collect();
-        match self.how.measure(&self.side, &designs, &asked) {
+        match self.how.measure(&self.reference, &designs, &asked) {
             _ if stop.asked() => false,
-            Err(GateError::Stopped) => false,
+            Err(MeasureError::Stopped) => false,
             Ok(all) => {
                 let seconds = (clock.now() - from).as_secs_f64() / block.len().max(1) as f64;
                 for ((digest, _), series) in block.iter().zip(&all) {
@@ -152,6 +149,7 @@ fn latency(series: &Series, reference_ms: f64) -> Result<Latency, String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use crate::Protocol;
+    use crate::process::Workload;
     use mobilenas_host::WallClock;
 
     use super::*;
@@ -166,12 +164,12 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_ratio_is_a_latency_beside_another_reference() {
+    fn a_cached_ratio_gives_a_latency_with_another_reference() {
         let dir = tempfile::tempdir().unwrap();
-        let how = Beside { processes: 1, rounds: 1, seed: 1 };
+        let how = InterleavedProcesses { processes: 1, rounds: 1, seed: 1 };
         let blocks = |reference_ms: f64| {
-            let side = Side::new("/nowhere/program".into(), &[], "m", "libtorch");
-            PairedLatency::new(how, side, reference_ms, Cache::open(dir.path(), "latency", "p").unwrap())
+            let reference = WorkerProgram::new("/nowhere/program".into(), &[], Workload::new("m", "libtorch"));
+            PairedLatency::new(how, reference, reference_ms, Cache::open(dir.path(), "latency", "p").unwrap())
         };
         let seen = Latency { median_ms: 5.0, p10_ms: 4.0, p90_ms: 7.0, samples: 40 };
         let mut first = blocks(10.0);
@@ -198,21 +196,22 @@ mod tests {
         let program = dir.path().join("program");
         std::fs::write(&program, "one").unwrap();
         let of = |engine: &str, processes: usize, host: &Host| {
-            let how = Beside { processes, rounds: 10, seed: 1 };
+            let how = InterleavedProcesses { processes, rounds: 10, seed: 1 };
             let second = std::time::Duration::from_secs(1);
             let timing = LatencyProtocol {
                 protocol: Protocol { warmup: second, min_samples: 1, max_samples: 1, max_time: second },
                 batch: 1,
                 threads: 1,
                 engine: engine.to_string(),
-                beside: Some(how),
+                interleaved: Some(how),
             };
             protocol(&timing, how, host, &program)
         };
         let own = of("libtorch", 4, &host);
         assert_eq!(own, of("libtorch", 4, &host));
         assert_eq!(own.len(), 16);
-        let other = Host { cpu: "another".into(), ..host.clone() };
+        let mut other = host.clone();
+        other.machine.cpu = "another".into();
         for else_where in [of("libtorch-plain", 4, &host), of("libtorch", 5, &host), of("libtorch", 4, &other)] {
             assert_ne!(own, else_where);
         }
@@ -222,8 +221,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_timed_has_its_reason() {
-        let side = Side::new("/nowhere/program".into(), &[], "m", "libtorch");
-        let mut blocks = PairedLatency::new(Beside { processes: 1, rounds: 1, seed: 1 }, side, 10.0, Cache::none());
+        let reference = WorkerProgram::new("/nowhere/program".into(), &[], Workload::new("m", "libtorch"));
+        let mut blocks = PairedLatency::new(
+            InterleavedProcesses { processes: 1, rounds: 1, seed: 1 },
+            reference,
+            10.0,
+            Cache::none(),
+        );
         let design =
             SpaceConfig { family: "deit".into(), width: 1.0, divisor: 8, knobs: Default::default(), classes: 10 };
         let block = ["a", "b"].map(|d| (d.to_string(), design.clone()));

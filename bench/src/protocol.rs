@@ -1,4 +1,4 @@
-//! How often something is timed: warm-up, then samples until their middle half is narrow or the limits are met.
+//! Repeated timing: a warm-up, then samples until their interquartile range is narrow or a limit is met.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::stats::{median, quantile};
 use mobilenas_host::clock::Clock;
 
-/// The rule of warm-up and repeats.
+/// When warm-up and sampling end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Protocol {
     /// Time that is spent before the first sample.
@@ -36,7 +36,7 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// What was timed, in milliseconds, in order. None is dropped.
+/// Every sample in ms, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples(pub Vec<f64>);
 

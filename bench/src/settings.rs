@@ -34,15 +34,15 @@ pub struct LatencySettings {
     /// No further sample after so many milliseconds.
     #[schemars(range(min = 1, max = 600000))]
     pub max_ms: u64,
-    /// Fresh processes in which the candidates of a batch run beside the reference network, in one random order; a latency is
-    /// then the ratio to the reference's. 0 times each candidate by itself, in this process.
+    /// Fresh processes in which the candidates of a batch run interleaved with the reference network, in random order;
+    /// a latency is then the ratio to the reference's. 0 times each candidate by itself, in this process.
     #[schemars(range(min = 0, max = 64))]
     pub processes: usize,
     /// Rounds in each of these processes.
     #[schemars(range(min = 3, max = 10000))]
     pub rounds: usize,
-    /// Fresh processes in which trials near the front are timed once more, together, when the search is over; 0 leaves it at
-    /// the first times. Only with `processes`, where an objective depends on time.
+    /// Fresh processes in which trials near the front are timed once more, together, when the search is over; 0 leaves
+    /// it at the first times. Only with `processes`, where an objective depends on time.
     #[schemars(range(min = 0, max = 64))]
     pub race: usize,
 }
@@ -67,8 +67,32 @@ impl Default for LatencySettings {
     }
 }
 
-/// Where latencies come from: each network measured on this host; the sum over the blocks of a table that was built on a
-/// machine with the same engine; or of one that was imported from another device.
+impl LatencySettings {
+    /// Mistakes that the types alone do not show, as path and message.
+    pub fn validate(&self) -> Vec<(&'static str, String)> {
+        let mut all = Vec::new();
+        if self.min_samples > self.max_samples {
+            let message = format!("found {}, expected at most max_samples, {}", self.min_samples, self.max_samples);
+            all.push(("latency.min_samples", message));
+        }
+        match (self.source, &self.table) {
+            (LatencySource::Measured, Some(table)) => {
+                let message =
+                    format!("found {:?}, expected none with source measured; source table or imported", table);
+                all.push(("latency.table", message));
+            }
+            (LatencySource::Table | LatencySource::Imported, None) => {
+                all.push(("latency", "missing key table, expected the file of a latency table".to_string()));
+            }
+            (LatencySource::Measured, None) | (LatencySource::Table | LatencySource::Imported, Some(_)) => {}
+        }
+        all.extend(crate::engine::unknown(&self.engine).map(|message| ("latency.engine", message)));
+        all
+    }
+}
+
+/// Where latencies come from: each network measured on this host; the sum over the blocks of a table that was built on
+/// a machine with the same engine; or of one that was imported from another device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]

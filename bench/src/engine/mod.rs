@@ -1,16 +1,17 @@
 //! Engines: what runs a network on this machine. One file each, one line in [`ENGINES`].
 
-pub mod judge;
+pub mod int8;
+mod interface;
+pub mod kernel_timing;
 pub mod libtorch;
 pub mod onnxruntime;
 pub mod onnxruntime_int8;
 pub mod torchscript;
 
-use mobilenas_torch::{Net, NetError};
-use tch::{Device, Kind, Tensor};
+use mobilenas_host::nearest;
 
-use crate::protocol::{Protocol, Samples, measure};
-use mobilenas_host::clock::Clock;
+use interface::watched;
+pub use interface::{Engine, EngineError, Session, Setting, blank, enough_cores, latency};
 
 /// All engines.
 pub static ENGINES: &[&dyn Engine] = &[
@@ -26,125 +27,22 @@ pub fn engine(name: &str) -> Option<&'static dyn Engine> {
     ENGINES.iter().copied().find(|e| e.name() == name)
 }
 
-/// What can go wrong in an engine.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// There is no such engine.
-    #[error("engine {name:?}: unknown, expected one of {}", names())]
-    Unknown {
-        /// Its name.
-        name: String,
-    },
-    /// libtorch, or the network itself.
-    #[error(transparent)]
-    Net(#[from] NetError),
-    /// The engine is not here, or refused.
-    #[error("engine {engine}: {message}")]
-    Engine {
-        /// Its name.
-        engine: &'static str,
-        /// What it says, and what was expected.
-        message: String,
-    },
-}
-
-fn names() -> String {
-    ENGINES.iter().map(|e| e.name()).collect::<Vec<_>>().join(", ")
-}
-
-/// How a network is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Setting {
-    /// Images in a batch.
-    pub batch: usize,
-    /// Intra-op threads.
-    pub threads: usize,
-}
-
-/// Something that runs networks as they are deployed.
-pub trait Engine: Sync {
-    /// Its name in configs and records.
-    fn name(&self) -> &'static str;
-
-    /// The version of what runs the networks.
-    fn version(&self) -> String;
-
-    /// The precision of its layers' arithmetic, for records.
-    fn precision(&self) -> &'static str {
-        "float32"
-    }
-
-    /// Whether maps between operations lie with their channels last in memory: so a block that is timed alone is given
-    /// its map as the block before would leave it.
-    fn channels_last(&self) -> bool {
-        true
-    }
-
-    /// Makes a network ready to run. `net` keeps its weights; the session has what it needs of them.
-    ///
-    /// # Errors
-    /// When the engine is not here, or refuses the network.
-    fn prepare(&self, net: &Net, setting: Setting) -> Result<Box<dyn Session>, EngineError>;
-}
-
-/// A network that is ready to run.
-pub trait Session {
-    /// Runs one batch `[B, C, H, W]` to logits `[B, classes]`.
-    ///
-    /// # Errors
-    /// When the engine refuses.
-    fn run(&mut self, images: &Tensor) -> Result<Tensor, EngineError>;
-
-    /// The most bytes that the engine's allocator held at once while one batch ran, beyond what it held before; `None` if the
-    /// engine does not say.
-    ///
-    /// # Errors
-    /// When the engine refuses.
-    fn peak_bytes(&mut self, _images: &Tensor) -> Result<Option<u64>, EngineError> {
-        Ok(None)
-    }
-
-    /// What the engine chose for this network while preparing it, as place and choice; kept with the record.
-    fn choices(&self) -> Vec<(String, String)> {
-        Vec::new()
-    }
-}
-
-/// The most bytes of tensors that libtorch held at once on this thread while something ran.
-fn watched(run: impl FnOnce() -> Result<Tensor, EngineError>) -> Result<Option<u64>, EngineError> {
-    let watch = mobilenas_native::AllocationWatch::begin();
-    let _logits = run()?;
-    Ok(Some(watch.peak()))
-}
-
-/// One batch of images of zeros, as the network takes them.
+/// An engine by name, which has to be there.
 ///
 /// # Errors
-/// When libtorch refuses.
-pub fn blank(net: &Net, batch: usize) -> Result<Tensor, EngineError> {
-    let dims = net.graph().input().dims.iter().map(|d| i64::from(*d));
-    let size: Vec<i64> = std::iter::once(batch as i64).chain(dims).collect();
-    let images = Tensor::f_zeros(&size, (Kind::Float, Device::Cpu));
-    Ok(images.map_err(|e| NetError::Torch { at: "images".into(), message: e.to_string() })?)
+/// When there is none of that name.
+pub fn named(name: &str) -> Result<&'static dyn Engine, EngineError> {
+    engine(name).ok_or_else(|| EngineError::Unknown { name: name.to_string(), expected: expected(name) })
 }
 
-/// Times a network on an engine, on one batch of images of zeros. libtorch's number of threads is restored.
-///
-/// # Errors
-/// When the engine refuses.
-pub fn latency(
-    engine: &dyn Engine,
-    net: &Net,
-    setting: Setting,
-    clock: &dyn Clock,
-    protocol: &Protocol,
-) -> Result<Samples, EngineError> {
-    let before = tch::get_num_threads();
-    let timed = || {
-        let (mut session, images) = (engine.prepare(net, setting)?, blank(net, setting.batch)?);
-        measure(clock, protocol, || session.run(&images).map(drop))
-    };
-    let samples = timed();
-    tch::set_num_threads(before);
-    samples
+/// What is wrong with a name that is no engine's.
+pub fn unknown(name: &str) -> Option<String> {
+    engine(name).is_none().then(|| format!("found {name:?}, expected {}", expected(name)))
+}
+
+/// The names of all engines, and the one that is nearest to a name.
+fn expected(name: &str) -> String {
+    let names: Vec<&str> = ENGINES.iter().map(|e| e.name()).collect();
+    let hint = nearest(name, names.iter().copied()).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+    format!("one of {}{hint}", names.join(", "))
 }

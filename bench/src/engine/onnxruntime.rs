@@ -1,5 +1,5 @@
-//! The ONNX Runtime engine: the file that the program writes, on the processor. The library is loaded when it is first
-//! wanted, from where the variable [`LIBRARY`] says.
+//! ONNX Runtime: runs the ONNX file that the program exports, on the CPU. The library is loaded on first use from the
+//! path in the environment variable [`LIBRARY`].
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -87,7 +87,8 @@ pub struct File {
 }
 
 impl File {
-    /// Loads an ONNX file with the input [`INPUT`] and the output [`OUTPUT`], for so many threads of ONNX Runtime's own.
+    /// Loads an ONNX file with the input [`INPUT`] and the output [`OUTPUT`]; `threads` are ONNX Runtime's intra-op
+    /// threads.
     ///
     /// # Errors
     /// When the library is not here, or refuses the file.
@@ -137,8 +138,8 @@ impl File {
     }
 }
 
-/// Whether ONNX Runtime's fast products of 8-bit numbers cut off large sums here: on x86 without VNNI. Its exact ones are
-/// then asked for; elsewhere they are only slower.
+/// Whether ONNX Runtime's fast 8-bit matrix products saturate here: on x86 without VNNI. The exact ones are then used;
+/// elsewhere they are only slower.
 fn sums_overflow() -> bool {
     #[cfg(target_arch = "x86_64")]
     let overflow =
@@ -148,7 +149,7 @@ fn sums_overflow() -> bool {
     overflow
 }
 
-/// The model that the runtime makes of a file before it runs it.
+/// The model after the runtime's own graph optimisations.
 ///
 /// # Errors
 /// When the library is not here, or refuses the file.

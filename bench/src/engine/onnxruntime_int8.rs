@@ -1,4 +1,4 @@
-//! The engine of int8 files: how long a network would take in int8.
+//! ONNX Runtime in int8: how long a network would take when quantized.
 
 use mobilenas_space::onnx::int8::CalibrationMethod;
 use mobilenas_space::onnx::{Batch, Options};
@@ -8,18 +8,18 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
 use tch::Tensor;
 
+use super::int8::Calibrator;
 use super::onnxruntime::{File, OnnxRuntime};
 use super::{Engine, EngineError, Session, Setting, blank};
-use crate::int8::Calibrator;
 
-/// Batch norms folded, layers on 8-bit whole numbers, under ONNX Runtime.
+/// Batch norms folded, int8 layers, under ONNX Runtime.
 ///
-/// The ranges come from one batch of noise: they decide numbers, and no operator of the file. So this is for times; what int8
-/// costs in accuracy says `weights export --int8`, which calibrates on images.
+/// The ranges come from one batch of noise, which changes values but no operator: it is good for times alone. `weights export
+/// --int8` calibrates on images and tells the accuracy.
 #[derive(Clone, Copy, Debug)]
 pub struct OnnxRuntimeInt8;
 
-/// One batch of noise as the network takes it, always the same.
+/// The same batch of noise for every call, in the network's input shape.
 fn noise(net: &Net, batch: usize) -> Result<Tensor, EngineError> {
     let blank = blank(net, batch)?;
     let mut rng = ChaCha8Rng::seed_from_u64(1);

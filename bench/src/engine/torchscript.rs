@@ -1,4 +1,4 @@
-//! The TorchScript engine: our frozen network traced, frozen and optimised for inference by libtorch's own passes.
+//! TorchScript: the network traced, frozen and optimised for inference by libtorch's own passes.
 
 use mobilenas_native::ScriptModule;
 use mobilenas_torch::{Mode, Net, NetError};
@@ -28,7 +28,7 @@ impl Engine for TorchScript {
     fn prepare(&self, net: &Net, setting: Setting) -> Result<Box<dyn Session>, EngineError> {
         tch::set_num_threads(setting.threads as i32);
         let module = trace(&net.freeze()?, setting.batch)?;
-        // Loaded again, the module's tensors are its own: the passes may change them.
+        // A loaded module owns its tensors, so the passes may change them.
         let folder = tempfile::tempdir().map_err(refused)?;
         let file = folder.path().join("net.pt");
         module.save(&file).map_err(refused)?;
@@ -36,7 +36,7 @@ impl Engine for TorchScript {
     }
 }
 
-/// Records what a network does to a batch.
+/// Traces a network.
 fn trace(net: &Net, batch: usize) -> Result<CModule, EngineError> {
     let _guard = tch::no_grad_guard();
     let mut failed: Option<NetError> = None;
@@ -44,7 +44,7 @@ fn trace(net: &Net, batch: usize) -> Result<CModule, EngineError> {
         Ok(logits) => vec![logits],
         Err(e) => {
             failed = Some(e);
-            // What was recorded is thrown away; tracing must end all the same.
+            // The trace is thrown away, but has to end.
             vec![images[0].shallow_clone()]
         }
     };

@@ -1,4 +1,4 @@
-//! A table's file, read as a whole and checked.
+//! The file of a table, read and checked as a whole.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,11 @@ use mobilenas_record::{latency_table, run as record};
 use mobilenas_space::ir::ShapeError;
 use sha2::{Digest as _, Sha256};
 
-use super::row::{Block, FORMAT, Header, Line, Net, Reference, Row, Source, Validation};
+use super::row::{BlockTime, Correction, FORMAT, Header, NetworkTime, Reference, TableRow, TableSource, Validation};
 
 /// A table that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    /// Another process writes it.
-    #[error(transparent)]
-    Locked(#[from] mobilenas_host::LockError),
     /// The disk.
     #[error("{}: {error}, expected a latency table", path.display())]
     Io {
@@ -24,7 +21,7 @@ pub enum TableError {
         /// What the system says.
         error: io::Error,
     },
-    /// The file is no whole table.
+    /// The file is damaged or incomplete.
     #[error("{}, line {line}: {found}, expected {expected}; `mobilenas latency-table build` makes it anew", path.display())]
     Damaged {
         /// The file.
@@ -81,7 +78,7 @@ pub enum TableError {
     Shape(#[from] ShapeError),
 }
 
-/// A whole table.
+/// A latency table.
 #[derive(Clone, Debug)]
 pub struct Table {
     /// Its file.
@@ -93,11 +90,11 @@ pub struct Table {
     /// The reference network.
     pub reference: Option<Reference>,
     /// Whole networks.
-    pub nets: Vec<Net>,
-    /// How well it does.
+    pub nets: Vec<NetworkTime>,
+    /// How well it predicts whole networks.
     pub validation: Option<Validation>,
     /// The blocks.
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<BlockTime>,
     /// Key to ms.
     times: HashMap<String, f64>,
 }
@@ -113,7 +110,7 @@ impl Table {
     /// Reads a table.
     ///
     /// # Errors
-    /// When the file cannot be read, or is no whole table.
+    /// When the file cannot be read, or is damaged.
     pub fn load(path: &Path) -> Result<Table, TableError> {
         let io = |error| TableError::Io { path: path.to_path_buf(), error };
         let meta = fs::metadata(path).map_err(io)?;
@@ -129,7 +126,7 @@ impl Table {
             expected: expected.to_string(),
         };
         let last = rows.len();
-        let Some(Row::End(end)) = rows.last() else {
+        let Some(TableRow::End(end)) = rows.last() else {
             return Err(damaged(last, "the file ends here", "an `end` line"));
         };
         let body = bytes[..bytes.len() - 1].iter().rposition(|b| *b == b'\n').map_or(&bytes[..0], |i| &bytes[..=i]);
@@ -137,7 +134,7 @@ impl Table {
             return Err(damaged(last, "a checksum of other lines", "that of the lines before"));
         }
         let mut rows = rows.into_iter();
-        let Some(Row::Table(header)) = rows.next() else {
+        let Some(TableRow::Table(header)) = rows.next() else {
             return Err(damaged(1, "another line", "a `table` line"));
         };
         let mut table = Table {
@@ -156,21 +153,21 @@ impl Table {
 
     fn take(
         &mut self,
-        rows: impl Iterator<Item = Row>,
+        rows: impl Iterator<Item = TableRow>,
         damaged: &dyn Fn(usize, &str, &str) -> TableError,
     ) -> Result<(), TableError> {
         let mut places = Vec::new();
         for (line, row) in (2..).zip(rows) {
             match row {
-                Row::Table(_) => return Err(damaged(line, "a second header", "one")),
-                Row::Block(b) => {
+                TableRow::Table(_) => return Err(damaged(line, "a second header", "one")),
+                TableRow::Block(b) => {
                     places.push(line);
                     self.blocks.push(b);
                 }
-                Row::Net(n) => self.nets.push(n),
-                Row::Reference(r) => self.reference = Some(r),
-                Row::Validation(v) => self.validation = Some(v),
-                Row::Rounds(_) | Row::End(_) => {}
+                TableRow::Net(n) => self.nets.push(n),
+                TableRow::Reference(r) => self.reference = Some(r),
+                TableRow::Validation(v) => self.validation = Some(v),
+                TableRow::Rounds(_) | TableRow::End(_) => {}
             }
         }
         let reference = self.reference.as_ref().map(|r| r.latency.median_ms);
@@ -196,12 +193,12 @@ impl Table {
     }
 
     /// The line from the sum of blocks to latency.
-    pub fn line(&self) -> Line {
-        self.validation.as_ref().map_or(Line::IDENTITY, |v| v.line)
+    pub fn line(&self) -> Correction {
+        self.validation.as_ref().map_or(Correction::IDENTITY, |v| v.line)
     }
 }
 
-/// Below it, the order of latencies by a table is not to be trusted.
+/// Below this Kendall's tau, the order of latencies by a table cannot be trusted.
 const LOW_TAU: f64 = 0.9;
 
 impl Table {
@@ -213,7 +210,7 @@ impl Table {
 
     /// What a run's journal says of its engine.
     pub fn engine(&self) -> record::Engine {
-        let (v, imported) = (self.validation.as_ref(), self.header.source == Source::Imported);
+        let (v, imported) = (self.validation.as_ref(), self.header.source == TableSource::Imported);
         let table = record::TableUse {
             source: if imported { "imported" } else { "table" }.to_string(),
             digest: self.digest.clone(),
@@ -230,9 +227,9 @@ impl Table {
         record::JournalRow::LatencyTable(self.comparison())
     }
 
-    /// The networks that the table was judged by, for reports.
+    /// The validation networks, for reports.
     pub fn comparison(&self) -> latency_table::LatencyTable {
-        let imported = self.header.source == Source::Imported;
+        let imported = self.header.source == TableSource::Imported;
         let pair = |(name, predicted_ms, measured_ms)| latency_table::Pair { name, predicted_ms, measured_ms };
         latency_table::LatencyTable {
             source: if imported { latency_table::Source::Imported } else { latency_table::Source::Table },
@@ -243,7 +240,7 @@ impl Table {
         }
     }
 
-    /// What a reader of latencies by this table has to know, in one sentence.
+    /// What readers of its latencies have to know, in one sentence.
     pub fn in_words(&self) -> String {
         let (e, device) = (&self.header.engine, self.device());
         let head = format!("Latency is a sum over blocks that were timed on {device} under {} {}", e.name, e.version);
@@ -256,7 +253,7 @@ impl Table {
         }
     }
 
-    /// What is wrong with ordering networks by this table, if something is.
+    /// Why the order of networks by this table is not to be trusted, if it is not.
     pub fn warning(&self) -> Option<String> {
         let tau = self.validation.as_ref().and_then(|v| v.tau);
         match tau {
@@ -272,7 +269,7 @@ impl Table {
 }
 
 /// The lines of a file; the last one may be the end.
-pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Row>, TableError> {
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<TableRow>, TableError> {
     let mut rows = Vec::new();
     for (i, line) in bytes.split_inclusive(|b| *b == b'\n').enumerate() {
         let damaged = |found: String| TableError::Damaged {

@@ -1,15 +1,15 @@
-//! The line through whole networks, and how well it does on others.
+//! The line fitted on whole networks, and its error on others.
 
 use mobilenas_record::rank;
 
-use super::row::{Line, Validation};
+use super::row::{Correction, Validation};
 
 /// A network's sum of blocks and its measured latency, in ms.
 pub type Pair = (f64, f64);
 
-/// The line that makes the sum of squared relative errors least. A line needs three networks and two different sums;
-/// fewer give a factor alone, as does noise in which it would fall, none the sum as it is.
-pub fn line(pairs: &[Pair]) -> Line {
+/// The line of least squared relative errors. It needs three networks with two different sums; fewer networks, or a
+/// line that would fall, give a factor alone; none gives the sum as it is.
+pub fn line(pairs: &[Pair]) -> Correction {
     // Minimises sum(((a + b x) / y - 1)^2): least squares of 1 on u = 1 / y and v = x / y.
     let (mut uu, mut uv, mut vv, mut u, mut v) = (0.0, 0.0, 0.0, 0.0, 0.0);
     for (x, y) in pairs {
@@ -23,18 +23,18 @@ pub fn line(pairs: &[Pair]) -> Line {
     let det = uu * vv - uv * uv;
     let slope = (uu * v - uv * u) / det;
     if pairs.len() >= 3 && det > 1e-9 * uu * vv && slope > 0.0 {
-        return Line { offset_ms: (u * vv - v * uv) / det, slope };
+        return Correction { offset_ms: (u * vv - v * uv) / det, slope };
     }
-    if vv > 0.0 { Line { offset_ms: 0.0, slope: v / vv } } else { Line::IDENTITY }
+    if vv > 0.0 { Correction { offset_ms: 0.0, slope: v / vv } } else { Correction::IDENTITY }
 }
 
 /// The sum of squared relative errors of a line.
-pub fn loss(line: Line, pairs: &[Pair]) -> f64 {
+pub fn loss(line: Correction, pairs: &[Pair]) -> f64 {
     pairs.iter().map(|(x, y)| (line.at(*x) / y - 1.0).powi(2)).sum()
 }
 
-/// Judges a line by networks that it was not fitted on; `None` without any.
-pub fn judge(line: Line, fit_nets: usize, pairs: &[Pair]) -> Option<Validation> {
+/// Validates a line on networks that it was not fitted on; `None` without any.
+pub fn validate(line: Correction, fit_nets: usize, pairs: &[Pair]) -> Option<Validation> {
     let n = pairs.len() as f64;
     let (predicted, measured): (Vec<f64>, Vec<f64>) = pairs.iter().map(|(x, y)| (line.at(*x), *y)).unzip();
     let errors: Vec<f64> = predicted.iter().zip(&measured).map(|(p, y)| 100.0 * (p / y - 1.0).abs()).collect();
@@ -69,7 +69,7 @@ mod tests {
         let line = line(&FIT);
         assert!((line.offset_ms - 0.3256919763544983).abs() < 1e-9, "{line:?}");
         assert!((line.slope - 0.992618406555718).abs() < 1e-9, "{line:?}");
-        let v = judge(line, FIT.len(), &OTHERS).unwrap();
+        let v = validate(line, FIT.len(), &OTHERS).unwrap();
         assert!((v.mape - 7.701597570889018).abs() < 1e-9, "{v:?}");
         assert!((v.tau.unwrap() - 0.7999999999999999).abs() < 1e-9, "{v:?}");
         assert!((v.worst - 23.288488512619043).abs() < 1e-9, "{v:?}");
@@ -82,19 +82,19 @@ mod tests {
         let pairs: Vec<Pair> = (1..20).map(|i| f64::from(i) * 0.3).map(|x| (x, 0.25 + 1.1 * x)).collect();
         let line = line(&pairs[..9]);
         assert!((line.offset_ms - 0.25).abs() < 1e-9 && (line.slope - 1.1).abs() < 1e-9, "{line:?}");
-        let v = judge(line, 9, &pairs[9..]).unwrap();
+        let v = validate(line, 9, &pairs[9..]).unwrap();
         assert!(v.mape < 1e-6 && v.within_5 == 100.0 && v.tau == Some(1.0), "{v:?}");
         assert!(v.uncorrected_mape > 5.0, "{v:?}");
     }
 
     #[test]
     fn few_networks_give_a_factor_and_none_the_sum() {
-        assert_eq!(line(&[]), Line::IDENTITY);
+        assert_eq!(line(&[]), Correction::IDENTITY);
         let two = line(&[(1.0, 2.0), (2.0, 4.0)]);
         assert_eq!((two.offset_ms, two.slope), (0.0, 2.0));
         let same = line(&[(1.0, 2.0), (1.0, 2.0), (1.0, 2.0)]);
         assert_eq!((same.offset_ms, same.slope), (0.0, 2.0));
-        assert_eq!(judge(Line::IDENTITY, 0, &[]), None);
+        assert_eq!(validate(Correction::IDENTITY, 0, &[]), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Brings a table in from a CSV of times that were taken on another device: `jobs.csv` with its columns filled in.
+//! Imports a table from a CSV of times that were measured on another device: `jobs.csv` with its columns filled in.
 //!
-//! Strict: every mistake is told, each with its line.
+//! Strict: every mistake is listed with its line.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -12,24 +12,28 @@ use sha2::{Digest as _, Sha256};
 
 use super::file::{Table, TableError};
 use super::jobs::{COLUMNS, SPREAD, what};
-use super::nets;
-use super::part::Part;
-use super::row::{Block, FORMAT, Header, Net, Reference, Row, Set, Source};
+use super::networks;
+use super::partial::PartialTable;
+use super::row::{BlockTime, FORMAT, Header, NetworkTime, Reference, Subset, TableRow, TableSource};
 use super::validate::validation;
 use mobilenas_host::{Problem, Problems, nearest};
 use mobilenas_space::seed::{Purpose, rng};
 
-/// Columns without which nothing can be understood.
+/// Required columns.
 const NEEDED: [&str; 3] = ["what", "id", "median_ms"];
+/// Times in ms that a device can take; sums and ratios of them are numbers, too.
+const RANGE: std::ops::RangeInclusive<f64> = 1e-6..=1e9;
+/// Most samples of a time.
+const MOST_SAMPLES: usize = 1_000_000_000;
 /// Larger files are no lists.
 const LARGEST: u64 = 1 << 28;
 
-/// Where the times were taken.
+/// Where and how the times were measured.
 #[derive(Clone, Debug)]
 pub struct Device {
     /// The device, in words.
     pub device: String,
-    /// What ran the blocks there, and its version.
+    /// The engine that ran the blocks there.
     pub engine: String,
     /// Its version.
     pub version: String,
@@ -41,7 +45,7 @@ pub struct Device {
     pub batch: usize,
 }
 
-/// What keeps times from being a table.
+/// Why a list of times is no table.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// The list cannot be read as text.
@@ -60,13 +64,20 @@ pub enum ImportError {
     Table(#[from] TableError),
 }
 
+impl ImportError {
+    /// Whether the list is at fault.
+    pub fn is_input(&self) -> bool {
+        matches!(self, ImportError::File { .. } | ImportError::Problems(_))
+    }
+}
+
 /// One line of the list.
-struct Line {
+struct ListLine {
     number: u64,
     fields: HashMap<String, String>,
 }
 
-impl Line {
+impl ListLine {
     fn get(&self, column: &str) -> &str {
         self.fields.get(column).map_or("", |s| s.trim())
     }
@@ -82,27 +93,29 @@ impl Mistakes {
     }
 
     /// A number above 0; nothing where the column is empty and may be.
-    fn number(&mut self, line: &Line, column: &str, needed: bool) -> Option<f64> {
+    fn number(&mut self, line: &ListLine, column: &str, needed: bool) -> Option<f64> {
         let text = line.get(column);
         match text.parse::<f64>() {
-            Ok(v) if v.is_finite() && (v > 0.0 || (v == 0.0 && column == SPREAD)) => Some(v),
+            Ok(v) if RANGE.contains(&v) || (v == 0.0 && column == SPREAD) => Some(v),
             _ if text.is_empty() && !needed => None,
             _ => {
                 let found = if text.is_empty() { "nothing".to_string() } else { format!("{text:?}") };
-                self.add(line.number, column, format!("found {found}, expected a number above 0"));
+                let (low, high) = (RANGE.start(), RANGE.end());
+                self.add(line.number, column, format!("found {found}, expected a number from {low:e} to {high:e}"));
                 None
             }
         }
     }
 
     /// Samples: 1 where the list does not say.
-    fn count(&mut self, line: &Line) -> usize {
+    fn count(&mut self, line: &ListLine) -> usize {
         let text = line.get("count");
         match text.parse() {
             _ if text.is_empty() => 1,
-            Ok(n) if n > 0 => n,
+            Ok(n) if (1..=MOST_SAMPLES).contains(&n) => n,
             _ => {
-                self.add(line.number, "count", format!("found {text:?}, expected a whole number above 0"));
+                let message = format!("found {text:?}, expected a whole number from 1 to {MOST_SAMPLES}");
+                self.add(line.number, "count", message);
                 1
             }
         }
@@ -110,13 +123,17 @@ impl Mistakes {
 }
 
 /// Reads the lines of a list; mistakes of its form are told here.
-fn lines(path: &Path, mistakes: &mut Mistakes) -> Result<Vec<Line>, ImportError> {
+fn lines(path: &Path, mistakes: &mut Mistakes) -> Result<Vec<ListLine>, ImportError> {
     let bad = |found: String| ImportError::File { file: path.to_path_buf(), found };
     let meta = fs::metadata(path).map_err(|e| bad(e.to_string()))?;
     if !meta.is_file() || meta.len() > LARGEST {
         return Err(bad("found no file, or one too large for a list of times".to_string()));
     }
     let bytes = fs::read(path).map_err(|e| bad(e.to_string()))?;
+    // Of UTF-16 without a byte order mark, every other byte of a list is 0.
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) || bytes.iter().take(2).any(|b| *b == 0) {
+        return Err(bad("found text in UTF-16".to_string()));
+    }
     let text = String::from_utf8(bytes).map_err(|_| bad("found bytes that are not UTF-8".to_string()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
@@ -153,7 +170,7 @@ fn lines(path: &Path, mistakes: &mut Mistakes) -> Result<Vec<Line>, ImportError>
             continue;
         }
         let fields = head.iter().cloned().zip(record.iter().map(ToString::to_string)).collect();
-        all.push(Line { number, fields });
+        all.push(ListLine { number, fields });
     }
     Ok(all)
 }
@@ -172,18 +189,18 @@ pub fn import(list: &Path, space: &Space, device: &Device, most: usize, out: &Pa
     }
     mistakes.0.none()?;
     let reference = rows.iter().find_map(|r| match r {
-        Row::Reference(r) => Some(r.latency.median_ms),
+        TableRow::Reference(r) => Some(r.latency.median_ms),
         _ => None,
     });
-    let blocks = rows.iter().filter(|r| matches!(r, Row::Block(_))).count();
+    let blocks = rows.iter().filter(|r| matches!(r, TableRow::Block(_))).count();
     let header = header(space, device, blocks, reachable.complete, list)?;
     let validation = validation(&rows, reference);
-    let mut part = Part::open(out, &header)?;
+    let mut part = PartialTable::open(out, &header)?;
     // A part that a killed import left is written anew.
     if part.rows.len() > 1 {
         part.restart(&header)?;
     }
-    part.append(rows.into_iter().chain(validation.map(Row::Validation)))?;
+    part.append(rows.into_iter().chain(validation.map(TableRow::Validation)))?;
     Ok(part.finish()?)
 }
 
@@ -192,7 +209,7 @@ fn header(space: &Space, d: &Device, blocks: usize, whole: bool, list: &Path) ->
     Ok(Header {
         format: FORMAT,
         program: env!("CARGO_PKG_VERSION").to_string(),
-        source: Source::Imported,
+        source: TableSource::Imported,
         family: space.family().name().to_string(),
         classes: space.classes(),
         blocks,
@@ -213,7 +230,7 @@ fn header(space: &Space, d: &Device, blocks: usize, whole: bool, list: &Path) ->
     })
 }
 
-fn read(lines: &[Line], space: &Space, reachable: &Reachable, mistakes: &mut Mistakes) -> Vec<Row> {
+fn read(lines: &[ListLine], space: &Space, reachable: &Reachable, mistakes: &mut Mistakes) -> Vec<TableRow> {
     let known: HashMap<&str, ()> = reachable.blocks().iter().map(|(k, _)| (k.as_str(), ())).collect();
     let mut seen: HashMap<(String, String), u64> = HashMap::new();
     let mut rows = Vec::new();
@@ -228,9 +245,9 @@ fn read(lines: &[Line], space: &Space, reachable: &Reachable, mistakes: &mut Mis
                 mistakes.add(line.number, "id", format!("found {id:?}, expected a block of the space"));
                 None
             }
-            what::BLOCK => block(line, id, mistakes).map(Row::Block),
-            what::NET => net(line, id, space, mistakes).map(Row::Net),
-            what::REFERENCE => reference(line, &id, mistakes).map(Row::Reference),
+            what::BLOCK => block(line, id, mistakes).map(TableRow::Block),
+            what::NET => net(line, id, space, mistakes).map(TableRow::Net),
+            what::REFERENCE => reference(line, &id, mistakes).map(TableRow::Reference),
             _ => {
                 let message = format!("found {kind:?}, expected one of block, net, reference");
                 mistakes.add(line.number, "what", message);
@@ -249,16 +266,16 @@ fn read(lines: &[Line], space: &Space, reachable: &Reachable, mistakes: &mut Mis
     rows
 }
 
-fn block(line: &Line, key: String, mistakes: &mut Mistakes) -> Option<Block> {
+fn block(line: &ListLine, key: String, mistakes: &mut Mistakes) -> Option<BlockTime> {
     let (ms, count) = (mistakes.number(line, "median_ms", true), mistakes.count(line));
     let spread = mistakes.number(line, SPREAD, false);
-    Some(Block { key, ms: ms?, ratio: None, again: None, count, spread })
+    Some(BlockTime { key, ms: ms?, ratio: None, again: None, count, spread })
 }
 
-fn net(line: &Line, digest: String, space: &Space, mistakes: &mut Mistakes) -> Option<Net> {
+fn net(line: &ListLine, digest: String, space: &Space, mistakes: &mut Mistakes) -> Option<NetworkTime> {
     let set = match line.get("set") {
-        "fit" => Some(Set::Fit),
-        "validation" => Some(Set::Validation),
+        "fit" => Some(Subset::Fit),
+        "validation" => Some(Subset::Validation),
         other => {
             mistakes.add(line.number, "set", format!("found {other:?}, expected fit or validation"));
             None
@@ -281,17 +298,17 @@ fn net(line: &Line, digest: String, space: &Space, mistakes: &mut Mistakes) -> O
         mistakes.add(line.number, "id", format!("found {digest}, expected {}, the genome's", graph.digest()));
     }
     let blocks = latency_key::blocks(&graph).iter().map(latency_key::key).collect();
-    Some(Net { set: set?, digest, genome: genome?, blocks, ms: ms?, ratio: None, count, spread })
+    Some(NetworkTime { set: set?, digest, genome: genome?, blocks, ms: ms?, ratio: None, count, spread })
 }
 
-fn reference(line: &Line, id: &str, mistakes: &mut Mistakes) -> Option<Reference> {
-    if id != nets::REFERENCE {
-        mistakes.add(line.number, "id", format!("found {id:?}, expected {}", nets::REFERENCE));
+fn reference(line: &ListLine, id: &str, mistakes: &mut Mistakes) -> Option<Reference> {
+    if id != networks::REFERENCE {
+        mistakes.add(line.number, "id", format!("found {id:?}, expected {}", networks::REFERENCE));
     }
     let (ms, count) = (mistakes.number(line, "median_ms", true), mistakes.count(line));
     let ms = ms?;
     // One number is all that is known of it.
     let latency = record::Latency { median_ms: ms, p10_ms: ms, p90_ms: ms, samples: count };
-    let (_, resolution) = nets::reference()?;
+    let (_, resolution) = networks::reference()?;
     Some(Reference { model: id.to_string(), resolution, latency })
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use mobilenas_space::ir::{Graph, ShapeError};
 use mobilenas_space::{Reachable, Space, cost};
 
-use super::nets::{self, REFERENCE};
-use super::row::Set;
+use super::networks::{self, REFERENCE};
+use super::row::Subset;
 use mobilenas_space::seed::{Purpose, rng};
 
 /// Columns of the list, in order.
@@ -77,8 +77,8 @@ pub fn write(
     export: Option<(Export<'_>, &str)>,
 ) -> Result<Written, JobsError> {
     let reachable = Reachable::of(space, most, &mut rng(seed, Purpose::Timing, 0, 0))?;
-    let chosen = nets::choose(space, &reachable, counts, &mut rng(seed, Purpose::Timing, 1, 0))?;
-    let (reference, _) = nets::reference().ok_or(JobsError::Reference)?;
+    let chosen = networks::choose(space, &reachable, counts, &mut rng(seed, Purpose::Timing, 1, 0))?;
+    let (reference, _) = networks::reference().ok_or(JobsError::Reference)?;
     let list = folder.join(LIST);
     let io = |path: &Path| {
         let path = path.to_path_buf();
@@ -106,7 +106,7 @@ pub fn write(
         line(what::BLOCK, key, "", "", graph)?;
     }
     for c in &chosen {
-        let set = if c.set == Set::Fit { "fit" } else { "validation" };
+        let set = if c.set == Subset::Fit { "fit" } else { "validation" };
         let genome = serde_json::to_string(&c.genome).map_err(|e| io(&list)(e.into()))?;
         line(what::NET, &c.digest, set, &genome, &c.graph)?;
     }

@@ -4,12 +4,12 @@ use mobilenas_space::ir::{Graph, Plan};
 use mobilenas_space::{BlockCache, Cost, Reachable, Space, cost, latency_key};
 
 use super::file::{Table, TableError};
-use super::nets::REFERENCE;
-use super::row::{Line, Net, Set, Source};
+use super::networks::REFERENCE;
+use super::row::{Correction, NetworkTime, Subset, TableSource};
 
 /// What a network costs, and its latency by a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Priced {
+pub struct LatencyCost {
     /// Params, MACs and activations.
     pub cost: Cost,
     /// Latency in ms.
@@ -20,23 +20,23 @@ pub struct Priced {
 ///
 /// One serves one thread; all may read one table. A plan whose blocks were seen before allocates nothing.
 #[derive(Debug)]
-pub struct Pricer<'t> {
+pub struct LatencyCoster<'t> {
     table: &'t Table,
-    line: Line,
+    line: Correction,
     memo: BlockCache<(Cost, f64)>,
 }
 
-impl<'t> Pricer<'t> {
+impl<'t> LatencyCoster<'t> {
     /// An empty memory over a table.
-    pub fn new(table: &'t Table) -> Pricer<'t> {
-        Pricer { table, line: table.line(), memo: BlockCache::default() }
+    pub fn new(table: &'t Table) -> LatencyCoster<'t> {
+        LatencyCoster { table, line: table.line(), memo: BlockCache::default() }
     }
 
     /// Cost and latency of a plan.
     ///
     /// # Errors
     /// When a block does not fit, or is not in the table.
-    pub fn price(&mut self, plan: &Plan) -> Result<Priced, TableError> {
+    pub fn price(&mut self, plan: &Plan) -> Result<LatencyCost, TableError> {
         let (mut total, mut sum) = (Cost::default(), 0.0);
         let table = self.table;
         let find = |alone: &Graph| Ok::<_, TableError>((cost::graph(alone), table.block(alone)?));
@@ -44,7 +44,7 @@ impl<'t> Pricer<'t> {
             total = total + cost;
             sum += ms;
         })?;
-        Ok(Priced { cost: total, latency_ms: self.line.at(sum) })
+        Ok(LatencyCost { cost: total, latency_ms: self.line.at(sum) })
     }
 }
 
@@ -58,14 +58,14 @@ impl Table {
         Ok(self.line().at(sum))
     }
 
-    /// The whole networks that the line is judged by: digest, predicted and measured ms.
+    /// The validation networks: digest, predicted and measured ms.
     pub fn pairs(&self) -> Vec<(String, f64, f64)> {
         let reference = self.reference.as_ref().map(|r| r.latency.median_ms);
-        let pair = |n: &Net| {
+        let pair = |n: &NetworkTime| {
             let sum = n.blocks.iter().map(|k| self.time(k)).sum::<Option<f64>>()?;
             Some((n.digest.clone(), self.line().at(sum), n.time(reference)))
         };
-        self.nets.iter().filter(|n| n.set == Set::Validation).filter_map(pair).collect()
+        self.nets.iter().filter(|n| n.set == Subset::Validation).filter_map(pair).collect()
     }
 
     /// The time of a block that stands as a graph of its own.
@@ -98,9 +98,14 @@ impl Table {
     ///
     /// # Errors
     /// The first thing that differs, or how many blocks are missing.
-    pub fn serves(&self, space: &Space, wanted: &Wanted<'_>, rng: &mut dyn rand::Rng) -> Result<(), TableError> {
+    pub fn serves(
+        &self,
+        space: &Space,
+        wanted: &TableRequirements<'_>,
+        rng: &mut dyn rand::Rng,
+    ) -> Result<(), TableError> {
         let (h, e) = (&self.header, &self.header.engine);
-        let source = |s: Source| if s == Source::Measured { "table" } else { "imported" }.to_string();
+        let source = |s: TableSource| if s == TableSource::Measured { "table" } else { "imported" }.to_string();
         self.same([("source", source(h.source), source(wanted.source))])?;
         self.same(wanted.engine.map(|engine| ("engine", e.name.clone(), engine.to_string())))?;
         self.is_of(space)?;
@@ -129,9 +134,9 @@ impl Table {
 
 /// What a search wants of a table.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
+pub struct TableRequirements<'a> {
     /// Measured here or brought from elsewhere.
-    pub source: Source,
+    pub source: TableSource,
     /// Name of the engine, if it matters.
     pub engine: Option<&'a str>,
     /// Intra-op threads.

@@ -1,19 +1,19 @@
 //! Latency tables: the time of each distinct block of a space, and a line, fitted on whole networks, that turns the sum
 //! over a network's blocks into its latency.
 //!
-//! A table is a file of JSON lines ([`row`]). It is built here ([`build`]), or imported from times that were taken on
-//! another device ([`import`], with the list that [`jobs`] writes). It carries its own [`row::Validation`].
+//! A table is a file of JSON lines ([`row`]). It is built here ([`builder`]), or imported from times that were taken on
+//! another device ([`import`], with the list that [`jobs`] writes). It holds its own [`row::Validation`].
 
-pub mod build;
+pub mod builder;
 pub mod file;
 pub mod fit;
 pub mod import;
 pub mod jobs;
 mod lookup;
-pub mod nets;
-mod part;
+pub mod networks;
+mod partial;
 pub mod row;
 mod validate;
 
 pub use file::{Table, TableError};
-pub use lookup::{Priced, Pricer, Wanted};
+pub use lookup::{LatencyCost, LatencyCoster, TableRequirements};

@@ -11,18 +11,18 @@ pub const FORMAT: u32 = 2;
 /// One line of a table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Row {
+pub enum TableRow {
     /// Always the first line.
     Table(Box<Header>),
     /// The time of one distinct block.
-    Block(Block),
+    Block(BlockTime),
     /// The time of one whole network.
-    Net(Net),
+    Net(NetworkTime),
     /// The reference as some rounds saw it.
     Rounds(Reference),
     /// The reference network: its latency is the unit of the score.
     Reference(Reference),
-    /// The line, and how well it does on networks that took no part in fitting it.
+    /// The line, and its errors on networks that took no part in fitting it.
     Validation(Validation),
     /// Always the last line.
     End(End),
@@ -31,7 +31,7 @@ pub enum Row {
 /// Where the times come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Source {
+pub enum TableSource {
     /// Taken by this program on its own host.
     Measured,
     /// Brought from another device.
@@ -46,7 +46,7 @@ pub struct Header {
     /// Version of the program that wrote it.
     pub program: String,
     /// Where the times come from.
-    pub source: Source,
+    pub source: TableSource,
     /// Family of the space.
     pub family: String,
     /// Classes of the networks.
@@ -69,12 +69,13 @@ pub struct Header {
 
 /// A block's time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Block {
+pub struct BlockTime {
     /// Its key: kind, sizes, digest of its work.
     pub key: String,
     /// Median in ms.
     pub ms: f64,
-    /// Median over the rounds of its time over the reference's; the latency is this times the reference's, if it is given.
+    /// Median over the rounds of its time over the reference's; the latency is this times the reference's, if it is
+    /// given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratio: Option<f64>,
     /// The same ratio of runs right after another of its own, where `ms` and `ratio` are of runs after other work.
@@ -89,18 +90,18 @@ pub struct Block {
 /// What a whole network is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Set {
+pub enum Subset {
     /// The line is fitted on it.
     Fit,
-    /// The line is judged on it.
+    /// The line is validated on it.
     Validation,
 }
 
 /// A whole network's time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Net {
+pub struct NetworkTime {
     /// What it is for.
-    pub set: Set,
+    pub set: Subset,
     /// Digest of its graph.
     pub digest: String,
     /// Knob to value.
@@ -129,7 +130,7 @@ pub struct Reference {
     pub latency: record::Latency,
 }
 
-impl Block {
+impl BlockTime {
     /// Its time in ms, of which runs right after another of its own make a share.
     pub fn time(&self, again: f64, reference_ms: Option<f64>) -> f64 {
         let after_others = latency_of(self.ms, self.ratio, reference_ms);
@@ -140,7 +141,7 @@ impl Block {
     }
 }
 
-impl Net {
+impl NetworkTime {
     /// Its latency in ms.
     pub fn time(&self, reference_ms: Option<f64>) -> f64 {
         latency_of(self.ms, self.ratio, reference_ms)
@@ -157,16 +158,16 @@ fn latency_of(ms: f64, ratio: Option<f64>, reference_ms: Option<f64>) -> f64 {
 
 /// `latency = offset_ms + slope * sum of the blocks`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Line {
+pub struct Correction {
     /// In ms.
     pub offset_ms: f64,
     /// A factor.
     pub slope: f64,
 }
 
-impl Line {
+impl Correction {
     /// The sum as it is.
-    pub const IDENTITY: Line = Line { offset_ms: 0.0, slope: 1.0 };
+    pub const IDENTITY: Correction = Correction { offset_ms: 0.0, slope: 1.0 };
 
     /// The latency of a sum of blocks, in ms.
     pub fn at(&self, sum: f64) -> f64 {
@@ -174,17 +175,18 @@ impl Line {
     }
 }
 
-/// How well the line does on networks that took no part in fitting it.
+/// The errors of the line on networks that took no part in fitting it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Validation {
-    /// Share of `again` in a block's time; the rest is of runs after other work. Found on the networks that the line is fitted on.
+    /// Share of `again` in a block's time; the rest is of runs after other work. Found on the networks that the line is
+    /// fitted on.
     #[serde(default)]
     pub again: f64,
     /// The line.
-    pub line: Line,
+    pub line: Correction,
     /// Networks that it was fitted on.
     pub fit_nets: usize,
-    /// Networks that it is judged on, none of them among those.
+    /// Networks that it is validated on, none of them among those.
     pub nets: usize,
     /// Mean of |predicted / measured - 1|, percent.
     pub mape: f64,

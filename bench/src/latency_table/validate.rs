@@ -1,29 +1,29 @@
-//! How well sums of blocks do on whole networks: the share of each of a block's two times, and the line, are found on some of them
-//! and judged by the others.
+//! How well sums of blocks predict whole networks: the share of each of a block's two times, and the line, are fitted
+//! on some networks and validated on the others.
 
 use std::collections::HashMap;
 
 use super::fit;
-use super::row::{self, Row, Set};
+use super::row::{self, Subset, TableRow};
 
 /// Shares of the runs right after another of its own in a block's time that are tried.
 const SHARES: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 
-/// Fewer networks than this say nothing of the share beside the line, which fits three by itself.
+/// With fewer networks the share is not fitted: the line alone fits three of them.
 const ENOUGH: usize = 6;
 
-/// Fits the share and the line on the networks that are for it, and judges them by the others.
-pub(super) fn validation(rows: &[Row], reference_ms: Option<f64>) -> Option<row::Validation> {
-    let blocks: HashMap<&str, &row::Block> = rows
+/// Fits the share and the line on the networks of [`Subset::Fit`], and validates them on the others.
+pub(super) fn validation(rows: &[TableRow], reference_ms: Option<f64>) -> Option<row::Validation> {
+    let blocks: HashMap<&str, &row::BlockTime> = rows
         .iter()
         .filter_map(|r| match r {
-            Row::Block(b) => Some((b.key.as_str(), b)),
+            TableRow::Block(b) => Some((b.key.as_str(), b)),
             _ => None,
         })
         .collect();
-    let pairs = |again: f64, set: Set| -> Vec<fit::Pair> {
-        let of = |r: &Row| match r {
-            Row::Net(n) if n.set == set => {
+    let pairs = |again: f64, set: Subset| -> Vec<fit::Pair> {
+        let of = |r: &TableRow| match r {
+            TableRow::Net(n) if n.set == set => {
                 let time = |k: &String| blocks.get(k.as_str()).map(|b| b.time(again, reference_ms));
                 Some((n.blocks.iter().map(time).sum::<Option<f64>>()?, n.time(reference_ms)))
             }
@@ -31,17 +31,17 @@ pub(super) fn validation(rows: &[Row], reference_ms: Option<f64>) -> Option<row:
         };
         rows.iter().filter_map(of).collect()
     };
-    let enough = pairs(0.0, Set::Fit).len() >= ENOUGH;
+    let enough = pairs(0.0, Subset::Fit).len() >= ENOUGH;
     let fitted = |again: &f64| {
-        let known = pairs(*again, Set::Fit);
+        let known = pairs(*again, Subset::Fit);
         let line = fit::line(&known);
         (*again, line, fit::loss(line, &known))
     };
     // The first of equals: where nothing was timed twice, runs after other work.
     let shares = if enough { &SHARES[..] } else { &SHARES[..1] };
     let (again, line, _) = shares.iter().map(fitted).reduce(|a, b| if b.2 < a.2 { b } else { a })?;
-    let nets = pairs(again, Set::Fit).len();
-    fit::judge(line, nets, &pairs(again, Set::Validation)).map(|v| row::Validation { again, ..v })
+    let nets = pairs(again, Subset::Fit).len();
+    fit::validate(line, nets, &pairs(again, Subset::Validation)).map(|v| row::Validation { again, ..v })
 }
 
 #[cfg(test)]
@@ -52,10 +52,10 @@ mod tests {
     use super::*;
 
     /// Four blocks and networks of some of them, which take 0.1 ms, and for each block so much of both of its times.
-    fn rows(share: f64, twice: bool) -> Vec<Row> {
+    fn rows(share: f64, twice: bool) -> Vec<TableRow> {
         let (cold, warm) = ([1.0, 3.0, 2.0, 5.0], [0.9, 1.0, 1.5, 1.2]);
         let key = |i: usize| format!("block{i}");
-        let block = |i: usize| row::Block {
+        let block = |i: usize| row::BlockTime {
             key: key(i),
             ms: 99.0,
             ratio: Some(cold[i] / 10.0),
@@ -66,8 +66,8 @@ mod tests {
         let net = |n: usize| {
             let of: Vec<usize> = (0..4).filter(|i| n >> i & 1 == 1).collect();
             let sum: f64 = of.iter().map(|i| (1.0 - share) * cold[*i] + share * warm[*i]).sum();
-            row::Net {
-                set: if n.is_multiple_of(2) { Set::Fit } else { Set::Validation },
+            row::NetworkTime {
+                set: if n.is_multiple_of(2) { Subset::Fit } else { Subset::Validation },
                 digest: n.to_string(),
                 genome: BTreeMap::new(),
                 blocks: of.into_iter().map(key).collect(),
@@ -77,7 +77,7 @@ mod tests {
                 spread: None,
             }
         };
-        (0..4).map(|i| Row::Block(block(i))).chain((1..16).map(|n| Row::Net(net(n)))).collect()
+        (0..4).map(|i| TableRow::Block(block(i))).chain((1..16).map(|n| TableRow::Net(net(n)))).collect()
     }
 
     #[test]
@@ -101,7 +101,7 @@ mod tests {
     fn few_networks_say_nothing_of_the_share() {
         let mut fit = 0;
         let few = rows(1.0, true).into_iter().filter(|r| {
-            fit += usize::from(matches!(r, Row::Net(n) if n.set == Set::Fit));
+            fit += usize::from(matches!(r, TableRow::Net(n) if n.set == Subset::Fit));
             fit < ENOUGH
         });
         let v = validation(&few.collect::<Vec<_>>(), Some(10.0)).unwrap();

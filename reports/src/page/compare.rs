@@ -166,8 +166,7 @@ fn summary(frames: &[&Frame]) -> String {
         ]
     };
     let rows: Vec<Vec<Cell>> = frames.iter().enumerate().map(row).collect();
-    let heads =
-        ["Run", "Scored", "Best top-1 (%)", "Best MES", "Front", "Hypervolume (% · ms)", "Of the joint front"];
+    let heads = ["Run", "Scored", "Best top-1 (%)", "Best MES", "Front", "Hypervolume (% · ms)", "Of the joint front"];
     let note = reference.map_or_else(
         || "There is no hypervolume, since the runs share no reference point.".to_owned(),
         |r| format!("{} One point for all runs.", progress::reference_words(r)),

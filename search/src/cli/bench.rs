@@ -1,11 +1,11 @@
-//! `mobilenas bench WHAT`: networks on this machine, the gate, and this program's own speed, for anyone to repeat.
+//! `mobilenas bench WHAT`: networks on this machine, the regression check, and this program's own speed, for anyone to repeat.
 
 mod accuracy;
 mod bless;
 mod check;
 mod data;
-mod gate;
 mod history;
+mod regression;
 mod run;
 mod score;
 mod search;
@@ -44,7 +44,7 @@ enum What {
     Train(train::Args),
     /// Networks on engines: time, throughput, memory and cold start, in a table and in files
     Run(run::Args),
-    /// The gate: networks and their times against a baseline, for CI
+    /// Networks and their times against a baseline, for CI
     Check(check::Args),
     /// Write what is so now as the baseline, and say what that changes
     Bless(bless::Args),
@@ -52,7 +52,7 @@ enum What {
     History(history::Args),
     /// Answer timed calls over pipes; `run` and `check` start it
     #[command(hide = true)]
-    Worker(mobilenas_bench::gate::worker::Args),
+    Worker(mobilenas_bench::process::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> Result<i32> {
         What::Check(args) => check::run(args),
         What::Bless(args) => bless::run(args),
         What::History(args) => history::run(args),
-        What::Worker(args) => mobilenas_bench::gate::worker::serve(args).map(|()| 0).map_err(gate::input),
+        What::Worker(args) => mobilenas_bench::process::serve(args).map(|()| 0).map_err(regression::input),
     }
 }
 

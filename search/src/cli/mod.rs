@@ -23,6 +23,9 @@ mod worker;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use mobilenas_bench::latency_table::TableError;
+use mobilenas_bench::latency_table::builder::BuildError;
+use mobilenas_bench::latency_table::import::ImportError;
 
 /// Finds and measures vision backbones for phones.
 #[derive(Debug, Parser)]
@@ -109,21 +112,9 @@ pub fn exit_code(error: &anyhow::Error) -> i32 {
     if let Some(e) = error.downcast_ref::<crate::pipeline::RunError>() {
         return e.exit_code();
     }
-    if let Some(e) = error.downcast_ref::<mobilenas_bench::latency_table::import::ImportError>() {
-        return if matches!(
-            e,
-            mobilenas_bench::latency_table::import::ImportError::File { .. }
-                | mobilenas_bench::latency_table::import::ImportError::Problems(_)
-        ) {
-            2
-        } else {
-            1
-        };
-    }
-    if let Some(e) = error.downcast_ref::<mobilenas_bench::latency_table::build::BuildError>() {
-        return if matches!(e, mobilenas_bench::latency_table::build::BuildError::Table(_)) { 2 } else { 1 };
-    }
-    let input = error.is::<mobilenas_bench::latency_table::TableError>()
+    let input = error.downcast_ref::<ImportError>().is_some_and(ImportError::is_input)
+        || error.downcast_ref::<BuildError>().is_some_and(BuildError::is_input)
+        || error.is::<TableError>()
         || error.is::<crate::experiment::ExperimentError>()
         || error.is::<crate::config::ConfigError>()
         || error.is::<Input>();

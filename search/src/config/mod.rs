@@ -19,8 +19,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize as _;
 use serde_json::Value as Json;
 
-pub use mobilenas_bench::case::settings::*;
-pub use mobilenas_bench::gate::settings::*;
+pub use mobilenas_bench::models::published;
+pub use mobilenas_bench::profile::settings::*;
+pub use mobilenas_bench::regression::settings::*;
 pub use mobilenas_bench::settings::*;
 pub use mobilenas_data::settings::*;
 pub use mobilenas_host::{Problem, Problems, nearest};
@@ -105,9 +106,9 @@ pub fn study_schema() -> Json {
     titled::<StudyConfig>("mobilenas study config")
 }
 
-/// The JSON schema of a gate's config.
+/// The JSON schema of a config of `bench check`.
 pub fn gate_schema() -> Json {
-    titled::<GateConfig>("mobilenas bench check config")
+    titled::<RegressionConfig>("mobilenas bench check config")
 }
 
 /// The JSON schema of a config of measuring networks.
@@ -263,14 +264,14 @@ pub fn load_train(file: &Path) -> Result<TrainConfig, ConfigError> {
     Ok(config)
 }
 
-/// Reads a config of the gate.
+/// Reads a config of `bench check`.
 ///
 /// # Errors
 /// When the file cannot be read, is no YAML, or has mistakes: then all of them.
-pub fn load_gate(file: &Path) -> Result<GateConfig, ConfigError> {
-    let (tree, json, mut problems) = read::<GateConfig>(file)?;
-    let config = GateConfig::deserialize(&json).ok();
-    for (path, message) in config.iter().flat_map(GateConfig::validate) {
+pub fn load_gate(file: &Path) -> Result<RegressionConfig, ConfigError> {
+    let (tree, json, mut problems) = read::<RegressionConfig>(file)?;
+    let config = RegressionConfig::deserialize(&json).ok();
+    for (path, message) in config.iter().flat_map(RegressionConfig::validate) {
         add_new(&mut problems, &tree, &path, message);
     }
     sound(config, problems)

@@ -1,9 +1,7 @@
 //! Mistakes between values: what the types of a config alone cannot say.
 
-use mobilenas_bench::engine::ENGINES;
-
+use super::BatchNorms;
 use super::types::{Config, Statistics};
-use super::{BatchNorms, LatencySource};
 
 fn at(path: &str) -> Vec<String> {
     path.split('.').map(str::to_string).collect()
@@ -47,44 +45,14 @@ impl Config {
             let message = "found trained, expected recalibrated unless supernet.batch_norms is per_width".to_string();
             all.push((at("scoring.statistics"), message));
         }
-        if self.latency.min_samples > self.latency.max_samples {
-            let message = format!(
-                "found {}, expected at most max_samples, {}",
-                self.latency.min_samples, self.latency.max_samples
-            );
-            all.push((at("latency.min_samples"), message));
-        }
         all.extend(self.data.augment.validate().into_iter().map(|(key, m)| (at(&format!("data.augment.{key}")), m)));
-        all.extend(self.latency_mistakes());
+        all.extend(self.latency.validate().into_iter().map(|(key, m)| (at(key), m)));
         for (section, recipe) in [("supernet", &self.supernet.recipe), ("retrain", &self.retrain.recipe)] {
             all.extend(recipe.validate().into_iter().map(|(key, m)| (at(&format!("{section}.{key}")), m)));
         }
         if self.supernet.recipe.distill.is_some() {
             let message = "found a teacher, expected none: a supernet's subnets learn from its largest".to_string();
             all.push((at("supernet.distill"), message));
-        }
-        all
-    }
-
-    fn latency_mistakes(&self) -> Vec<(Vec<String>, String)> {
-        let (l, mut all) = (&self.latency, Vec::new());
-        match (l.source, &l.table) {
-            (LatencySource::Measured, Some(table)) => {
-                let message =
-                    format!("found {:?}, expected none with source measured; source table or imported", table);
-                all.push((at("latency.table"), message));
-            }
-            (LatencySource::Table | LatencySource::Imported, None) => {
-                let message = "missing key table, expected the file of a latency table".to_string();
-                all.push((at("latency"), message));
-            }
-            _ => {}
-        }
-        let names = || ENGINES.iter().map(|e| e.name());
-        if !names().any(|n| n == l.engine) {
-            let hint = super::nearest(&l.engine, names()).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
-            let names = names().collect::<Vec<_>>().join(", ");
-            all.push((at("latency.engine"), format!("found {:?}, expected one of {names}{hint}", l.engine)));
         }
         all
     }

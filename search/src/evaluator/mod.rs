@@ -223,7 +223,7 @@ impl<'a> SupernetEvaluator<'a> {
         }
         let host = mobilenas_bench::Host::read();
         let own = self.calibration.images.words();
-        let how = (env!("CARGO_PKG_VERSION"), WAYS, Libtorch.version(), host.cpu, threads, self.seed);
+        let how = (env!("CARGO_PKG_VERSION"), WAYS, Libtorch.version(), host.machine.cpu, threads, self.seed);
         let where_from = (self.supernet.device(), self.statistics, self.calibration.images.side);
         let mut protocol = Sha256::new();
         protocol.update(format!("{how:?} {own:?} {where_from:?}"));

@@ -6,9 +6,10 @@ pub mod loaders;
 
 use std::path::{Path, PathBuf};
 
-use mobilenas_bench::beside::Beside;
-use mobilenas_bench::latency_table::row::Source;
-use mobilenas_bench::latency_table::{Table, Wanted};
+use mobilenas_bench::engine::enough_cores;
+use mobilenas_bench::latency_table::row::TableSource;
+use mobilenas_bench::latency_table::{Table, TableRequirements};
+use mobilenas_bench::process::InterleavedProcesses;
 use mobilenas_bench::{LatencyProtocol, Protocol};
 use mobilenas_data::dataset::{self, Split, Test};
 use mobilenas_data::{DataLoader, TransformedDataset};
@@ -133,15 +134,15 @@ pub fn checked(loaded: config::Loaded) -> Result<Experiment, ExperimentError> {
 fn table(c: &Config, space: &Space) -> Result<Option<Table>, ExperimentError> {
     let source = match c.latency.source {
         config::LatencySource::Measured => return Ok(None),
-        config::LatencySource::Table => Source::Measured,
-        config::LatencySource::Imported => Source::Imported,
+        config::LatencySource::Table => TableSource::Measured,
+        config::LatencySource::Imported => TableSource::Imported,
     };
     // Another table without a file is a mistake that the config's check has named.
     let Some(path) = &c.latency.table else { return Ok(None) };
     let table = Table::load(path)?;
     // What runs on another device has a name of its own.
-    let engine = (source == Source::Measured).then_some(c.latency.engine.as_str());
-    let wanted = Wanted { source, engine, threads: c.latency.threads, batch: c.latency.batch };
+    let engine = (source == TableSource::Measured).then_some(c.latency.engine.as_str());
+    let wanted = TableRequirements { source, engine, threads: c.latency.threads, batch: c.latency.batch };
     table.serves(space, &wanted, &mut rng(c.seed, Purpose::Timing, 0, 0))?;
     Ok(Some(table))
 }
@@ -239,17 +240,30 @@ impl Experiment {
             max_samples: l.max_samples,
             max_time: ms(l.max_ms),
         };
-        let beside = Beside { processes: l.processes, rounds: l.rounds, seed: self.config.seed };
-        let beside = (l.processes > 0).then_some(beside);
-        LatencyProtocol { protocol, batch: l.batch, threads: l.threads, engine: l.engine.clone(), beside }
+        let interleaved = InterleavedProcesses { processes: l.processes, rounds: l.rounds, seed: self.config.seed };
+        let interleaved = (l.processes > 0).then_some(interleaved);
+        LatencyProtocol { protocol, batch: l.batch, threads: l.threads, engine: l.engine.clone(), interleaved }
     }
 
-    /// Finds out, before anything is trained, whether a network can meet the bound on latency: the smallest ones are timed
-    /// quickly, and the fastest of them by the config's protocol.
+    /// Checks that a core is there for each thread of a measured latency.
     ///
     /// # Errors
-    /// The nearest miss, when none does.
+    /// More threads than cores.
+    pub fn check_latency_threads(&self) -> Result<(), ExperimentError> {
+        if self.table.is_some() {
+            return Ok(());
+        }
+        let enough = enough_cores(self.config.latency.threads);
+        enough.map_err(|error| ExperimentError::Latency { file: self.file.clone(), error })
+    }
+
+    /// Checks before any training that latencies can be measured here, and that some network meets the bound: times the
+    /// smallest ones quickly, and the fastest of them by the config's protocol.
+    ///
+    /// # Errors
+    /// More threads than cores; or the nearest miss, when no network meets the bound.
     pub fn check_latency(&self, clock: &dyn Clock) -> Result<(), ExperimentError> {
+        self.check_latency_threads()?;
         let Some(bound) = self.config.search.bounds.latency_ms else { return Ok(()) };
         let (space, mut timing, mut coster) = (&self.space, self.latency_protocol(), CostCache::new());
         let ms = std::time::Duration::from_millis;

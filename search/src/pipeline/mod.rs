@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mobilenas_bench::Host;
-use mobilenas_bench::gate::pairs::Side;
+use mobilenas_bench::process::{WorkerProgram, Workload};
 use mobilenas_host::Clock;
 use mobilenas_host::unix_now;
 use mobilenas_record::run::{self as record, Caveat, Done, JournalRow};
@@ -30,14 +30,14 @@ use tch::Device;
 
 pub use error::RunError;
 pub use folder::{Folder, config_digest};
-pub use mobilenas_bench::latency_table::nets::REFERENCE;
+pub use mobilenas_bench::latency_table::networks::REFERENCE;
 pub use subnet::{stored_supernet, subnet};
 
 use crate::evaluator::{EvaluatorConfig, SupernetEvaluator};
 use crate::experiment::Experiment;
 use mobilenas_bench::PairedLatency;
 use mobilenas_bench::cache::Cache;
-use mobilenas_bench::latency_table::{Table, nets};
+use mobilenas_bench::latency_table::{Table, networks};
 use mobilenas_bench::paired_latency;
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
@@ -117,7 +117,7 @@ impl SearchPipeline<'_> {
     }
 
     fn header(&self) -> Result<record::RunHeader, RunError> {
-        let (p, host) = (self.experiment, Host::read());
+        let p = self.experiment;
         let c = &p.config;
         let [low, high] = p.range;
         Ok(record::RunHeader {
@@ -133,7 +133,7 @@ impl SearchPipeline<'_> {
             params_range: [low.params, high.params],
             macs_range: [low.macs, high.macs],
             dataset: p.dataset(),
-            host: record::Host { cpu: host.cpu, cores: host.cores, memory: host.memory, os: host.os },
+            host: Host::read().machine,
             engine: p.engine(),
             mes: p.constants(),
         })
@@ -177,7 +177,7 @@ impl SearchPipeline<'_> {
     fn unit(&mut self) -> Result<f64, RunError> {
         let (p, clock) = (self.experiment, self.clock);
         if !self.folder.rows.iter().any(|r| matches!(r, JournalRow::Unit(_))) {
-            let (graph, resolution) = nets::reference().ok_or(RunError::Reference)?;
+            let (graph, resolution) = networks::reference().ok_or(RunError::Reference)?;
             let latency = match p.table.as_ref().and_then(|t| t.reference.as_ref()) {
                 Some(reference) => reference.latency.clone(),
                 None => p.latency_protocol().latency(&Arc::new(graph), clock)?,
@@ -236,17 +236,18 @@ impl SearchPipeline<'_> {
     /// Where candidates are timed in blocks, if they are; latencies of a table need none.
     fn blocks(&self, unit_ms: f64, kept: Cache) -> Result<Option<PairedLatency>, RunError> {
         let (p, timing) = (self.experiment, self.experiment.latency_protocol());
-        let Some(how) = timing.beside.filter(|_| p.table.is_none()) else { return Ok(None) };
+        let Some(how) = timing.interleaved.filter(|_| p.table.is_none()) else { return Ok(None) };
         let program = std::env::current_exe().map_err(RunError::Program)?;
-        let side = Side::new(program, &["bench", "worker"], REFERENCE, &timing.engine);
-        let side = Side { threads: timing.threads, batch: timing.batch, ..side };
-        Ok(Some(PairedLatency::new(how, side, unit_ms * p.config.mes.reference_units, kept)))
+        let (threads, batch) = (timing.threads, timing.batch);
+        let workload = Workload { threads, batch, ..Workload::new(REFERENCE, &timing.engine) };
+        let reference = WorkerProgram::new(program, &["bench", "worker"], workload);
+        Ok(Some(PairedLatency::new(how, reference, unit_ms * p.config.mes.reference_units, kept)))
     }
 
     /// Latencies of other runs on this host, by the same protocol; none where they cannot be read.
     fn kept_latencies(&self) -> Cache {
         let timing = self.experiment.latency_protocol();
-        let Some(how) = timing.beside else { return Cache::none() };
+        let Some(how) = timing.interleaved else { return Cache::none() };
         let Ok(program) = std::env::current_exe() else { return Cache::none() };
         let protocol = paired_latency::protocol(&timing, how, &Host::read(), &program);
         let opened = scoring::kept(self.folder.root(), &self.experiment.config.search, ["latency", &protocol]);

@@ -1,9 +1,9 @@
-//! The race at the end of a search: trials near the front are timed once more, together and for longer. Few processes tell
-//! networks apart that differ by some percent; which of two neighbours on a front is the better one is often a matter of less.
+//! Remeasuring at the end of a search: trials near the front are timed once more, together and for longer. A few processes
+//! tell networks apart that differ by some percent; two neighbours on a front often differ by less.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use mobilenas_bench::beside::Beside;
+use mobilenas_bench::process::InterleavedProcesses;
 use mobilenas_record::metric::name as metric;
 use mobilenas_record::run::{JournalRow, Latency, Origin, Remeasured, Trial, TrialOutcome};
 use mobilenas_record::score;
@@ -37,10 +37,10 @@ impl SearchPipeline<'_> {
         let Some(processes) = p.config.remeasure().filter(|_| !over) else { return Ok(true) };
         let Some(mut blocks) = self.blocks(unit_ms, Cache::none())? else { return Ok(true) };
         // Other orders than those of the first times.
-        blocks.how = Beside { processes, seed: blocks.how.seed.wrapping_add(1), ..blocks.how };
-        let bar = (self.progress)("race");
+        blocks.how = InterleavedProcesses { processes, seed: blocks.how.seed.wrapping_add(1), ..blocks.how };
+        let bar = (self.progress)("remeasure");
         let (mut done, mut broken) = (0, HashSet::new());
-        // Who turns out slower than it seemed may let another onto the front, which is then in the race, too.
+        // A trial that turns out slower than it seemed may let another onto the front, which is then remeasured, too.
         loop {
             let known = self.timed();
             let is_left = |t: &Trial| !known.contains_key(&t.id) && !broken.contains(&t.id);
@@ -79,7 +79,7 @@ impl SearchPipeline<'_> {
         Ok(true)
     }
 
-    /// Times of the race, by trial.
+    /// The second times, by trial.
     fn timed(&self) -> HashMap<u64, &Remeasured> {
         let rows = self.folder.rows.iter();
         rows.filter_map(|r| match r {
@@ -89,7 +89,7 @@ impl SearchPipeline<'_> {
         .collect()
     }
 
-    /// All trials with the times of the race in the place of the first ones.
+    /// All trials, with their second times in the place of the first ones.
     pub(super) fn as_timed(&self) -> impl Iterator<Item = Trial> {
         let timed = self.timed();
         self.folder.rows.iter().filter_map(move |r| {

@@ -13,8 +13,9 @@ use super::{RunError, SearchPipeline};
 use crate::config::{self, Config};
 use crate::evaluator::SupernetEvaluator;
 use crate::metric::{self as metrics, Candidate, Metric, Stage};
-use crate::worker::{self, Answer, Job, Pool, evaluate};
+use crate::worker::{self, Job, evaluate};
 use mobilenas_bench::cache::Cache;
+use mobilenas_host::Pool;
 use mobilenas_host::Progress;
 
 /// Who scores, and what is known of other runs.
@@ -279,11 +280,7 @@ impl SearchPipeline<'_> {
             let Some(mut d) = waiting.next() else { return Ok(()) };
             let now = self.clock.now();
             d.seconds += (now - std::mem::replace(&mut begin, now)).as_secs_f64();
-            let found = match answer {
-                Answer::Values(values) => Ok(values),
-                Answer::Failed(why) => Err(why),
-            };
-            rows.push(self.write(origin, d, found, bounds, books)?);
+            rows.push(self.write(origin, d, answer, bounds, books)?);
             late.store(!self.go_on(origin), order);
             Ok(())
         })?;

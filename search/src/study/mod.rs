@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use mobilenas_bench::Host;
 use mobilenas_host::Clock;
 use mobilenas_host::unix_now;
-use mobilenas_record::run::{self as record, Caveat, Done};
+use mobilenas_record::run::{Caveat, Done};
 use mobilenas_reports::study::{self as record_of, NetworkOrigin, StudyHeader, StudyNetwork, StudyRow, Volume};
 use mobilenas_space::Genome;
 
@@ -52,7 +52,9 @@ impl Plan {
     pub fn prepare(file: &Path) -> Result<Plan, RunError> {
         let (loaded, study) = config::load_study(file).map_err(crate::experiment::ExperimentError::from)?;
         let config = StudyConfig { search: loaded.config.clone(), study };
-        Ok(Plan { experiment: checked(loaded)?, digest: config_digest(&config)?, config })
+        let experiment = checked(loaded)?;
+        experiment.check_latency_threads()?;
+        Ok(Plan { experiment, digest: config_digest(&config)?, config })
     }
 }
 
@@ -144,7 +146,7 @@ impl Study<'_> {
     }
 
     fn header(&self) -> Result<StudyHeader, RunError> {
-        let (p, host) = (&self.plan.experiment, Host::read());
+        let p = &self.plan.experiment;
         let searches = self.plan.config.study.seeds > 0;
         let volume = if searches { Some(self.volume()?) } else { None };
         Ok(StudyHeader {
@@ -155,7 +157,7 @@ impl Study<'_> {
             config_digest: self.plan.digest.clone(),
             family: p.space.family().name().to_string(),
             dataset: p.dataset(),
-            host: record::Host { cpu: host.cpu, cores: host.cores, memory: host.memory, os: host.os },
+            host: Host::read().machine,
             engine: p.engine(),
             volume,
         })

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use mobilenas_bench::engine::{self, EngineError, Session, Setting, blank};
-use mobilenas_bench::rounds::{Rounds, rounds};
+use mobilenas_bench::engine::{self, EngineError, Session, Setting, blank, enough_cores};
 use mobilenas_bench::stats::{median, quantile};
+use mobilenas_bench::{Interleaving, interleave};
 use mobilenas_record::run::Latency;
 use mobilenas_space::ir::Graph;
 use mobilenas_torch::{Names, Net, Owned, ParamStore};
@@ -13,7 +13,7 @@ use tch::{Device, Tensor};
 use super::Study;
 use crate::experiment::ExperimentError;
 use crate::pipeline::RunError;
-use mobilenas_bench::latency_table::{TableError, nets};
+use mobilenas_bench::latency_table::{TableError, networks};
 use mobilenas_space::seed::{Purpose, rng};
 
 impl Study<'_> {
@@ -37,11 +37,11 @@ impl Study<'_> {
 
     fn in_turn(&self, graphs: &[Arc<Graph>]) -> Result<Vec<Latency>, RunError> {
         let p = &self.plan.experiment;
-        let (reference, _) = nets::reference().ok_or(RunError::Reference)?;
+        let (reference, _) = networks::reference().ok_or(RunError::Reference)?;
         let timing = p.latency_protocol();
         let setting = Setting { batch: timing.batch, threads: timing.threads };
-        let engine =
-            engine::engine(&timing.engine).ok_or_else(|| EngineError::Unknown { name: timing.engine.clone() })?;
+        enough_cores(timing.threads)?;
+        let engine = engine::named(&timing.engine)?;
         let mut sessions: Vec<(Box<dyn Session>, Tensor)> = Vec::new();
         for graph in graphs.iter().cloned().chain([Arc::new(reference)]) {
             let store = ParamStore::init(&graph, Names::Standalone, 0, Device::Cpu)?;
@@ -49,13 +49,13 @@ impl Study<'_> {
             let session = engine.prepare(&net, setting)?;
             sessions.push((session, blank(&net, setting.batch)?));
         }
-        let how = Rounds { rounds: self.plan.config.study.rounds, warm: 3, lead: 1, again: false, references: 1 };
+        let how = Interleaving { rounds: self.plan.config.study.rounds, warm: 3, lead: 1, again: false, references: 1 };
         let run = |i: usize| -> Result<(), EngineError> {
             let (session, images) = &mut sessions[i];
             session.run(images).map(drop)
         };
         let mut rng = rng(p.config.seed, Purpose::Timing, 1, 0);
-        let (all, base) = rounds(self.clock, how, graphs.len(), &mut rng, |_| Ok(()), run)?;
+        let (all, base) = interleave(self.clock, how, graphs.len(), &mut rng, |_| Ok(()), run)?;
         let base = median(&base).unwrap_or(f64::NAN);
         let latency = |ratios: &[f64]| {
             let ms: Vec<f64> = ratios.iter().map(|r| r * base).collect();

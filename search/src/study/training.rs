@@ -17,7 +17,8 @@ use crate::experiment::ExperimentError;
 use crate::experiment::loaders::data_loader;
 use crate::pipeline::RunError;
 use crate::pipeline::retraining::{Retraining, Trained, named, test_metrics};
-use crate::worker::{self, Answer, Pool};
+use crate::worker;
+use mobilenas_host::Pool;
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 use mobilenas_space::seed::{Purpose, number};
@@ -160,12 +161,12 @@ impl Study<'_> {
         pool.run(jobs, go_on, |i, answer| -> Result<(), Halt> {
             let (Some((network, _, seed)), Some(job)) = (wanted.get(i), jobs.get(i)) else { return Ok(()) };
             let outcome = match answer {
-                Answer::Values(values) => Outcome::of(values).ok_or_else(|| RunError::Training {
+                Ok(values) => Outcome::of(values).ok_or_else(|| RunError::Training {
                     name: network.name.clone(),
                     why: "an answer that is not that of a training".to_string(),
                 })?,
-                Answer::Failed(_) if stop.asked() => return Err(Halt::Stopped),
-                Answer::Failed(why) => return Err(RunError::Training { name: network.name.clone(), why }.into()),
+                Err(_) if stop.asked() => return Err(Halt::Stopped),
+                Err(why) => return Err(RunError::Training { name: network.name.clone(), why }.into()),
             };
             let metrics = outcome.metrics.clone();
             self.trained(network, job, outcome)?;
@@ -222,8 +223,8 @@ pub fn serve(root: &Path, device: config::Device) -> Result<bool, RunError> {
     tch::set_num_threads(plan.config.threads() as i32);
     let clock = WallClock::new();
     worker::answer_all(root, |job: &Job| match job.run(&plan, root, &clock, &stop, &Progress::hidden()) {
-        Ok(Some(outcome)) => Some(Answer::Values(outcome.values())),
+        Ok(Some(outcome)) => Some(Ok(outcome.values())),
         Ok(None) => None,
-        Err(e) => Some(Answer::Failed(e.to_string())),
+        Err(e) => Some(Err(e.to_string())),
     })
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Output;
 
 use mobilenas::config;
-use mobilenas_bench::case::output;
-use mobilenas_bench::case::record::Report;
+use mobilenas_bench::profile::output;
+use mobilenas_bench::profile::record::ProfileReport;
 use mobilenas_reports::flat::{Flat, Values};
 use tempfile::TempDir;
 
@@ -40,7 +40,7 @@ samples: {min: 10, max_seconds: 0.3}
 processes: {fewest: 2, most: 2}
 ";
 
-fn read(folder: &Path) -> Report {
+fn read(folder: &Path) -> ProfileReport {
     output::read(folder).unwrap().unwrap()
 }
 
@@ -84,15 +84,11 @@ fn two_networks_on_two_engines_with_all_files() {
             assert!(p.windows.iter().all(|w| w.own_cores > 0.0 && w.own_cores < 1.5), "{:?}", p.windows);
         }
     }
-    let faster = |a: usize, b: usize| {
-        report.rows[a].measured().unwrap().median_ms.middle < report.rows[b].measured().unwrap().median_ms.middle
-    };
-    assert!(faster(0, 4) && faster(2, 6), "the small network is the faster one on either engine");
     table(&String::from_utf8(out.stdout).unwrap(), &report);
     files(&folder, &report);
 }
 
-fn table(text: &str, report: &Report) {
+fn table(text: &str, report: &ProfileReport) {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 1 + report.rows.len(), "{text}");
     assert!(lines[0].starts_with("model") && lines[0].contains("p50 ms"));
@@ -105,14 +101,14 @@ fn table(text: &str, report: &Report) {
 }
 
 /// CSV, Parquet and Markdown say what JSON says.
-fn files(folder: &Path, report: &Report) {
+fn files(folder: &Path, report: &ProfileReport) {
     let flat = Flat::from_parquet("bench.parquet", &fs::read(folder.join("bench.parquet")).unwrap()).unwrap();
     let p50: Vec<Option<f64>> = report.rows.iter().map(|r| r.measured().map(|m| m.median_ms.middle)).collect();
     assert_eq!(column(&flat, "p50_ms"), &Values::Number(p50.clone()));
     let text = |of: &dyn Fn(usize) -> String| Values::Text((0..report.rows.len()).map(|i| Some(of(i))).collect());
     assert_eq!(column(&flat, "model"), &text(&|i| report.rows[i].case.model.clone()));
     assert_eq!(column(&flat, "status"), &text(&|i| report.rows[i].status().to_string()));
-    assert_eq!(column(&flat, "cpu"), &text(&|_| report.host.cpu.clone()));
+    assert_eq!(column(&flat, "cpu"), &text(&|_| report.host.machine.cpu.clone()));
     let mut csv = csv::Reader::from_path(folder.join("bench.csv")).unwrap();
     let names: Vec<String> = csv.headers().unwrap().iter().map(String::from).collect();
     assert_eq!(names, flat.columns.iter().map(|(n, _)| n.clone()).collect::<Vec<_>>());
@@ -159,7 +155,7 @@ fn a_network_that_a_run_found_is_measured_and_everything_is_one_json() {
     let words = ["c.yaml", "--genomes", "one.yaml", "--threads", "1", "--engines", "libtorch-plain", "--json"];
     let out = run(dir.path(), &words);
     assert_eq!(out.status.code(), Some(0), "{}", err(&out));
-    let report: Report = serde_json::from_slice(&out.stdout).unwrap();
+    let report: ProfileReport = serde_json::from_slice(&out.stdout).unwrap();
     let row = &report.rows[0];
     assert_eq!((report.rows.len(), row.case.model.as_str(), row.measured().unwrap().resolution), (1, "one.yaml", 64));
 }
@@ -267,14 +263,14 @@ fn mistakes_on_the_command_line() {
     insta::assert_snapshot!(said(&["--genomes", "none.yaml"]), @"error: none.yaml: No such file or directory (os error 2), expected a YAML file in UTF-8");
     fs::create_dir(dir.path().join("o")).unwrap();
     fs::write(dir.path().join("o/bench.json"), "[]").unwrap();
-    insta::assert_snapshot!(said(&["--models", "mobilevit_xs", "--out", "o", "--resume"]), @"error: o/bench.json: schema null, expected a report that `mobilenas bench run` wrote");
+    insta::assert_snapshot!(said(&["--models", "mobilevit_xs", "--out", "o", "--resume"]), @"error: o/bench.json: no schema, expected a report that `mobilenas bench run` wrote");
     fs::write(dir.path().join("file"), "").unwrap();
-    insta::assert_snapshot!(said(&["--models", "mobilevit_xs", "--out", "file"]), @"error: file/bench.json: Not a directory (os error 20), expected a report that `mobilenas bench run` wrote");
+    insta::assert_snapshot!(said(&["--models", "mobilevit_xs", "--out", "file"]), @"error: file: File exists (os error 17), expected a folder to write into");
     assert!(said(&[]).contains("required arguments were not provided"));
 }
 
-/// A search of four trials by fresh processes, which ends in a race.
-fn racing(dir: &Path) {
+/// A search of four trials by fresh processes that remeasures the trials near its front.
+fn remeasuring(dir: &Path) {
     let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configs/tiny.yaml");
     let latency = "latency: {engine: libtorch-plain, processes: 2, rounds: 4, race: 3}\n";
     let text = fs::read_to_string(tiny).unwrap();
@@ -292,16 +288,16 @@ fn searched(dir: &Path, name: &str, more: &[&str]) -> mobilenas_reports::Frame {
 }
 
 #[test]
-fn a_search_times_its_candidates_beside_the_reference_in_fresh_processes() {
+fn a_search_times_its_candidates_interleaved_with_the_reference_in_fresh_processes() {
     let dir = TempDir::new().unwrap();
-    racing(dir.path());
+    remeasuring(dir.path());
     let run = |name: &str| searched(dir.path(), name, &[]);
     let frame = run("run");
     let protocol = &frame.run.engine.protocol;
     insta::assert_snapshot!(protocol, @"the ratio to mobilenetv2_100 in 2 fresh processes, 4 rounds of random order in each, times its latency; trials near the front once more in 3 such processes when the search was over");
     let scored: Vec<_> = frame.trials.iter().filter_map(|e| e.trial.latency.as_ref()).collect();
     assert!(scored.len() >= 4, "{:?}", frame.trials);
-    // Whoever is on the front was in the race.
+    // Whatever is on the front was remeasured.
     for e in &frame.trials {
         let samples = e.trial.latency.as_ref().map(|l| l.samples);
         assert!(samples == Some(12) || (samples == Some(8) && !e.on_front), "{e:?} {:?}", frame.caveats);
@@ -309,20 +305,17 @@ fn a_search_times_its_candidates_beside_the_reference_in_fresh_processes() {
     for l in scored {
         assert!(0.0 < l.p10_ms && l.p10_ms <= l.median_ms && l.median_ms <= l.p90_ms, "{l:?}");
     }
-    // A quarter of a MobileViT on at most 24 pixels does a thousandth of MobileNetV2's work on 224.
-    let unit = frame.unit.as_ref().unwrap().latency.median_ms;
-    assert!(frame.trials.iter().filter_map(|e| e.trial.latency.as_ref()).all(|l| l.median_ms < unit), "{unit}");
-    // Another run looks up what this one found out, and races its own front.
+    // Another run looks up what this one found out, and remeasures its own front.
     let again = run("again");
     assert!(again.trials.iter().all(|e| e.trial.cached.iter().any(|name| name == "latency_ms")), "{:?}", again.trials);
-    let racing: Vec<_> = again.trials.iter().filter(|e| e.on_front).map(|e| e.trial.latency.clone().unwrap()).collect();
-    assert!(!racing.is_empty() && racing.iter().all(|l| l.samples == 12), "{racing:?}");
+    let front: Vec<_> = again.trials.iter().filter(|e| e.on_front).map(|e| e.trial.latency.clone().unwrap()).collect();
+    assert!(!front.is_empty() && front.iter().all(|l| l.samples == 12), "{front:?}");
 }
 
 #[test]
-fn stopped_within_its_race_and_resumed_a_search_races_only_who_is_left() {
+fn a_search_stopped_while_it_remeasured_remeasures_what_is_left() {
     let dir = TempDir::new().unwrap();
-    racing(dir.path());
+    remeasuring(dir.path());
     let whole = searched(dir.path(), "run", &[]);
     let journal = dir.path().join("run/journal.jsonl");
     let text = fs::read_to_string(&journal).unwrap();
@@ -337,7 +330,7 @@ fn stopped_within_its_race_and_resumed_a_search_races_only_who_is_left() {
     assert_eq!(after[..=first], lines[..=first], "what was there stays");
     let trials: Vec<_> = after.iter().filter(|l| is_timed(l)).map(|l| l.split(r#""trial":"#).nth(1).unwrap()).collect();
     let trials: std::collections::BTreeSet<_> = trials.iter().map(|l| l.split(',').next().unwrap()).collect();
-    assert_eq!(trials.len(), after.iter().filter(|l| is_timed(l)).count(), "nobody is raced twice");
+    assert_eq!(trials.len(), after.iter().filter(|l| is_timed(l)).count(), "nothing is remeasured twice");
     assert_eq!(resumed.trials.len(), whole.trials.len());
     for e in resumed.trials.iter().filter(|e| e.on_front) {
         assert_eq!(e.trial.latency.as_ref().map(|l| l.samples), Some(12), "{e:?}");

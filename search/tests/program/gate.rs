@@ -1,10 +1,14 @@
-//! The gate from the command line: baselines, exit codes, files.
+//! The regression check from the command line: baselines, exit codes, files.
 
 use std::fs;
 use std::path::Path;
 use std::process::Output;
 
 use mobilenas::config;
+use mobilenas_bench::process::MeasureError;
+use mobilenas_bench::regression::paired::{PairedComparison, PairedRule, PairedRun};
+use mobilenas_bench::regression::round::{PairedRound, RoundSource};
+use mobilenas_bench::regression::{RegressionReport, Verdict};
 
 use crate::common::{program, said};
 
@@ -54,6 +58,11 @@ fn baselines_that_cannot_serve() {
     assert_eq!(code(&["--baseline", "none.json", "--require-baseline"]), Some(4));
     assert_eq!(code(&["--baseline", "b.json", "--stored"]), Some(0));
     assert_eq!(code(&["--baseline", "b.json", "--stored", "--require-baseline"]), Some(4));
+    let text = fs::read_to_string(dir.path().join("b.json")).unwrap();
+    fs::write(dir.path().join("twice.json"), text.replace("\"exact\": {", "\"exact\": {}, \"exact\": {")).unwrap();
+    let out = run(dir.path(), &["check", "--baseline", "twice.json"]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(said(&out).contains("error: twice.json: the key \"exact\" twice at line 4"), "{}", said(&out));
     fs::write(dir.path().join("c.json"), "{\"schema\": 9}").unwrap();
     let out = run(dir.path(), &["check", "--baseline", "c.json"]);
     assert_eq!(out.status.code(), Some(2));
@@ -70,19 +79,34 @@ fn a_network_that_is_gone_is_never_a_pass() {
     assert!(said(&out).contains("missing"), "{}", said(&out));
 }
 
+/// Rounds as a file has them.
+struct Recorded<'a>(std::slice::Iter<'a, PairedRound>);
+
+impl RoundSource for Recorded<'_> {
+    fn round(&mut self, _: u64) -> Result<PairedRound, MeasureError> {
+        self.0.next().cloned().ok_or(MeasureError::Stopped)
+    }
+}
+
+/// Which network is faster is the machine's business; that the verdict follows from the recorded times is the program's.
 #[test]
-fn another_network_is_slower_in_fresh_process_pairs() {
+fn two_networks_in_fresh_process_pairs_get_the_verdict_of_their_times() {
     let dir = tempfile::tempdir().unwrap();
     let words = ["check", "--models", "mobilenetv2_100", "--baseline-model", SMALL, "--out", "out", "--why"];
     let out = run(dir.path(), &words);
-    // A machine that is too noisy for a verdict has to say so.
-    let text = said(&out);
-    assert!(matches!(out.status.code(), Some(3)) || text.contains("too noisy"), "{text}");
-    let json: serde_json::Value =
+    let report: RegressionReport =
         serde_json::from_str(&fs::read_to_string(dir.path().join("out/check.json")).unwrap()).unwrap();
-    assert_eq!(json["schema"], 1);
-    let rounds = json["samples"][0]["runs"]["first"]["rounds"]["all"].as_array().unwrap();
-    assert!(rounds.len() >= 4 && rounds[0]["baseline_ms"].as_array().unwrap().len() >= 5);
+    let (finding, sample) = (&report.findings[0], &report.samples[0]);
+    assert_eq!(out.status.code(), Some(if finding.verdict == Verdict::Fail { 3 } else { 0 }), "{}", said(&out));
+    let seen: PairedComparison = serde_json::from_value(sample["runs"].clone()).unwrap();
+    let rule: PairedRule = serde_json::from_value(sample["rule"].clone()).unwrap();
+    let runs: Vec<&PairedRun> = std::iter::once(&seen.first).chain(&seen.second).collect();
+    let rounds: Vec<PairedRound> = runs.iter().flat_map(|r| r.rounds.all.clone()).collect();
+    assert!(
+        rounds.len() >= 4 && rounds.iter().all(|r| r.baseline_ms.len() >= 5 && r.candidate_ms.iter().all(|t| *t > 0.0))
+    );
+    let again = rule.compare(&mut Recorded(rounds.iter()), &mut |_| {}).unwrap();
+    assert_eq!((again.verdict, again), (finding.verdict, seen.clone()));
     assert_eq!(run(dir.path(), &["check", "--baseline-binary", "nothing"]).status.code(), Some(2));
 }
 
@@ -90,7 +114,7 @@ fn another_network_is_slower_in_fresh_process_pairs() {
 fn the_config_that_ships_reads_and_mistakes_come_all_at_once() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let config = config::load_gate(&here.join("../configs/gate/gate.yaml")).unwrap();
-    assert_eq!(config, config::GateConfig::default(), "it spells the defaults out");
+    assert_eq!(config, config::RegressionConfig::default(), "it spells the defaults out");
     let schema = fs::read_to_string(here.join("../configs/gate/schema.json")).unwrap();
     let printed: serde_json::Value = serde_json::from_str(&schema).unwrap();
     assert_eq!(printed, config::gate_schema(), "write it anew: mobilenas schema gate > configs/gate/schema.json");

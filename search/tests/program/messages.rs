@@ -145,6 +145,32 @@ fn a_bound_on_latency_that_nothing_meets_is_found_out_before_anything_is_trained
     assert!(!dir.path().join("run").exists());
 }
 
+/// Latencies of more threads than cores are those of the scheduler.
+#[test]
+fn more_threads_than_cores_time_nothing() {
+    let dir = TempDir::new().unwrap();
+    let latency = "latency: {threads: 256, warmup_ms: 1}";
+    fs::write(dir.path().join("search.yaml"), format!("{GOOD}{latency}\n")).unwrap();
+    let study = fs::read_to_string("tests/configs/study/tiny.yaml").unwrap();
+    fs::write(dir.path().join("study.yaml"), study.replace("latency: {warmup_ms: 1,", &latency.replace('}', ",")))
+        .unwrap();
+    for (words, expected) in [
+        (&["search", "search.yaml", "--out", "run"][..], "error: search.yaml: latency.threads: found 256 threads"),
+        (&["check", "search.yaml"], "error: search.yaml: latency.threads: found 256 threads"),
+        (&["study", "study.yaml", "--out", "run"], "error: study.yaml: latency.threads: found 256 threads"),
+        (&["latency-table", "build", "--config", "search.yaml", "--out", "run"], "error: found 256 threads"),
+        (
+            &["latency-table", "build", "--family", "deit", "--threads", "256", "--out", "run"],
+            "error: found 256 threads",
+        ),
+    ] {
+        let (code, said) = run(dir.path(), words);
+        assert!(code == 2 && said.contains(expected), "{words:?}: {code}, {said}");
+        assert!(said.contains("expected at most one for each of "), "{said}");
+        assert!(!dir.path().join("run").exists(), "{words:?}");
+    }
+}
+
 fn data(folder: &Path) {
     let from = std::env::var_os("MOBILENAS_DATA").expect("`cargo xtask test` sets MOBILENAS_DATA");
     for entry in fs::read_dir(Path::new(&from).join("fashion-mnist")).unwrap() {

@@ -2,18 +2,15 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
-use mobilenas_bench::Host;
-use mobilenas_bench::gate::baseline::Baseline;
-use mobilenas_bench::gate::finding::Verdict;
-use mobilenas_bench::gate::stored::{Capture, Ratios, Stored};
-use mobilenas_bench::gate::{count, exact, kernel};
+use anyhow::{Result, bail};
+use mobilenas_bench::regression::stored::{Ratios, StoredBaseline};
+use mobilenas_bench::regression::{Baseline, Verdict, count, exact};
+use mobilenas_bench::{Host, calibration};
+use mobilenas_host::{Stop, outln};
 
 use super::accuracy;
-use super::gate::{self, Which, input, side};
-use crate::config::GateConfig;
-use mobilenas_host::Stop;
-use mobilenas_host::outln;
+use super::regression::{self, Which, program};
+use crate::config::RegressionConfig;
 
 /// Arguments of `bench bless`.
 #[derive(Debug, clap::Args)]
@@ -40,17 +37,17 @@ const AGREE: f64 = 0.05;
 /// Writes the baseline.
 ///
 /// # Errors
-/// When the config or the file is wrong, or two captures of times do not agree.
+/// When the config or the file is wrong, a network cannot be measured, or two captures of times do not agree.
 pub fn run(args: &Args) -> Result<i32> {
     let stop = Stop::on_signals()?;
     let (config, narrowed) = args.which.load()?;
-    let old = Baseline::read(&args.baseline).map_err(input)?;
+    let old = Baseline::read(&args.baseline).map_err(regression::file)?;
     let mut new = Baseline::empty();
     if let Some(old) = &old {
         new = Baseline { program: new.program, ..old.clone() };
     }
     let mut said = Vec::new();
-    let measured = gate::exact(&config, &stop)?;
+    let measured = regression::exact(&config, &stop)?;
     if !narrowed {
         let gone = new.exact.keys().filter(|m| !measured.iter().any(|(n, _)| n == *m));
         said.extend(gone.map(|m| format!("{m}: gone")));
@@ -76,54 +73,49 @@ pub fn run(args: &Args) -> Result<i32> {
         }
         new.accuracy.insert(of.model.clone(), is);
     }
-    extras(args, &config, &mut new, &mut said, &stop)?;
-    if !args.dry_run {
-        new.write(&args.baseline).map_err(input)?;
-    }
-    said.iter().try_for_each(|line| outln!("{line}"))?;
-    let what = format!("{} networks, {} changes", new.exact.len(), said.len());
-    match args.dry_run {
-        true => outln!("{what}; nothing written")?,
-        false => outln!("{what}; written to {}", args.baseline.display())?,
-    }
-    Ok(0)
-}
-
-/// Counts and times, where they were asked for.
-fn extras(args: &Args, config: &GateConfig, new: &mut Baseline, said: &mut Vec<String>, stop: &Stop) -> Result<()> {
-    let engine = &config.paired.engine;
     if args.count {
+        let engine = &config.paired.engine;
         for model in &config.paired.models {
-            let is = count::instructions(&side(None, model, engine)?)?;
+            let is = count::instructions(&program(None, model, engine)?)?;
             let key = format!("{model} {engine}");
             said.push(format!("{model}: {}", count::compare(model, new.instructions.get(&key).copied(), is).words));
             new.instructions.insert(key, is);
         }
     }
     if args.timed {
-        let capture = Capture { processes: config.stored.processes, calls: config.stored.calls, ..Capture::default() };
-        let mut stored: Option<Stored> = None;
-        for model in &config.paired.models {
-            let side = side(None, model, engine)?;
-            let ((first, engine), (second, _)) =
-                (capture.take(&side, &|| stop.asked())?, capture.take(&side, &|| stop.asked())?);
-            let agree = Ratios::of(&first, &second).is_some_and(|r| (r.agreed() - 1.0).abs() <= AGREE);
-            if !agree {
-                return Err(anyhow!(
-                    "{model}: two captures differ by more than {} %; nothing was written",
-                    AGREE * 100.0
-                ));
-            }
-            said.push(format!("{model}: times stored"));
-            let all = stored.get_or_insert_with(|| Stored {
-                host: Host::read(),
-                engine,
-                kernel: kernel::VERSION,
-                models: Default::default(),
-            });
-            all.models.insert(model.clone(), second);
-        }
-        new.timed = stored;
+        new.timed = times(&config, &mut said, &stop)?;
     }
-    Ok(())
+    for line in &said {
+        outln!("{line}")?;
+    }
+    let what = format!("{} networks, {} changes", new.exact.len(), said.len());
+    if args.dry_run {
+        outln!("{what}; nothing written")?;
+    } else {
+        new.write(&args.baseline)?;
+        outln!("{what}; written to {}", args.baseline.display())?;
+    }
+    Ok(0)
+}
+
+/// The times of the networks that the config times.
+fn times(config: &RegressionConfig, said: &mut Vec<String>, stop: &Stop) -> Result<Option<StoredBaseline>> {
+    let (capture, mut stored) = (config.stored.capture(), None::<StoredBaseline>);
+    for model in &config.paired.models {
+        let program = program(None, model, &config.paired.engine)?;
+        let (first, engine) = capture.take(&program, &|| stop.asked())?;
+        let (second, _) = capture.take(&program, &|| stop.asked())?;
+        if !Ratios::of(&first, &second).is_some_and(|r| (r.agreed() - 1.0).abs() <= AGREE) {
+            bail!("{model}: two captures differ by more than {} %; nothing was written", AGREE * 100.0);
+        }
+        said.push(format!("{model}: times stored"));
+        let all = stored.get_or_insert_with(|| StoredBaseline {
+            host: Host::read(),
+            engine,
+            kernel: calibration::VERSION,
+            models: Default::default(),
+        });
+        all.models.insert(model.clone(), second);
+    }
+    Ok(stored)
 }

@@ -1,19 +1,23 @@
-//! `mobilenas bench check --baseline FILE`: the gate.
+//! `mobilenas bench check --baseline FILE`: the regression check.
 
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use mobilenas_bench::Host;
-use mobilenas_bench::gate::finding::{Finding, REPORT_SCHEMA, Report, Rules, Tier, Verdict};
-use mobilenas_bench::gate::pairs::Pairs;
-use mobilenas_bench::gate::stored::{self, Capture};
-use mobilenas_bench::gate::{Baseline, GateError, count, exact, output};
+use mobilenas_bench::engine;
+use mobilenas_bench::process::MeasureError;
+use mobilenas_bench::regression::finding::REPORT_SCHEMA;
+use mobilenas_bench::regression::process_pairs::ProcessPairs;
+use mobilenas_bench::regression::round::PairedRounds;
+use mobilenas_bench::regression::{
+    Baseline, ExitRules, Finding, RegressionReport, Tier, Verdict, count, exact, output, stored,
+};
 use mobilenas_host::{Clock as _, OutputError, Progress, Stop, WallClock, out};
 use serde_json::json;
 
 use super::accuracy;
-use super::gate::{self, Which, input, side};
-use crate::config::GateConfig;
+use super::regression::{self, Which, input, program};
+use crate::config::RegressionConfig;
 
 /// Arguments of `bench check`.
 #[derive(Debug, clap::Args)]
@@ -58,20 +62,20 @@ pub struct Args {
 /// What a check is at.
 struct Check<'a> {
     args: &'a Args,
-    config: GateConfig,
+    config: RegressionConfig,
     narrowed: bool,
     stop: &'a Stop,
-    report: Report,
+    report: RegressionReport,
 }
 
-/// Runs the gate.
+/// Runs the check.
 ///
 /// # Errors
 /// When the input is wrong, or something could not be measured. A regression is an exit code.
 pub fn run(args: &Args) -> Result<i32> {
     let (clock, stop) = (WallClock::new(), Stop::on_signals()?);
     let (config, narrowed) = args.which.load()?;
-    let report = Report {
+    let report = RegressionReport {
         schema: REPORT_SCHEMA,
         program: concat!("mobilenas ", env!("CARGO_PKG_VERSION")).to_string(),
         host: Host::read(),
@@ -87,7 +91,9 @@ pub fn run(args: &Args) -> Result<i32> {
     if check.report.findings.is_empty() && !stop.asked() {
         done?;
         check.tell()?;
-        return Ok(check.report.exit_code(Rules { require_baseline: args.require_baseline, ..Rules::default() }));
+        return Ok(check
+            .report
+            .exit_code(ExitRules { require_baseline: args.require_baseline, ..ExitRules::default() }));
     }
     // What was found before something went wrong is written too.
     check.tell()?;
@@ -95,14 +101,14 @@ pub fn run(args: &Args) -> Result<i32> {
         return Ok(stop.exit_code());
     }
     done?;
-    let rules = Rules { require_baseline: args.require_baseline, fail_on_inconclusive: args.fail_on_inconclusive };
+    let rules = ExitRules { require_baseline: args.require_baseline, fail_on_inconclusive: args.fail_on_inconclusive };
     Ok(check.report.exit_code(rules))
 }
 
 impl Check<'_> {
     fn all(&mut self) -> Result<()> {
         if let Some(file) = &self.args.baseline {
-            let baseline = match Baseline::read(file).map_err(input)? {
+            let baseline = match Baseline::read(file).map_err(regression::file)? {
                 Some(baseline) => baseline,
                 None => {
                     self.report.not_comparable = Some(format!("{}: no such file", file.display()));
@@ -126,7 +132,7 @@ impl Check<'_> {
     }
 
     fn exact(&mut self, baseline: &Baseline) -> Result<()> {
-        let measured = gate::exact(&self.config, self.stop)?;
+        let measured = regression::exact(&self.config, self.stop)?;
         for (model, was) in &baseline.exact {
             match measured.iter().find(|(m, _)| m == model) {
                 Some((_, is)) => self.report.findings.extend(exact::compare(model, was, is)),
@@ -161,7 +167,7 @@ impl Check<'_> {
     fn count(&mut self, baseline: &Baseline) -> Result<()> {
         let engine = &self.config.paired.engine;
         for model in &self.config.paired.models {
-            let is = count::instructions(&side(None, model, engine)?)?;
+            let is = count::instructions(&program(None, model, engine)?)?;
             let was = baseline.instructions.get(&format!("{model} {engine}")).copied();
             self.report.findings.push(count::compare(model, was, is));
         }
@@ -174,27 +180,25 @@ impl Check<'_> {
             return Ok(());
         };
         let name = &self.config.paired.engine;
-        let engine = mobilenas_bench::engine::engine(name).map(|e| format!("{} {}", e.name(), e.version()));
+        let engine = engine::named(name).map(|e| format!("{} {}", e.name(), e.version()));
+        let skipped = |model: &str, words: &str, why: &str| {
+            Finding::new(Tier::Stored, model, "stored_latency_ms", Verdict::Skipped).because(words, why)
+        };
         if let Some(why) = stored::incomparable(was, &self.report.host, &engine.unwrap_or_default()) {
-            for model in was.models.keys() {
-                let finding = Finding::new(Tier::Stored, model, "stored_latency_ms", Verdict::Skipped);
-                let two = format!("Times of another fingerprint are not comparable. {why}.");
-                self.report.findings.push(finding.because("not comparable", two));
-            }
+            let two = format!("Times of another fingerprint are not comparable. {why}.");
+            self.report.findings.extend(was.models.keys().map(|model| skipped(model, "not comparable", &two)));
             self.report.not_comparable = Some(why);
             return Ok(());
         }
-        let c = &self.config.stored;
-        let capture = Capture { processes: c.processes, calls: c.calls, ..Capture::default() };
+        let tier = self.config.stored.clone();
         for (model, was) in &was.models {
             if !self.config.paired.models.contains(model) {
-                let finding = Finding::new(Tier::Stored, model, "stored_latency_ms", Verdict::Skipped);
                 let why = "The config does not time this network. The baseline has its times.";
-                self.report.findings.push(finding.because("not timed", why));
+                self.report.findings.push(skipped(model, "not timed", why));
                 continue;
             }
-            let (is, _) = capture.take(&side(None, model, name)?, &|| self.stop.asked())?;
-            self.report.findings.push(stored::compare(model, was, &is, c.threshold / 100.0));
+            let (is, _) = tier.capture().take(&program(None, model, name)?, &|| self.stop.asked())?;
+            self.report.findings.push(stored::compare(model, was, &is, tier.threshold / 100.0));
             self.report.samples.push(json!({"tier": "stored", "model": model, "baseline": was, "candidate": is}));
         }
         Ok(())
@@ -206,8 +210,8 @@ impl Check<'_> {
         for model in &tier.models {
             let against = self.args.baseline_model.as_ref().unwrap_or(model);
             let engine = self.args.baseline_engine.as_ref().unwrap_or(&tier.engine);
-            let baseline = side(self.args.baseline_binary.as_deref(), against, engine)?;
-            let candidate = side(None, model, &tier.engine)?;
+            let baseline = program(self.args.baseline_binary.as_deref(), against, engine)?;
+            let candidate = program(None, model, &tier.engine)?;
             let pair = match (against == model, *engine == tier.engine) {
                 (true, true) => model.clone(),
                 (false, true) => format!("{model} against {against}"),
@@ -217,12 +221,12 @@ impl Check<'_> {
             let progress = Progress::new("paired");
             progress.begin(rule.looks.last().copied().unwrap_or(0) as u64, 0);
             let stop = || self.stop.asked();
-            let mut pairs = Pairs::new(baseline.clone(), candidate.clone(), tier.setup(), &stop);
-            let mut look = |rounds: &mobilenas_bench::gate::rounds::Rounds| {
+            let mut pairs = ProcessPairs::new(baseline.clone(), candidate.clone(), tier.setup(), &stop);
+            let mut look = |rounds: &PairedRounds| {
                 progress.at(rounds.sound().count() as u64, &pair);
             };
             let seen = rule.compare(&mut pairs, &mut look).map_err(|e| match e {
-                GateError::Stopped => anyhow!(e),
+                MeasureError::Stopped => anyhow!(e),
                 other => input(other),
             })?;
             progress.done();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use mobilenas_bench::gate::{Report, finding};
+use mobilenas_bench::regression::{RegressionReport, finding};
 use mobilenas_host::outln;
 use mobilenas_host::write::write_whole;
 use mobilenas_reports::drift::{self, Row};
@@ -26,10 +26,10 @@ pub struct Args {
     out: Option<PathBuf>,
 }
 
-fn checked(file: &Path) -> Result<Report, Input> {
+fn checked(file: &Path) -> Result<RegressionReport, Input> {
     let refuse = |e: String| Input(format!("{}: {e}, expected the check.json of `bench check --out`", file.display()));
     let text = std::fs::read_to_string(file).map_err(|e| refuse(e.to_string()))?;
-    let report: Report = serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))?;
+    let report: RegressionReport = serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))?;
     if report.schema != finding::REPORT_SCHEMA {
         return Err(refuse(format!("schema {}", report.schema)));
     }
@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> Result<i32> {
     if let (Some(check), Some(commit)) = (&args.append, &args.commit) {
         let report = checked(check)?;
         let (time, host) = (mobilenas_host::unix_now() as i64, report.host);
-        let host = format!("{}, {} cores", host.cpu, host.cores);
+        let host = format!("{}, {} cores", host.machine.cpu, host.machine.cores);
         rows.extend(report.findings.iter().filter_map(|f| {
             Some(Row {
                 commit: commit.clone(),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use mobilenas_bench::Host;
+use mobilenas_host::outln;
 use mobilenas_host::{Clock, WallClock};
 use mobilenas_record::{Goal, pareto};
 use mobilenas_space::{CostCache, Domain, Genome, Space};
@@ -12,8 +13,7 @@ use serde_json::json;
 
 use crate::config::{self, LatencySource};
 use crate::strategy::{MesSlimming, Nsga2, Observation, Predictor, Random, RegularizedEvolution, Strategy};
-use mobilenas_bench::latency_table::{Pricer, Table};
-use mobilenas_host::outln;
+use mobilenas_bench::latency_table::{LatencyCoster, Table};
 use mobilenas_space::seed::{Purpose, rng};
 
 /// Candidates asked for at a time, and alive in NSGA-II: the population of the programs it is compared with.
@@ -174,7 +174,7 @@ fn on_the_analytic_problem(args: &Args) -> Result<Vec<Figures>> {
 /// What a thread remembers of the blocks of a space.
 enum Counter<'t> {
     Costs(CostCache),
-    Prices(Pricer<'t>),
+    Prices(LatencyCoster<'t>),
 }
 
 impl Counter<'_> {
@@ -198,7 +198,8 @@ impl Counter<'_> {
 fn on_a_space(space: &Space, table: Option<&Table>, args: &Args, seed: u64) -> Result<(f64, usize)> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).build()?;
     let threads = pool.current_num_threads();
-    let counter = |_| table.map_or_else(|| Counter::Costs(CostCache::new()), |t| Counter::Prices(Pricer::new(t)));
+    let counter =
+        |_| table.map_or_else(|| Counter::Costs(CostCache::new()), |t| Counter::Prices(LatencyCoster::new(t)));
     let mut counters: Vec<Counter<'_>> = (0..threads).map(counter).collect();
     let score = |asked: Vec<Genome>| {
         let (share, n) = (asked.len().div_ceil(threads).max(1), asked.len());

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use mobilenas_bench::engine::{self, ENGINES, Engine, Setting};
-use mobilenas_host::WallClock;
+use mobilenas_bench::engine::{self, Engine, Setting};
 use mobilenas_host::write::write_whole;
+use mobilenas_host::{Lock, Progress, Stop, WallClock, errln, out, outln};
 use mobilenas_space::ir::Graph;
 use mobilenas_space::onnx::Options;
 use mobilenas_space::{Space, SpaceConfig};
@@ -17,13 +17,10 @@ use tch::Device as At;
 
 use super::Input;
 use crate::config;
-use mobilenas_bench::latency_table::build::Build;
+use mobilenas_bench::latency_table::builder::TableBuilder;
 use mobilenas_bench::latency_table::file::engine as engine_in_words;
 use mobilenas_bench::latency_table::import::{Device, import};
 use mobilenas_bench::latency_table::{Table, jobs};
-use mobilenas_host::Progress;
-use mobilenas_host::Stop;
-use mobilenas_host::{errln, out, outln};
 
 /// Arguments of `latency-table`.
 #[derive(Debug, clap::Args)]
@@ -193,11 +190,7 @@ fn meant(config: Option<&Path>, family: Option<&str>, classes: u32) -> Result<Me
 
 /// An engine by name.
 fn named(name: &str) -> Result<&'static dyn Engine> {
-    let names: Vec<&str> = ENGINES.iter().map(|e| e.name()).collect();
-    match engine::engine(name) {
-        Some(e) => Ok(e),
-        None => bail!(Input(format!("--engine: found {name}, expected one of {}", names.join(", ")))),
-    }
+    engine::named(name).map_err(|_| Input(format!("--engine: {}", engine::unknown(name).unwrap_or_default())).into())
 }
 
 fn refuse_existing(out: &Path) -> Result<()> {
@@ -205,6 +198,14 @@ fn refuse_existing(out: &Path) -> Result<()> {
         true => bail!(Input(format!("{}: exists, expected a new file", out.display()))),
         false => Ok(()),
     }
+}
+
+/// Keeps other processes from writing a table.
+fn locked(out: &Path) -> Result<Lock> {
+    if let Some(folder) = out.parent() {
+        std::fs::create_dir_all(folder).map_err(|e| Input(format!("{}: {e}", folder.display())))?;
+    }
+    Ok(Lock::file(out, "mobilenas latency-table").map_err(|e| Input(e.to_string()))?)
 }
 
 /// Runs the verb.
@@ -250,7 +251,7 @@ fn build(a: &BuildArgs) -> Result<i32> {
     let file = format!("{}-{}-t{threads}.jsonl", m.name, engine.name());
     let out = a.out.clone().unwrap_or_else(|| Path::new("tables").join(file));
     refuse_existing(&out)?;
-    let build = Build {
+    let build = TableBuilder {
         space: &m.space,
         engine,
         setting: Setting { batch, threads },
@@ -260,7 +261,7 @@ fn build(a: &BuildArgs) -> Result<i32> {
         most: a.space.most_blocks,
         seed: a.seed.unwrap_or(m.seed),
     };
-    let (clock, stop) = (WallClock::new(), Stop::on_signals()?);
+    let (clock, stop, _lock) = (WallClock::new(), Stop::on_signals()?, locked(&out)?);
     match build.run(&out, &clock, &stop, Progress::new)? {
         Some(table) => {
             out!("{}", shown(&table))?;
@@ -309,6 +310,7 @@ fn bring(a: &ImportArgs) -> Result<i32> {
         threads: a.threads as usize,
         batch: a.batch as usize,
     };
+    let _lock = locked(&a.out)?;
     let table = import(&a.list, &m.space, &device, usize::MAX, &a.out)?;
     out!("{}", shown(&table))?;
     outln!("table: {}", a.out.display())?;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::ValueEnum;
 use mobilenas_bench::Host;
+use mobilenas_bench::engine::int8::{Calibrator, Gain, gain};
 use mobilenas_bench::engine::onnxruntime::{File, OnnxRuntime};
 use mobilenas_bench::engine::{Engine as _, blank};
-use mobilenas_bench::int8::{Calibrator, Gain, gain};
 use mobilenas_host::WallClock;
 use mobilenas_space::families;
 use mobilenas_space::onnx::int8::CalibrationMethod;
@@ -139,13 +139,14 @@ impl Job<'_> {
             destination::write(self.out, &int8)?;
         }
         let (mut a, mut b) = (File::load(&float32, 1)?, File::load(&int8, 1)?);
-        let Some(comparison) = compare((&mut a, &mut b), &self.sets, shape, (&stop, &Progress::new("compare")))? else {
+        let progress = Progress::new("compare");
+        let Some(accuracy) = compare((&mut a, &mut b), &self.sets, shape, (&stop, &progress))? else {
             return Ok(stop.exit_code());
         };
         let batch = if shape.fixed { shape.batch } else { 1 };
         let mut rng = rng(self.sets.seed, Purpose::Timing, 0, 0);
         let gain = gain(&WallClock::new(), (&mut a, &mut b), &blank(self.net, batch)?, &mut rng)?;
-        let report = Report { comparison, gain, batch, bytes: [float32.len(), int8.len()] };
+        let report = Report { accuracy, gain, batch, bytes: [float32.len(), int8.len()] };
         match flags.json {
             true => destination::say(self.out, report.json(&what, seen, flags.ranges.word(), layers))?,
             false => destination::say(self.out, report.words())?,
@@ -160,7 +161,7 @@ impl Job<'_> {
 
 /// Loss and gain.
 struct Report {
-    comparison: Comparison,
+    accuracy: Comparison,
     gain: Gain,
     batch: usize,
     bytes: [usize; 2],
@@ -168,13 +169,13 @@ struct Report {
 
 impl Report {
     fn words(&self) -> String {
-        let (j, g, [float32, int8]) = (&self.comparison, &self.gain, self.bytes);
-        let [was, is] = j.top1();
+        let (a, g, [float32, int8]) = (&self.accuracy, &self.gain, self.bytes);
+        let [was, is] = a.top1;
         let (version, share) = (OnnxRuntime.version(), int8 as f64 / float32.max(1) as f64);
         let (low, high) = g.ratio_interval;
         let head = format!(
             "on ONNX Runtime {version}: top-1 of {} test images; median ms, batch {}, one thread, in turn; bytes",
-            j.images, self.batch
+            a.images, self.batch
         );
         let rows = [("float32", was, g.float32_ms, float32), ("int8", is, g.int8_ms, int8)];
         let rows = rows.map(|(name, top1, ms, bytes)| format!("  {name:<8} {top1:>8.2} % {ms:>10.3} ms {bytes:>12}"));
@@ -182,7 +183,7 @@ impl Report {
             "  int8 over float32: {:+.2} points, the same class for {:.2} % of images; {:.3} [{low:.3}, {high:.3}] of the \
              time in {} rounds; {share:.3} of the bytes",
             is - was,
-            j.agreement(),
+            a.agreement,
             g.ratio,
             g.rounds
         );
@@ -190,14 +191,14 @@ impl Report {
     }
 
     fn json(&self, what: &str, calibrated: usize, ranges: &str, layers: [usize; 2]) -> serde_json::Value {
-        let [was, is] = self.comparison.top1();
+        let [was, is] = self.accuracy.top1;
         json!({
             "network": what, "engine": "onnxruntime", "engine_version": OnnxRuntime.version(), "host": Host::read(),
             "layers_in_int8": layers[0], "layers": layers[1],
             "calibration": { "images": calibrated, "ranges": ranges },
             "accuracy": {
-                "images": self.comparison.images, "float32_top1": was, "int8_top1": is, "points": is - was,
-                "same_class": self.comparison.agreement(),
+                "images": self.accuracy.images, "float32_top1": was, "int8_top1": is, "points": is - was,
+                "same_class": self.accuracy.agreement,
             },
             "latency": { "batch": self.batch, "threads": 1, "in_turn": self.gain },
             "bytes": { "float32": self.bytes[0], "int8": self.bytes[1] },

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::Result;
-use mobilenas_bench::case::output;
-use mobilenas_bench::case::record::{Cell, Report};
-use mobilenas_bench::gate::output::replace;
+use mobilenas_bench::json_file;
+use mobilenas_bench::profile::output;
+use mobilenas_bench::profile::record::{Cell, ProfileReport};
 use mobilenas_reports::flat::{Flat, Values};
 
 /// The rows as CSV.
@@ -17,17 +17,17 @@ const PARQUET: &str = "bench.parquet";
 ///
 /// # Errors
 /// When one cannot be written.
-pub fn write(report: &Report, folder: &Path) -> Result<()> {
+pub fn write(report: &ProfileReport, folder: &Path) -> Result<()> {
     output::write(report, folder)?;
-    replace(&folder.join(output::MARKDOWN), output::markdown(report).as_bytes())?;
+    json_file::write(&folder.join(output::MARKDOWN), output::markdown(report).as_bytes())?;
     let flat = flat(report);
-    replace(&folder.join(CSV), &flat.csv(CSV)?)?;
-    replace(&folder.join(PARQUET), &flat.parquet(PARQUET)?)?;
+    json_file::write(&folder.join(CSV), &flat.csv(CSV)?)?;
+    json_file::write(&folder.join(PARQUET), &flat.parquet(PARQUET)?)?;
     Ok(())
 }
 
 /// Rows become columns.
-fn flat(report: &Report) -> Flat {
+fn flat(report: &ProfileReport) -> Flat {
     let mut columns: Vec<(String, Values)> = Vec::new();
     for record in &report.rows {
         for (i, (name, cell)) in record.flat().into_iter().enumerate() {

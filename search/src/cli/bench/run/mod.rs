@@ -6,18 +6,15 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use mobilenas_bench::Host;
-use mobilenas_bench::case::output::{self, Table};
-use mobilenas_bench::case::record::{Outcome, Record, Report, SCHEMA};
-use mobilenas_bench::case::{Case, measure};
-use mobilenas_bench::gate::GateError;
-use mobilenas_bench::gate::pairs::Side;
+use mobilenas_bench::process::{MeasureError, WorkerProgram};
+use mobilenas_bench::profile::output::{self, ProfileTable};
+use mobilenas_bench::profile::record::{ProfileOutcome, ProfileReport, ProfileRow, SCHEMA};
+use mobilenas_bench::profile::{ProfileCase, measure};
 
-use super::gate::{input, side};
+use super::regression::{file, input, program};
 use crate::cli::{Input, models};
 use crate::config::{self, BenchConfig, Found};
-use mobilenas_host::Stop;
-use mobilenas_host::{Lock, Progress};
-use mobilenas_host::{errln, outln};
+use mobilenas_host::{Lock, Progress, Stop, errln, outln};
 
 /// Arguments of `bench run`.
 #[derive(Debug, clap::Args)]
@@ -59,8 +56,10 @@ pub fn run(args: &Args) -> Result<i32> {
     let stop = Stop::on_signals()?;
     let config = args.load()?;
     let cases = cases(&config)?;
-    let (mut report, _lock) = args.begin(&config)?;
-    let table = Table::new(&cases.iter().map(|(c, _)| c.clone()).collect::<Vec<_>>());
+    let lock = |folder: &PathBuf| Lock::folder(folder, "mobilenas bench run");
+    let _lock = args.out.as_ref().map(lock).transpose().map_err(|e| Input(e.to_string()))?;
+    let mut report = args.begin(&config)?;
+    let table = ProfileTable::new(&cases.iter().map(|(c, _)| c.clone()).collect::<Vec<_>>());
     let progress = Progress::new("bench");
     let left = cases.iter().filter(|(c, _)| !report.rows.iter().any(|r| r.case == *c)).count();
     progress.begin(cases.len() as u64, (cases.len() - left) as u64);
@@ -77,14 +76,14 @@ pub fn run(args: &Args) -> Result<i32> {
     print(table.head())?;
     report.rows.iter().try_for_each(|r| print(table.row(r)))?;
     let (rules, host) = (report.rules.clone(), report.host.clone());
-    for (at, (case, side)) in cases.iter().enumerate() {
+    for (at, (case, program)) in cases.iter().enumerate() {
         if report.rows.iter().any(|r| r.case == *case) {
             continue;
         }
         progress.at(at as u64, &case.to_string());
         let mut each = |all: &[_]| progress.at(at as u64, &format!("{case}, {} processes", all.len()));
-        let record = match measure(case, side, &rules, &host, &|| stop.asked(), &mut each) {
-            Err(GateError::Stopped) => break,
+        let record = match measure(case, program, &rules, &host, &|| stop.asked(), &mut each) {
+            Err(MeasureError::Stopped) => break,
             other => other.map_err(input)?,
         };
         print(table.row(&record))?;
@@ -104,7 +103,7 @@ pub fn run(args: &Args) -> Result<i32> {
     if stop.asked() {
         return Ok(stop.exit_code());
     }
-    let failed = report.rows.iter().all(|r| matches!(r.outcome, Outcome::Failed { .. }));
+    let failed = report.rows.iter().all(|r| matches!(r.outcome, ProfileOutcome::Failed { .. }));
     Ok(i32::from(failed))
 }
 
@@ -142,10 +141,10 @@ impl Args {
         }
     }
 
-    /// The report so far: empty, or that of the folder with the rows that have numbers; and the folder's lock.
-    fn begin(&self, config: &BenchConfig) -> Result<(Report, Option<Lock>)> {
+    /// The report so far: empty, or that of the folder with the rows that have numbers.
+    fn begin(&self, config: &BenchConfig) -> Result<ProfileReport> {
         let rules = config.rules();
-        let report = Report {
+        let report = ProfileReport {
             schema: SCHEMA,
             program: concat!("mobilenas ", env!("CARGO_PKG_VERSION")).to_string(),
             host: Host::read(),
@@ -153,29 +152,27 @@ impl Args {
             rules,
             rows: Vec::new(),
         };
-        let Some(folder) = &self.out else { return Ok((report, None)) };
+        let Some(folder) = &self.out else { return Ok(report) };
         let refuse = |message: String| anyhow!(Input(format!("{}: {message}", folder.display())));
-        std::fs::create_dir_all(folder).map_err(|e| refuse(format!("{e}, expected a folder to write into")))?;
-        let lock = Lock::folder(folder, "mobilenas bench run").map_err(|e| anyhow!(Input(e.to_string())))?;
-        match output::read(folder).map_err(input)? {
-            None => Ok((report, Some(lock))),
+        match output::read(folder).map_err(file)? {
+            None => Ok(report),
             Some(_) if !self.resume => Err(refuse(
                 "holds measurements, expected a new folder; --resume goes on with those that are there".into(),
             )),
             Some(old) => match differences(&old, &report) {
                 Some(what) => Err(refuse(format!("holds measurements by another {what}, expected a new folder"))),
                 // What failed is tried again.
-                None => {
-                    let rows = old.rows.into_iter().filter(|r| r.measured().is_some()).collect();
-                    Ok((Report { rows, ..report }, Some(lock)))
-                }
+                None => Ok(ProfileReport {
+                    rows: old.rows.into_iter().filter(|r| r.measured().is_some()).collect(),
+                    ..report
+                }),
             },
         }
     }
 }
 
 /// Why rows of two reports must not stand in one table; `None` if they may.
-fn differences(old: &Report, new: &Report) -> Option<String> {
+fn differences(old: &ProfileReport, new: &ProfileReport) -> Option<String> {
     if old.rules != new.rules {
         return Some(format!("protocol ({})", old.protocol));
     }
@@ -190,7 +187,7 @@ fn differences(old: &Report, new: &Report) -> Option<String> {
 }
 
 /// All cases in the order of the table, with the process that runs each.
-fn cases(config: &BenchConfig) -> Result<Vec<(Case, Side)>> {
+fn cases(config: &BenchConfig) -> Result<Vec<(ProfileCase, WorkerProgram)>> {
     let mut networks = Vec::new();
     for model in config.models() {
         networks.push((model, None));
@@ -203,11 +200,12 @@ fn cases(config: &BenchConfig) -> Result<Vec<(Case, Side)>> {
     let mut all = Vec::new();
     for (model, design) in networks {
         for engine in &config.engines {
-            let side = Side { design: design.clone(), ..side(None, &model, engine)? };
+            let mut program = program(None, &model, engine)?;
+            program.workload.design.clone_from(&design);
             for &threads in &config.threads {
                 for &batch in &config.batch {
-                    let case = Case { model: model.clone(), engine: engine.clone(), threads, batch };
-                    all.push((case, side.clone()));
+                    let case = ProfileCase { model: model.clone(), engine: engine.clone(), threads, batch };
+                    all.push((case, program.clone()));
                 }
             }
         }
@@ -216,8 +214,8 @@ fn cases(config: &BenchConfig) -> Result<Vec<(Case, Side)>> {
 }
 
 /// One line on how it went.
-fn in_words(report: &Report, wanted: usize) -> String {
-    let of = |status: &str| report.rows.iter().filter(|r: &&Record| r.status() == status).count();
+fn in_words(report: &ProfileReport, wanted: usize) -> String {
+    let of = |status: &str| report.rows.iter().filter(|r: &&ProfileRow| r.status() == status).count();
     let (good, doubtful, failed) = (of("measured"), of("unreliable"), of("failed"));
     let left = wanted.saturating_sub(report.rows.len());
     let mut line = format!("{good} measured, {doubtful} unreliable, {failed} failed");

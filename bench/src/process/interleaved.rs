@@ -1,0 +1,78 @@
+//! Candidates interleaved with a reference network in several fresh processes: how a search measures latency.
+//!
+//! In each process the reference and all candidates are prepared, and then run in rounds of random order. What counts
+//! is the ratio to the reference's run of the same round: the speed of the process, and of the host at that moment,
+//! cancel.
+
+use std::time::Duration;
+
+use mobilenas_host::load;
+use mobilenas_space::SpaceConfig;
+use serde::{Deserialize, Serialize};
+
+use super::{Client, MeasureError, WorkerProgram};
+use crate::engine::enough_cores;
+use crate::interleaved::Series;
+
+/// Networks that are timed interleaved with the process' own, on the same engine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InterleavedJob {
+    /// What they are.
+    pub designs: Vec<SpaceConfig>,
+    /// Rounds, each of which has every network once in an order of its own.
+    pub rounds: usize,
+    /// What the orders derive from.
+    pub seed: u64,
+}
+
+/// The times of an [`InterleavedJob`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct InterleavedTimes {
+    /// Those of each of its networks, in its order.
+    pub series: Vec<Series>,
+    /// Those of the process' own network, in ms, by round.
+    pub reference_ms: Vec<f64>,
+}
+
+/// How candidates are measured in fresh processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterleavedProcesses {
+    /// Fresh processes.
+    pub processes: usize,
+    /// Rounds in each.
+    pub rounds: usize,
+    /// What the orders derive from.
+    pub seed: u64,
+}
+
+/// How long the cores are watched before some are chosen.
+const WATCH: Duration = Duration::from_millis(150);
+
+impl InterleavedProcesses {
+    /// Times candidates interleaved with the network of `reference`, on its engine: for each a series over all
+    /// processes.
+    ///
+    /// # Errors
+    /// When a process fails, as when one of the candidates cannot be prepared, or the user asked to stop.
+    pub fn measure(
+        &self,
+        reference: &WorkerProgram,
+        designs: &[SpaceConfig],
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Vec<Series>, MeasureError> {
+        enough_cores(reference.workload.threads)?;
+        let mut all = vec![Series::default(); designs.len()];
+        for k in 0..self.processes.max(1) {
+            if stop() {
+                return Err(MeasureError::Stopped);
+            }
+            let (cores, _) = load::idlest_cores(WATCH, reference.workload.threads);
+            let mut process = Client::start(&reference.on(cores))?;
+            process.ready()?;
+            let seed = self.seed.wrapping_mul(0x9E37_79B9).wrapping_add(k as u64);
+            let times = process.interleave(&InterleavedJob { designs: designs.to_vec(), rounds: self.rounds, seed })?;
+            all.iter_mut().zip(&times.series).for_each(|(all, own)| all.join(own));
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,98 @@
+//! What `bench check` and `bench bless` share: the config, the programs that are timed, the exact numbers.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow};
+use mobilenas_bench::engine::EngineError;
+use mobilenas_bench::json_file::FileError;
+use mobilenas_bench::process::{MeasureError, WorkerProgram, Workload};
+use mobilenas_bench::regression::Exact;
+
+use crate::cli::Input;
+use crate::config::{self, RegressionConfig};
+use mobilenas_host::Progress;
+use mobilenas_host::Stop;
+
+/// Which networks, by a config or by name.
+#[derive(Debug, clap::Args)]
+pub struct Which {
+    /// What is guarded and how, a YAML file [default: the exact numbers of every published network]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Only these networks
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    models: Option<Vec<String>>,
+}
+
+impl Which {
+    /// The config, with what the command line says instead. Also whether it was narrowed.
+    ///
+    /// # Errors
+    /// The config's mistakes, or a name that is no network's.
+    pub fn load(&self) -> Result<(RegressionConfig, bool)> {
+        let mut config = match &self.config {
+            Some(file) => config::load_gate(file)?,
+            None => RegressionConfig::default(),
+        };
+        if let Some(models) = &self.models {
+            config.models = Some(models.clone());
+            config.paired.models.clone_from(models);
+            config.accuracy.retain(|a| models.contains(&a.model));
+            if let Some((_, message)) = config.validate().into_iter().next() {
+                return Err(Input(format!("--models: {message}")).into());
+            }
+        }
+        Ok((config, self.models.is_some()))
+    }
+}
+
+/// A mistake in what the user named is one of the input.
+pub fn input(e: MeasureError) -> anyhow::Error {
+    match e {
+        MeasureError::UnknownModel { .. }
+        | MeasureError::Design { .. }
+        | MeasureError::Engine(EngineError::Unknown { .. }) => Input(e.to_string()).into(),
+        other => anyhow!(other),
+    }
+}
+
+/// A file that cannot be read is one of the input.
+pub fn file(e: FileError) -> anyhow::Error {
+    match e {
+        FileError::Read { .. } => Input(e.to_string()).into(),
+        other => anyhow!(other),
+    }
+}
+
+/// This program, or another build of it, running a network.
+pub fn program(build: Option<&Path>, model: &str, engine: &str) -> Result<WorkerProgram> {
+    let program = match build {
+        Some(p) if !p.is_file() => {
+            return Err(Input(format!("{}: found no file, expected a mobilenas program", p.display())).into());
+        }
+        Some(p) => p.canonicalize()?,
+        None => std::env::current_exe()?,
+    };
+    Ok(WorkerProgram::new(program, &["bench", "worker"], Workload::new(model, engine)))
+}
+
+/// The exact numbers of networks.
+///
+/// # Errors
+/// When one cannot be made, or the user asked to stop.
+pub fn exact(config: &RegressionConfig, stop: &Stop) -> Result<Vec<(String, Exact)>> {
+    let models = config.models();
+    let progress = Progress::new("exact");
+    progress.begin(models.len() as u64, 0);
+    let mut all = Vec::with_capacity(models.len());
+    for (i, model) in models.into_iter().enumerate() {
+        if stop.asked() {
+            return Err(anyhow!(MeasureError::Stopped));
+        }
+        progress.at(i as u64, &model);
+        let exact = Exact::of(&model, config.exact.logits).map_err(input)?;
+        all.push((model, exact));
+    }
+    progress.done();
+    Ok(all)
+}
