@@ -288,7 +288,7 @@ fn racing(dir: &Path) {
     fs::write(dir.join("c.yaml"), text.replace("trials: 8", "trials: 4").replace("best: 2", "best: 0")).unwrap();
 }
 
-fn searched(dir: &Path, name: &str, more: &[&str]) -> mobilenas_reports::Frame {
+fn searched(dir: &Path, name: &str, more: &[&str]) -> mobilenas_reports::RunData {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
     let out = command.args(["search", "c.yaml", "--out", name]).args(more).current_dir(dir).output().unwrap();
     assert_eq!(out.status.code(), Some(0), "{}", err(&out));
@@ -301,7 +301,7 @@ fn a_search_times_its_candidates_beside_the_reference_in_fresh_processes() {
     racing(dir.path());
     let run = |name: &str| searched(dir.path(), name, &[]);
     let frame = run("run");
-    let protocol = &frame.run.engine.protocol;
+    let protocol = &frame.header.engine.protocol;
     insta::assert_snapshot!(protocol, @"the ratio to mobilenetv2_100 in 2 fresh processes, 4 rounds of random order in each, times its latency; trials near the front once more in 3 such processes when the search was over");
     let scored: Vec<_> = frame.trials.iter().filter_map(|e| e.trial.latency.as_ref()).collect();
     assert!(scored.len() >= 4, "{:?}", frame.trials);

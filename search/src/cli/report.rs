@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use mobilenas_reports::study::Study;
-use mobilenas_reports::{Frame, ReportError};
+use mobilenas_reports::{ReportError, RunData};
 
 use super::Input;
 
@@ -34,9 +34,9 @@ pub fn run(args: &Args) -> Result<i32> {
             return Ok(0);
         }
     }
-    let frames: Vec<Frame> =
+    let runs: Vec<RunData> =
         args.runs.iter().map(|dir| mobilenas_reports::read(dir)).collect::<Result<_, _>>().map_err(told)?;
-    let written = match (frames.as_slice(), &args.out) {
+    let written = match (runs.as_slice(), &args.out) {
         ([one], out) => mobilenas_reports::render(one, out.as_ref().unwrap_or(&args.runs[0])),
         (several, Some(out)) => mobilenas_reports::compare(several, out),
         (several, None) => {

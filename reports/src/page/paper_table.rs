@@ -1,91 +1,70 @@
-//! `report/table.md` and `report/table.tex`: the front, the published variants and the winners, to paste into a paper.
+//! `report/table.md` and `report/table.tex`: the front, the published variants and the retrained networks, to paste into a
+//! paper.
 
-use super::{Report, Site};
-use crate::winners;
-use crate::{Entry, Frame, ReportError};
-use mobilenas_record::Interval;
-use mobilenas_record::metric::name as metric;
-use mobilenas_record::{score, text};
+use mobilenas_record::metric::MEMORY;
+use mobilenas_record::{Interval, MetricInfo, text};
 
-/// The table for papers in both formats.
-pub struct Papers;
+use super::about;
+use crate::metrics;
+use crate::retrained::{ERROR_BARS, retrained_networks};
+use crate::run_data::{RunData, RunTrial};
 
-const HEADS: [&str; 9] =
-    ["Network", "Kind", "Top-1, inherited (%)", "Test top-1 (%)", "Latency (ms)", "Params", "MACs", "Memory", "MES"];
 /// What stands where a number is not known.
 const NONE: &str = "–";
 
-impl Report for Papers {
-    fn name(&self) -> &str {
-        "papers"
-    }
-
-    fn render(&self, f: &Frame, out: &mut Site) -> Result<(), ReportError> {
-        out.write("report/table.md", markdown(f).as_bytes())?;
-        out.write("report/table.tex", latex(f).as_bytes())
-    }
-}
-
-/// The heads and the rows: winners, then the front, then the other published variants; each trial once. Memory is left
-/// out where no row has it.
-fn rows(f: &Frame) -> Vec<Vec<String>> {
-    let retrained = winners::winners(f);
-    let mut listed: Vec<&Entry> = retrained.iter().filter_map(|w| f.trial(w.trial)).collect();
-    let more = f.front().into_iter().chain(f.trials.iter().filter(|e| e.variant().is_some() && e.is_scored()));
-    for entry in more {
-        if !listed.iter().any(|e| e.trial.id == entry.trial.id) {
-            listed.push(entry);
+/// The heads and the rows: retrained networks, then the front, then the other published variants; each trial once. A metric
+/// that no row has is left out.
+fn rows(run: &RunData) -> Vec<Vec<String>> {
+    let retrained = retrained_networks(run);
+    let mut listed: Vec<&RunTrial> = retrained.iter().filter_map(|n| run.trial(n.trial)).collect();
+    for trial in run.front().into_iter().chain(run.scored().filter(|t| t.variant().is_some())) {
+        if !listed.iter().any(|t| t.trial.id == trial.trial.id) {
+            listed.push(trial);
         }
     }
-    let test = |e: &Entry| retrained.iter().find(|w| w.trial == e.trial.id).and_then(|w| w.top1);
-    let rows: Vec<[String; 9]> = listed.into_iter().map(|e| row(e, test(e))).collect();
-    let known = |column: usize| HEADS[column] != "Memory" || rows.iter().any(|r| r[column] != NONE);
-    let kept = |row: &[String; 9]| (0..HEADS.len()).filter(|c| known(*c)).map(|c| row[c].clone()).collect();
-    std::iter::once(&HEADS.map(str::to_owned)).chain(&rows).map(kept).collect()
+    let known = |m: &&MetricInfo| m.name != MEMORY.name || listed.iter().any(|t| t.metric(m.name).is_some());
+    let others: Vec<&MetricInfo> = metrics::OTHERS.iter().filter(known).collect();
+    let mut heads = ["Network", "Kind", "Top-1, inherited (%)", "Test top-1 (%)"].map(str::to_owned).to_vec();
+    heads.extend(others.iter().map(|m| metrics::head(m)));
+    let accuracy = |t: &RunTrial| retrained.iter().find(|n| n.trial == t.trial.id).and_then(|n| n.accuracy);
+    let rows = listed.into_iter().map(|t| row(t, accuracy(t), &others));
+    [heads].into_iter().chain(rows).collect()
 }
 
-fn row(e: &Entry, test: Option<Interval>) -> [String; 9] {
-    let number = |metric: &str, show: &dyn Fn(f64) -> String| e.metric(metric).map_or_else(|| NONE.to_owned(), show);
-    let kind = match (e.variant().is_some(), e.on_front) {
+fn row(t: &RunTrial, test: Option<Interval>, others: &[&MetricInfo]) -> Vec<String> {
+    let number = |m: &MetricInfo| t.metric(m.name).map_or_else(|| NONE.to_owned(), |v| metrics::number(m, v));
+    let kind = match (t.variant().is_some(), t.on_front) {
         (true, true) => "published, front",
         (true, false) => "published",
         (false, true) => "front",
         (false, false) => "found",
     };
-    let bar = |t: Interval| format!("{:.2} ({:.2}–{:.2})", t.value, t.low, t.high);
-    [
-        e.label(),
-        kind.to_owned(),
-        number(metric::TOP1, &|v| format!("{v:.2}")),
-        test.map_or_else(|| NONE.to_owned(), bar),
-        number(metric::LATENCY, &|v| text::significant(v, 3)),
-        number(metric::PARAMS, &text::count),
-        number(metric::MACS, &text::count),
-        number(metric::MEMORY, &text::bytes),
-        number(metric::MES, &|v| format!("{v:.1}")),
-    ]
+    let bar = |a: Interval| format!("{:.2} ({:.2}–{:.2})", a.value, a.low, a.high);
+    let mut row = vec![t.label(), kind.to_owned(), number(&metrics::ACCURACY)];
+    row.push(test.map_or_else(|| NONE.to_owned(), bar));
+    row.extend(others.iter().map(|m| number(m)));
+    row
 }
 
-/// What stands below the table.
-fn notes(f: &Frame) -> Vec<String> {
+/// The notes below the table.
+fn notes(run: &RunData) -> Vec<String> {
     vec![
-        super::pareto::provenance(f),
+        about::source(run),
         format!(
             "Top-1, inherited: {} images held out of the training set, weights of the supernet. Test top-1: {} test \
-             images, retrained from scratch. {}",
-            text::thousands(f.run.dataset.scoring_images() as u64),
-            text::thousands(f.run.dataset.test as u64),
-            winners::BARS
+             images, trained from scratch. {ERROR_BARS}",
+            text::thousands(run.header.dataset.scoring_images() as u64),
+            text::thousands(run.header.dataset.test as u64),
         ),
-        score::formula(&f.run.mes, f.unit_latency_ms()),
+        run.mes_formula(),
     ]
 }
 
 /// The table as Markdown.
-pub fn markdown(f: &Frame) -> String {
+pub fn markdown(run: &RunData) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let mut out = format!("# {}\n\n", in_markdown(&f.run.name));
-    for (i, row) in rows(f).iter().enumerate() {
+    let mut out = format!("# {}\n\n", in_markdown(&run.header.name));
+    for (i, row) in rows(run).iter().enumerate() {
         let cells: Vec<String> = row.iter().map(|c| in_markdown(c)).collect();
         out += &line(&cells);
         if i == 0 {
@@ -93,31 +72,31 @@ pub fn markdown(f: &Frame) -> String {
             out += &line(&(0..cells.len()).map(rule).collect::<Vec<_>>());
         }
     }
-    notes(f).iter().for_each(|n| out += &format!("\n{}\n", in_markdown(n)));
+    notes(run).iter().for_each(|n| out += &format!("\n{}\n", in_markdown(n)));
     out
 }
 
-/// The table as LaTeX, for the package booktabs.
-pub fn latex(f: &Frame) -> String {
+/// The table as LaTeX for the package booktabs.
+pub fn latex(run: &RunData) -> String {
     let line = |cells: &[String]| {
         let cells: Vec<String> = cells.iter().map(|c| in_latex(c)).collect();
         format!("{} \\\\\n", cells.join(" & "))
     };
-    let rows = rows(f);
+    let rows = rows(run);
     let mut out = format!(
         "% {}; needs \\usepackage{{booktabs}}\n\\begin{{tabular}}{{ll{}}}\n\\toprule\n",
-        in_latex(&f.run.name),
+        in_latex(&run.header.name),
         "r".repeat(rows[0].len() - 2)
     );
     out += &line(&rows[0]);
     out += "\\midrule\n";
     rows[1..].iter().for_each(|r| out += &line(r));
     out += "\\bottomrule\n\\end{tabular}\n";
-    notes(f).iter().for_each(|n| out += &format!("% {}\n", in_latex(n)));
+    notes(run).iter().for_each(|n| out += &format!("% {}\n", in_latex(n)));
     out
 }
 
-/// Text that Markdown shows as it is, on one line.
+/// Text escaped for Markdown, on one line.
 fn in_markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -133,8 +112,7 @@ fn in_markdown(text: &str) -> String {
     out
 }
 
-/// Text that LaTeX prints as it is, on one line, whatever its engine and font: a character that not every engine has is
-/// written by its number.
+/// Text escaped for LaTeX, on one line. Characters that some engines lack are written as their code point.
 fn in_latex(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut before = ' ';
@@ -150,9 +128,9 @@ fn in_latex(text: &str) -> String {
             '"' => out.push_str("\\symbol{34}"),
             '`' => out.push_str("\\textasciigrave{}"),
             '\'' => out.push_str("\\textquotesingle{}"),
-            // After the end of a row these would be its arguments.
+            // After the end of a row these would be arguments.
             '[' | ']' | '*' => out.extend(['{', c, '}']),
-            // Two of them would become one.
+            // Ligatures.
             '-' | ',' if before == c => out.extend(['{', '}', c]),
             '–' => out.push_str("--"),
             '…' => out.push_str("\\ldots{}"),
