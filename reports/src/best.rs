@@ -15,8 +15,9 @@ pub fn five_best(run: &RunData) -> Vec<String> {
 fn line(run: &RunData, t: &RunTrial) -> String {
     let shown = |name: &str, show: &dyn Fn(f64) -> String| t.metric(name).map_or_else(|| "?".to_owned(), show);
     let mut line = format!(
-        "{:>6}  top-1 {:>5} %  {:>6} ms  {:>7} params  {:>7} MACs  MES {:>6}",
+        "{:>6}  {} {:>5} %  {:>6} ms  {:>7} params  {:>7} MACs  MES {:>6}",
         format!("#{}", t.trial.id),
+        metrics::noun(&metrics::ACCURACY),
         shown(metrics::ACCURACY.name, &|v| format!("{v:.2}")),
         shown(LATENCY.name, &|v| text::significant(v, 3)),
         shown(PARAMS.name, &text::count),
@@ -24,7 +25,7 @@ fn line(run: &RunData, t: &RunTrial) -> String {
         shown(MES.name, &|v| format!("{v:.1}")),
     );
     if let Some(test) = run.test_accuracy(t.trial.id) {
-        line += &format!("  retrained: test top-1 {test:.2} %");
+        line += &format!("  retrained: {} {test:.2} %", metrics::noun(&metrics::TEST_ACCURACY));
     }
     if let Some(name) = t.variant() {
         line += &format!("  {name}");

@@ -1,7 +1,14 @@
 //! Escaping for HTML and XML.
 
-/// `text` with everything that HTML or XML could take for markup replaced, and control characters, which XML forbids,
-/// made visible.
+/// What stands for a character that XML forbids or nothing can show.
+const REPLACEMENT: char = '\u{fffd}';
+
+/// The character, or the replacement character for a control character and for what else XML 1.0 forbids.
+pub fn shown(c: char) -> char {
+    if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { REPLACEMENT } else { c }
+}
+
+/// `text` with everything replaced that HTML or XML could take for markup, or forbids.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -11,8 +18,8 @@ pub fn escape(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            c if c.is_control() && c != '\n' && c != '\t' => out.push('\u{fffd}'),
-            c => out.push(c),
+            '\n' | '\t' => out.push(c),
+            c => out.push(shown(c)),
         }
     }
     out

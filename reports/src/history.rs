@@ -13,13 +13,18 @@ pub const OBJECTIVES: [&MetricInfo; 2] = [&metrics::ACCURACY, &LATENCY];
 /// Which way each of them is better.
 pub const GOALS: [Goal; 2] = [metrics::ACCURACY.goal, LATENCY.goal];
 
+/// The unit of their hypervolume.
+pub fn unit() -> String {
+    OBJECTIVES.map(|m| m.unit).join(" · ")
+}
+
 /// A curve over trials: after how many trials (from 1, all of the journal), which value. Only the trials at which it
 /// changes, and the last.
 pub type Curve = Vec<(u64, f64)>;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// Hypervolume of the front so far, in % · ms; see [`reference`].
+    /// Hypervolume of the front so far, in [`unit`]s; see [`reference`].
     pub hypervolume: Curve,
     /// Best accuracy so far, in percent.
     pub accuracy: Curve,

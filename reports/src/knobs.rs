@@ -28,7 +28,7 @@ pub struct Choice {
     pub value: i64,
     /// Scored trials that have it.
     pub scored: usize,
-    /// Of these, how many are on the front of top-1 against latency.
+    /// Of these, how many are on the front of accuracy against latency.
     pub on_front: usize,
     /// Means over the scored trials that have it, in the order of [`METRICS`].
     pub means: [Option<Mean>; 4],

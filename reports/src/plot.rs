@@ -1,19 +1,19 @@
-//! Plots. A [`Plot`] describes a scatter plot with any number of axes: the page's script draws it, and one pair of its
-//! axes is a [`Chart`]. A chart is laid out as a [`Picture`] of simple shapes, which is painted as SVG or PNG.
+//! Plots. An [`InteractivePlot`] describes a scatter plot with any number of axes: the page's script draws it, and one
+//! pair of its axes is a [`Chart`]. A chart is laid out as a [`Picture`] of simple shapes, painted as SVG or PNG.
 
 mod chart;
+mod interactive;
 mod label;
 mod layout;
 mod paint;
-mod scatter;
 mod surround;
 mod theme;
 mod ticks;
 
 pub use chart::{Bars, Chart, LineStyle, Mark, Point, Series};
+pub use interactive::{Axis, Group, InteractivePlot, NumberFormat, drawable};
 pub use layout::{Placement, Size, picture};
 pub use paint::{Anchor, Bitmap, Picture, Shape, bitmap, svg};
-pub use scatter::{Axis, Group, NumberFormat, Plot, drawable};
 pub use theme::{CANDIDATE, Color, FRONT, RETRAINED, SERIES, VARIANT};
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! All trials as one table, one row a trial: `trials.csv` and `trials.parquet`; and the networks of a study. The columns are
-//! explained in `docs/FORMAT.md`. An infeasible trial has the metrics that were known before its bound was missed.
+//! explained in `docs/formats.md`. An infeasible trial has the metrics that were known before its bound was missed.
 
 use mobilenas_record::metric::{LATENCY, MACS, MEMORY, MES, PARAMS};
 use mobilenas_record::run::{Latency, TrialOutcome};

@@ -3,6 +3,8 @@
 
 mod synthetic;
 
+use std::path::Path;
+
 use mobilenas_record::latency_table::{LatencyTable, Pair, Source};
 use mobilenas_record::run::JournalRow as RunRow;
 use mobilenas_reports::study::{
@@ -27,7 +29,7 @@ fn rendered(rows: &[Row]) -> (tempfile::TempDir, String) {
 
 #[test]
 fn a_whole_study_has_its_page() {
-    let (dir, page) = rendered(&synthetic::study::rows("made", "find A"));
+    let (dir, page) = rendered(&synthetic::study::rows("made", "found A"));
     keep(&dir.path().join("study"), "study");
     for word in ["Rank fidelity", "against random search", "Found networks against", "sandwich", "A small study."] {
         assert!(page.contains(word), "{word}");
@@ -51,9 +53,23 @@ fn a_whole_study_has_its_page() {
     assert!(!page.contains("NaN") && !page.contains("inf"));
 }
 
+/// A study as a program wrote it before its rows held metrics by name: a file of format 1.
+#[test]
+fn a_study_of_format_1_is_read() {
+    let study = Study::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/v1/study")).unwrap();
+    assert_eq!(study.header.format, 1);
+    let damage: Vec<&str> = study.caveats.iter().map(|c| c.text.as_str()).filter(|t| t.contains("line ")).collect();
+    assert!(damage.is_empty(), "{damage:?}");
+    assert_eq!((study.networks.len(), study.inherited.len(), study.searches.len()), (10, 24, 6));
+    assert_eq!(study.test_accuracies(0), [11.2, 9.2]);
+    assert_eq!(study.inherited[0].metric("top1"), Some(8.4));
+    let dir = tempfile::tempdir().unwrap();
+    render_study(&study, dir.path()).unwrap();
+}
+
 #[test]
 fn the_same_study_gives_the_same_bytes() {
-    let rows = synthetic::study::rows("made", "find A");
+    let rows = synthetic::study::rows("made", "found A");
     let (a, b) = (rendered(&rows), rendered(&rows));
     assert_eq!(a.1, b.1);
     let png = |dir: &tempfile::TempDir| std::fs::read(dir.path().join("study/hypervolume.png")).unwrap();
@@ -62,7 +78,7 @@ fn the_same_study_gives_the_same_bytes() {
 
 #[test]
 fn fidelity_joins_both_top1s_of_a_network() {
-    let mut rows = synthetic::study::rows("made", "find A");
+    let mut rows = synthetic::study::rows("made", "found A");
     let all = fidelities(&of(&rows).1);
     let names: Vec<String> = all.iter().map(|f| f.condition.to_string()).collect();
     assert_eq!(
@@ -87,7 +103,7 @@ fn fidelity_joins_both_top1s_of_a_network() {
 
 #[test]
 fn trainings_with_several_seeds_are_compared() {
-    let mut rows = synthetic::study::rows("made", "find A");
+    let mut rows = synthetic::study::rows("made", "found A");
     assert_eq!(seed_agreement(&of(&rows).1), None, "one seed says nothing");
     rows.retain(|r| !matches!(r, Row::Retrained(r) if r.network < 100 && r.network > 3));
     let mut add = |network, seed, test_top1| {
@@ -138,7 +154,7 @@ fn bands_are_numpys_quartiles() {
 
 #[test]
 fn compared_networks_are_found_or_published() {
-    let (_dir, study) = of(&synthetic::study::rows("made", "find A"));
+    let (_dir, study) = of(&synthetic::study::rows("made", "found A"));
     let all = compared_networks(&study);
     assert_eq!(all.len(), 6);
     assert!(all.is_sorted_by(|a, b| a.accuracy.value >= b.accuracy.value));
@@ -243,7 +259,7 @@ fn a_run_states_the_error_of_its_latency_table() {
 fn a_study_in_a_runs_folder_is_on_its_page() {
     let dir = tempfile::tempdir().unwrap();
     synthetic::write(dir.path(), &synthetic::text(&synthetic::rows(&synthetic::SyntheticRun::default())));
-    synthetic::study::write(dir.path(), &synthetic::study::rows("made", "find A"));
+    synthetic::study::write(dir.path(), &synthetic::study::rows("made", "found A"));
     let written = render(&read(dir.path()).unwrap(), dir.path()).unwrap();
     let page = std::fs::read_to_string(written.index).unwrap();
     assert!(page.contains("sandwich, recalibrated: 0.") && page.contains("href=\"../study/index.html\""));

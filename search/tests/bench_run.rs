@@ -300,22 +300,22 @@ fn a_search_times_its_candidates_beside_the_reference_in_fresh_processes() {
     let dir = TempDir::new().unwrap();
     racing(dir.path());
     let run = |name: &str| searched(dir.path(), name, &[]);
-    let frame = run("run");
-    let protocol = &frame.header.engine.protocol;
+    let run_data = run("run");
+    let protocol = &run_data.header.engine.protocol;
     insta::assert_snapshot!(protocol, @"the ratio to mobilenetv2_100 in 2 fresh processes, 4 rounds of random order in each, times its latency; trials near the front once more in 3 such processes when the search was over");
-    let scored: Vec<_> = frame.trials.iter().filter_map(|e| e.trial.latency.as_ref()).collect();
-    assert!(scored.len() >= 4, "{:?}", frame.trials);
+    let scored: Vec<_> = run_data.trials.iter().filter_map(|e| e.trial.latency.as_ref()).collect();
+    assert!(scored.len() >= 4, "{:?}", run_data.trials);
     // Whoever is on the front was in the race.
-    for e in &frame.trials {
+    for e in &run_data.trials {
         let samples = e.trial.latency.as_ref().map(|l| l.samples);
-        assert!(samples == Some(12) || (samples == Some(8) && !e.on_front), "{e:?} {:?}", frame.caveats);
+        assert!(samples == Some(12) || (samples == Some(8) && !e.on_front), "{e:?} {:?}", run_data.caveats);
     }
     for l in scored {
         assert!(0.0 < l.p10_ms && l.p10_ms <= l.median_ms && l.median_ms <= l.p90_ms, "{l:?}");
     }
     // A quarter of a MobileViT on at most 24 pixels does a thousandth of MobileNetV2's work on 224.
-    let unit = frame.unit.as_ref().unwrap().latency.median_ms;
-    assert!(frame.trials.iter().filter_map(|e| e.trial.latency.as_ref()).all(|l| l.median_ms < unit), "{unit}");
+    let unit = run_data.unit.as_ref().unwrap().latency.median_ms;
+    assert!(run_data.trials.iter().filter_map(|e| e.trial.latency.as_ref()).all(|l| l.median_ms < unit), "{unit}");
     // Another run looks up what this one found out, and races its own front.
     let again = run("again");
     assert!(again.trials.iter().all(|e| e.trial.cached.iter().any(|name| name == "latency_ms")), "{:?}", again.trials);

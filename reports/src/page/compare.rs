@@ -182,7 +182,9 @@ fn summary(runs: &[RunData], _: &mut OutputFolder) -> Result<String, ReportError
         ]
     };
     let rows: Vec<Vec<Cell>> = runs.iter().enumerate().map(row).collect();
-    let heads = ["Run", "Scored", "Best top-1 (%)", "Best MES", "Front", "Hypervolume (% · ms)", "Of the joint front"];
+    let best = format!("Best {} ({})", metrics::noun(&metrics::ACCURACY), metrics::ACCURACY.unit);
+    let volume = format!("Hypervolume ({})", history::unit());
+    let heads = ["Run", "Scored", &best, "Best MES", "Front", &volume, "Of the joint front"];
     let note = reference.map_or_else(
         || "The runs share no reference point, so their hypervolumes are not compared.".to_owned(),
         |r| format!("{} It is the same for all runs.", progress::reference_words(r)),

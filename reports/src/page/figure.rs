@@ -3,7 +3,7 @@
 use super::folder::OutputFolder;
 use super::html::escape;
 use crate::error::ReportError;
-use crate::plot::{self, Chart, Placement, Plot, Size};
+use crate::plot::{self, Chart, InteractivePlot, Placement, Size};
 
 /// Charts inside the page: one size for wide screens, one for phones, px. The style shows one of them.
 const WIDE: Size = Size { width: 960, height: 500 };
@@ -32,7 +32,7 @@ fn figure(file: &str, chart: &Chart) -> Result<String, ReportError> {
 
 /// An interactive plot, and the charts of its axes: as files, and in the page for readers without scripts.
 pub(super) fn interactive(
-    plot: &Plot,
+    plot: &InteractivePlot,
     element: &str,
     source: &str,
     out: &mut OutputFolder,

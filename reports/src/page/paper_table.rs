@@ -24,7 +24,8 @@ fn rows(run: &RunData) -> Vec<Vec<String>> {
     }
     let known = |m: &&MetricInfo| m.name != MEMORY.name || listed.iter().any(|t| t.metric(m.name).is_some());
     let others: Vec<&MetricInfo> = metrics::OTHERS.iter().filter(known).collect();
-    let mut heads = ["Network", "Kind", "Top-1, inherited (%)", "Test top-1 (%)"].map(str::to_owned).to_vec();
+    let inherited = format!("{}, inherited ({})", metrics::ACCURACY.label, metrics::ACCURACY.unit);
+    let mut heads = vec!["Network".to_owned(), "Kind".to_owned(), inherited, metrics::head(&metrics::TEST_ACCURACY)];
     heads.extend(others.iter().map(|m| metrics::head(m)));
     let accuracy = |t: &RunTrial| retrained.iter().find(|n| n.trial == t.trial.id).and_then(|n| n.accuracy);
     let rows = listed.into_iter().map(|t| row(t, accuracy(t), &others));
@@ -51,9 +52,11 @@ fn notes(run: &RunData) -> Vec<String> {
     vec![
         about::source(run),
         format!(
-            "Top-1, inherited: {} images held out of the training set, weights of the supernet. Test top-1: {} test \
-             images, trained from scratch. {ERROR_BARS}",
+            "{}, inherited: {} images held out of the training set, weights of the supernet. {}: {} test images, trained \
+             from scratch. {ERROR_BARS}",
+            metrics::ACCURACY.label,
             text::thousands(run.header.dataset.scoring_images() as u64),
+            metrics::TEST_ACCURACY.label,
             text::thousands(run.header.dataset.test as u64),
         ),
         run.mes_formula(),

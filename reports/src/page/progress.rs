@@ -34,43 +34,49 @@ fn render(run: &RunData, out: &mut OutputFolder) -> Result<String, ReportError> 
 
 /// One curve of a history.
 struct Kind {
-    file: &'static str,
-    title: &'static str,
-    y: &'static str,
+    file: String,
+    title: String,
+    y: String,
     metric: &'static MetricInfo,
     of: fn(&History) -> &Curve,
 }
 
-const KINDS: [Kind; 3] = [
-    Kind {
-        file: "progress_hypervolume",
-        title: "hypervolume of the front so far",
-        y: "Hypervolume of top-1 and latency (% · ms)",
-        metric: &LATENCY,
-        of: |h| &h.hypervolume,
-    },
-    Kind {
-        file: "progress_top1",
-        title: "best top-1 so far",
-        y: "Best top-1, search-validation split, inherited weights (%)",
-        metric: &metrics::ACCURACY,
-        of: |h| &h.accuracy,
-    },
-    Kind {
-        file: "progress_mes",
-        title: "best mobile efficiency score so far",
-        y: "Best mobile efficiency score",
-        metric: &MES,
-        of: |h| &h.mes,
-    },
-];
+fn kinds() -> [Kind; 3] {
+    let accuracy = metrics::noun(&metrics::ACCURACY);
+    [
+        Kind {
+            file: HYPERVOLUME.to_owned(),
+            title: "hypervolume of the front so far".to_owned(),
+            y: format!("Hypervolume of {accuracy} and {} ({})", metrics::noun(&LATENCY), history::unit()),
+            metric: &LATENCY,
+            of: |h| &h.hypervolume,
+        },
+        Kind {
+            file: format!("progress_{}", metrics::ACCURACY.name),
+            title: format!("best {accuracy} so far"),
+            y: format!("Best {accuracy}, search-validation split, inherited weights ({})", metrics::ACCURACY.unit),
+            metric: &metrics::ACCURACY,
+            of: |h| &h.accuracy,
+        },
+        Kind {
+            file: format!("progress_{}", MES.name),
+            title: "best mobile efficiency score so far".to_owned(),
+            y: "Best mobile efficiency score".to_owned(),
+            metric: &MES,
+            of: |h| &h.mes,
+        },
+    ]
+}
+
+/// Name of the files of the hypervolume's chart.
+const HYPERVOLUME: &str = "progress_hypervolume";
 
 /// The charts that have a point, with the names of their files; `shared` says which metrics the runs share.
-pub(super) fn charts(runs: &[&RunData], shared: &dyn Fn(&MetricInfo) -> bool) -> Vec<(&'static str, Chart)> {
+pub(super) fn charts(runs: &[&RunData], shared: &dyn Fn(&MetricInfo) -> bool) -> Vec<(String, Chart)> {
     let Some(reference) = history::reference(runs) else { return Vec::new() };
     let histories: Vec<History> = runs.iter().map(|r| history::history(r, reference)).collect();
-    let allowed = KINDS.iter().filter(|k| shared(&metrics::ACCURACY) && shared(k.metric));
-    let charts = allowed.map(|k| (k.file, chart(runs, &histories, k, reference)));
+    let allowed = kinds().into_iter().filter(|k| shared(&metrics::ACCURACY) && shared(k.metric));
+    let charts = allowed.map(|k| (k.file.clone(), chart(runs, &histories, &k, reference)));
     charts.filter(|(_, c)| !c.is_empty()).collect()
 }
 
@@ -81,7 +87,7 @@ fn chart(runs: &[&RunData], histories: &[History], kind: &Kind, reference: [f64;
         Series::new(runs[i].header.name.clone(), Mark::Small, color, points).joined(LineStyle::StepsPost)
     };
     let mut caption = Vec::new();
-    if kind.file == KINDS[0].file {
+    if kind.file == HYPERVOLUME {
         caption.push(reference_words(reference));
     }
     if kind.metric.name == MES.name {
@@ -94,7 +100,7 @@ fn chart(runs: &[&RunData], histories: &[History], kind: &Kind, reference: [f64;
     Chart {
         title: format!("{subject}: {}", kind.title),
         x_label: "Trials, in the order of the journal".to_owned(),
-        y_label: kind.y.to_owned(),
+        y_label: kind.y.clone(),
         caption,
         series: histories.iter().enumerate().map(series).collect(),
     }
@@ -103,10 +109,11 @@ fn chart(runs: &[&RunData], histories: &[History], kind: &Kind, reference: [f64;
 /// The reference point in words.
 pub(super) fn reference_words([accuracy, latency]: [f64; 2]) -> String {
     format!(
-        "Hypervolume: the area of top-1 and latency that the front dominates, up to the reference point: {} % top-1, the \
+        "Hypervolume: the area of {noun} and latency that the front dominates, up to the reference point: {} % {noun}, the \
          accuracy of guessing, and {} ms, the latency of the slowest scored trial.",
         text::significant(accuracy, 3),
-        text::significant(latency, 4)
+        text::significant(latency, 4),
+        noun = metrics::noun(&metrics::ACCURACY),
     )
 }
 

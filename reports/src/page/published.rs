@@ -13,7 +13,7 @@ use super::folder::OutputFolder;
 use super::html::{Cell, escape, small, table};
 use super::section::Section;
 use crate::error::ReportError;
-use crate::plot::{Axis, Group, Mark, NumberFormat, Plot, SERIES};
+use crate::plot::{Axis, Group, InteractivePlot, Mark, NumberFormat, SERIES};
 use crate::published::{Published, PublishedFigure, PublishedNetwork};
 use crate::run_data::RunData;
 
@@ -44,7 +44,7 @@ fn render(run: &RunData, out: &mut OutputFolder) -> Result<String, ReportError> 
 /// One number of a network.
 type Figure<'a> = dyn Fn(&PublishedNetwork) -> Option<&PublishedFigure> + 'a;
 
-fn plot(p: &Published) -> Plot {
+fn plot(p: &Published) -> InteractivePlot {
     // The families of this program come first, and have colours.
     let mut families: Vec<&str> = Vec::new();
     let of_program = p.networks.iter().filter(|n| n.id.is_some());
@@ -87,7 +87,7 @@ fn plot(p: &Published) -> Plot {
     });
     let color = |(i, family): (usize, &&str)| if colored(family) { i % SERIES.len() } else { SERIES.len() };
     let place = |n: &PublishedNetwork| families.iter().position(|f| *f == n.family).unwrap_or_default();
-    Plot {
+    InteractivePlot {
         id: "landscape",
         subject: "Published".to_owned(),
         title: "Published networks".to_owned(),
@@ -103,7 +103,7 @@ fn plot(p: &Published) -> Plot {
         families: families.iter().map(|f| (*f).to_owned()).collect(),
         names: p.networks.iter().map(|n| n.name.clone()).enumerate().collect(),
         facts: p.networks.iter().map(|n| facts(p, n)).enumerate().collect(),
-        ..Plot::default()
+        ..InteractivePlot::default()
     }
 }
 

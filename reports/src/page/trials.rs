@@ -13,7 +13,7 @@ use super::section::Section;
 use crate::answer::objectives;
 use crate::error::ReportError;
 use crate::metrics;
-use crate::plot::{Axis, Group, NumberFormat, Plot, SERIES};
+use crate::plot::{Axis, Group, InteractivePlot, NumberFormat, SERIES};
 use crate::retrained::{ERROR_BARS, RetrainedNetwork, retrained_networks};
 use crate::run_data::{RunData, RunTrial};
 
@@ -57,7 +57,11 @@ fn render(run: &RunData, out: &mut OutputFolder) -> Result<String, ReportError> 
 }
 
 /// The scored trials of one run or several, and their genomes; `shared` says which metrics may be on one axis.
-pub(super) fn plot(id: &'static str, runs: &[&RunData], shared: &dyn Fn(&MetricInfo) -> bool) -> (Plot, Vec<Genomes>) {
+pub(super) fn plot(
+    id: &'static str,
+    runs: &[&RunData],
+    shared: &dyn Fn(&MetricInfo) -> bool,
+) -> (InteractivePlot, Vec<Genomes>) {
     let retrained: Vec<Vec<RetrainedNetwork>> = runs.iter().map(|r| retrained_networks(r)).collect();
     let (mut points, mut genomes, mut activations) = (Vec::new(), Vec::new(), Vec::new());
     for (run, data) in runs.iter().enumerate() {
@@ -77,7 +81,7 @@ pub(super) fn plot(id: &'static str, runs: &[&RunData], shared: &dyn Fn(&MetricI
     let several = runs.len() > 1;
     let group = |g: Group| Group { color: if several { "" } else { g.color }, ..g };
     let names = points.iter().enumerate().filter_map(|(i, p)| Some((i, p.trial.variant()?.to_owned())));
-    let plot = Plot {
+    let plot = InteractivePlot {
         id,
         subject: if several { format!("{} runs", runs.len()) } else { runs[0].header.name.clone() },
         title: "Accuracy of the trials against their cost".to_owned(),
@@ -92,7 +96,7 @@ pub(super) fn plot(id: &'static str, runs: &[&RunData], shared: &dyn Fn(&MetricI
         family: points.iter().map(|p| p.run).collect(),
         ids: points.iter().map(|p| p.trial.trial.id).collect(),
         names: names.collect(),
-        ..Plot::default()
+        ..InteractivePlot::default()
     };
     (plot, genomes)
 }

@@ -8,7 +8,7 @@ use plotters::style::{Color as _, FontDesc, FontFamily, ShapeStyle};
 
 use super::chart::Mark;
 use super::theme::{self, Color};
-use crate::escape::escape;
+use crate::escape::{escape, shown};
 
 /// Device units per px in both formats: plotters counts in whole units, so a px has to be several.
 const UNITS: u32 = 4;
@@ -251,7 +251,9 @@ fn paint_one<B: DrawingBackend>(shape: &Shape, backend: &mut B, format: Format) 
             };
             let style = font.color(color).pos(Pos::new(anchor, VPos::Top));
             let top = (at.1 * f64::from(UNITS) - drop).round() as i32;
-            backend.draw_text(text, &style, (unit(at.0), top))
+            // plotters escapes markup and nothing else.
+            let text: String = text.chars().map(shown).collect();
+            backend.draw_text(&text, &style, (unit(at.0), top))
         }
     }
     .map_err(|e| e.to_string())

@@ -80,11 +80,10 @@ impl Surround {
     }
 }
 
-/// At most `longest` characters, without control characters, which SVG forbids.
+/// At most `longest` characters.
 pub(super) fn shortened(text: &str, longest: usize) -> String {
-    let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     match text.chars().count() {
-        n if n <= longest => text.chars().map(clean).collect(),
-        _ => text.chars().take(longest.saturating_sub(1)).map(clean).chain(['…']).collect(),
+        n if n <= longest => text.to_owned(),
+        _ => text.chars().take(longest.saturating_sub(1)).chain(['…']).collect(),
     }
 }

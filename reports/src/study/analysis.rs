@@ -49,7 +49,8 @@ pub fn by_size(study: &Study) -> Option<[Interval; 2]> {
     let trained: Vec<(&StudyNetwork, f64)> =
         drawn.filter_map(|n| Some((n, mean(&study.test_accuracies(n.id))?))).collect();
     let of = |size: fn(&StudyNetwork) -> u64| {
-        let pairs: Vec<(u64, f64, f64)> = trained.iter().map(|(n, top1)| (n.id, size(n) as f64, *top1)).collect();
+        let pairs: Vec<(u64, f64, f64)> =
+            trained.iter().map(|(n, accuracy)| (n.id, size(n) as f64, *accuracy)).collect();
         estimate(&pairs, rank::kendall)
     };
     Some([of(|n| n.macs)?, of(|n| n.params)?])

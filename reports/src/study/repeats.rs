@@ -15,9 +15,9 @@ pub struct SeedAgreement {
     pub networks: usize,
     /// Seeds.
     pub seeds: usize,
-    /// Kendall's tau-b between the test top-1s of two seeds, the mean over all pairs of seeds.
+    /// Kendall's tau-b between the test accuracies of two seeds, the mean over all pairs of seeds.
     pub tau: f64,
-    /// Standard deviation of a network's test top-1 over its seeds, percentage points, pooled over the networks.
+    /// Standard deviation of a network's test accuracy over its seeds, percentage points, pooled over the networks.
     pub deviation: f64,
 }
 

@@ -167,7 +167,7 @@ fn labels_cover_nothing() {
 fn a_study_is_readable_everywhere() {
     let mut b = Browser::start();
     let dir = tempfile::tempdir().unwrap();
-    synthetic::study::write(dir.path(), &synthetic::study::rows("made", "find A"));
+    synthetic::study::write(dir.path(), &synthetic::study::rows("made", "found A"));
     let study = mobilenas_reports::study::Study::read(dir.path()).unwrap();
     let index = mobilenas_reports::render_study(&study, dir.path()).unwrap().index;
     for (size, dark) in [(DESKTOP, false), (DESKTOP, true), (PHONE, false), (PHONE, true)] {
@@ -248,10 +248,10 @@ fn the_landscape_shows_one_source_at_a_time() {
 fn runs_side_by_side() {
     let mut b = Browser::start();
     let dir = tempfile::tempdir().unwrap();
-    let frames: Vec<RunData> = [("first", 8), ("second", 9)]
+    let runs: Vec<RunData> = [("first", 8), ("second", 9)]
         .map(|(name, seed)| run(&dir.path().join(name), &synthetic::real::rows(name, seed, 200)))
         .into();
-    let index = compare(&frames, &dir.path().join("both")).unwrap().index;
+    let index = compare(&runs, &dir.path().join("both")).unwrap().index;
     for (size, dark) in [(DESKTOP, false), (PHONE, true)] {
         b.open(&index, size, dark);
         fits(&mut b);
@@ -259,7 +259,7 @@ fn runs_side_by_side() {
         b.hover("#runs [data-front]");
         b.shot(&format!("compare-{}", size.0));
         b.click("#runs [data-family=second]");
-        let own = front_of(&frames[0], &LATENCY);
+        let own = front_of(&runs[0], &LATENCY);
         assert_eq!(front(&mut b, "runs"), own);
         b.click("#runs [data-front]");
         assert!(b.text("#runs .inspect").contains("first"));

@@ -57,7 +57,6 @@ fn told(error: ReportError) -> anyhow::Error {
         ReportError::Read { .. } | ReportError::NoHeader { .. } | ReportError::Format { .. } => {
             anyhow!(Input(error.to_string()))
         }
-        // Its text already has what the system said.
-        other => anyhow!(other.to_string()),
+        other => other.into(),
     }
 }

@@ -2,7 +2,7 @@
 
 use mobilenas_record::metric::{LATENCY, MACS, MEMORY, PARAMS};
 use mobilenas_record::study::{NetworkOrigin, StudyNetwork};
-use mobilenas_record::{Goal, MetricInfo, text};
+use mobilenas_record::{MetricInfo, text};
 
 use super::this_study::source;
 use crate::error::ReportError;
@@ -10,7 +10,7 @@ use crate::page::figure::interactive;
 use crate::page::folder::OutputFolder;
 use crate::page::html::{Cell, paragraph, table};
 use crate::page::section::Section;
-use crate::plot::{Axis, Group, NumberFormat, Plot};
+use crate::plot::{Axis, Group, InteractivePlot};
 use crate::retrained::ERROR_BARS;
 use crate::study::{ComparedNetwork, Study, compared_networks};
 use crate::{metrics, table as tables};
@@ -89,7 +89,7 @@ fn value(n: &StudyNetwork, metric: &MetricInfo) -> Option<f64> {
     }
 }
 
-fn plot(study: &Study, all: &[ComparedNetwork]) -> Plot {
+fn plot(study: &Study, all: &[ComparedNetwork]) -> InteractivePlot {
     let mut axes: Vec<Axis> = Vec::new();
     for (metric, label, file) in &AXES {
         let mut axis = Axis {
@@ -114,10 +114,10 @@ fn plot(study: &Study, all: &[ComparedNetwork]) -> Plot {
     let x: Vec<usize> = (0..axes.len()).collect();
     axes.push(Axis {
         name: metrics::noun(&metrics::TEST_ACCURACY),
-        label: "Top-1 on the test split, trained from scratch (%)".to_owned(),
-        unit: "%",
-        format: NumberFormat::Percent,
-        goal: Goal::Maximize,
+        label: format!("{} on the test split, trained from scratch (%)", metrics::ACCURACY.label),
+        unit: metrics::TEST_ACCURACY.unit,
+        format: metrics::format(&metrics::TEST_ACCURACY),
+        goal: metrics::TEST_ACCURACY.goal,
         values: all.iter().map(|n| Some(n.accuracy.value)).collect(),
         low: all.iter().map(|n| n.accuracy.low).enumerate().collect(),
         high: all.iter().map(|n| n.accuracy.high).enumerate().collect(),
@@ -126,7 +126,7 @@ fn plot(study: &Study, all: &[ComparedNetwork]) -> Plot {
     });
     let found = Group { name: "found networks", ..Group::RETRAINED };
     let published = Group { name: "published networks", ..Group::VARIANTS };
-    Plot {
+    InteractivePlot {
         id: "compared",
         subject: study.header.name.clone(),
         title: "Test accuracy of found and published networks against their cost".to_owned(),
@@ -139,7 +139,7 @@ fn plot(study: &Study, all: &[ComparedNetwork]) -> Plot {
         families: vec![study.header.family.clone()],
         family: vec![0; all.len()],
         names: all.iter().map(|n| n.network.name.clone()).enumerate().collect(),
-        ..Plot::default()
+        ..InteractivePlot::default()
     }
 }
 
@@ -156,7 +156,8 @@ fn rows(all: &[ComparedNetwork]) -> String {
         row.extend(AXES.iter().map(|(m, ..)| Cell::number(value(n.network, m), |v| metrics::number(m, v))));
         row
     };
-    let heads = ["Network", "From", "Test top-1 (%)", "Error bar", "Each seed (%)"].map(str::to_owned);
+    let accuracy = metrics::head(&metrics::TEST_ACCURACY);
+    let heads = ["Network", "From", &accuracy, "Error bar", "Each seed (%)"].map(str::to_owned);
     let heads: Vec<String> = heads.into_iter().chain(AXES.iter().map(|(m, ..)| metrics::head(m))).collect();
     table(&heads, &all.iter().map(row).collect::<Vec<_>>())
 }

@@ -4,6 +4,7 @@ use mobilenas_record::{Interval, text};
 
 use super::this_study::source;
 use crate::error::ReportError;
+use crate::metrics;
 use crate::page::figure::figures;
 use crate::page::folder::OutputFolder;
 use crate::page::html::{Cell, paragraph, table};
@@ -99,13 +100,14 @@ fn chart(study: &Study, all: &[Fidelity], first: usize) -> Chart {
         }
         _ => ("all conditions".to_owned(), String::new()),
     };
+    let (label, noun) = (metrics::ACCURACY.label, metrics::noun(&metrics::ACCURACY));
     Chart {
-        title: format!("{}: inherited against trained top-1, {which}", study.header.name),
-        x_label: "Top-1 on the search-validation split, inherited weights (%)".to_owned(),
-        y_label: "Top-1 on the test split, trained from scratch (%)".to_owned(),
+        title: format!("{}: inherited against trained {noun}, {which}", study.header.name),
+        x_label: format!("{label} on the search-validation split, inherited weights (%)"),
+        y_label: format!("{label} on the test split, trained from scratch (%)"),
         caption: vec![
             format!(
-                "{words}In brackets: 95 % bootstrap interval over networks. Each mark is one network; top-1 from scratch is \
+                "{words}In brackets: 95 % bootstrap interval over networks. Each mark is one network; {noun} from scratch is \
                  the mean over its trainings."
             ),
             source(study),

@@ -77,7 +77,7 @@ pub fn run(args: &Args) -> Result<i32> {
         for (i, history) in histories.iter().enumerate() {
             let before = histories[..i].iter().filter(|h| h.name() == history.name()).count();
             let again = if before > 0 { format!(".{}", before + 1) } else { String::new() };
-            std::fs::write(folder.join(format!("{}{again}.svg", line.name())), line.svg()?)?;
+            std::fs::write(folder.join(format!("{}{again}.svg", history.name())), history.svg()?)?;
         }
     }
     println!("{} values in {} lines", rows.len(), histories.len());

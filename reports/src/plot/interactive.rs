@@ -1,4 +1,4 @@
-//! The one description of a scatter plot: the page's script draws it from [`Plot::element`], and [`Plot::chart`] is the same
+//! The one description of a scatter plot: the page's script draws it from [`InteractivePlot::element`], and [`InteractivePlot::chart`] is the same
 //! plot without a script, for files and for readers who block scripts.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use super::theme::{CANDIDATE, Color, FRONT, RETRAINED, SERIES, VARIANT};
 
 /// Points with any number of axes, of which two are shown at a time.
 #[derive(Default, Serialize)]
-pub struct Plot {
+pub struct InteractivePlot {
     /// Id of the plot in the page.
     pub id: &'static str,
     /// What is plotted, for charts: the name of a run.
@@ -160,7 +160,7 @@ pub fn drawable(value: f64) -> bool {
     value.abs() < 1e15
 }
 
-impl Plot {
+impl InteractivePlot {
     /// Whether no pair of axes can be shown.
     pub fn is_empty(&self) -> bool {
         self.x.is_empty() || self.y.is_empty()
@@ -270,15 +270,17 @@ impl Plot {
         #[derive(Serialize)]
         struct Data<'a, G> {
             #[serde(flatten)]
-            plot: &'a Plot,
+            plot: &'a InteractivePlot,
             genomes: &'a [G],
         }
         let json = serde_json::to_string(&Data { plot: self, genomes }).unwrap_or_else(|_| "null".to_owned());
-        // Nothing in the data may end the element.
+        // Nothing in the data may end the element, or be a character that XML forbids; JSON has escaped the others.
         let mut safe = String::with_capacity(json.len() + json.len() / 16);
         for c in json.chars() {
             match c {
-                '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => safe.push_str(&format!("\\u{:04x}", c as u32)),
+                '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}' => {
+                    safe.push_str(&format!("\\u{:04x}", c as u32))
+                }
                 c => safe.push(c),
             }
         }
@@ -325,11 +327,11 @@ mod tests {
     }
 
     /// Two candidates and a variant; the second candidate is dominated.
-    fn plot() -> Plot {
+    fn plot() -> InteractivePlot {
         let mut up = axis(&[70.0, 60.0, 65.0], Goal::Maximize);
         up.low.insert(2, 64.0);
         up.high.insert(2, 66.0);
-        Plot {
+        InteractivePlot {
             axes: vec![axis(&[2.0, 3.0, 1.0], Goal::Minimize), up],
             x: vec![0],
             y: vec![1],
@@ -339,7 +341,7 @@ mod tests {
             families: vec!["f".to_owned()],
             ids: vec![7, 8, 9],
             names: BTreeMap::from([(2, "published".to_owned())]),
-            ..Plot::default()
+            ..InteractivePlot::default()
         }
     }
 
@@ -363,7 +365,8 @@ mod tests {
     #[test]
     fn runs_have_a_front_and_a_colour_each() {
         let two = ["a", "b"].map(str::to_owned).to_vec();
-        let runs = Plot { filter: "run", families: two, colors: vec![0, 1], family: vec![0, 1, 1], ..plot() };
+        let runs =
+            InteractivePlot { filter: "run", families: two, colors: vec![0, 1], family: vec![0, 1, 1], ..plot() };
         let chart = runs.chart(0, 1);
         let fronts: Vec<usize> = chart.series.iter().filter(|s| s.line.is_some()).map(|s| s.points.len()).collect();
         assert_eq!(fronts, [1, 1]);
@@ -380,7 +383,7 @@ mod tests {
     #[test]
     fn nothing_in_the_data_ends_them() {
         let names = BTreeMap::from([(0, "</script><!-- & \u{2028}".to_owned())]);
-        let made = Plot { id: "v", names, ..Plot::default() }.element(&[0; 0]);
+        let made = InteractivePlot { id: "v", names, ..InteractivePlot::default() }.element(&[0; 0]);
         assert_eq!(made.matches("</script>").count(), 1, "{made}");
         assert!(!made.contains("<!--") && made.contains("\\u003c/script\\u003e"), "{made}");
     }
