@@ -1,4 +1,4 @@
-//! What a run found, in a sentence or two: which found networks dominate which published variants.
+//! What a run found: which found networks dominate which published variants.
 
 use mobilenas_record::interval::wilson;
 use mobilenas_record::metric::LATENCY;
@@ -9,14 +9,16 @@ use crate::metrics;
 use crate::retrained::retrained_networks;
 use crate::run_data::{RunData, RunTrial};
 
-/// Pairs of networks that are named; the others are counted.
+/// Networks of each kind that the details name; the others are counted.
 const NAMED: usize = 3;
 
 /// The answer of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// What was found.
-    pub text: String,
+    /// What was found, in one sentence.
+    pub sentence: String,
+    /// The other comparisons, and the trainings from scratch; empty if there are none.
+    pub details: String,
     /// What the numbers are, and how certain; empty if nothing is compared.
     pub basis: String,
 }
@@ -90,14 +92,16 @@ pub fn answer(run: &RunData) -> Answer {
         all.sort_by(|a, b| b.values[0].total_cmp(&a.values[0]).then(a.trial.trial.id.cmp(&b.trial.trial.id)));
     }
     let Some(best) = found.first() else {
-        return Answer { text: "The search has scored no network yet.".to_owned(), basis: String::new() };
+        return Answer { sentence: "The search has scored no network yet.".to_owned(), ..Answer::default() };
     };
     // The most accurate network that dominates each variant.
     let dominating = |v: &Candidate| found.iter().find(|c| pareto::dominates_by(&c.values, &v.values, &goals));
     let pairs: Vec<(&Candidate, &Candidate)> = variants.iter().filter_map(|v| Some((dominating(v)?, v))).collect();
     let names: Vec<String> = objectives.iter().map(Objective::noun).collect();
     let names = joined(&names, "and");
-    let mut text = match (variants.as_slice(), pairs.as_slice()) {
+    let dominates =
+        |(c, v): &(&Candidate, &Candidate)| format!("{} dominates {}", c.words(&objectives), v.words(&objectives));
+    let sentence = match (variants.as_slice(), pairs.as_slice()) {
         ([], _) => format!(
             "The most accurate found network is {}; this run scored no published variant to compare it with.",
             best.words(&objectives)
@@ -108,26 +112,36 @@ pub fn answer(run: &RunData) -> Answer {
             best.words(&objectives),
             variant.words(&objectives)
         ),
-        (all, pairs) => {
-            let of = if all.len() == 1 { "the published variant" } else { "published variants" };
-            let count = if all.len() == 1 { String::new() } else { format!("{} of {} ", pairs.len(), all.len()) };
-            let mut words: Vec<String> = pairs
-                .iter()
-                .take(NAMED)
-                .map(|(c, v)| format!("{} dominates {}", c.words(&objectives), v.words(&objectives)))
-                .collect();
-            if pairs.len() > NAMED {
-                words.push(format!("{} more are dominated", pairs.len() - NAMED));
-            }
-            let left: Vec<String> =
-                all.iter().filter(|v| dominating(v).is_none()).take(NAMED).map(|v| v.words(&objectives)).collect();
-            let left =
-                if left.is_empty() { String::new() } else { format!("; none dominates {}", joined(&left, "or")) };
-            format!("Found networks dominate {count}{of} in {names}: {}{left}.", joined(&words, "and"))
+        ([_], [pair, ..]) => {
+            format!("A found network dominates the published variant in {names}: {}.", dominates(pair))
         }
+        (all, [pair, ..]) => format!(
+            "Found networks dominate {} of {} published variants in {names}: {}{}.",
+            pairs.len(),
+            all.len(),
+            if pairs.len() > 1 { "for example, " } else { "" },
+            dominates(pair)
+        ),
     };
-    text += &trained(run, &objectives);
-    Answer { text, basis: basis(run, &pairs) }
+    let mut details: Vec<String> = Vec::new();
+    if let [_, others @ ..] = pairs.as_slice()
+        && !others.is_empty()
+    {
+        let named: Vec<String> = others.iter().take(NAMED).map(dominates).collect();
+        let more = others.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!("; {more} more are dominated") } else { String::new() };
+        details.push(format!("{}{more}.", joined(&named, "and")));
+    }
+    let rest: Vec<&Candidate> = variants.iter().filter(|v| dominating(v).is_none()).collect();
+    if !pairs.is_empty() && !rest.is_empty() {
+        let mut named: Vec<String> = rest.iter().take(NAMED).map(|v| v.words(&objectives)).collect();
+        if rest.len() > NAMED {
+            named.push(format!("{} more", rest.len() - NAMED));
+        }
+        details.push(format!("No found network dominates {}.", joined(&named, "or")));
+    }
+    details.extend(trained(run, &objectives));
+    Answer { sentence, details: details.join(" "), basis: basis(run, &pairs) }
 }
 
 /// What the comparison's accuracies are, and how many of its differences are certain.
@@ -151,7 +165,7 @@ fn basis(run: &RunData, pairs: &[(&Candidate, &Candidate)]) -> String {
 }
 
 /// The best found network and the best published variant after training from scratch, as far as there are any.
-fn trained(run: &RunData, objectives: &[Objective]) -> String {
+fn trained(run: &RunData, objectives: &[Objective]) -> Option<String> {
     let all = retrained_networks(run);
     let best = |published: bool| -> Option<(&RunTrial, Interval)> {
         let trial = |id| run.trial(id).filter(|t| t.variant().is_some() == published);
@@ -159,8 +173,8 @@ fn trained(run: &RunData, objectives: &[Objective]) -> String {
     };
     let interval = |a: Interval| format!("{:.2} % ({:.2} to {:.2})", a.value, a.low, a.high);
     let label = metrics::noun(&metrics::TEST_ACCURACY);
-    let Some((found, accuracy)) = best(false) else { return String::new() };
-    let mut words = format!(" Trained from scratch, {} reaches {} {label}", found.label(), interval(accuracy));
+    let (found, accuracy) = best(false)?;
+    let mut words = format!("Trained from scratch, {} reaches {} {label}", found.label(), interval(accuracy));
     if let Some((variant, other)) = best(true) {
         let cheaper = objectives[1..].iter().all(|o| match (found.metric(&o.name), variant.metric(&o.name)) {
             (Some(a), Some(b)) => o.goal.cost(a) <= o.goal.cost(b),
@@ -173,7 +187,7 @@ fn trained(run: &RunData, objectives: &[Objective]) -> String {
         };
         words += &format!(", and {}, trained alike, {} ({verdict})", variant.label(), interval(other));
     }
-    words + "."
+    Some(words + ".")
 }
 
 /// `a, b and c`.

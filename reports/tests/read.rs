@@ -204,5 +204,6 @@ fn a_run_of_format_1_is_read() {
         ]
     );
     assert_eq!((run.test_accuracy(12), run.test_accuracy(32)), (Some(88.8), Some(89.15)));
-    insta::assert_snapshot!("answer_v1", mobilenas_reports::answer::answer(&run).text);
+    let answer = mobilenas_reports::answer::answer(&run);
+    insta::assert_snapshot!("answer_v1", [answer.sentence, answer.details, answer.basis].join("\n"));
 }

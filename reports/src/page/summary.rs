@@ -21,7 +21,8 @@ pub(super) fn summary(run: &RunData) -> String {
     );
     let heading = text::plural(run.caveats.len(), "caveat");
     [
-        format!("<p class=\"answer\">{}</p>\n", escape(&answer.text)),
+        format!("<p class=\"answer\">{}</p>\n", escape(&answer.sentence)),
+        if answer.details.is_empty() { String::new() } else { paragraph(&answer.details) },
         if answer.basis.is_empty() { String::new() } else { small(&answer.basis) },
         paragraph(&what),
         caveats(&heading, run.caveats.iter().map(|c| c.text.as_str())),
