@@ -21,8 +21,8 @@ fn main() -> Result<(), mobilenas_reports::ReportError> {
             return Ok(());
         }
     }
-    let frames = folders.iter().map(|f| mobilenas_reports::read(f)).collect::<Result<Vec<_>, _>>()?;
-    let written = match frames.as_slice() {
+    let runs = folders.iter().map(|f| mobilenas_reports::read(f)).collect::<Result<Vec<_>, _>>()?;
+    let written = match runs.as_slice() {
         [one] => mobilenas_reports::render(one, &out)?,
         several => mobilenas_reports::compare(several, &out)?,
     };

@@ -1,28 +1,26 @@
-//! Points at which a series changes its level: E-divisive with a t-test, as trackers of benchmarks use it.
+//! Change points of a series: E-divisive with a t-test, as benchmark trackers use it.
 
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
-/// A change of level.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Change {
     /// The first value of the new level.
     pub at: usize,
     /// Mean before, within its segment.
     pub before: f64,
-    /// Mean after.
     pub after: f64,
 }
 
-/// Values on each side of a change, at least: one outlier is no level.
+/// Fewest values on each side of a change: one outlier is not a level.
 const SEGMENT: usize = 3;
-/// Values on each side that the test looks at, at most.
+/// Most values on each side that the test uses.
 const WINDOW: usize = 30;
-/// A change has to be less likely than this without one.
+/// Significance level of the test.
 const LEVEL: f64 = 0.001;
-/// Smaller changes of noisy values are not told, as a fraction.
-const MAGNITUDE: f64 = 0.05;
+/// Smaller relative changes of noisy values are not reported.
+const SMALLEST: f64 = 0.05;
 
-/// The split of a segment that separates it best, by the energy distance of its two sides.
+/// The split of a segment with the largest energy distance between its two sides.
 fn split(x: &[f64]) -> Option<usize> {
     let n = x.len();
     let distances = |k: usize, to: std::ops::Range<usize>| to.map(|i| (x[k] - x[i]).abs()).sum::<f64>();
@@ -52,7 +50,7 @@ fn mean(x: &[f64]) -> f64 {
     x.iter().sum::<f64>() / x.len() as f64
 }
 
-/// Whether two sides differ by Welch's t-test, and by enough; where neither varies, any difference is one.
+/// Whether two sides differ by Welch's t-test, and by enough; where neither varies, any difference counts.
 fn differ(a: &[f64], b: &[f64]) -> bool {
     let (ma, mb) = (mean(a), mean(b));
     let share =
@@ -64,7 +62,7 @@ fn differ(a: &[f64], b: &[f64]) -> bool {
     let freedom = (sa + sb).powi(2) / (sa.powi(2) / (a.len() - 1) as f64 + sb.powi(2) / (b.len() - 1) as f64);
     let t = (mb - ma) / (sa + sb).sqrt();
     let unlikely = StudentsT::new(0.0, 1.0, freedom).is_ok_and(|d| 2.0 * d.cdf(-t.abs()) < LEVEL);
-    unlikely && (mb / ma - 1.0).abs() >= MAGNITUDE
+    unlikely && (mb / ma - 1.0).abs() >= SMALLEST
 }
 
 /// The changes of a series, in order.

@@ -1,8 +1,8 @@
-//! What can go wrong while a run is read or its reports are written.
+//! Errors of reading runs and writing reports.
 
 use std::path::PathBuf;
 
-/// An error of this crate: which file, what happened, what was expected.
+/// An error of this crate: which file, what was found, what was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// The journal could not be read.
@@ -12,7 +12,7 @@ pub enum ReportError {
         path: PathBuf,
         /// `run` or `study`.
         kind: &'static str,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
     /// A report could not be written.
@@ -20,7 +20,7 @@ pub enum ReportError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
     /// The journal does not begin with its header: a row `run`, or `study`.
@@ -30,41 +30,41 @@ pub enum ReportError {
         path: PathBuf,
         /// `run` or `study`.
         kind: &'static str,
-        /// What stands there instead.
+        /// What is there instead.
         why: String,
     },
-    /// The journal was written in another format.
-    #[error("{}: the journal has format {found}; expected format {format}", path.display())]
+    /// The journal has a format that this program cannot read.
+    #[error("{}: the journal has format {found}; expected format {format} or older", path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// The format it says it has.
+        /// Its format.
         found: String,
-        /// The format that this program reads.
+        /// The newest format that this program reads.
         format: u32,
     },
-    /// The table of trials could not be built or encoded.
-    #[error("{name}: the table could not be made: {source}; expected one row a trial")]
+    /// A table could not be built or encoded.
+    #[error("{name}: the table could not be written: {source}")]
     Table {
         /// Name of the table.
         name: &'static str,
-        /// What polars said.
+        /// Error of polars.
         source: polars::error::PolarsError,
     },
     /// A plot could not be drawn.
-    #[error("{name}: the plot could not be drawn: {why}; expected a plot")]
+    #[error("{name}: the plot could not be drawn: {why}")]
     Plot {
         /// File or name of the plot.
         name: String,
-        /// What plotters said.
+        /// Error of plotters.
         why: String,
     },
-    /// The data that ship with the program are damaged.
+    /// Data shipped with the program are damaged.
     #[error("{name}: {why}; expected the data file that ships with this program")]
     Data {
         /// The file.
         name: &'static str,
-        /// What the parser said.
+        /// Error of the parser.
         why: String,
     },
 }

@@ -1,15 +1,25 @@
-//! Genomes in few words: knobs whose names differ only in a number stand together.
+//! Genomes in few words: knobs whose names differ only in a number are written together, and a found network as its
+//! difference from the nearest published variant.
 
 use std::collections::BTreeMap;
 
-/// `resolution=256 stages.1–4.depth=3,3,2,4 stages.3.patch=2` for a genome with a depth in each of four stages.
-///
-/// Knobs are in the order of their names; of several numbers in a name, the last is the one that runs.
-pub fn compact(genome: &BTreeMap<String, i64>) -> String {
-    groups(genome).join(" ")
+use crate::run_data::{RunData, RunTrial};
+
+/// The published variant of the run that differs from a genome in the fewest knobs, with the knobs that differ.
+pub fn nearest_variant<'a>(
+    run: &'a RunData,
+    genome: &BTreeMap<String, i64>,
+) -> Option<(&'a RunTrial, BTreeMap<String, i64>)> {
+    let differing = |variant: &BTreeMap<String, i64>| -> BTreeMap<String, i64> {
+        genome.iter().filter(|(k, v)| variant.get(*k) != Some(v)).map(|(k, v)| (k.clone(), *v)).collect()
+    };
+    let variants = run.scored().filter(|t| t.variant().is_some());
+    variants.map(|t| (t, differing(&t.trial.genome))).min_by_key(|(_, differing)| differing.len())
 }
 
-/// The parts of [`compact`], none of which should be broken over lines.
+/// `resolution=256`, `stages.1–4.depth=3,3,2,4`, `stages.3.patch=2` for a genome with a depth in each of four stages.
+///
+/// Knobs are in the order of their names; of several numbers in a name, the last one makes the range.
 pub(crate) fn groups(genome: &BTreeMap<String, i64>) -> Vec<String> {
     let mut groups: BTreeMap<(&str, &str), Vec<(u64, i64)>> = BTreeMap::new();
     let mut out: Vec<String> = Vec::new();
@@ -75,7 +85,7 @@ mod tests {
     use super::*;
 
     fn shown(knobs: &[(&str, i64)]) -> String {
-        compact(&knobs.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect())
+        groups(&knobs.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect()).join(" ")
     }
 
     #[test]

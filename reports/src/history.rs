@@ -1,58 +1,67 @@
-//! How a search went: what was best, and how much the front held, after each trial.
+//! How a search went: the best so far, and the front's hypervolume, after each trial.
 
-use crate::{Entry, Frame};
-use mobilenas_record::Goal;
-use mobilenas_record::metric::name as metric;
+use mobilenas_record::metric::LATENCY;
 use mobilenas_record::pareto::{dominates_by, hypervolume};
+use mobilenas_record::{Goal, MetricInfo};
 
-/// The two objectives of the front that is followed: top-1 to be large, latency to be small.
-pub const GOALS: [Goal; 2] = [Goal::Maximize, Goal::Minimize];
+use crate::metrics;
+use crate::run_data::{RunData, RunTrial};
 
-/// A curve over trials: after how many trials (from 1, all that the journal has), which value. Only the trials at which it
+/// The two objectives of the front that is followed.
+pub const OBJECTIVES: [&MetricInfo; 2] = [&metrics::ACCURACY, &LATENCY];
+
+/// Which way each of them is better.
+pub const GOALS: [Goal; 2] = [metrics::ACCURACY.goal, LATENCY.goal];
+
+/// The unit of their hypervolume.
+pub fn unit() -> String {
+    OBJECTIVES.map(|m| m.unit).join(" · ")
+}
+
+/// A curve over trials: after how many trials (from 1, all of the journal), which value. Only the trials at which it
 /// changes, and the last.
 pub type Curve = Vec<(u64, f64)>;
 
-/// The curves of one run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// Hypervolume of the front so far, in % · ms; see [`reference`].
-    pub volume: Curve,
-    /// Best top-1 so far, in percent.
-    pub top1: Curve,
+    /// Hypervolume of the front so far, in [`unit`]s; see [`reference`].
+    pub hypervolume: Curve,
+    /// Best accuracy so far, in percent.
+    pub accuracy: Curve,
     /// Best mobile efficiency score so far.
     pub mes: Curve,
 }
 
-/// The point that hypervolume is measured from: top-1 of guessing (percent) and the slowest scored trial's latency (ms)
-/// of all `frames`. `None` if no trial has both numbers.
+/// The reference point of hypervolumes: accuracy by guessing (percent) and the slowest scored trial's latency (ms) of all
+/// `runs`. `None` if no trial has both numbers.
 ///
-/// Runs are comparable only when measured from one point: give this all of them.
-pub fn reference(frames: &[&Frame]) -> Option<[f64; 2]> {
-    let slowest = frames.iter().flat_map(|f| &f.trials).filter_map(both).map(|p| p[1]).fold(0.0, f64::max);
-    let classes = frames.iter().map(|f| f.run.dataset.classes).min()?;
+/// Runs are comparable only with one reference point: give this all of them.
+pub fn reference(runs: &[&RunData]) -> Option<[f64; 2]> {
+    let slowest = runs.iter().flat_map(|r| &r.trials).filter_map(objectives).map(|p| p[1]).fold(0.0, f64::max);
+    let classes = runs.iter().map(|r| r.header.dataset.classes).min()?;
     (slowest > 0.0).then(|| [100.0 / classes.max(1) as f64, slowest])
 }
 
 /// Follows a run trial by trial.
-pub fn history(f: &Frame, reference: [f64; 2]) -> History {
+pub fn history(run: &RunData, reference: [f64; 2]) -> History {
     let mut h = History::default();
     let mut front: Vec<[f64; 2]> = Vec::new();
-    for (i, entry) in f.trials.iter().enumerate() {
+    for (i, trial) in run.trials.iter().enumerate() {
         let at = i as u64 + 1;
-        if let Some(point) = both(entry) {
-            rise(&mut h.top1, at, point[0]);
+        if let Some(point) = objectives(trial) {
+            rise(&mut h.accuracy, at, point[0]);
             if !front.iter().any(|other| other == &point || dominates_by(other, &point, &GOALS)) {
                 front.retain(|other| !dominates_by(&point, other, &GOALS));
                 front.push(point);
-                rise(&mut h.volume, at, hypervolume(&front, &reference, &GOALS));
+                rise(&mut h.hypervolume, at, hypervolume(&front, &reference, &GOALS));
             }
         }
-        if let Some(mes) = entry.mes {
+        if let Some(mes) = trial.mes {
             rise(&mut h.mes, at, mes);
         }
     }
-    let last = f.trials.len() as u64;
-    for curve in [&mut h.volume, &mut h.top1, &mut h.mes] {
+    let last = run.trials.len() as u64;
+    for curve in [&mut h.hypervolume, &mut h.accuracy, &mut h.mes] {
         if let Some(end) = curve.last().filter(|(at, _)| *at < last).map(|(_, v)| (last, *v)) {
             curve.push(end);
         }
@@ -60,11 +69,11 @@ pub fn history(f: &Frame, reference: [f64; 2]) -> History {
     h
 }
 
-/// Top-1 and latency of a scored trial that has both.
-fn both(e: &Entry) -> Option<[f64; 2]> {
-    let point = [e.metric(metric::TOP1)?, e.metric(metric::LATENCY)?];
-    // Beyond this a number is a mistake; one such latency would make all others the same.
-    (e.is_scored() && point.iter().all(|v| v.abs() < 1e15)).then_some(point)
+/// Accuracy and latency of a scored trial that has both.
+fn objectives(t: &RunTrial) -> Option<[f64; 2]> {
+    let point = t.values(OBJECTIVES)?;
+    // A larger number is a mistake; one such latency as the reference would make all others equal.
+    (t.is_scored() && point.iter().all(|v| v.abs() < 1e15)).then_some(point)
 }
 
 fn rise(curve: &mut Curve, at: u64, value: f64) {

@@ -1,14 +1,14 @@
-//! Reads `journal.jsonl` line by line, tolerant to what a stopped run leaves behind.
+//! Reads `journal.jsonl` line by line, tolerant of what a stopped run leaves behind.
 //!
-//! A line that cannot be read is left out and told, never a reason to refuse the rest. Only a missing header and
-//! another format are errors: without them nothing in the file can be understood.
+//! A line that cannot be read is skipped and reported; it is no reason to refuse the rest. Only a missing header and an
+//! unknown format are errors: without them nothing in the file can be understood.
 
 use std::path::Path;
 
+use mobilenas_record::run::{FORMAT, JournalRow, RunHeader};
 use serde::de::DeserializeOwned;
 
-use crate::ReportError;
-use mobilenas_record::run::{FORMAT, JournalRow, RunHeader};
+use crate::error::ReportError;
 
 /// Name of the journal inside a run's folder.
 pub const FILE: &str = "journal.jsonl";
@@ -16,13 +16,13 @@ pub const FILE: &str = "journal.jsonl";
 /// Name of the resolved config inside a run's folder.
 pub const CONFIG: &str = "config.yaml";
 
-/// Larger files are no configs.
+/// Larger files are not configs.
 const LARGEST_CONFIG: u64 = 1 << 20;
 
-/// Damaged lines that are told one by one; the others are told as a number.
-const TOLD: usize = 20;
+/// Damaged lines that are reported one by one; the others are counted.
+const REPORTED: usize = 20;
 
-/// The rows of a file, as they stand.
+/// The rows of a file.
 pub(crate) struct Rows<H, R> {
     /// The header.
     pub header: H,
@@ -44,7 +44,7 @@ pub(crate) fn read(run_dir: &Path) -> Result<Rows<RunHeader, JournalRow>, Report
     rows(run_dir, FILE, "run", FORMAT, |row| matches!(row, JournalRow::Run(_)))
 }
 
-/// Reads a file of rows in `dir` whose first line is a row of the kind `header`, of the given format.
+/// Reads a file of rows in `dir` whose first line is a row of the kind `header`, in `format` or an older one.
 pub(crate) fn rows<H: DeserializeOwned, R: DeserializeOwned>(
     dir: &Path,
     file: &'static str,
@@ -79,23 +79,23 @@ pub(crate) fn rows<H: DeserializeOwned, R: DeserializeOwned>(
             Err(error) => damage.push(format!("{file} line {number} could not be read ({}): left out", reason(&error))),
         }
     }
-    if damage.len() > TOLD {
-        let more = damage.len() - TOLD;
-        damage.truncate(TOLD);
+    if damage.len() > REPORTED {
+        let more = damage.len() - REPORTED;
+        damage.truncate(REPORTED);
         damage.push(format!("{file}: {more} more damaged lines, left out"));
     }
     Ok(Rows { header: first, rows, damage })
 }
 
-/// The header, once its format is known to be ours.
+/// The header, once its format is known.
 fn head<H: DeserializeOwned>(path: &Path, line: &[u8], kind: &'static str, format: u32) -> Result<H, ReportError> {
     let no_header = |why: String| ReportError::NoHeader { path: path.to_owned(), kind, why };
     let value: serde_json::Value =
         serde_json::from_slice(line).map_err(|e| no_header(format!("the line is not whole JSON ({})", reason(&e))))?;
-    let row = value.get(kind).ok_or_else(|| no_header("the line is another row".to_owned()))?;
-    // The format is looked at before anything else: another one may have other fields.
+    let row = value.get(kind).ok_or_else(|| no_header("the line is a different row".to_owned()))?;
+    // The format is checked before anything else: another one may have other fields.
     match row.get("format") {
-        Some(found) if found.as_u64() == Some(u64::from(format)) => {}
+        Some(found) if found.as_u64().is_some_and(|f| (1..=u64::from(format)).contains(&f)) => {}
         Some(found) => return Err(ReportError::Format { path: path.to_owned(), found: found.to_string(), format }),
         None => return Err(no_header("the row has no `format`".to_owned())),
     }

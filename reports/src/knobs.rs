@@ -1,62 +1,60 @@
-//! What the choices of each knob did: how often each was tried and kept, and what the networks with it cost and reached.
+//! The effect of each knob's choices: how often each was tried and is on the front, and what networks with it cost and reach.
 //!
-//! These are means over the trials that the search happened to ask for. A strategy asks for good choices together, so a
+//! These are means over the trials that the search happened to propose. A strategy proposes good choices together, so a
 //! mean over trials with one choice is also a mean over the choices that went with it: it describes, it proves nothing.
 
 use std::collections::BTreeMap;
 
-use crate::{Entry, Frame, genome};
-use mobilenas_record::metric::name as metric;
+use mobilenas_record::MetricInfo;
+use mobilenas_record::metric::{LATENCY, MACS, PARAMS};
+
+use crate::run_data::{RunData, RunTrial};
+use crate::{genome, metrics};
 
 /// The metrics that are averaged, in the order of [`Choice::means`].
-pub const METRICS: [&str; 4] = [metric::TOP1, metric::LATENCY, metric::PARAMS, metric::MACS];
+pub const METRICS: [&MetricInfo; 4] = [&metrics::ACCURACY, &LATENCY, &PARAMS, &MACS];
 
 /// A mean with its standard error, over `count` values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mean {
-    /// Arithmetic mean.
     pub mean: f64,
     /// Standard error of the mean; 0 for one value.
     pub error: f64,
-    /// Number of values.
     pub count: usize,
 }
 
-/// One choice of a knob.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
-    /// The value.
     pub value: i64,
     /// Scored trials that have it.
     pub scored: usize,
-    /// Of these, how many are on the front of top-1 against latency.
+    /// Of these, how many are on the front of accuracy against latency.
     pub on_front: usize,
     /// Means over the scored trials that have it, in the order of [`METRICS`].
     pub means: [Option<Mean>; 4],
 }
 
-/// A knob of which at least two choices were scored.
+/// A knob with at least two scored choices.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Marginal {
-    /// Name of the knob.
     pub knob: String,
     /// Its choices, ascending.
     pub choices: Vec<Choice>,
 }
 
 impl Marginal {
-    /// Difference of a metric's means between the largest and the smallest choice; `metric` counts as in [`METRICS`].
-    pub fn swing(&self, metric: usize) -> Option<f64> {
+    /// Difference of a metric's means between the largest and the smallest choice; `metric` is an index of [`METRICS`].
+    pub fn effect(&self, metric: usize) -> Option<f64> {
         let of = |c: Option<&Choice>| c.and_then(|c| c.means.get(metric).copied().flatten()).map(|m| m.mean);
         Some(of(self.choices.last())? - of(self.choices.first())?)
     }
 }
 
-/// All knobs of which at least two choices were scored, by name.
-pub fn marginals(f: &Frame) -> Vec<Marginal> {
-    let scored: Vec<&Entry> = f.trials.iter().filter(|e| e.is_scored()).collect();
-    let numbers: Vec<[Option<f64>; 4]> = scored.iter().map(|e| METRICS.map(|m| e.metric(m))).collect();
-    genome::columns(scored.iter().map(|e| &e.trial.genome))
+/// All knobs with at least two scored choices, by name.
+pub fn marginals(run: &RunData) -> Vec<Marginal> {
+    let scored: Vec<&RunTrial> = run.scored().collect();
+    let numbers: Vec<[Option<f64>; 4]> = scored.iter().map(|t| METRICS.map(|m| t.metric(m.name))).collect();
+    genome::columns(scored.iter().map(|t| &t.trial.genome))
         .into_iter()
         .map(|(knob, values)| {
             let mut by_value: BTreeMap<i64, Vec<usize>> = BTreeMap::new();

@@ -1,7 +1,5 @@
-//! The layers of a genome: what its family makes of it, block by block.
-//!
-//! The networks are read off the families' own graphs. Blocks recur from genome to genome, so that each different row is
-//! worked out once, and a genome is a list of rows.
+//! The layers of a genome, block by block, from the family's own graph. Blocks recur between genomes: each distinct row is
+//! computed once, and a genome is a list of rows.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,64 +8,59 @@ use mobilenas_space::genome::RESOLUTION;
 use mobilenas_space::ir::{BlockKey, Path, Value};
 use mobilenas_space::{Cost, cost};
 
-/// One block of a network, as a row of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
-    /// Where it stands: the beginning of its tensors' names.
+    /// Its path: the prefix of its tensors' names.
     pub path: String,
-    /// Its kind.
     pub kind: &'static str,
-    /// Size of what it makes for one image: channels, height, width.
+    /// Shape of its output for one image: channels, height, width.
     pub out: String,
-    /// What it costs.
     pub cost: Cost,
 }
 
-/// The layers of one genome.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stack {
-    /// Its rows, as positions in [`Reader::rows`].
+pub struct GenomeLayers {
+    /// Indices into [`LayerReader::rows`].
     pub rows: Vec<u32>,
-    /// What the whole network costs.
     pub cost: Cost,
 }
 
 /// Reads genomes of one family.
-pub struct Reader {
+pub struct LayerReader {
     template: Box<dyn Template>,
     /// All knobs and the resolution, by name: name, kind, position among the template's values.
     knobs: Vec<(String, KnobKind, Option<usize>)>,
     classes: u32,
     rows: Vec<Layer>,
     values: HashMap<Value, u32>,
-    /// By the block's input, place and bytes: its row, and what it makes.
+    /// By the block's input, path and bytes: its row and its output.
     seen: HashMap<(u32, Path, BlockKey), (u32, u32)>,
 }
 
-impl Reader {
-    /// A reader of a family's genomes; `None` if this program does not know the family.
-    pub fn new(family: &str, classes: usize) -> Option<Reader> {
+impl LayerReader {
+    /// `None` if this program does not know the family.
+    pub fn new(family: &str, classes: usize) -> Option<LayerReader> {
         let family = families::family(family)?;
         let template = family.variants().first().and_then(|v| family.template(v.id))?;
         let own = template.knobs().into_iter().enumerate().map(|(i, k)| (k.name, k.kind, Some(i)));
         let mut knobs: Vec<_> = own.chain([(RESOLUTION.to_owned(), KnobKind::Resolution, None)]).collect();
         knobs.sort_by(|a, b| a.0.cmp(&b.0));
         let classes = u32::try_from(classes).ok()?;
-        Some(Reader { template, knobs, classes, rows: Vec::new(), values: HashMap::new(), seen: HashMap::new() })
+        Some(LayerReader { template, knobs, classes, rows: Vec::new(), values: HashMap::new(), seen: HashMap::new() })
     }
 
-    /// The word for what a knob's number means: `depth`, `expansion`.
-    pub fn word(&self, knob: &str) -> Option<&'static str> {
+    /// The kind of a knob: `depth`, `expansion`.
+    pub fn kind(&self, knob: &str) -> Option<&'static str> {
         self.knobs.iter().find(|(name, ..)| name == knob).map(|(_, kind, _)| kind.name())
     }
 
-    /// Every row so far.
+    /// All distinct rows so far.
     pub fn rows(&self) -> &[Layer] {
         &self.rows
     }
 
-    /// The layers of a genome; `None` if it has other knobs than the family, or describes no network.
-    pub fn read(&mut self, genome: &BTreeMap<String, i64>) -> Option<Stack> {
+    /// The layers of a genome; `None` if it has other knobs than the family, or is not a valid network.
+    pub fn read(&mut self, genome: &BTreeMap<String, i64>) -> Option<GenomeLayers> {
         let (values, resolution) = self.values(genome)?;
         let plan = self.template.plan(&values, resolution, self.classes).ok()?;
         let start = self.id(&plan.input);
@@ -78,16 +71,16 @@ impl Reader {
             let (row, out) = match self.seen.get(&key) {
                 Some(known) => *known,
                 None => {
-                    // Only a network with a block that was never met is written out in full.
+                    // Only a network with an unseen block is lowered.
                     if graph.is_none() {
                         graph = Some(plan.lower().ok().map(|g| (cost::blocks(&g), g))?);
                     }
                     let (costs, g) = graph.as_ref()?;
-                    let made = &g.nodes.get(g.blocks.get(i)?.end.checked_sub(1)?)?.value;
-                    let (path, kind, out) = (placed.path.to_string(), placed.block.kind(), made.to_string());
+                    let out = &g.nodes.get(g.blocks.get(i)?.end.checked_sub(1)?)?.value;
+                    let (path, kind, shape) = (placed.path.to_string(), placed.block.kind(), out.to_string());
                     let row = self.rows.len() as u32;
-                    self.rows.push(Layer { path, kind, out, cost: *costs.get(i)? });
-                    let fresh = (row, self.id(&made.clone()));
+                    self.rows.push(Layer { path, kind, out: shape, cost: *costs.get(i)? });
+                    let fresh = (row, self.id(&out.clone()));
                     self.seen.insert(key, fresh);
                     fresh
                 }
@@ -96,7 +89,7 @@ impl Reader {
             rows.push(row);
             at = out;
         }
-        Some(Stack { rows, cost: total })
+        Some(GenomeLayers { rows, cost: total })
     }
 
     /// The template's values and the resolution, if the genome has exactly the family's knobs.
@@ -135,24 +128,24 @@ mod tests {
 
     #[test]
     fn published_networks_have_their_published_costs() {
-        let mut reader = Reader::new("mobilevit_v1", 1000).unwrap();
+        let mut reader = LayerReader::new("mobilevit_v1", 1000).unwrap();
         for (id, params, macs) in [("mobilevit_s", 5_578_632, 2_000_831_488), ("mobilevit_xxs", 1_272_024, 407_364_096)]
         {
-            // Twice: from the graph, and from memory.
+            // Twice: from the graph, and from the cache.
             for _ in 0..2 {
                 let stack = reader.read(&published(id, 256)).unwrap();
                 assert_eq!((stack.cost.params, stack.cost.macs), (params, macs), "{id}");
                 assert!(stack.rows.len() > 8);
             }
         }
-        assert_eq!(reader.word("stages.2.depth"), Some("depth"));
-        assert_eq!(reader.word("resolution"), Some("resolution"));
+        assert_eq!(reader.kind("stages.2.depth"), Some("depth"));
+        assert_eq!(reader.kind("resolution"), Some("resolution"));
     }
 
     #[test]
-    fn what_is_no_genome_has_no_layers() {
-        assert!(Reader::new("no_family", 10).is_none());
-        let mut reader = Reader::new("mobilevit_v1", 10).unwrap();
+    fn an_invalid_genome_has_no_layers() {
+        assert!(LayerReader::new("no_family", 10).is_none());
+        let mut reader = LayerReader::new("mobilevit_v1", 10).unwrap();
         let mut genome = published("mobilevit_s", 256);
         assert!(reader.read(&BTreeMap::new()).is_none());
         genome.insert("another".to_owned(), 1);

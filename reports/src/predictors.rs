@@ -1,47 +1,44 @@
-//! What foretells a candidate's top-1: zero-cost proxies, always beside plain parameters and MACs, so that none looks good
-//! for growing with the network's size alone.
+//! What predicts a candidate's accuracy: zero-cost proxies, always beside plain parameters and MACs, so that no proxy looks
+//! good only because it grows with the network's size.
 
 use std::collections::BTreeSet;
 
-use crate::Frame;
-use mobilenas_record::metric::name as metric;
+use mobilenas_record::metric::{MACS, PARAMS};
 use mobilenas_record::rank;
 use mobilenas_record::run::TrialOutcome;
 
-/// How well a metric orders candidates by top-1.
+use crate::metrics;
+use crate::run_data::{RunData, RunTrial};
+
+/// How well a metric ranks candidates by accuracy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Predictor {
-    /// Name of the metric.
     pub name: String,
     /// Scored trials that have both numbers and were compared.
     pub trials: usize,
-    /// Kendall's tau-b with top-1; `None` where all are tied.
+    /// Kendall's tau-b with the accuracy; `None` where all are tied.
     pub kendall: Option<f64>,
-    /// Spearman's rho with top-1.
+    /// Spearman's rho with the accuracy.
     pub spearman: Option<f64>,
 }
 
-/// More trials than these are thinned evenly: Kendall's tau looks at every pair.
+/// More trials are thinned evenly: Kendall's tau takes O(n²).
 const MOST: usize = 2000;
 
 /// Fewer trials say nothing.
 const FEWEST: usize = 3;
 
 /// Parameters and MACs, then each proxy that the trials have, by name. Empty for fewer than three scored trials.
-pub fn predictors(f: &Frame) -> Vec<Predictor> {
-    let scored: Vec<_> = f.trials.iter().filter(|e| e.is_scored()).collect();
+pub fn predictors(run: &RunData) -> Vec<Predictor> {
     let mut proxies = BTreeSet::new();
-    for e in &scored {
-        if let TrialOutcome::Scored(metrics) = &e.trial.outcome {
-            proxies.extend(metrics.keys().map(String::as_str));
+    for trial in run.scored() {
+        if let TrialOutcome::Scored(all) = &trial.trial.outcome {
+            proxies.extend(all.keys().map(String::as_str).filter(|name| metrics::known(name).is_none()));
         }
     }
-    for other in [metric::PARAMS, metric::MACS, metric::MEMORY, metric::LATENCY, metric::TOP1, metric::MES] {
-        proxies.remove(other);
-    }
     let of = |name: &str| -> Option<Predictor> {
-        let pairs: Vec<(f64, f64)> =
-            scored.iter().filter_map(|e| Some((e.metric(name)?, e.metric(metric::TOP1)?))).collect();
+        let pair = |t: &RunTrial| Some((t.metric(name)?, t.metric(metrics::ACCURACY.name)?));
+        let pairs: Vec<(f64, f64)> = run.scored().filter_map(pair).collect();
         let every = pairs.len().div_ceil(MOST).max(1);
         let (a, b): (Vec<f64>, Vec<f64>) = pairs.into_iter().step_by(every).unzip();
         (a.len() >= FEWEST).then(|| Predictor {
@@ -51,7 +48,7 @@ pub fn predictors(f: &Frame) -> Vec<Predictor> {
             spearman: rank::spearman(&a, &b),
         })
     };
-    [metric::PARAMS, metric::MACS].into_iter().chain(proxies).filter_map(of).collect()
+    [PARAMS.name, MACS.name].into_iter().chain(proxies).filter_map(of).collect()
 }
 
 #[cfg(test)]
@@ -63,7 +60,7 @@ mod tests {
     use mobilenas_record::run::{JournalRow, Origin, Trial};
 
     /// A journal of trials with the given values of `top1`, `params` and, where there is one, `nwot`.
-    fn frame(trials: &[(f64, f64, Option<f64>)]) -> Frame {
+    fn run(trials: &[(f64, f64, Option<f64>)]) -> RunData {
         let dir = tempfile::tempdir().unwrap();
         let text = include_str!("../tests/header.jsonl");
         let mut lines = vec![text.trim().to_owned()];
@@ -84,19 +81,19 @@ mod tests {
             lines.push(serde_json::to_string(&JournalRow::Trial(trial)).unwrap());
         }
         std::fs::write(dir.path().join("journal.jsonl"), lines.join("\n") + "\n").unwrap();
-        Frame::read(dir.path()).unwrap()
+        RunData::read(dir.path()).unwrap()
     }
 
     #[test]
     fn proxies_stand_beside_params_and_macs() {
-        let f = frame(&[(10.0, 1.0, None), (20.0, 2.0, Some(9.0)), (30.0, 4.0, Some(5.0)), (40.0, 3.0, Some(1.0))]);
-        let all = predictors(&f);
+        let of = run(&[(10.0, 1.0, None), (20.0, 2.0, Some(9.0)), (30.0, 4.0, Some(5.0)), (40.0, 3.0, Some(1.0))]);
+        let all = predictors(&of);
         let named: Vec<(&str, usize)> = all.iter().map(|p| (p.name.as_str(), p.trials)).collect();
         assert_eq!(named, [("params", 4), ("macs", 4), ("nwot", 3)]);
         // One of six pairs is in the wrong order; all MACs are tied; the proxy has the reverse order.
         assert!((all[0].kendall.unwrap() - 4.0 / 6.0).abs() < 1e-12);
         assert_eq!((all[1].kendall, all[1].spearman), (None, None));
         assert!((all[2].kendall.unwrap() + 1.0).abs() < 1e-12 && (all[2].spearman.unwrap() + 1.0).abs() < 1e-12);
-        assert_eq!(predictors(&frame(&[(1.0, 1.0, None), (2.0, 2.0, None)])), []);
+        assert_eq!(predictors(&run(&[(1.0, 1.0, None), (2.0, 2.0, None)])), []);
     }
 }

@@ -1,87 +1,73 @@
-//! The published landscape: what papers print of backbones for phones, each figure with its source and confidence.
+//! The published landscape: what papers print about networks for phones, each figure with its source and confidence.
 //!
-//! The data are `data/published.yaml`, which says how to read them. They are other people's measurements; nothing in
-//! them was made by this program.
+//! The data are `data/published.yaml`, which explains its fields. They are other people's measurements; none was made by this
+//! program.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::ReportError;
+use crate::error::ReportError;
 
 const DATA: &str = include_str!("../data/published.yaml");
 
-/// All of the data file.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Published {
-    /// Format of the data file.
     pub version: u32,
     /// Where figures are from, by key.
     pub sources: BTreeMap<String, String>,
-    /// Sets of latencies that belong together, by key.
-    pub latencies: BTreeMap<String, Latencies>,
-    /// The networks.
-    pub networks: Vec<Network>,
+    /// Sets of latencies measured together, by key.
+    pub latencies: BTreeMap<String, LatencySet>,
+    pub networks: Vec<PublishedNetwork>,
 }
 
 /// Latencies that one group measured on one device with one toolchain.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Latencies {
-    /// The device and what ran the networks.
+pub struct LatencySet {
     pub device: String,
     /// Who measured: a key of [`Published::sources`].
     pub by: String,
 }
 
-/// A published network.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Network {
-    /// Its name in print.
+pub struct PublishedNetwork {
     pub name: String,
-    /// Its family.
     pub family: String,
     /// Its name in this program, if it is there.
     pub id: Option<String>,
-    /// Year of the paper.
     pub year: u32,
-    /// The paper.
     pub arxiv: String,
     /// Side of the images in pixels.
     pub px: Option<u32>,
-    /// Epochs of its training.
     pub epochs: Option<u32>,
-    /// Whether it learnt from a teacher.
     #[serde(default)]
     pub distilled: bool,
     /// Top-1 on ImageNet-1k, percent.
-    pub top1: Figure,
+    pub top1: PublishedFigure,
     /// Parameters, millions.
-    pub params_m: Option<Figure>,
+    pub params_m: Option<PublishedFigure>,
     /// Multiply-accumulates, billions.
-    pub macs_g: Option<Figure>,
+    pub macs_g: Option<PublishedFigure>,
     /// Latency in ms by the key of its set.
     #[serde(default)]
-    pub latency_ms: BTreeMap<String, Figure>,
+    pub latency_ms: BTreeMap<String, PublishedFigure>,
 }
 
 /// A printed figure.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Figure {
-    /// The number.
+pub struct PublishedFigure {
     pub value: f64,
     /// A key of [`Published::sources`], and the place in it.
     pub source: String,
-    /// How far it can be trusted.
     pub confidence: Confidence,
-    /// What else one has to know.
     pub note: Option<String>,
 }
 
-/// How far a figure can be trusted.
+/// How reliable a figure is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
@@ -96,7 +82,6 @@ pub enum Confidence {
 }
 
 impl Confidence {
-    /// In words.
     pub fn words(self) -> &'static str {
         match self {
             Confidence::Seen => "printed",
@@ -106,8 +91,8 @@ impl Confidence {
         }
     }
 
-    /// Whether a plot should mark it as less than printed.
-    pub fn is_soft(self) -> bool {
+    /// Whether plots mark it as uncertain.
+    pub fn is_uncertain(self) -> bool {
         matches!(self, Confidence::ReadOffFigure | Confidence::Doubtful)
     }
 }
@@ -116,7 +101,7 @@ impl Published {
     /// The data that this program ships.
     ///
     /// # Errors
-    /// Never with the file as shipped, which a test holds.
+    /// Never with the shipped file, as a test checks.
     pub fn load() -> Result<Published, ReportError> {
         serde_yaml::from_str(DATA).map_err(|e| ReportError::Data { name: "published.yaml", why: e.to_string() })
     }

@@ -1,13 +1,18 @@
-//! Studies: the rows of `study.jsonl`, read, and what follows from them.
+//! Studies: the rows of `study.jsonl`, read, and the statistics over them.
 
 mod analysis;
 mod read;
 mod repeats;
 
-pub use analysis::{Band, Fidelity, Standing, bands, by_size, fidelities, pairs_won, standings};
+pub use analysis::{
+    ComparedNetwork, Fidelity, HypervolumeBand, bands, by_size, compared_networks, fidelities, pairs_won,
+};
 pub use mobilenas_record::study::*;
 pub use read::Study;
-pub use repeats::{Repeats, repeats};
+pub use repeats::{SeedAgreement, seed_agreement};
 
 /// The study's page below the folder that it is rendered into.
 pub const INDEX: &str = "study/index.html";
+
+/// The strategy that the others are compared with.
+pub const RANDOM: &str = "random";

@@ -1,5 +1,5 @@
-//! The table for papers through a real LaTeX, with names that try to be commands. It needs pdflatex, so `cargo test`
-//! ignores it; `cargo xtask test` runs it where pdflatex is or can be installed. `REPORTS_LOOK=folder` keeps the PDF.
+//! The table for papers in a real LaTeX, with names that look like commands. `cargo test` ignores it for want of
+//! pdflatex; `cargo xtask test` runs it where pdflatex is or can be installed. `REPORTS_LOOK=folder` keeps the PDF.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod synthetic;
@@ -16,15 +16,15 @@ fn compiled(dir: &Path, table: &str) -> String {
          \\begin{{document}}\n\\scriptsize\n{table}\\end{{document}}\n"
     );
     std::fs::write(dir.join("paper.tex"), text).unwrap();
-    let run = Command::new("pdflatex")
+    let run = Command::new(std::env::var_os("PDFLATEX").unwrap_or_else(|| "pdflatex".into()))
         .args(["-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "paper.tex"])
         .current_dir(dir)
         .stdin(Stdio::null())
         .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&run.stdout).into_owned();
-    assert!(run.status.success() && dir.join("paper.pdf").exists(), "{said}");
-    said
+        .expect("pdflatex does not start");
+    let log = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert!(run.status.success() && dir.join("paper.pdf").exists(), "{log}");
+    log
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn the_table_compiles_whatever_the_names() {
         "τ é 漢 🦀 – … × ± \u{2028}",
         "-- --- ,, `` '' ?` !`",
     ];
-    let mut rows = synthetic::rows(&synthetic::Plan { trials: 40, ..synthetic::Plan::default() });
+    let mut rows = synthetic::rows(&synthetic::SyntheticRun { trials: 40, ..synthetic::SyntheticRun::default() });
     for row in &mut rows {
         match row {
             JournalRow::Run(run) => run.name = evil.concat(),
@@ -51,8 +51,8 @@ fn the_table_compiles_whatever_the_names() {
     synthetic::write(dir.path(), &synthetic::text(&rows));
     render(&read(dir.path()).unwrap(), dir.path()).unwrap();
     let table = std::fs::read_to_string(dir.path().join("report/table.tex")).unwrap();
-    let said = compiled(dir.path(), &table);
-    assert!(!said.contains("Missing character"), "{said}");
+    let log = compiled(dir.path(), &table);
+    assert!(!log.contains("Missing character"), "{log}");
     if let Some(look) = std::env::var_os("REPORTS_LOOK") {
         std::fs::create_dir_all(&look).unwrap();
         std::fs::copy(dir.path().join("paper.pdf"), Path::new(&look).join("table.pdf")).unwrap();

@@ -1,4 +1,4 @@
-//! Reading a run's folder: what a stopped or damaged run leaves behind is told, never hidden and never fatal.
+//! Reading a run's folder: what a stopped or damaged run leaves behind is reported, and never fatal.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod synthetic;
@@ -9,88 +9,88 @@ use mobilenas_record::Goal;
 use mobilenas_record::metric::name as metric;
 use mobilenas_record::pareto::dominates_by;
 use mobilenas_record::run::{Caveat, JournalRow, Retrained, TrialOutcome};
-use mobilenas_reports::{Frame, ReportError, five_best, read};
-use synthetic::{Plan, Random};
+use mobilenas_reports::{ReportError, RunData, RunTrial, five_best, read};
+use synthetic::{Random, SyntheticRun};
 
-fn try_read(journal: &str) -> Result<Frame, ReportError> {
+fn try_read(journal: &str) -> Result<RunData, ReportError> {
     let dir = tempfile::tempdir().unwrap();
     synthetic::write(dir.path(), journal);
     read(dir.path())
 }
 
 fn whole() -> (Vec<JournalRow>, String) {
-    let rows = synthetic::rows(&Plan::default());
+    let rows = synthetic::rows(&SyntheticRun::default());
     let text = synthetic::text(&rows);
     (rows, text)
 }
 
-fn caveats(frame: &Frame) -> Vec<&str> {
-    frame.caveats.iter().map(|c| c.text.as_str()).collect()
+fn caveats(run: &RunData) -> Vec<&str> {
+    run.caveats.iter().map(|c| c.text.as_str()).collect()
 }
 
 #[test]
 fn all_rows_find_their_place() {
     let (rows, text) = whole();
-    let frame = try_read(&text).unwrap();
-    assert_eq!(frame.run, synthetic::header());
-    assert_eq!(frame.trials.len(), 60);
-    assert_eq!(frame.retrained.len(), 3);
-    assert_eq!(caveats(&frame), ["The processor's clock could not be pinned."]);
-    assert!(frame.unit.is_some() && frame.supernet.is_some() && frame.done.is_some());
-    let counts = frame.counts();
+    let run = try_read(&text).unwrap();
+    assert_eq!(run.header, synthetic::header());
+    assert_eq!(run.trials.len(), 60);
+    assert_eq!(run.retrained.len(), 3);
+    assert_eq!(caveats(&run), ["The processor's clock could not be pinned."]);
+    assert!(run.unit.is_some() && run.supernet.is_some() && run.done.is_some());
+    let counts = run.counts();
     assert_eq!((counts.scored, counts.infeasible, counts.failed), (50, 5, 5));
     assert_eq!(rows.len(), 60 + 3 + 5);
 }
 
 #[test]
-fn the_front_is_what_nothing_beats() {
-    let frame = try_read(&whole().1).unwrap();
+fn no_trial_dominates_the_front() {
+    let run = try_read(&whole().1).unwrap();
     let goals = [Goal::Maximize, Goal::Minimize];
-    let at = |e: &mobilenas_reports::Entry| [metric::TOP1, metric::LATENCY].map(|m| e.metric(m).unwrap_or(f64::NAN));
-    for entry in frame.trials.iter().filter(|e| e.is_scored()) {
-        let beaten = frame.trials.iter().any(|other| other.is_scored() && dominates_by(&at(other), &at(entry), &goals));
-        assert_eq!(entry.on_front, !beaten, "{}", entry.trial.id);
+    let at = |e: &RunTrial| [metric::TOP1, metric::LATENCY].map(|m| e.metric(m).unwrap_or(f64::NAN));
+    for entry in run.scored() {
+        let dominated = run.scored().any(|other| dominates_by(&at(other), &at(entry), &goals));
+        assert_eq!(entry.on_front, !dominated, "{}", entry.trial.id);
     }
-    assert!(frame.trials.iter().filter(|e| !e.is_scored()).all(|e| !e.on_front && e.mes.is_none()));
-    let tops: Vec<f64> = frame.front().iter().map(|e| e.metric(metric::TOP1).unwrap()).collect();
+    assert!(run.trials.iter().filter(|e| !e.is_scored()).all(|e| !e.on_front && e.mes.is_none()));
+    let tops: Vec<f64> = run.front().iter().map(|e| e.metric(metric::TOP1).unwrap()).collect();
     assert!(tops.is_sorted_by(|a, b| a >= b));
 }
 
 #[test]
 fn mes_needs_the_unit_and_follows_the_formula() {
     let (rows, text) = whole();
-    let frame = try_read(&text).unwrap();
-    for entry in frame.trials.iter().filter(|e| e.is_scored()) {
+    let run = try_read(&text).unwrap();
+    for entry in run.scored() {
         let of = |m| entry.metric(m).unwrap();
         let expected = 100.0 * (of(metric::PARAMS) / 3e6).powf(-0.5) / (of(metric::LATENCY) / (11.84 / 0.9));
         assert!((entry.mes.unwrap() - expected).abs() < 1e-9);
     }
     let without: Vec<JournalRow> = rows.into_iter().filter(|r| !matches!(r, JournalRow::Unit(_))).collect();
-    let frame = try_read(&synthetic::text(&without)).unwrap();
-    assert!(frame.trials.iter().all(|e| e.mes.is_none()) && frame.unit_latency_ms().is_none());
-    assert_eq!(five_best(&frame).len(), 5, "the front needs no MES");
+    let run = try_read(&synthetic::text(&without)).unwrap();
+    assert!(run.trials.iter().all(|e| e.mes.is_none()) && run.unit_latency_ms().is_none());
+    assert_eq!(five_best(&run).len(), 5, "the front needs no MES");
 }
 
 #[test]
 fn a_journal_cut_anywhere_is_read() {
-    let plan = Plan { trials: 14, retrained: 1, ..Plan::default() };
+    let plan = SyntheticRun { trials: 14, retrained: 1, ..SyntheticRun::default() };
     let text = synthetic::text(&synthetic::rows(&plan));
     let first = text.find('\n').unwrap();
     let dir = tempfile::tempdir().unwrap();
     let near_break = |cut: &usize| text[cut.saturating_sub(2)..(*cut + 2).min(text.len())].contains('\n');
     for cut in (first + 1..text.len()).filter(|cut| cut % 29 == 0 || near_break(cut)) {
         synthetic::write(dir.path(), &text[..cut]);
-        let frame = read(dir.path()).unwrap();
+        let run = read(dir.path()).unwrap();
         // A line without its line break is whole once its last brace is there.
         let is_whole = text[..cut].ends_with('\n') || text[cut..].starts_with('\n');
-        assert_eq!(caveats(&frame).iter().any(|c| c.contains("the last, is cut off")), !is_whole, "cut at {cut}");
-        let told = caveats(&frame).iter().filter(|c| c.contains("journal.jsonl")).count();
+        assert_eq!(caveats(&run).iter().any(|c| c.contains("the last, is cut off")), !is_whole, "cut at {cut}");
+        let told = caveats(&run).iter().filter(|c| c.contains("journal.jsonl")).count();
         assert_eq!(told, usize::from(!is_whole), "cut at {cut}");
     }
 }
 
 #[test]
-fn damaged_lines_are_told_with_their_numbers() {
+fn damaged_lines_are_reported_with_their_numbers() {
     let (_, text) = whole();
     let mut lines: Vec<Vec<u8>> = text.lines().map(|l| l.as_bytes().to_vec()).collect();
     lines[9] = b"\xff\xfe not text".to_vec();
@@ -101,17 +101,17 @@ fn damaged_lines_are_told_with_their_numbers() {
     lines.insert(55, Vec::new());
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("journal.jsonl"), [lines.join(&b'\n'), b"\n".to_vec()].concat()).unwrap();
-    let frame = read(dir.path()).unwrap();
-    assert_eq!(frame.trials.len(), 55);
-    insta::assert_snapshot!("damaged", caveats(&frame).join("\n"));
+    let run = read(dir.path()).unwrap();
+    assert_eq!(run.trials.len(), 55);
+    insta::assert_snapshot!("damaged", caveats(&run).join("\n"));
 }
 
 #[test]
 fn many_damaged_lines_do_not_flood_the_caveats() {
     let (_, text) = whole();
-    let frame = try_read(&(text + &"nonsense\n".repeat(500))).unwrap();
-    assert_eq!(frame.caveats.len(), 1 + 20 + 1);
-    assert_eq!(frame.caveats[21], Caveat { text: "journal.jsonl: 480 more damaged lines, left out".to_owned() });
+    let run = try_read(&(text + &"nonsense\n".repeat(500))).unwrap();
+    assert_eq!(run.caveats.len(), 1 + 20 + 1);
+    assert_eq!(run.caveats[21], Caveat { text: "journal.jsonl: 480 more damaged lines, left out".to_owned() });
 }
 
 #[test]
@@ -119,23 +119,23 @@ fn errors_say_which_file_what_and_what_was_expected() {
     let (_, text) = whole();
     let rest = text.split_once('\n').unwrap().1;
     let other = text.replacen("\"format\":1", "\"format\":2", 1);
-    // Another format may have other fields: that must not come first.
+    // Another format may have other fields: the format is checked first.
     let changed = "{\"run\":{\"format\":\"seven\",\"title\":\"x\"}}\n";
     let damaged = "{\"run\":{\"format\":1}}\n";
     let journals = ["", "\n\n", rest, &text[..200], &other, changed, damaged, "{\"run\":{}}\n"];
-    let mut told = String::new();
+    let mut messages = String::new();
     for journal in journals {
         let error = try_read(journal).unwrap_err().to_string();
         let (_, from_name) = error.split_once("journal.jsonl").unwrap();
-        told += &format!("journal.jsonl{from_name}\n");
+        messages += &format!("journal.jsonl{from_name}\n");
     }
-    insta::assert_snapshot!("errors", told);
+    insta::assert_snapshot!("errors", messages);
     let missing = read(std::path::Path::new("/nowhere/at/all")).unwrap_err();
     assert!(missing.to_string().starts_with("/nowhere/at/all/journal.jsonl: could not be read"), "{missing}");
 }
 
 #[test]
-fn runs_without_a_score_are_frames_too() {
+fn runs_without_a_score_are_read_too() {
     let header = JournalRow::Run(Box::new(synthetic::header()));
     let empty = try_read(&synthetic::text(std::slice::from_ref(&header))).unwrap();
     assert!(empty.trials.is_empty() && empty.front().is_empty() && five_best(&empty).is_empty());
@@ -153,12 +153,11 @@ fn runs_without_a_score_are_frames_too() {
 
 #[test]
 fn the_five_best_are_of_the_front_by_top1() {
-    let frame = try_read(&whole().1).unwrap();
-    let best = five_best(&frame);
-    assert!(best.is_sorted_by(|a, b| a.top1 >= b.top1));
-    assert!(best.iter().all(|b| frame.trial(b.id).unwrap().on_front));
-    let lines: Vec<String> = best.iter().map(ToString::to_string).collect();
-    insta::assert_snapshot!("five_best", lines.join("\n"));
+    let run = try_read(&whole().1).unwrap();
+    let best = five_best(&run);
+    insta::assert_snapshot!("five_best", best.join("\n"));
+    let ids: Vec<String> = run.front().iter().take(5).map(|t| format!("#{} ", t.trial.id)).collect();
+    assert!(best.iter().zip(&ids).all(|(line, id)| line.trim_start().starts_with(id.as_str())), "{best:?}");
 }
 
 #[test]
@@ -169,9 +168,42 @@ fn retrainings_are_averaged_and_may_lack_their_trial() {
         JournalRow::Retrained(Retrained { trial, digest: "d".to_owned(), seed: 1, epochs: 2.0, metrics, seconds: 3.0 })
     };
     rows.extend([of(4, 80.0), of(4, 81.0), of(999, 50.0)]);
-    let frame = try_read(&synthetic::text(&rows)).unwrap();
-    assert_eq!(frame.retrained_test_top1(4), Some(80.5));
-    assert_eq!(frame.retrained_test_top1(999), Some(50.0));
-    assert_eq!(frame.retrained_test_top1(5), None);
-    assert!(frame.trial(999).is_none());
+    let run = try_read(&synthetic::text(&rows)).unwrap();
+    assert_eq!(run.test_accuracy(4), Some(80.5));
+    assert_eq!(run.test_accuracy(999), Some(50.0));
+    assert_eq!(run.test_accuracy(5), None);
+    assert!(run.trial(999).is_none());
+}
+
+fn fixture(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/v1").join(name)
+}
+
+/// The quickstart's run as a program wrote it before metrics had their table: a journal of format 1.
+#[test]
+fn a_run_of_format_1_is_read() {
+    let run = read(&fixture("run")).unwrap();
+    assert_eq!(run.header.format, 1);
+    assert_eq!((run.trials.len(), run.retrained.len(), run.caveats.len()), (43, 2, 4));
+    assert!(run.done.is_some() && run.unit.is_some() && run.supernet.is_some());
+    // What that program's own table says.
+    let front: Vec<_> = run.front().iter().map(|t| (t.trial.id, t.metric(metric::TOP1).unwrap())).collect();
+    assert_eq!(
+        front,
+        [
+            (2, 84.42),
+            (27, 80.88),
+            (12, 80.44),
+            (21, 80.24),
+            (39, 79.2),
+            (15, 78.6),
+            (42, 78.2),
+            (18, 78.06),
+            (14, 77.24),
+            (37, 76.6)
+        ]
+    );
+    assert_eq!((run.test_accuracy(12), run.test_accuracy(32)), (Some(88.8), Some(89.15)));
+    let answer = mobilenas_reports::answer::answer(&run);
+    insta::assert_snapshot!("answer_v1", [answer.sentence, answer.details, answer.basis].join("\n"));
 }

@@ -3,30 +3,11 @@
 
 mod synthetic;
 
-use std::path::Path;
 use std::time::Instant;
 
 use mobilenas_record::run::{Caveat, JournalRow, Origin, TrialOutcome};
 use mobilenas_reports::{compare, page, read, render};
-use synthetic::{Plan, Random};
-
-/// Every file below a folder with its bytes, by name.
-fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut out = Vec::new();
-    let mut folders = vec![dir.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                out.push((path.strip_prefix(dir).unwrap().display().to_string(), std::fs::read(&path).unwrap()));
-            }
-        }
-    }
-    out.sort();
-    out
-}
+use synthetic::{Random, SyntheticRun, files, keep};
 
 fn rendered(rows: &[JournalRow]) -> (tempfile::TempDir, String) {
     let dir = tempfile::tempdir().unwrap();
@@ -34,16 +15,6 @@ fn rendered(rows: &[JournalRow]) -> (tempfile::TempDir, String) {
     let written = render(&read(dir.path()).unwrap(), dir.path()).unwrap();
     let page = std::fs::read_to_string(&written.index).unwrap();
     (dir, page)
-}
-
-/// Keeps a rendered run below the folder that `REPORTS_LOOK` names, if it names one, to look at.
-fn keep(dir: &Path, name: &str) {
-    let Some(look) = std::env::var_os("REPORTS_LOOK") else { return };
-    for (file, bytes) in files(dir) {
-        let path = Path::new(&look).join(name).join(file);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, bytes).unwrap();
-    }
 }
 
 /// The page's words: without style and plots, a line for each row of a table.
@@ -71,9 +42,15 @@ fn words(page: &str) -> String {
     out.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
+/// The page without its published landscape, which is the same on every page.
+fn without_landscape(page: &str) -> String {
+    let (before, rest) = page.split_once("<section id=\"published\">").unwrap();
+    before.to_owned() + rest.split_once("</section>").unwrap().1
+}
+
 #[test]
 fn a_whole_run() {
-    let (dir, page) = rendered(&synthetic::rows(&Plan::default()));
+    let (dir, page) = rendered(&synthetic::rows(&SyntheticRun::default()));
     keep(dir.path(), "whole");
     let names: Vec<String> = files(dir.path()).into_iter().map(|(name, _)| name).collect();
     insta::assert_snapshot!("files", names.join("\n"));
@@ -92,9 +69,10 @@ fn a_whole_run() {
 fn a_run_that_just_began() {
     let (dir, page) = rendered(&[JournalRow::Run(Box::new(synthetic::header()))]);
     keep(dir.path(), "empty");
-    insta::assert_snapshot!("page_empty", words(&page));
+    insta::assert_snapshot!("page_empty", words(&without_landscape(&page)));
     assert!(
         page.contains("nothing to plot")
+            && page.contains("scored no network yet")
             && !page.contains("id=\"trials\"")
             && !dir.path().join("report/pareto_latency.png").exists()
     );
@@ -110,7 +88,7 @@ fn a_run_with_failed_trials_only() {
     }));
     let (dir, page) = rendered(&rows);
     keep(dir.path(), "failed");
-    insta::assert_snapshot!("page_failed", words(&page));
+    insta::assert_snapshot!("page_failed", words(&without_landscape(&page)));
 }
 
 #[test]
@@ -131,7 +109,7 @@ fn one_scored_trial_and_one_absurd_number() {
 #[test]
 fn names_with_markup_do_no_harm() {
     let evil = "<script>alert('x')</script>\"onload=\"&amp;";
-    let mut rows = synthetic::rows(&Plan::default());
+    let mut rows = synthetic::rows(&SyntheticRun::default());
     for row in &mut rows {
         match row {
             JournalRow::Run(run) => {
@@ -174,7 +152,7 @@ fn names_with_markup_do_no_harm() {
 
 #[test]
 fn the_same_journal_gives_the_same_bytes() {
-    let rows = synthetic::rows(&Plan::default());
+    let rows = synthetic::rows(&SyntheticRun::default());
     let (first, _) = rendered(&rows);
     let (second, _) = rendered(&rows);
     let (a, b) = (files(first.path()), files(second.path()));
@@ -187,15 +165,23 @@ fn the_same_journal_gives_the_same_bytes() {
     assert!(files(first.path()) == b);
 }
 
+/// The registries of sections: a new section shows up here.
 #[test]
-fn reports_have_names_of_their_own() {
-    let names: std::collections::BTreeSet<&str> = page::REPORTS.iter().map(|r| r.name()).collect();
-    assert_eq!(names.len(), page::REPORTS.len());
+fn sections_have_names_and_help() {
+    let run = page::SECTIONS.iter().map(|s| ("run", s.name, s.heading, s.help));
+    let study = page::STUDY_SECTIONS.iter().map(|s| ("study", s.name, s.heading, s.help));
+    let several = page::COMPARE_SECTIONS.iter().map(|s| ("runs", s.name, s.heading, s.help));
+    let all: Vec<_> = run.chain(study).chain(several).collect();
+    let names: std::collections::BTreeSet<_> = all.iter().map(|(page, name, ..)| (page, name)).collect();
+    assert_eq!(names.len(), all.len());
+    let lines: Vec<String> =
+        all.iter().map(|(page, name, heading, help)| format!("{page} {name}: {heading}: {help}")).collect();
+    insta::assert_snapshot!("sections", lines.join("\n"));
 }
 
 #[test]
 fn candidates_scored_on_a_part_of_their_split_say_so() {
-    let mut rows = synthetic::rows(&Plan { trials: 12, ..Plan::default() });
+    let mut rows = synthetic::rows(&SyntheticRun { trials: 12, ..SyntheticRun::default() });
     if let JournalRow::Run(run) = &mut rows[0] {
         run.dataset.scored_on = Some(1234);
     }
@@ -206,17 +192,17 @@ fn candidates_scored_on_a_part_of_their_split_say_so() {
 
 #[test]
 fn the_table_for_papers() {
-    let rows = synthetic::rows(&Plan { trials: 20, retrained: 2, ..Plan::default() });
+    let rows = synthetic::rows(&SyntheticRun { trials: 20, retrained: 2, ..SyntheticRun::default() });
     let (dir, _) = rendered(&rows);
     let read = |name: &str| std::fs::read_to_string(dir.path().join("report").join(name)).unwrap();
     insta::assert_snapshot!("table_md", read("table.md"));
     insta::assert_snapshot!("table_tex", read("table.tex"));
 }
 
-/// What a stopped, killed or damaged run leaves: a page each time, which says so.
+/// A stopped, killed or damaged run has a page, which says so.
 #[test]
 fn damaged_journals_have_pages_that_say_so() {
-    let whole = synthetic::text(&synthetic::rows(&Plan { done: false, ..Plan::default() }));
+    let whole = synthetic::text(&synthetic::rows(&SyntheticRun { done: false, ..SyntheticRun::default() }));
     let (cut, _) = whole.split_at(whole.len() - 40);
     let damaged = whole.replacen("\"macs\"", "macs", 3).replace("\"epochs\":12.0", "\"epochs\":NaN");
     for (journal, says) in
@@ -232,34 +218,34 @@ fn damaged_journals_have_pages_that_say_so() {
 }
 
 #[test]
-fn runs_share_an_axis_only_where_their_numbers_are_of_one_kind() {
-    let frame = |change: fn(&mut mobilenas_record::run::RunHeader)| {
+fn runs_share_an_axis_only_where_their_numbers_are_comparable() {
+    let run = |change: fn(&mut mobilenas_record::run::RunHeader)| {
         let dir = tempfile::tempdir().unwrap();
-        let mut rows = synthetic::rows(&Plan { trials: 20, ..Plan::default() });
+        let mut rows = synthetic::rows(&SyntheticRun { trials: 20, ..SyntheticRun::default() });
         if let JournalRow::Run(run) = &mut rows[0] {
             change(run);
         }
         synthetic::write(dir.path(), &synthetic::text(&rows));
         read(dir.path()).unwrap()
     };
-    let page = |frames: &[mobilenas_reports::Frame]| {
+    let page = |runs: &[mobilenas_reports::RunData]| {
         let dir = tempfile::tempdir().unwrap();
-        let written = compare(frames, dir.path()).unwrap();
+        let written = compare(runs, dir.path()).unwrap();
         assert!(dir.path().join("2/report/index.html").exists());
         std::fs::read_to_string(written.index).unwrap()
     };
-    let base = frame(|_| {});
-    let same = page(&[base.clone(), frame(|r| r.seed = 18)]);
+    let base = run(|_| {});
+    let same = page(&[base.clone(), run(|r| r.seed = 18)]);
     assert!(same.contains("Median latency") && same.contains("progress_hypervolume"));
     insta::assert_snapshot!("compare", words(&same));
-    let other = page(&[base.clone(), frame(|r| r.host.cpu = "another".to_owned())]);
+    let other = page(&[base.clone(), run(|r| r.host.cpu = "another".to_owned())]);
     assert!(
         !other.contains("Median latency")
             && !other.contains("progress_hypervolume")
             && !other.contains("\"name\":\"MES\"")
     );
     assert!(words(&other).contains("their latencies are not on one axis"));
-    let data = page(&[base, frame(|r| r.dataset.name = "another".to_owned())]);
+    let data = page(&[base, run(|r| r.dataset.name = "another".to_owned())]);
     assert!(!data.contains("id=\"runs\"") && words(&data).contains("their accuracies are not on one axis"));
 }
 
@@ -267,15 +253,15 @@ fn runs_share_an_axis_only_where_their_numbers_are_of_one_kind() {
 #[test]
 fn twenty_thousand_trials() {
     let dir = tempfile::tempdir().unwrap();
-    let plan = Plan { trials: 20_000, ..Plan::default() };
+    let plan = SyntheticRun { trials: 20_000, ..SyntheticRun::default() };
     synthetic::write(dir.path(), &synthetic::text(&synthetic::rows(&plan)));
     let start = Instant::now();
-    let frame = read(dir.path()).unwrap();
+    let run = read(dir.path()).unwrap();
     let read_in = start.elapsed();
-    let written = render(&frame, dir.path()).unwrap();
+    let written = render(&run, dir.path()).unwrap();
     println!("20,000 trials: read in {read_in:.2?}, read and rendered in {:.2?}", start.elapsed());
     keep(dir.path(), "many");
     let bytes = std::fs::metadata(&written.index).unwrap().len();
-    println!("index.html: {bytes} bytes; front: {}", frame.front().len());
+    println!("index.html: {bytes} bytes; front: {}", run.front().len());
     assert!(bytes <= 5_000_000, "{bytes}");
 }

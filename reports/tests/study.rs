@@ -8,9 +8,11 @@ use std::path::Path;
 use mobilenas_record::latency_table::{LatencyTable, Pair, Source};
 use mobilenas_record::run::JournalRow as RunRow;
 use mobilenas_reports::study::{
-    self, Study, StudyRow as Row, bands, by_size, fidelities, pairs_won, repeats, standings,
+    self, Study, StudyRow as Row, bands, by_size, compared_networks, fidelities, pairs_won, seed_agreement,
 };
 use mobilenas_reports::{read, render, render_study};
+
+use synthetic::keep;
 
 fn of(rows: &[Row]) -> (tempfile::TempDir, Study) {
     let dir = tempfile::tempdir().unwrap();
@@ -25,31 +27,21 @@ fn rendered(rows: &[Row]) -> (tempfile::TempDir, String) {
     (dir, page)
 }
 
-/// Keeps files below the folder that `REPORTS_LOOK` names, if it names one, to look at.
-fn keep(dir: &Path, name: &str) {
-    let Some(look) = std::env::var_os("REPORTS_LOOK") else { return };
-    let to = Path::new(&look).join(name);
-    std::fs::create_dir_all(&to).unwrap();
-    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap).filter(|e| e.path().is_file()) {
-        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-    }
-}
-
 #[test]
 fn a_whole_study_has_its_page() {
-    let (dir, page) = rendered(&synthetic::study::rows("made", "find A"));
+    let (dir, page) = rendered(&synthetic::study::rows("made", "found A"));
     keep(&dir.path().join("study"), "study");
-    for word in ["Rank fidelity", "Search against chance", "papers&#39; variants", "sandwich", "A small study."] {
+    for word in ["Rank fidelity", "against random search", "Found networks against", "sandwich", "A small study."] {
         assert!(page.contains(word), "{word}");
     }
     for file in [
         "rank_fidelity",
         "rank_fidelity_4",
         "hypervolume",
-        "papers_latency",
-        "papers_params",
-        "papers_macs",
-        "papers_memory",
+        "baselines_latency",
+        "baselines_params",
+        "baselines_macs",
+        "baselines_memory",
     ] {
         for end in [".svg", ".png", "@2x.png"] {
             assert!(dir.path().join("study").join(format!("{file}{end}")).exists(), "{file}{end}");
@@ -61,9 +53,23 @@ fn a_whole_study_has_its_page() {
     assert!(!page.contains("NaN") && !page.contains("inf"));
 }
 
+/// A study as a program wrote it before its rows held metrics by name: a file of format 1.
+#[test]
+fn a_study_of_format_1_is_read() {
+    let study = Study::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/v1/study")).unwrap();
+    assert_eq!(study.header.format, 1);
+    let damage: Vec<&str> = study.caveats.iter().map(|c| c.text.as_str()).filter(|t| t.contains("line ")).collect();
+    assert!(damage.is_empty(), "{damage:?}");
+    assert_eq!((study.networks.len(), study.inherited.len(), study.searches.len()), (10, 24, 6));
+    assert_eq!(study.test_accuracies(0), [11.2, 9.2]);
+    assert_eq!(study.inherited[0].metric("top1"), Some(8.4));
+    let dir = tempfile::tempdir().unwrap();
+    render_study(&study, dir.path()).unwrap();
+}
+
 #[test]
 fn the_same_study_gives_the_same_bytes() {
-    let rows = synthetic::study::rows("made", "find A");
+    let rows = synthetic::study::rows("made", "found A");
     let (a, b) = (rendered(&rows), rendered(&rows));
     assert_eq!(a.1, b.1);
     let png = |dir: &tempfile::TempDir| std::fs::read(dir.path().join("study/hypervolume.png")).unwrap();
@@ -72,7 +78,7 @@ fn the_same_study_gives_the_same_bytes() {
 
 #[test]
 fn fidelity_joins_both_top1s_of_a_network() {
-    let mut rows = synthetic::study::rows("made", "find A");
+    let mut rows = synthetic::study::rows("made", "found A");
     let all = fidelities(&of(&rows).1);
     let names: Vec<String> = all.iter().map(|f| f.condition.to_string()).collect();
     assert_eq!(
@@ -89,16 +95,16 @@ fn fidelity_joins_both_top1s_of_a_network() {
     let [macs, params] = by_size(&of(&rows).1).unwrap();
     assert_eq!(macs, params);
     assert!(0.5 < macs.low && macs.low < macs.value && macs.value < 1.0, "{macs:?}");
-    // A network that was never trained alone takes no part.
+    // A network that was not trained from scratch is left out.
     rows.retain(|r| !matches!(r, Row::Retrained(r) if r.network == 5));
     let fewer = fidelities(&of(&rows).1);
     assert!(fewer.iter().all(|f| f.pairs.len() == 23 && f.pairs.iter().all(|p| p.0 != 5)));
 }
 
 #[test]
-fn trainings_with_other_seeds_are_held_against_each_other() {
-    let mut rows = synthetic::study::rows("made", "find A");
-    assert_eq!(repeats(&of(&rows).1), None, "one seed says nothing");
+fn trainings_with_several_seeds_are_compared() {
+    let mut rows = synthetic::study::rows("made", "found A");
+    assert_eq!(seed_agreement(&of(&rows).1), None, "one seed says nothing");
     rows.retain(|r| !matches!(r, Row::Retrained(r) if r.network < 100 && r.network > 3));
     let mut add = |network, seed, test_top1| {
         let row = study::TrainedNetwork {
@@ -116,7 +122,7 @@ fn trainings_with_other_seeds_are_held_against_each_other() {
         add(network, 2, second);
     }
     // Of the three pairs of networks one is turned round: (2 - 1) / 3. Variances 2, 0 and 2. Network 3 has one seed only.
-    let found = repeats(&of(&rows).1).unwrap();
+    let found = seed_agreement(&of(&rows).1).unwrap();
     assert_eq!((found.networks, found.seeds), (3, 2));
     assert!((found.tau - 1.0 / 3.0).abs() < 1e-12, "{found:?}");
     assert!((found.deviation - (4.0f64 / 3.0).sqrt()).abs() < 1e-12, "{found:?}");
@@ -147,14 +153,14 @@ fn bands_are_numpys_quartiles() {
 }
 
 #[test]
-fn standings_are_the_finds_and_the_papers() {
-    let (_dir, study) = of(&synthetic::study::rows("made", "find A"));
-    let all = standings(&study);
+fn compared_networks_are_found_or_published() {
+    let (_dir, study) = of(&synthetic::study::rows("made", "found A"));
+    let all = compared_networks(&study);
     assert_eq!(all.len(), 6);
-    assert!(all.is_sorted_by(|a, b| a.top1.value >= b.top1.value));
+    assert!(all.is_sorted_by(|a, b| a.accuracy.value >= b.accuracy.value));
     for s in &all {
-        let mean = s.tops.iter().sum::<f64>() / 3.0;
-        assert!((s.top1.value - mean).abs() < 1e-9 && s.tops.len() == 3);
+        let mean = s.accuracies.iter().sum::<f64>() / 3.0;
+        assert!((s.accuracy.value - mean).abs() < 1e-9 && s.accuracies.len() == 3);
     }
 }
 
@@ -181,7 +187,7 @@ fn hostile_names_do_no_harm() {
     }
     let (dir, page) = rendered(&rows);
     keep(&dir.path().join("study"), "study-evil");
-    assert!(!page.contains("<script>alert") && page.matches("<script").count() == 1);
+    assert!(!page.contains("<script>alert") && page.matches("<script").count() == 2);
     for file in std::fs::read_dir(dir.path().join("study")).unwrap().map(|e| e.unwrap().path()) {
         if file.extension().is_some_and(|e| e == "svg") {
             assert!(!std::fs::read_to_string(&file).unwrap().contains("<script"), "{}", file.display());
@@ -207,7 +213,7 @@ fn a_study_that_stopped_anywhere_has_a_page_that_says_so() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join(study::FILE), text.replacen("\"format\":1", "\"format\":7", 1)).unwrap();
     let error = Study::read(dir.path()).unwrap_err().to_string();
-    assert!(error.ends_with("study.jsonl: the journal has format 7; expected format 1"), "{error}");
+    assert!(error.ends_with("study.jsonl: the journal has format 7; expected format 1 or older"), "{error}");
     std::fs::write(dir.path().join(study::FILE), "").unwrap();
     let error = Study::read(dir.path()).unwrap_err().to_string();
     assert!(error.contains("expected the first line to be the row {\"study\": {...}}"), "{error}");
@@ -229,10 +235,10 @@ fn table(source: Source, pairs: usize) -> RunRow {
 }
 
 #[test]
-fn a_run_says_what_its_latency_table_is_worth() {
+fn a_run_states_the_error_of_its_latency_table() {
     let page = |row: RunRow| {
         let dir = tempfile::tempdir().unwrap();
-        let mut rows = synthetic::rows(&synthetic::Plan::default());
+        let mut rows = synthetic::rows(&synthetic::SyntheticRun::default());
         rows.insert(2, row);
         synthetic::write(dir.path(), &synthetic::text(&rows));
         let written = render(&read(dir.path()).unwrap(), dir.path()).unwrap();
@@ -250,15 +256,15 @@ fn a_run_says_what_its_latency_table_is_worth() {
 }
 
 #[test]
-fn a_study_in_a_runs_folder_is_told_in_its_page() {
+fn a_study_in_a_runs_folder_is_on_its_page() {
     let dir = tempfile::tempdir().unwrap();
-    synthetic::write(dir.path(), &synthetic::text(&synthetic::rows(&synthetic::Plan::default())));
-    synthetic::study::write(dir.path(), &synthetic::study::rows("made", "find A"));
+    synthetic::write(dir.path(), &synthetic::text(&synthetic::rows(&synthetic::SyntheticRun::default())));
+    synthetic::study::write(dir.path(), &synthetic::study::rows("made", "found A"));
     let written = render(&read(dir.path()).unwrap(), dir.path()).unwrap();
     let page = std::fs::read_to_string(written.index).unwrap();
     assert!(page.contains("sandwich, recalibrated: 0.") && page.contains("href=\"../study/index.html\""));
-    // One that no reader understands is told, and no reason to refuse the run.
+    // One that cannot be read is a caveat of the run.
     std::fs::write(dir.path().join(study::FILE), "nonsense").unwrap();
-    let frame = read(dir.path()).unwrap();
-    assert!(frame.study.is_none() && frame.caveats.iter().any(|c| c.text.starts_with("study.jsonl has no header")));
+    let run = read(dir.path()).unwrap();
+    assert!(run.study.is_none() && run.caveats.iter().any(|c| c.text.starts_with("study.jsonl has no header")));
 }

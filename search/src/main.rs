@@ -18,7 +18,7 @@ fn main() {
         // Its reader has seen enough.
         Err(e) if matches!(e.downcast_ref(), Some(OutputError::Closed)) => 0,
         Err(e) => {
-            errln!("error: {e:#}");
+            errln!("error: {}", cli::message(&e));
             cli::exit_code(&e)
         }
     };

@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 
 /// Which way a metric is better.
 // A variant with a comment of its own becomes a `oneOf` in the schema, which the checker of configs does not read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Goal {
     Maximize,
+    #[default]
     Minimize,
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::latency_table::LatencyTable;
 
-/// The version of the journal's format; a reader refuses another one.
+/// The version of the journal's schema. A reader reads this and every older one; a key with a default does not raise it.
 pub const FORMAT: u32 = 1;
 
 /// One line of the journal.

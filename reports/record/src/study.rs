@@ -14,7 +14,7 @@ use crate::run::{Caveat, Dataset, Done, Engine, Host, Latency};
 /// Name of the file inside a study's folder.
 pub const FILE: &str = "study.jsonl";
 
-/// The version of the file's format; a reader refuses another one.
+/// The version of the file's schema. A reader reads this and every older one; a key with a default does not raise it.
 pub const FORMAT: u32 = 1;
 
 /// One line of the file.

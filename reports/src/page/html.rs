@@ -1,22 +1,6 @@
-//! Small pieces of HTML. Every text goes through [`escape`], so that a name with markup stays a name.
+//! Small pieces of HTML. Every text is escaped, so that a name with markup stays a name.
 
-/// `text` with everything that HTML or XML could take for markup replaced, and control characters, which XML forbids,
-/// made visible.
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c if c.is_control() && c != '\n' && c != '\t' => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
-}
+pub(super) use crate::escape::escape;
 
 /// A cell of a table.
 pub(super) enum Cell {
@@ -31,19 +15,28 @@ pub(super) enum Cell {
         /// Of how many.
         whole: usize,
     },
-    /// A genome or a digest, in a fixed-width font; its parts are not broken over lines.
-    Code(Vec<String>),
+    /// A knob or a digest, in a fixed-width font.
+    Code(String),
+    /// A genome.
+    Genome {
+        /// The nearest published variant; empty if there is none.
+        nearest: String,
+        /// Where the genome differs from it; parts are not broken over lines.
+        differing: Vec<String>,
+        /// All knobs, shown on a click.
+        whole: Vec<String>,
+    },
 }
 
 impl Cell {
-    /// A number, or a dash for what is not known.
+    /// A number, or a dash if it is not known.
     pub(super) fn number(value: Option<f64>, show: impl Fn(f64) -> String) -> Cell {
         Cell::Number(value.map_or_else(|| "–".to_owned(), show))
     }
 }
 
-/// A table with its column heads; a column with a number is aligned to the right.
-pub(super) fn table(heads: &[&str], rows: &[Vec<Cell>]) -> String {
+/// A table with its column heads; a column with a number is aligned to the right. On a phone each row is a card.
+pub(super) fn table<H: AsRef<str>>(heads: &[H], rows: &[Vec<Cell>]) -> String {
     let is_number =
         |column: usize| rows.iter().any(|r| matches!(r.get(column), Some(Cell::Number(_) | Cell::Share { .. })));
     let head: String = heads
@@ -51,29 +44,41 @@ pub(super) fn table(heads: &[&str], rows: &[Vec<Cell>]) -> String {
         .enumerate()
         .map(|(i, h)| {
             let class = if is_number(i) { " class=\"n\"" } else { "" };
-            format!("<th scope=\"col\"{class}>{}</th>", escape(h))
+            format!("<th scope=\"col\"{class}>{}</th>", escape(h.as_ref()))
         })
         .collect();
-    let body: String = rows.iter().map(|r| format!("<tr>{}</tr>\n", r.iter().map(cell).collect::<String>())).collect();
-    format!(
-        "<div class=\"scroll\" \
-         tabindex=\"0\"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n"
-    )
+    let row = |r: &Vec<Cell>| -> String {
+        let cells = r.iter().zip(heads).map(|(c, head)| cell(c, &escape(head.as_ref())));
+        format!("<tr>{}</tr>\n", cells.collect::<String>())
+    };
+    let body: String = rows.iter().map(row).collect();
+    format!("<div class=\"scroll\"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n")
 }
 
-fn cell(cell: &Cell) -> String {
-    match cell {
-        Cell::Text(text) => format!("<td>{}</td>", escape(text)),
-        Cell::Number(text) => format!("<td class=\"n\">{}</td>", escape(text)),
+fn cell(cell: &Cell, head: &str) -> String {
+    let parts = |parts: &[String]| {
+        let parts: Vec<String> = parts.iter().map(|p| format!("<span>{}</span>", escape(p))).collect();
+        format!("<code>{}</code>", parts.join(" "))
+    };
+    let (class, attributes, html) = match cell {
+        Cell::Text(text) => ("", String::new(), escape(text)),
+        Cell::Number(text) => ("n", String::new(), escape(text)),
         Cell::Share { part, whole } => {
             let percent = 100.0 * *part as f64 / (*whole).max(1) as f64;
-            format!("<td class=\"n share\" style=\"--part:{percent:.1}%\">{part} ({percent:.0} %)</td>")
+            ("n share", format!(" style=\"--part:{percent:.1}%\""), format!("{part} ({percent:.0} %)"))
         }
-        Cell::Code(parts) => {
-            let parts: Vec<String> = parts.iter().map(|p| format!("<span>{}</span>", escape(p))).collect();
-            format!("<td class=\"c\"><code>{}</code></td>", parts.join(" "))
+        Cell::Code(text) => ("c", String::new(), parts(std::slice::from_ref(text))),
+        Cell::Genome { nearest, differing, whole } => {
+            let summary = match (nearest.is_empty(), differing.is_empty()) {
+                (true, _) => format!("{} knobs", whole.len()),
+                (false, true) => escape(nearest),
+                (false, false) => format!("{} with {}", escape(nearest), parts(differing)),
+            };
+            ("genome", String::new(), format!("<details><summary>{summary}</summary>{}</details>", parts(whole)))
         }
-    }
+    };
+    let class = if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") };
+    format!("<td{class}{attributes} data-head=\"{head}\">{html}</td>")
 }
 
 /// Names and their values, one a row.
@@ -97,6 +102,11 @@ pub(super) fn section(id: &str, heading: &str, body: &str) -> String {
 /// A paragraph of text.
 pub(super) fn paragraph(text: &str) -> String {
     format!("<p>{}</p>\n", escape(text))
+}
+
+/// A paragraph in small type.
+pub(super) fn small(text: &str) -> String {
+    format!("<p class=\"small\">{}</p>\n", escape(text))
 }
 
 #[cfg(test)]

@@ -1,32 +1,43 @@
-//! What each knob costs and brings, and which of its choices survive.
+//! What each knob costs and brings, and which of its choices are on the front.
 
-use super::html::{self, Cell, paragraph, section};
-use crate::Frame;
-use crate::knobs::{Choice, Marginal, Mean, marginals};
 use mobilenas_record::text;
 
-/// The section; empty if no knob has two scored choices.
-pub(super) fn section_of(f: &Frame) -> String {
-    let mut all = marginals(f);
+use super::folder::OutputFolder;
+use super::html::{Cell, paragraph, table};
+use super::section::Section;
+use crate::error::ReportError;
+use crate::knobs::{Choice, METRICS, Marginal, Mean, marginals};
+use crate::metrics;
+use crate::run_data::RunData;
+
+pub(super) const SECTION: Section<RunData> = Section {
+    name: "knobs",
+    heading: "What each knob costs and brings",
+    help: "differences of means between a knob's choices",
+    render,
+};
+
+fn render(run: &RunData, _: &mut OutputFolder) -> Result<String, ReportError> {
+    let mut all = marginals(run);
     if all.is_empty() {
-        return String::new();
+        return Ok(String::new());
     }
-    let scored = f.counts().scored;
+    let scored = run.counts().scored;
     let body = [
         paragraph(
-            "Means over the scored trials with the largest choice of a knob, less those with its smallest. A strategy \
-             asks for good choices together, so a knob's means also carry what went with it: they describe this \
-             search, and prove nothing of the knob alone.",
+            "Mean over the scored trials with the largest choice of a knob, minus the mean over those with its smallest. A \
+             strategy proposes good choices together, so a knob's means also carry what went with it: they describe this \
+             search, and prove nothing about the knob alone.",
         ),
-        swings(&mut all),
+        effects(&mut all),
         format!(
             "<details><summary>Every choice of every knob, over {} scored trials</summary>\n{}{}</details>\n",
             text::thousands(scored as u64),
             paragraph("± is the standard error of the mean."),
-            choices(&all, scored, f.front().len())
+            choices(&all, scored, run.front().len())
         ),
     ];
-    section("knobs", "What each knob costs and brings", &body.concat())
+    Ok(body.concat())
 }
 
 fn signed(value: Option<f64>, show: impl Fn(f64) -> String) -> Cell {
@@ -34,24 +45,22 @@ fn signed(value: Option<f64>, show: impl Fn(f64) -> String) -> Cell {
     Cell::number(value, |v| format!("{}{}", sign(v), show(v.abs())))
 }
 
-/// The knobs by what they do to top-1, largest first.
-fn swings(all: &mut [Marginal]) -> String {
-    let size = |m: &Marginal| m.swing(0).map_or(-1.0, f64::abs);
+/// The heads of the columns of [`METRICS`].
+fn heads<const N: usize>(first: [&str; N]) -> Vec<String> {
+    first.iter().map(|h| (*h).to_owned()).chain(METRICS.iter().map(|m| metrics::head(m))).collect()
+}
+
+/// The knobs by their effect on accuracy, largest first.
+fn effects(all: &mut [Marginal]) -> String {
+    let size = |m: &Marginal| m.effect(0).map_or(-1.0, f64::abs);
     all.sort_by(|a, b| size(b).total_cmp(&size(a)).then(a.knob.cmp(&b.knob)));
     let row = |m: &Marginal| {
         let ends = m.choices.first().zip(m.choices.last());
-        vec![
-            Cell::Code(vec![m.knob.clone()]),
-            Cell::Text(ends.map_or_else(String::new, |(a, b)| format!("{} → {}", a.value, b.value))),
-            signed(m.swing(0), |v| format!("{v:.2}")),
-            signed(m.swing(1), |v| text::significant(v, 3)),
-            signed(m.swing(2), text::count),
-            signed(m.swing(3), text::count),
-        ]
+        let ends = ends.map_or_else(String::new, |(a, b)| format!("{} → {}", a.value, b.value));
+        let effects = METRICS.iter().enumerate().map(|(i, metric)| signed(m.effect(i), |v| metrics::number(metric, v)));
+        [Cell::Code(m.knob.clone()), Cell::Text(ends)].into_iter().chain(effects).collect()
     };
-    let rows: Vec<Vec<Cell>> = all.iter().map(row).collect();
-    let heads = ["Knob", "Smallest → largest choice", "Top-1 (%)", "Latency (ms)", "Params", "MACs"];
-    html::table(&heads, &rows)
+    table(&heads(["Knob", "Smallest → largest choice"]), &all.iter().map(row).collect::<Vec<_>>())
 }
 
 fn choices(all: &[Marginal], scored: usize, front: usize) -> String {
@@ -62,18 +71,15 @@ fn choices(all: &[Marginal], scored: usize, front: usize) -> String {
         })
     };
     let row = |m: &Marginal, c: &Choice| {
-        vec![
-            Cell::Code(vec![m.knob.clone()]),
+        let means = METRICS.iter().zip(c.means).map(|(metric, mean)| with(mean, &|v| metrics::number(metric, v)));
+        let first = [
+            Cell::Code(m.knob.clone()),
             Cell::Number(c.value.to_string()),
             Cell::Share { part: c.scored, whole: scored },
             Cell::Share { part: c.on_front, whole: front },
-            with(c.means[0], &|v| format!("{v:.2}")),
-            with(c.means[1], &|v| text::significant(v, 3)),
-            with(c.means[2], &text::count),
-            with(c.means[3], &text::count),
-        ]
+        ];
+        first.into_iter().chain(means).collect()
     };
     let rows: Vec<Vec<Cell>> = all.iter().flat_map(|m| m.choices.iter().map(move |c| row(m, c))).collect();
-    let heads = ["Knob", "Choice", "Of scored trials", "Of the front", "Top-1 (%)", "Latency (ms)", "Params", "MACs"];
-    html::table(&heads, &rows)
+    table(&heads(["Knob", "Choice", "Of scored trials", "Of the front"]), &rows)
 }

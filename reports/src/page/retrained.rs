@@ -1,83 +1,94 @@
-//! The plot of winners retrained from scratch: test top-1 against latency.
-//!
-//! Another split and other weights than in the plots of the search, so it has a plot and axes of its own.
+//! Networks trained from scratch: test accuracy against latency, and a table.
 
-use super::pareto::{drawable, provenance};
-use super::{Report, Site};
-use crate::plot::{Bars, Chart, Mark, Point, RETRAINED, Series, VARIANT};
-use crate::winners::{self, Winner};
-use crate::{Frame, ReportError};
-use mobilenas_record::metric::name as metric;
-use mobilenas_record::text;
+use mobilenas_record::metric::{LATENCY, MACS, PARAMS};
+use mobilenas_record::run::Retrained;
+use mobilenas_record::{MetricInfo, text};
 
-/// Winners retrained from scratch.
-pub struct Winners;
+use super::about;
+use super::figure::figures;
+use super::folder::OutputFolder;
+use super::html::{Cell, paragraph, table};
+use super::section::Section;
+use super::trial_table::{genome, label};
+use super::trials;
+use crate::error::ReportError;
+use crate::metrics;
+use crate::plot::Chart;
+use crate::retrained::{ERROR_BARS, RetrainedNetwork, retrained_networks};
+use crate::run_data::RunData;
 
-/// Name of the plot's files.
-pub(super) const FILE: &str = "retrained_latency";
+pub(super) const SECTION: Section<RunData> = Section {
+    name: "retrained",
+    heading: "Trained from scratch",
+    help: "test accuracy of the networks that were trained on their own",
+    render,
+};
 
-impl Report for Winners {
-    fn name(&self) -> &str {
-        "retrained"
+fn render(run: &RunData, out: &mut OutputFolder) -> Result<String, ReportError> {
+    if run.retrained.is_empty() {
+        return Ok(String::new());
     }
-
-    fn render(&self, f: &Frame, out: &mut Site) -> Result<(), ReportError> {
-        chart(f).iter().try_for_each(|chart| out.plot(FILE, chart))
-    }
+    let charts: Vec<(&str, Chart)> = chart(run).into_iter().map(|c| ("retrained_latency", c)).collect();
+    let note = format!(
+        "Each network was trained from scratch for {} and scored on the {} test images, which neither the supernet nor the \
+         search saw. Do not compare this with the accuracy of the search, which is on another split with inherited weights.",
+        epochs(run),
+        text::thousands(run.header.dataset.test as u64)
+    );
+    Ok(paragraph(&note) + &figures(&charts, out)? + &rows(run))
 }
 
-/// The chart, if a retrained winner has both numbers.
-pub(super) fn chart(f: &Frame) -> Option<Chart> {
-    let point = |w: &Winner| {
-        let (trial, top1) = (f.trial(w.trial)?, w.top1?);
-        let x = trial.metric(metric::LATENCY)?;
-        let measured = trial.trial.latency.as_ref().map(|l| (l.p10_ms, l.p90_ms));
-        let sound = |(low, high): &(f64, f64)| drawable(*low) && drawable(*high);
-        let bars = Bars { x: measured.filter(sound), y: Some((top1.low, top1.high)).filter(sound) };
-        (drawable(x) && drawable(top1.value)).then(|| Point {
-            label: Some(trial.label()),
-            bars,
-            ..Point::at(x, top1.value)
-        })
-    };
-    let published = |w: &Winner| f.trial(w.trial).is_some_and(|e| e.variant().is_some());
-    let (variants, winners): (Vec<Winner>, Vec<Winner>) = winners::winners(f).into_iter().partition(published);
-    let series = |name: &str, mark, color, rows: Vec<Winner>| Series {
-        name: name.to_owned(),
-        mark,
-        color,
-        points: rows.iter().filter_map(point).collect(),
-        steps: None,
-    };
-    let chart = Chart {
-        title: format!("{}: test top-1 against latency, retrained from scratch", f.run.name),
-        x_label: format!("{} (ms)", f.latency_word()),
-        y_label: "Top-1 on the test split, retrained from scratch (%)".to_owned(),
-        caption: caption(f),
-        series: vec![
-            series("found by the search", Mark::Square, RETRAINED, winners),
-            series("published variants under this protocol", Mark::Diamond, VARIANT, variants),
-        ],
-    };
+/// Test accuracy against latency, if a network has both.
+fn chart(run: &RunData) -> Option<Chart> {
+    let (plot, _) = trials::plot("trials", &[run], &|_| true);
+    let axis = |name: &str| plot.axes.iter().position(|a| a.name.starts_with(name));
+    let mut chart = plot.chart(axis("latency")?, axis("test ")?);
+    chart.caption.push(about::source(run));
     (!chart.is_empty()).then_some(chart)
 }
 
-fn caption(f: &Frame) -> Vec<String> {
-    let images = text::thousands(f.run.dataset.test as u64);
-    vec![
-        format!(
-            "Each network trained from scratch for {} and scored on the {images} test images, which the search never \
-             saw. Not to be compared with the top-1 of the search, which is on another split with inherited weights.",
-            epochs(f)
-        ),
-        format!("{} Error bars of latency: 10th to 90th percentile of one measurement.", winners::BARS),
-        provenance(f),
-    ]
+fn rows(run: &RunData) -> String {
+    let row = |n: &RetrainedNetwork| {
+        let trial = run.trial(n.trial);
+        let of = |m: &MetricInfo| Cell::number(trial.and_then(|t| t.metric(m.name)), |v| metrics::number(m, v));
+        let each = |show: &dyn Fn(&Retrained) -> String| {
+            let mut all: Vec<String> = n.runs.iter().map(show).collect();
+            all.dedup();
+            Cell::Number(all.join(", "))
+        };
+        vec![
+            Cell::Text(trial.map_or_else(|| format!("#{} (not in the journal)", n.trial), label)),
+            Cell::number(n.accuracy.map(|a| a.value), |v| format!("{v:.2}")),
+            Cell::Number(n.accuracy.map_or_else(|| "–".to_owned(), |a| format!("{:.2}–{:.2}", a.low, a.high))),
+            of(&metrics::ACCURACY),
+            of(&LATENCY),
+            of(&PARAMS),
+            of(&MACS),
+            each(&|r| r.epochs.to_string()),
+            each(&|r| r.seed.to_string()),
+            Cell::Number(text::duration(n.runs.iter().map(|r| r.seconds).sum())),
+            trial.map_or_else(|| Cell::Code(n.digest.clone()), |t| genome(run, t)),
+        ]
+    };
+    let heads = [
+        "Trial".to_owned(),
+        metrics::head(&metrics::TEST_ACCURACY),
+        "Error bar".to_owned(),
+        format!("Search: {}", metrics::head(&metrics::ACCURACY).to_lowercase()),
+        metrics::head(&LATENCY),
+        metrics::head(&PARAMS),
+        metrics::head(&MACS),
+        "Epochs".to_owned(),
+        "Seed".to_owned(),
+        "Took".to_owned(),
+        "Genome".to_owned(),
+    ];
+    paragraph(ERROR_BARS) + &table(&heads, &retrained_networks(run).iter().map(row).collect::<Vec<_>>())
 }
 
-/// The epochs of the retrainings: `30 epochs`, or `20 to 30 epochs` should they differ.
-fn epochs(f: &Frame) -> String {
-    let all = f.retrained.iter().map(|r| r.epochs);
+/// The epochs of the trainings: `30 epochs`, or `20 to 30 epochs` should they differ.
+fn epochs(run: &RunData) -> String {
+    let all = run.retrained.iter().map(|r| r.epochs);
     let (least, most) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), e| (lo.min(e), hi.max(e)));
     if least == most { format!("{most} epochs") } else { format!("{least} to {most} epochs") }
 }

@@ -1,4 +1,4 @@
-//! The page's script: hand-written, inside the page, allowed by its hash alone.
+//! The page's script, inside the page. The content security policy allows only this script, by its hash.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,12 +18,12 @@ fn text() -> String {
     format!("(() => {{\n\"use strict\";\n{}}})();\n", PARTS.concat())
 }
 
-/// The script's element, to stand last in the body.
+/// The script's element, the last in the body.
 pub(super) fn element() -> String {
     format!("<script>{}</script>\n", text())
 }
 
-/// The page's content security policy: nothing from anywhere, styles within the page, this script and no other.
+/// The page's content security policy: no network, inline styles, this script only.
 pub(super) fn policy() -> String {
     let hash = STANDARD.encode(Sha256::digest(text().as_bytes()));
     format!(

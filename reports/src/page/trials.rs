@@ -1,162 +1,193 @@
-//! The plot of one run's trials, or of several runs', that can be asked.
+//! The plot of one run's trials, or of several runs'.
 
-use std::collections::BTreeMap;
+use mobilenas_record::metric::{LATENCY, MACS, MEMORY, MES, PARAMS};
+use mobilenas_record::run::TrialOutcome;
+use mobilenas_record::{Goal, MetricInfo, score, text};
 
-use super::pareto::drawable;
-use super::view::{Axis, Group, Show, View, genomes, short};
-use crate::plot::SERIES;
-use crate::winners::{self, Winner};
-use crate::{Entry, Frame};
-use mobilenas_record::metric::name as metric;
-use mobilenas_record::{score, text};
+use super::about;
+use super::figure::interactive;
+use super::folder::OutputFolder;
+use super::genomes::{self, Genomes};
+use super::html::paragraph;
+use super::section::Section;
+use crate::answer::objectives;
+use crate::error::ReportError;
+use crate::metrics;
+use crate::plot::{Axis, Group, InteractivePlot, NumberFormat, SERIES};
+use crate::retrained::{ERROR_BARS, RetrainedNetwork, retrained_networks};
+use crate::run_data::{RunData, RunTrial};
 
-/// Groups of the points, by position.
-const GROUPS: [(&str, &str, &str); 3] = [
-    ("candidates", "speck", "candidate"),
-    ("published variants under this protocol", "diamond", "variant"),
-    ("retrained winners", "square", "winner"),
-];
+/// Accuracy against what networks cost.
+pub(super) const SECTION: Section<RunData> = Section {
+    name: "plots",
+    heading: "Accuracy against cost",
+    help: "every scored network, with a choice of axes; a click shows its genome, layers and config",
+    render,
+};
 
 /// What the memory of a trial is.
-pub(super) const MEMORY: &str = "Single-precision weights, batch norms folded, and the most activations that are \
-    alive at one time when the graph runs in its order on one image. Counted on the graph, not measured: an engine may \
-    need less or more.";
+pub(super) const MEMORY_NOTE: &str = "float32 weights with folded batch norms, plus the most activations alive at one \
+    time when the graph runs in its order on one image. Counted on the graph, not measured: an engine may need less or more.";
 
-/// A point: the run and its trial.
-struct Point<'a> {
+/// Horizontal axes: metric, label, name of the chart's files.
+const AXES: [(MetricInfo, &str, &str); 5] = [
+    (LATENCY, "Median latency (ms)", "pareto_latency"),
+    (PARAMS, "Learnable parameters", "pareto_params"),
+    (MACS, "Multiply-accumulates of one image", "pareto_macs"),
+    (MEMORY, "Peak memory of one image (bytes)", "pareto_memory"),
+    (MES, "Mobile efficiency score", "pareto_mes"),
+];
+
+/// A point: the run, its trial, and the trial's training from scratch.
+struct Candidate<'a> {
     run: usize,
-    entry: &'a Entry,
-    winner: Option<usize>,
+    trial: &'a RunTrial,
+    retrained: Option<&'a RetrainedNetwork>,
 }
 
-/// The view of the scored trials of one run or several; `may` says which metrics may lie on one axis.
-pub(super) fn view(id: &'static str, frames: &[&Frame], may: &dyn Fn(&str) -> bool) -> View {
-    let retrained: Vec<Vec<Winner>> = frames.iter().map(|f| winners::winners(f)).collect();
-    let mut points = Vec::new();
-    let mut genomes = Vec::new();
-    let mut activations = Vec::new();
-    for (run, f) in frames.iter().enumerate() {
+fn render(run: &RunData, out: &mut OutputFolder) -> Result<String, ReportError> {
+    let (mut plot, genomes) = plot("trials", &[run], &|_| true);
+    if run.scored().next().is_none() || plot.is_empty() {
+        return Ok(paragraph("No trial was scored yet, so there is nothing to plot."));
+    }
+    // What the search optimised is shown first.
+    let cost = objectives(run)[1].noun();
+    plot.x.sort_by_key(|x| plot.axes[*x].name != cost);
+    interactive(&plot, &plot.element(&genomes), &about::source(run), out)
+}
+
+/// The scored trials of one run or several, and their genomes; `shared` says which metrics may be on one axis.
+pub(super) fn plot(
+    id: &'static str,
+    runs: &[&RunData],
+    shared: &dyn Fn(&MetricInfo) -> bool,
+) -> (InteractivePlot, Vec<Genomes>) {
+    let retrained: Vec<Vec<RetrainedNetwork>> = runs.iter().map(|r| retrained_networks(r)).collect();
+    let (mut points, mut genomes, mut activations) = (Vec::new(), Vec::new(), Vec::new());
+    for (run, data) in runs.iter().enumerate() {
         let first = points.len();
-        let winner = |e: &Entry| retrained[run].iter().position(|w| w.trial == e.trial.id && w.top1.is_some());
-        points.extend(f.trials.iter().filter(|e| e.is_scored()).map(|entry| Point {
-            run,
-            entry,
-            winner: winner(entry),
-        }));
-        let entries: Vec<&Entry> = points[first..].iter().map(|p| p.entry).collect();
-        let read = genomes::read(f, &entries, first);
+        let trained = |t: &RunTrial| retrained[run].iter().find(|n| n.trial == t.trial.id && n.accuracy.is_some());
+        points.extend(data.scored().map(|trial| Candidate { run, trial, retrained: trained(trial) }));
+        let trials: Vec<&RunTrial> = points[first..].iter().map(|p| p.trial).collect();
+        let read = genomes::read(data, &trials, first);
         genomes.push(read.genomes);
         activations.extend(read.activations);
     }
-    let mut axes = axes(frames, &points, activations, may);
-    let y: Vec<usize> = tops(frames, &points, &retrained, may)
-        .into_iter()
-        .map(|axis| {
-            axes.push(axis);
-            axes.len() - 1
-        })
-        .collect();
-    let names = points.iter().enumerate().filter_map(|(i, p)| Some((i, p.entry.variant()?.to_owned())));
-    let several = frames.len() > 1;
-    View {
+    let mut axes = cost_axes(runs, &points, activations, shared);
+    let x = (0..axes.len()).collect();
+    if shared(&metrics::ACCURACY) {
+        axes.extend(accuracy_axes(runs, &points));
+    }
+    let several = runs.len() > 1;
+    let group = |g: Group| Group { color: if several { "" } else { g.color }, ..g };
+    let names = points.iter().enumerate().filter_map(|(i, p)| Some((i, p.trial.variant()?.to_owned())));
+    let plot = InteractivePlot {
         id,
-        title: "Top-1 of the trials against what they cost".to_owned(),
-        x: (0..axes.len() - y.len()).collect(),
-        y,
+        subject: if several { format!("{} runs", runs.len()) } else { runs[0].header.name.clone() },
+        title: "Accuracy of the trials against their cost".to_owned(),
+        y: (Vec::len(&x)..axes.len()).collect(),
+        x,
         axes,
-        groups: GROUPS.iter().map(|(n, mark, color)| group(n, mark, if several { "" } else { color })).collect(),
+        groups: [Group::CANDIDATES, Group::VARIANTS, Group::RETRAINED].map(group).to_vec(),
         group: points.iter().map(kind).collect(),
         filter: if several { "run" } else { "family" },
-        families: frames.iter().map(|f| if several { f.run.name.clone() } else { f.run.family.clone() }).collect(),
-        colors: if several { (0..frames.len()).map(|i| i % SERIES.len()).collect() } else { Vec::new() },
+        families: runs.iter().map(|r| if several { &r.header.name } else { &r.header.family }.clone()).collect(),
+        colors: if several { (0..runs.len()).map(|i| i % SERIES.len()).collect() } else { Vec::new() },
         family: points.iter().map(|p| p.run).collect(),
-        ids: points.iter().map(|p| p.entry.trial.id).collect(),
+        ids: points.iter().map(|p| p.trial.trial.id).collect(),
         names: names.collect(),
-        facts: BTreeMap::new(),
-        genomes,
-    }
+        ..InteractivePlot::default()
+    };
+    (plot, genomes)
 }
 
-fn group(name: &str, mark: &'static str, color: &'static str) -> Group {
-    Group { name: name.to_owned(), mark, color }
-}
-
-fn kind(p: &Point) -> usize {
-    match (p.entry.variant(), p.winner) {
+/// Index of the point's group.
+fn kind(p: &Candidate) -> usize {
+    match (p.trial.variant(), p.retrained) {
         (Some(_), _) => 1,
         (None, Some(_)) => 2,
         (None, None) => 0,
     }
 }
 
-fn values(points: &[Point], metric: &str) -> Vec<Option<f64>> {
-    let value = |p: &Point| p.entry.metric(metric).filter(|v| drawable(*v)).and_then(|v| short(v, 6));
-    points.iter().map(value).collect()
+fn values(points: &[Candidate], name: &str) -> Vec<Option<f64>> {
+    points.iter().map(|p| p.trial.metric(name)).collect()
 }
 
-/// What a network costs: the metrics that every run has, what its graph says, and whatever else the journal has.
-fn axes(frames: &[&Frame], points: &[Point], activations: Vec<Option<f64>>, may: &dyn Fn(&str) -> bool) -> Vec<Axis> {
-    let axis = |name: &str, label: &str, unit, show, metric: &str| Axis {
-        name: name.to_owned(),
-        label: label.to_owned(),
-        unit,
-        show,
-        values: values(points, metric),
-        ..Axis::default()
-    };
+/// Known metrics, what the graphs tell, and whatever else the journals have.
+fn cost_axes(
+    runs: &[&RunData],
+    points: &[Candidate],
+    activations: Vec<Option<f64>>,
+    shared: &dyn Fn(&MetricInfo) -> bool,
+) -> Vec<Axis> {
     let mut all = Vec::new();
-    if may(metric::LATENCY) {
-        let predicted = frames.iter().any(|f| f.predicted_latency());
-        let word = if predicted { "Latency predicted by a table (ms)" } else { "Median latency (ms)" };
-        let mut latency = axis("latency", word, "ms", Show::Plain, metric::LATENCY);
-        for (i, p) in points.iter().enumerate() {
-            // Of the many, the page shows the median alone.
-            if let Some(l) = p.entry.trial.latency.as_ref().filter(|_| kind(p) > 0 || p.entry.on_front) {
-                latency.low.extend(short(l.p10_ms, 4).map(|v| (i, v)));
-                latency.high.extend(short(l.p90_ms, 4).map(|v| (i, v)));
-            }
+    for (metric, label, file) in AXES.iter().filter(|(metric, ..)| shared(metric)) {
+        let mut axis = Axis {
+            name: metrics::noun(metric),
+            label: (*label).to_owned(),
+            unit: if metric.unit == "ms" { metric.unit } else { "" },
+            format: metrics::format(metric),
+            goal: metric.goal,
+            values: values(points, metric.name),
+            file,
+            ..Axis::default()
+        };
+        match metric.name {
+            name if name == LATENCY.name => latency_details(runs, points, &mut axis),
+            name if name == MEMORY.name => axis.note = format!("Memory: {MEMORY_NOTE}"),
+            name if name == MES.name => axis.note = format!("{}.", mes_formula(runs)),
+            _ => {}
         }
-        latency.note = "Error bars of latency: 10th to 90th percentile of one measurement.".to_owned();
-        all.push(latency);
+        all.push(axis);
     }
-    all.push(axis("parameters", "Learnable parameters", "", Show::Count, metric::PARAMS));
-    all.push(axis("MACs", "Multiply-accumulates of one image", "", Show::Count, metric::MACS));
-    let mut memory = axis("memory", "Peak memory of one image (bytes)", "", Show::Bytes, metric::MEMORY);
-    memory.note = format!("Memory: {MEMORY}");
-    all.push(memory);
-    all.push(Axis {
+    let written = Axis {
         name: "activations".to_owned(),
         label: "Elements written for one image".to_owned(),
-        show: Show::Count,
+        format: NumberFormat::Count,
         values: activations,
-        note: "Elements that convolutions, linear layers and products write for one image, counted on the graph: what \
-               a network asks of memory traffic."
+        note: "Elements that convolutions, linear layers and products write for one image, counted on the graph: a measure \
+               of memory traffic."
             .to_owned(),
         ..Axis::default()
-    });
-    if may(metric::MES) {
-        let mut mes = axis("MES", "Mobile efficiency score", "", Show::Score, metric::MES);
-        mes.larger = true;
-        // Each run measured its own unit.
-        let unit = |f: &Frame| f.unit_latency_ms().filter(|_| frames.len() == 1);
-        mes.note = frames.first().map(|f| format!("{}.", score::formula(&f.run.mes, unit(f)))).unwrap_or_default();
-        all.push(mes);
-    }
-    all.extend(others(points).into_iter().map(|m| axis(&m, &m, "", Show::Plain, &m)));
+    };
+    let before_mes = all.iter().position(|a| a.file == "pareto_mes").unwrap_or(all.len());
+    all.insert(before_mes, written);
+    let other = |name: String| Axis { values: values(points, &name), label: name.clone(), name, ..Axis::default() };
+    all.extend(unknown_metrics(points).into_iter().map(other));
     all.retain(|a| a.values.iter().any(Option::is_some));
     all
 }
 
-/// Metrics of the journal that this page has no words for.
-fn others(points: &[Point]) -> Vec<String> {
-    use mobilenas_record::run::TrialOutcome;
-    let known =
-        [metric::LATENCY, metric::PARAMS, metric::MACS, metric::MEMORY, metric::MES, metric::TOP1, metric::TEST_TOP1];
+fn latency_details(runs: &[&RunData], points: &[Candidate], axis: &mut Axis) {
+    if runs.iter().any(|r| r.predicted_latency()) {
+        axis.label = "Latency predicted by a table (ms)".to_owned();
+    }
+    for (i, p) in points.iter().enumerate() {
+        // The page shows the spread of networks that matter, and the median of the others.
+        if let Some(l) = p.trial.trial.latency.as_ref().filter(|_| kind(p) > 0 || p.trial.on_front) {
+            axis.low.insert(i, l.p10_ms);
+            axis.high.insert(i, l.p90_ms);
+        }
+    }
+    axis.note = "Error bars of latency: 10th to 90th percentile of one measurement.".to_owned();
+}
+
+/// The formula of the score; each run has its own unit.
+fn mes_formula(runs: &[&RunData]) -> String {
+    match runs {
+        [one] => one.mes_formula(),
+        several => several.first().map(|r| score::formula(&r.header.mes, None)).unwrap_or_default(),
+    }
+}
+
+/// Metrics of the journals that reports do not know, by name.
+fn unknown_metrics(points: &[Candidate]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for p in points {
-        if let TrialOutcome::Scored(metrics) = &p.entry.trial.outcome {
-            let new = |n: &&String| !known.contains(&n.as_str()) && !names.contains(n);
-            let found: Vec<String> = metrics.keys().filter(new).cloned().collect();
+        if let TrialOutcome::Scored(all) = &p.trial.trial.outcome {
+            let new = |n: &&String| metrics::known(n).is_none() && !names.contains(n);
+            let found: Vec<String> = all.keys().filter(new).cloned().collect();
             names.extend(found);
         }
     }
@@ -164,46 +195,45 @@ fn others(points: &[Point]) -> Vec<String> {
     names
 }
 
-/// The two top-1s, which never share an axis.
-fn tops(frames: &[&Frame], points: &[Point], retrained: &[Vec<Winner>], may: &dyn Fn(&str) -> bool) -> Vec<Axis> {
-    if !may(metric::TOP1) {
-        return Vec::new();
-    }
-    let of = |n: fn(&Frame) -> usize| {
-        let all: Vec<String> = frames.iter().map(|f| text::thousands(n(f) as u64)).collect();
-        if all.windows(2).all(|w| w[0] == w[1]) { all[0].clone() } else { all.join(" or ") }
+/// The accuracy of the search and that after training from scratch, which never share an axis.
+fn accuracy_axes(runs: &[&RunData], points: &[Candidate]) -> impl Iterator<Item = Axis> {
+    let images = |n: fn(&RunData) -> usize| {
+        let mut all: Vec<String> = runs.iter().map(|r| text::thousands(n(r) as u64)).collect();
+        all.dedup();
+        all.join(" or ")
     };
-    let search = Axis {
-        name: "top-1 (search)".to_owned(),
-        label: "Top-1, search-validation split, inherited weights (%)".to_owned(),
+    let label = metrics::ACCURACY.label;
+    let axis = |kind: &str, what: &str, values, note| Axis {
+        name: kind.to_owned(),
+        label: format!("{label}, {what} (%)"),
         unit: "%",
-        show: Show::Percent,
-        larger: true,
-        values: values(points, metric::TOP1),
-        note: format!(
-            "Top-1 on {} images held out of the training set, with weights inherited from the supernet: it ranks \
-             candidates and is not what a network reaches when trained on its own.",
-            of(|f| f.run.dataset.scoring_images())
+        format: metrics::format(&metrics::ACCURACY),
+        goal: Goal::Maximize,
+        values,
+        note,
+        ..Axis::default()
+    };
+    let noun = metrics::noun(&metrics::ACCURACY);
+    let search = axis(
+        &format!("{noun} (search)"),
+        "search-validation split, inherited weights",
+        values(points, metrics::ACCURACY.name),
+        format!(
+            "{label} on {} images held out of the training set, with weights inherited from the supernet: it ranks \
+             candidates, and is not what a network reaches when trained from scratch.",
+            images(|r| r.header.dataset.scoring_images())
         ),
-        ..Axis::default()
-    };
-    let mut test = Axis {
-        name: "test top-1 (retrained)".to_owned(),
-        label: "Top-1, test split, retrained from scratch (%)".to_owned(),
-        unit: "%",
-        show: Show::Percent,
-        larger: true,
-        values: vec![None; points.len()],
-        note: format!("Top-1 on the {} test images. {}", of(|f| f.run.dataset.test), winners::BARS),
-        ..Axis::default()
-    };
-    for (i, p) in points.iter().enumerate() {
-        let top1 = p.winner.and_then(|w| retrained[p.run].get(w)).and_then(|w| w.top1);
-        if let Some(top1) = top1 {
-            test.values[i] = short(top1.value, 6);
-            test.low.extend(short(top1.low, 5).map(|v| (i, v)));
-            test.high.extend(short(top1.high, 5).map(|v| (i, v)));
-        }
+    );
+    let trained = |p: &Candidate| p.retrained.and_then(|n| n.accuracy);
+    let mut test = axis(
+        &format!("test {noun} (retrained)"),
+        "test split, trained from scratch",
+        points.iter().map(|p| trained(p).map(|a| a.value)).collect(),
+        format!("{label} on the {} test images. {ERROR_BARS}", images(|r| r.header.dataset.test)),
+    );
+    for (i, accuracy) in points.iter().enumerate().filter_map(|(i, p)| Some((i, trained(p)?))) {
+        test.low.insert(i, accuracy.low);
+        test.high.insert(i, accuracy.high);
     }
-    [search, test].into_iter().filter(|a| a.values.iter().any(Option::is_some)).collect()
+    [search, test].into_iter().filter(|a| a.values.iter().any(Option::is_some))
 }

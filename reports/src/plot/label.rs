@@ -40,31 +40,31 @@ impl Rect {
     }
 }
 
-/// A label that wants a place.
+/// A label to be placed.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct LabelRequest {
     /// The point it belongs to.
     pub at: (f64, f64),
     /// Width and height of its text.
     pub size: (f64, f64),
     /// Distance from the point's centre to where the text may begin.
     pub gap: f64,
-    /// Whether it has to be shown, if need be farther away with a line to its point.
+    /// Whether it must be shown, if need be farther away with a line to its point.
     pub needed: bool,
 }
 
-/// Places labels inside `area`, none over another nor over `taken`, and best over none of the points in `avoid`.
+/// Places labels inside `area`: none over another label or over `taken`, and over as few points of `avoid` as possible.
 ///
-/// Needed labels go first. A label without a free place gets `None`; needed ones look up to 150 px away.
-pub fn place(wishes: &[Wish], taken: &[Rect], avoid: &[(f64, f64)], area: Rect) -> Vec<Option<Rect>> {
+/// Needed labels are placed first, up to 150 px away. A label without a free place gets `None`.
+pub fn place(requests: &[LabelRequest], taken: &[Rect], avoid: &[(f64, f64)], area: Rect) -> Vec<Option<Rect>> {
     let mut taken = taken.to_vec();
-    let mut placed = vec![None; wishes.len()];
+    let mut placed = vec![None; requests.len()];
     let mut leaders = Vec::new();
     for needed in [true, false] {
-        for (wish, place) in wishes.iter().zip(&mut placed).filter(|(w, _)| w.needed == needed) {
-            *place = best(wish, &taken, avoid, &leaders, area);
+        for (request, place) in requests.iter().zip(&mut placed).filter(|(w, _)| w.needed == needed) {
+            *place = best(request, &taken, avoid, &leaders, area);
             taken.extend(place.map(|r: Rect| r.grown(2.0)));
-            leaders.extend(place.map(|r| (wish.at, r.nearest(wish.at))));
+            leaders.extend(place.map(|r| (request.at, r.nearest(request.at))));
         }
     }
     placed
@@ -80,21 +80,21 @@ fn cross((a, b): Leader, (c, d): Leader) -> bool {
 }
 
 /// The cheapest free place for one label.
-fn best(wish: &Wish, taken: &[Rect], avoid: &[(f64, f64)], leaders: &[Leader], area: Rect) -> Option<Rect> {
+fn best(request: &LabelRequest, taken: &[Rect], avoid: &[(f64, f64)], leaders: &[Leader], area: Rect) -> Option<Rect> {
     let distances: &[f64] =
-        if wish.needed { &[0.0, 8.0, 18.0, 30.0, 45.0, 65.0, 90.0, 120.0, 150.0] } else { &[0.0, 3.0] };
+        if request.needed { &[0.0, 8.0, 18.0, 30.0, 45.0, 65.0, 90.0, 120.0, 150.0] } else { &[0.0, 3.0] };
     let mut best: Option<(f64, Rect)> = None;
     for (ring, extra) in distances.iter().enumerate() {
         for (preference, direction) in DIRECTIONS.iter().enumerate() {
-            let rect = beside(wish, *direction, wish.gap + extra);
+            let rect = beside(request, *direction, request.gap + extra);
             if !area.holds(&rect) || taken.iter().any(|t| t.meets(&rect)) {
                 continue;
             }
             let hidden = avoid.iter().filter(|p| rect.grown(2.0).has(**p)).count();
-            if hidden > 0 && !wish.needed {
+            if hidden > 0 && !request.needed {
                 continue;
             }
-            let leader = (wish.at, rect.nearest(wish.at));
+            let leader = (request.at, rect.nearest(request.at));
             let crossed = leaders.iter().filter(|other| cross(leader, **other)).count();
             // In a dense heap every place hides points, and nearer is better than a few fewer.
             let cost = hidden.min(8) as f64 + crossed as f64 * 10.0 + ring as f64 * 1.5 + preference as f64 * 0.1;
@@ -106,7 +106,7 @@ fn best(wish: &Wish, taken: &[Rect], avoid: &[(f64, f64)], leaders: &[Leader], a
     best.map(|(_, rect)| rect)
 }
 
-/// Directions from the point, the best to read first; y downwards.
+/// Directions from the point, the most readable first; y downwards.
 const DIRECTIONS: [(f64, f64); 12] = [
     (1.0, 0.0),
     (0.7, -0.7),
@@ -123,9 +123,9 @@ const DIRECTIONS: [(f64, f64); 12] = [
 ];
 
 /// The label's rectangle when it lies `distance` from its point in a direction.
-fn beside(wish: &Wish, (dx, dy): (f64, f64), distance: f64) -> Rect {
-    let (w, h) = wish.size;
-    let (x, y) = (wish.at.0 + dx * distance, wish.at.1 + dy * distance);
+fn beside(request: &LabelRequest, (dx, dy): (f64, f64), distance: f64) -> Rect {
+    let (w, h) = request.size;
+    let (x, y) = (request.at.0 + dx * distance, request.at.1 + dy * distance);
     // The text's corner, side or middle that faces the point lies on (x, y).
     let left = x - w * (0.5 - 0.5 * side(dx));
     let top = y - h * (0.5 - 0.5 * side(dy));
@@ -145,17 +145,17 @@ mod tests {
     fn labels_never_meet_and_stay_inside() {
         let area = Rect { sides: [0.0, 0.0, 400.0, 300.0] };
         // A tight heap: more labels than fit beside their points.
-        let wishes: Vec<Wish> = (0..12)
-            .map(|i| Wish {
+        let requests: Vec<LabelRequest> = (0..12)
+            .map(|i| LabelRequest {
                 at: (200.0 + f64::from(i % 4) * 9.0, 150.0 + f64::from(i / 4) * 9.0),
                 size: (80.0, 14.0),
                 gap: 8.0,
                 needed: i % 2 == 0,
             })
             .collect();
-        let marks: Vec<Rect> = wishes.iter().map(|w| Rect::around(w.at, 5.0)).collect();
-        let placed = place(&wishes, &marks, &[], area);
-        assert!(wishes.iter().zip(&placed).all(|(w, p)| !w.needed || p.is_some()), "{placed:?}");
+        let marks: Vec<Rect> = requests.iter().map(|w| Rect::around(w.at, 5.0)).collect();
+        let placed = place(&requests, &marks, &[], area);
+        assert!(requests.iter().zip(&placed).all(|(w, p)| !w.needed || p.is_some()), "{placed:?}");
         let found: Vec<Rect> = placed.into_iter().flatten().collect();
         for (i, a) in found.iter().enumerate() {
             assert!(area.holds(a));
@@ -166,8 +166,8 @@ mod tests {
 
     #[test]
     fn a_lone_label_stands_to_the_right() {
-        let wish = Wish { at: (50.0, 50.0), size: (30.0, 10.0), gap: 6.0, needed: false };
-        let placed = place(&[wish], &[], &[], Rect { sides: [0.0, 0.0, 100.0, 100.0] });
+        let request = LabelRequest { at: (50.0, 50.0), size: (30.0, 10.0), gap: 6.0, needed: false };
+        let placed = place(&[request], &[], &[], Rect { sides: [0.0, 0.0, 100.0, 100.0] });
         assert_eq!(placed, [Some(Rect { sides: [56.0, 45.0, 86.0, 55.0] })]);
     }
 }

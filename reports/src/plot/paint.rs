@@ -1,4 +1,4 @@
-//! Paints a [`Picture`] with plotters: SVG as text, PNG from one fine bitmap that is averaged down.
+//! Paints a [`Picture`] with plotters: SVG as text, PNG from one large bitmap that is averaged down.
 
 use std::path::Path;
 
@@ -6,13 +6,12 @@ use plotters::backend::{BitMapBackend, DrawingBackend, SVGBackend};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color as _, FontDesc, FontFamily, ShapeStyle};
 
+use super::chart::Mark;
 use super::theme::{self, Color};
+use crate::escape::{escape, shown};
 
-/// Device units a px, in both formats: plotters counts in whole units, so a px has to be several.
-const FINE: u32 = 4;
-
-/// How much of a [`Shape::Veil`]'s colour is seen.
-const VEIL: f64 = 0.2;
+/// Device units per px in both formats: plotters counts in whole units, so a px has to be several.
+const UNITS: u32 = 4;
 
 /// One shape; all lengths in px from the top left corner.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,13 +31,8 @@ pub enum Shape {
         points: Vec<(f64, f64)>,
         /// Its colour.
         color: Color,
-    },
-    /// A filled polygon that what is below shines through.
-    Veil {
-        /// Its corners.
-        points: Vec<(f64, f64)>,
-        /// Its colour.
-        color: Color,
+        /// Its opacity, 0 to 1.
+        opacity: f64,
     },
     /// A filled circle.
     Dot {
@@ -64,6 +58,45 @@ pub enum Shape {
         /// What it says.
         text: String,
     },
+}
+
+impl Shape {
+    /// An opaque polygon.
+    pub fn area(points: Vec<(f64, f64)>, color: Color) -> Shape {
+        Shape::Area { points, color, opacity: 1.0 }
+    }
+}
+
+impl Mark {
+    /// Half of its width in px.
+    pub(super) fn radius(self) -> f64 {
+        match self {
+            Mark::Small => 2.5,
+            Mark::Dot => 5.0,
+            Mark::Diamond => 7.0,
+            Mark::Square => 5.5,
+        }
+    }
+
+    fn shape(self, (x, y): (f64, f64), r: f64, color: Color) -> Shape {
+        match self {
+            Mark::Small | Mark::Dot => Shape::Dot { at: (x, y), radius: r, color },
+            Mark::Diamond => Shape::area(vec![(x - r, y), (x, y - r), (x + r, y), (x, y + r)], color),
+            Mark::Square => Shape::area(vec![(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)], color),
+        }
+    }
+}
+
+/// Draws a mark with a thin rim, so that overlapping marks stay apart; an uncertain one is hollow.
+pub(super) fn mark(shapes: &mut Vec<Shape>, mark: Mark, at: (f64, f64), color: Color, uncertain: bool) {
+    if mark != Mark::Small {
+        let rim = if mark == Mark::Diamond { 2.0 } else { 1.5 };
+        shapes.push(mark.shape(at, mark.radius() + rim, theme::PAPER));
+    }
+    shapes.push(mark.shape(at, mark.radius(), color));
+    if uncertain {
+        shapes.push(mark.shape(at, mark.radius() * 0.6, theme::PAPER));
+    }
 }
 
 /// Which part of a text stands at its place.
@@ -111,57 +144,57 @@ pub fn svg(picture: &Picture, title: &str) -> Result<String, String> {
     let (w, h) = picture.size;
     let mut drawn = String::new();
     {
-        let mut backend = SVGBackend::with_string(&mut drawn, (w * FINE, h * FINE));
+        let mut backend = SVGBackend::with_string(&mut drawn, (w * UNITS, h * UNITS));
         paint(picture, &mut backend, Format::Svg)?;
         backend.present().map_err(|e| e.to_string())?;
     }
     // plotters makes the document as large as its units; the reader should see it in px.
     let body = drawn.split_once(">\n").map_or("", |(_, body)| body);
-    // Defaults said once more on every dot double the size of a plot of many.
+    // Default attributes on every dot would double the size of a plot with many points.
     let body = body.replace(" opacity=\"1\"", "").replace(" stroke=\"none\" stroke-width=\"1\"", "");
     Ok(format!(
         "<svg width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {} {}\" xmlns=\"http://www.w3.org/2000/svg\" role=\"img\">\n\
          <title>{}</title>\n{body}",
-        w * FINE,
-        h * FINE,
-        crate::page::escape(title)
+        w * UNITS,
+        h * UNITS,
+        escape(title)
     ))
 }
 
-/// A picture as dots, finer than any file it is saved to.
+/// A picture as pixels, at a higher resolution than any file it is saved to.
 pub struct Bitmap {
-    /// Width and height in dots.
+    /// Width and height in pixels.
     size: (u32, u32),
     /// RGB, row by row.
-    dots: Vec<u8>,
+    pixels: Vec<u8>,
 }
 
-/// The picture as dots.
+/// The picture as a bitmap.
 ///
 /// # Errors
 /// In words, if plotters cannot draw.
 pub fn bitmap(picture: &Picture) -> Result<Bitmap, String> {
-    let size = (picture.size.0 * FINE, picture.size.1 * FINE);
-    let mut dots = vec![255; 3 * size.0 as usize * size.1 as usize];
-    let mut backend = BitMapBackend::with_buffer(&mut dots, size);
+    let size = (picture.size.0 * UNITS, picture.size.1 * UNITS);
+    let mut pixels = vec![255; 3 * size.0 as usize * size.1 as usize];
+    let mut backend = BitMapBackend::with_buffer(&mut pixels, size);
     paint(picture, &mut backend, Format::Bitmap)?;
     backend.present().map_err(|e| e.to_string())?;
     drop(backend);
-    Ok(Bitmap { size, dots })
+    Ok(Bitmap { size, pixels })
 }
 
 impl Bitmap {
-    /// Red, green and blue of the picture, row by row, at `scale` (1, 2 or 4) dots a px.
+    /// Red, green and blue of the picture, row by row, at `scale` (1, 2 or 4) pixels per px.
     pub fn levels(&self, scale: u32) -> Vec<u8> {
-        averaged(&self.dots, self.size.0 as usize, (FINE / scale.clamp(1, FINE)) as usize)
+        averaged(&self.pixels, self.size.0 as usize, (UNITS / scale.clamp(1, UNITS)) as usize)
     }
 
-    /// Saves the picture as a PNG file of `scale` (1, 2 or 4) dots a px.
+    /// Saves the picture as a PNG file of `scale` (1, 2 or 4) pixels per px.
     ///
     /// # Errors
     /// In words, if the file cannot be written.
     pub fn save(&self, path: &Path, scale: u32) -> Result<(), String> {
-        let every = FINE / scale.clamp(1, FINE);
+        let every = UNITS / scale.clamp(1, UNITS);
         let size = (self.size.0 / every, self.size.1 / every);
         let mut backend = BitMapBackend::new(path, size);
         backend.blit_bitmap((0, 0), size, &self.levels(scale)).map_err(|e| e.to_string())?;
@@ -169,21 +202,21 @@ impl Bitmap {
     }
 }
 
-/// The bitmap (RGB, `width` dots a row) with each square of `every` dots as one.
+/// The bitmap (RGB, `width` pixels a row) with each square of `every` pixels averaged to one.
 fn averaged(fine: &[u8], width: usize, every: usize) -> Vec<u8> {
     let rows = fine.len() / 3 / width;
-    let dots = (every * every) as u32;
+    let count = (every * every) as u32;
     let mut out = Vec::with_capacity(fine.len() / (every * every));
     for y in 0..rows / every {
         for x in 0..width / every {
             let mut sum = [0u32; 3];
             for dy in 0..every {
                 let start = 3 * ((y * every + dy) * width + x * every);
-                for dot in fine[start..start + 3 * every].chunks_exact(3) {
-                    sum.iter_mut().zip(dot).for_each(|(s, c)| *s += u32::from(*c));
+                for pixel in fine[start..start + 3 * every].chunks_exact(3) {
+                    sum.iter_mut().zip(pixel).for_each(|(s, c)| *s += u32::from(*c));
                 }
             }
-            out.extend(sum.map(|s| ((s + dots / 2) / dots) as u8));
+            out.extend(sum.map(|s| ((s + count / 2) / count) as u8));
         }
     }
     out
@@ -195,25 +228,21 @@ fn paint<B: DrawingBackend>(picture: &Picture, backend: &mut B, format: Format) 
 }
 
 fn paint_one<B: DrawingBackend>(shape: &Shape, backend: &mut B, format: Format) -> Result<(), String> {
-    let unit = |v: f64| (v * f64::from(FINE)).round() as i32;
+    let unit = |v: f64| (v * f64::from(UNITS)).round() as i32;
     let units = |points: &[(f64, f64)]| points.iter().map(|(x, y)| (unit(*x), unit(*y))).collect::<Vec<_>>();
-    let filled = |color: &Color| ShapeStyle { color: color.to_rgba(), filled: true, stroke_width: 1 };
+    let filled = |color: &Color, opacity| ShapeStyle { color: color.mix(opacity), filled: true, stroke_width: 1 };
     match shape {
         Shape::Line { points, width, color } => {
             let stroke_width = unit(*width).max(1) as u32;
             let style = ShapeStyle { color: color.to_rgba(), filled: false, stroke_width };
             backend.draw_path(units(points), &style)
         }
-        Shape::Area { points, color } => backend.fill_polygon(units(points), &filled(color)),
-        Shape::Veil { points, color } => {
-            let style = ShapeStyle { color: color.mix(VEIL), filled: true, stroke_width: 1 };
-            backend.fill_polygon(units(points), &style)
-        }
+        Shape::Area { points, color, opacity } => backend.fill_polygon(units(points), &filled(color, *opacity)),
         Shape::Dot { at, radius, color } => {
-            backend.draw_circle((unit(at.0), unit(at.1)), unit(*radius) as u32, &filled(color), true)
+            backend.draw_circle((unit(at.0), unit(at.1)), unit(*radius) as u32, &filled(color, 1.0), true)
         }
         Shape::Text { at, anchor, size, bold, color, text } => {
-            let (points, drop) = format.font(size * f64::from(FINE));
+            let (points, drop) = format.font(size * f64::from(UNITS));
             let font = FontDesc::new(FontFamily::Name(theme::FAMILY), points, theme::style(*bold));
             let anchor = match anchor {
                 Anchor::Left => HPos::Left,
@@ -221,8 +250,10 @@ fn paint_one<B: DrawingBackend>(shape: &Shape, backend: &mut B, format: Format) 
                 Anchor::Right => HPos::Right,
             };
             let style = font.color(color).pos(Pos::new(anchor, VPos::Top));
-            let top = (at.1 * f64::from(FINE) - drop).round() as i32;
-            backend.draw_text(text, &style, (unit(at.0), top))
+            let top = (at.1 * f64::from(UNITS) - drop).round() as i32;
+            // plotters escapes markup and nothing else.
+            let text: String = text.chars().map(shown).collect();
+            backend.draw_text(&text, &style, (unit(at.0), top))
         }
     }
     .map_err(|e| e.to_string())

@@ -1,4 +1,4 @@
-//! Tests over layout and painting together: what a reader would see as a mistake in a plot.
+//! Tests over layout and painting together: no text overlaps, nothing leaves the picture.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::*;
@@ -9,32 +9,17 @@ fn chart(n: usize) -> Chart {
     let cloud = (0..n * 4).map(|i| point(5.0 + (i * 7 % 83) as f64 * 0.3, 55.0 + (i * 5 % 61) as f64 * 0.1, None));
     let front = (0..n).map(|i| (4.0 + i as f64 * 0.9, 80.0 - 20.0 / (1.0 + i as f64), format!("#{i}")));
     let names = ["mobilevit_xxs", "mobilevit_xs", "a name that is far longer than any plot can hold <b>"];
-    let series = |name: &str, mark, color, points, steps| Series { name: name.to_owned(), mark, color, points, steps };
+    let variants = names.iter().enumerate().map(|(i, l)| point(6.0 + i as f64 * 0.1, 72.0, Some((*l).to_owned())));
     Chart {
         title: "a run: top-1 against latency".to_owned(),
         x_label: "Median latency (ms)".to_owned(),
         y_label: "Top-1 on the search-validation split, inherited weights (%)".to_owned(),
         caption: vec!["Where the numbers come from, in a sentence that is long enough to be wrapped. ".repeat(3)],
         series: vec![
-            series("candidates", Mark::Speck, CANDIDATE, cloud.collect(), None),
-            series(
-                "front",
-                Mark::Dot,
-                FRONT,
-                front.map(|(x, y, l)| point(x, y, Some(l))).collect(),
-                Some(Steps::AcrossFirst),
-            ),
-            series(
-                "published variants under this protocol",
-                Mark::Diamond,
-                VARIANT,
-                names
-                    .iter()
-                    .enumerate()
-                    .map(|(i, l)| point(6.0 + i as f64 * 0.1, 72.0, Some((*l).to_owned())))
-                    .collect(),
-                None,
-            ),
+            Series::new("candidates", Mark::Small, CANDIDATE, cloud.collect()),
+            Series::new("front", Mark::Dot, FRONT, front.map(|(x, y, l)| point(x, y, Some(l))).collect())
+                .joined(LineStyle::StepsPost),
+            Series::new("published variants under this protocol", Mark::Diamond, VARIANT, variants.collect()),
         ],
     }
 }
@@ -59,9 +44,11 @@ fn texts(picture: &Picture) -> Vec<([f64; 4], String)> {
 
 #[test]
 fn no_text_meets_another_or_leaves_the_page() {
-    for (width, height, dress) in [(960, 640, Dress::Full), (960, 500, Dress::Bare), (400, 430, Dress::Bare)] {
+    for (width, height, placement) in
+        [(960, 640, Placement::Standalone), (960, 500, Placement::Embedded), (400, 430, Placement::Embedded)]
+    {
         for n in [1, 2, 12, 60] {
-            let picture = chart(n).picture(Size { width, height }, dress);
+            let picture = picture(&chart(n), Size { width, height }, placement);
             let all = texts(&picture);
             for (i, (a, text)) in all.iter().enumerate() {
                 assert!(a[0] >= 0.0 && a[1] >= 0.0, "{text} at {a:?}");
@@ -78,7 +65,7 @@ fn no_text_meets_another_or_leaves_the_page() {
 
 #[test]
 fn svg_says_its_size_and_title_and_holds_no_markup_from_names() {
-    let picture = chart(3).picture(Size { width: 960, height: 640 }, Dress::Full);
+    let picture = picture(&chart(3), Size { width: 960, height: 640 }, Placement::Standalone);
     let drawn = svg(&picture, "a <b> & c").unwrap();
     assert!(drawn.starts_with("<svg width=\"960\" height=\"640\" viewBox=\"0 0 3840 2560\""));
     assert!(drawn.contains("<title>a &lt;b&gt; &amp; c</title>") && drawn.ends_with("</svg>\n"));
@@ -89,7 +76,7 @@ fn svg_says_its_size_and_title_and_holds_no_markup_from_names() {
 fn many_equal_points_are_drawn_once() {
     let mut many = chart(2);
     many.series[0].points = vec![Point::at(5.0, 60.0); 10_000];
-    let picture = many.picture(Size { width: 960, height: 640 }, Dress::Full);
+    let picture = picture(&many, Size { width: 960, height: 640 }, Placement::Standalone);
     assert!(picture.shapes.len() < 200, "{}", picture.shapes.len());
 }
 
@@ -98,9 +85,9 @@ fn empty_and_single_point_charts_have_a_layout() {
     let mut one = chart(0);
     one.series[2].points.clear();
     assert!(one.is_empty());
-    one.picture(Size { width: 400, height: 430 }, Dress::Bare);
+    picture(&one, Size { width: 400, height: 430 }, Placement::Embedded);
     one.series[1].points = vec![Point { label: Some("#0".to_owned()), ..Point::at(3.0, 50.0) }];
-    let all = texts(&one.picture(Size { width: 400, height: 430 }, Dress::Bare));
+    let all = texts(&picture(&one, Size { width: 400, height: 430 }, Placement::Embedded));
     assert!(all.iter().any(|(_, t)| t == "#0"));
 }
 
@@ -109,14 +96,14 @@ fn control_characters_never_reach_the_svg() {
     let mut odd = chart(1);
     odd.title = "a\u{0}b".to_owned();
     odd.series[2].points[0].label = Some("c\u{1b}d".to_owned());
-    let drawn = svg(&odd.picture(Size { width: 960, height: 640 }, Dress::Full), &odd.title).unwrap();
+    let drawn = svg(&picture(&odd, Size { width: 960, height: 640 }, Placement::Standalone), &odd.title).unwrap();
     assert!(!drawn.chars().any(|c| c.is_control() && c != '\n'));
 }
 
 #[test]
 fn bitmaps_have_the_asked_scale() {
     let dir = tempfile::tempdir().unwrap();
-    let drawn = bitmap(&chart(5).picture(Size { width: 96, height: 64 }, Dress::Bare)).unwrap();
+    let drawn = bitmap(&picture(&chart(5), Size { width: 96, height: 64 }, Placement::Embedded)).unwrap();
     for scale in [1, 2, 4] {
         let path = dir.path().join("a.png");
         drawn.save(&path, scale).unwrap();

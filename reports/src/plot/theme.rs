@@ -1,7 +1,7 @@
 //! Colours, fonts and the width of text.
 //!
-//! The hues are of the Okabe–Ito palette, which people with the common colour-vision deficiencies can tell apart; marks
-//! differ in shape too. `page/style.css` maps these very values to their dark counterparts.
+//! The colours are the Okabe–Ito palette, which people with common colour-vision deficiencies can tell apart; marks also
+//! differ in shape. `page/style.css` maps exactly these values to their dark counterparts.
 
 use std::sync::OnceLock;
 
@@ -10,11 +10,11 @@ use plotters::style::{FontFamily, FontStyle, RGBColor, register_font};
 /// A colour: red, green, blue.
 pub type Color = RGBColor;
 
-/// Page behind the plot.
+/// Background.
 pub const PAPER: Color = RGBColor(255, 255, 255);
 /// Text.
 pub const INK: Color = RGBColor(31, 41, 51);
-/// Text of less weight, axes.
+/// Secondary text and axes.
 pub const MUTED: Color = RGBColor(91, 103, 117);
 /// Grid.
 pub const GRID: Color = RGBColor(226, 231, 236);
@@ -27,8 +27,8 @@ pub const VARIANT: Color = RGBColor(213, 94, 0);
 /// Retrained winners: Okabe–Ito bluish green.
 pub const RETRAINED: Color = RGBColor(0, 158, 115);
 
-/// Colours for runs or families side by side: Okabe–Ito without its yellow, which is too light on paper, and a
-/// brown, a grey and the ink.
+/// Colours for runs or families side by side: Okabe–Ito without yellow, which is too light on white, plus brown, grey and
+/// the colour of text.
 pub const SERIES: [Color; 9] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -41,7 +41,7 @@ pub const SERIES: [Color; 9] = [
     RGBColor(31, 41, 51),
 ];
 
-/// The font's family as a CSS list: the embedded font under this name in PNG, what the reader has in SVG.
+/// The font family as a CSS list. PNG uses the embedded font under this name; SVG uses what the viewer has.
 pub const FAMILY: &str = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif";
 /// Height of the embedded font, ascent to descent, in ems: what plotters' `ab_glyph` takes as a font's size.
 pub const HEIGHT_EM: f64 = (1901.0 + 483.0) / 2048.0;
@@ -49,7 +49,7 @@ pub const HEIGHT_EM: f64 = (1901.0 + 483.0) / 2048.0;
 static REGULAR: &[u8] = include_bytes!("../../assets/DejaVuSans.subset.ttf");
 static BOLD: &[u8] = include_bytes!("../../assets/DejaVuSans-Bold.subset.ttf");
 
-/// Makes the embedded fonts known to plotters, once. False if they are not fonts, which a test rules out.
+/// Registers the embedded fonts with plotters, once. False if they are not fonts, which a test rules out.
 pub fn fonts() -> bool {
     static READY: OnceLock<bool> = OnceLock::new();
     *READY.get_or_init(|| {
@@ -58,7 +58,7 @@ pub fn fonts() -> bool {
     })
 }
 
-/// Weight of text as plotters names it.
+/// Font style of plotters.
 pub fn style(bold: bool) -> FontStyle {
     if bold { FontStyle::Bold } else { FontStyle::Normal }
 }
@@ -74,10 +74,10 @@ pub fn text_width(text: &str, size: f64, bold: bool) -> f64 {
     measured.map_or(text.chars().count() as f64 * 0.6, |((x0, _), (x1, _))| f64::from(x1 - x0) / large) * size
 }
 
-/// `text` in lines of at most `width` px, cut at blanks, about equally long; a longer word stays whole.
+/// `text` wrapped to lines of at most `width` px and about equal length; a longer word stays whole.
 pub fn wrap(text: &str, size: f64, width: f64) -> Vec<String> {
     let lines = greedy(text, size, width);
-    // The narrowest column that takes no more lines leaves no word alone on the last one.
+    // The narrowest column that needs no more lines leaves no single word on the last one.
     let (mut narrow, mut wide) = (width / 2.0, width);
     while lines.len() > 1 && wide - narrow > 4.0 {
         let middle = (narrow + wide) / 2.0;

@@ -1,4 +1,7 @@
-//! Ranges and ticks of an axis: steps of 1, 2 or 5 times a power of ten, labelled with as many decimals as they need.
+//! Ranges and ticks of an axis: steps of 1, 2 or 5 times a power of ten, labelled with as many decimals as they need and
+//! with one SI prefix.
+
+use mobilenas_record::text::si;
 
 /// Values of an axis, from end to end, with its ticks.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,9 +22,15 @@ impl Ticks {
         let room = if hi - lo == span { span * 0.07 } else { span * 0.5 };
         let range = (if lo >= 0.0 { (lo - room).max(0.0) } else { lo - room }, hi + room);
         let step = step((range.1 - range.0) / wanted.max(1) as f64);
-        let decimals = (-step.log10().floor()).max(0.0) as usize;
+        let (divisor, prefix) = si(range.1 / 2.0);
+        let decimals = (-((step / divisor).log10() + 1e-9).floor()).max(0.0) as usize;
         let (first, last) = ((range.0 / step).ceil() as i64, (range.1 / step).floor() as i64);
-        let marks = (first..=last).map(|i| i as f64 * step).map(|v| (v, format!("{v:.decimals$}"))).collect();
+        let label = |v: f64| match prefix {
+            "" => format!("{v:.decimals$}"),
+            _ if v == 0.0 => "0".to_owned(),
+            _ => format!("{:.decimals$} {prefix}", v / divisor),
+        };
+        let marks = (first..=last).map(|i| i as f64 * step).map(|v| (v, label(v))).collect();
         Ticks { range, marks }
     }
 
@@ -50,6 +59,7 @@ mod tests {
         assert_eq!(labels(&[5.2, 11.8], 6), ["6", "8", "10", "12"]);
         assert_eq!(labels(&[0.91, 1.34], 6), ["0.9", "1.0", "1.1", "1.2", "1.3"]);
         assert_eq!(labels(&[0.0, 100.0], 5), ["0", "50", "100"]);
+        assert_eq!(labels(&[0.0, 6.4e6], 4), ["0", "2 M", "4 M", "6 M"]);
     }
 
     #[test]

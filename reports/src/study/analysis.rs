@@ -1,24 +1,25 @@
-//! What follows from a study's rows.
+//! Statistics over a study's rows.
 
 use std::collections::BTreeMap;
 
-use super::{Condition, NetworkOrigin, SearchRun, Study, StudyNetwork};
-use mobilenas_record::Interval;
-use mobilenas_record::interval::of_trainings as interval;
-use mobilenas_record::metric::name as metric;
-use mobilenas_record::rank;
+use mobilenas_record::interval::of_trainings;
+use mobilenas_record::study::{Condition, NetworkOrigin, SearchRun, StudyNetwork};
+use mobilenas_record::{Interval, quantile, rank};
+
+use super::read::Study;
+use crate::metrics;
 
 /// Rounds of each bootstrap.
 pub const ROUNDS: usize = 2000;
 
-/// Whether inherited top-1 puts networks in the order of training them alone, under one condition.
+/// How well inherited accuracy ranks networks as training them from scratch does, under one condition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fidelity {
     /// How weights were inherited.
     pub condition: Condition,
-    /// Networks: id, inherited top-1, mean test top-1 after training alone, percent.
+    /// Networks: id, inherited accuracy, mean test accuracy after training from scratch, percent.
     pub pairs: Vec<(u64, f64, f64)>,
-    /// Kendall's tau-b, with the middle 95 % of a bootstrap over networks. `None` below three networks or all tied.
+    /// Kendall's tau-b, with the middle 95 % of a bootstrap over networks. `None` for fewer than three networks, or if all are tied.
     pub tau: Option<Interval>,
     /// Spearman's rho, likewise.
     pub rho: Option<Interval>,
@@ -28,36 +29,35 @@ pub struct Fidelity {
 pub fn fidelities(study: &Study) -> Vec<Fidelity> {
     let mut by_condition: BTreeMap<&Condition, BTreeMap<u64, f64>> = BTreeMap::new();
     for i in &study.inherited {
-        let Some(top1) = i.metric(metric::TOP1) else { continue };
-        // Of two rows for one network the last counts, as after a resumed study.
-        by_condition.entry(&i.condition).or_default().insert(i.network, top1);
+        let Some(accuracy) = i.metric(metrics::ACCURACY.name) else { continue };
+        // Of two rows for one network the last one counts, as after a resumed study.
+        by_condition.entry(&i.condition).or_default().insert(i.network, accuracy);
     }
-    let pair = |(id, inherited): (u64, f64)| {
-        let tops = study.tops(id);
-        (!tops.is_empty()).then(|| (id, inherited, tops.iter().sum::<f64>() / tops.len() as f64))
-    };
-    let one = |(condition, tops): (&Condition, BTreeMap<u64, f64>)| {
-        let pairs: Vec<(u64, f64, f64)> = tops.into_iter().filter_map(pair).collect();
+    let pair = |(id, inherited): (u64, f64)| mean(&study.test_accuracies(id)).map(|trained| (id, inherited, trained));
+    let one = |(condition, accuracies): (&Condition, BTreeMap<u64, f64>)| {
+        let pairs: Vec<(u64, f64, f64)> = accuracies.into_iter().filter_map(pair).collect();
         let (tau, rho) = (estimate(&pairs, rank::kendall), estimate(&pairs, rank::spearman));
         Fidelity { condition: condition.clone(), pairs, tau, rho }
     };
     by_condition.into_iter().map(one).filter(|f| !f.pairs.is_empty()).collect()
 }
 
-/// Kendall's tau-b of MACs alone, and of parameters alone, with test top-1 after training alone: what inherited top-1 has to
-/// be better than.
+/// Kendall's tau-b of MACs, and of parameters, with test accuracy after training from scratch: the baseline for inherited
+/// accuracy.
 pub fn by_size(study: &Study) -> Option<[Interval; 2]> {
     let drawn = study.networks.iter().filter(|n| n.origin == NetworkOrigin::Drawn);
-    let trained: Vec<(&StudyNetwork, f64)> = drawn
-        .map(|n| (n, study.tops(n.id)))
-        .filter(|(_, tops)| !tops.is_empty())
-        .map(|(n, tops)| (n, tops.iter().sum::<f64>() / tops.len() as f64))
-        .collect();
+    let trained: Vec<(&StudyNetwork, f64)> =
+        drawn.filter_map(|n| Some((n, mean(&study.test_accuracies(n.id))?))).collect();
     let of = |size: fn(&StudyNetwork) -> u64| {
-        let pairs: Vec<(u64, f64, f64)> = trained.iter().map(|(n, top1)| (n.id, size(n) as f64, *top1)).collect();
+        let pairs: Vec<(u64, f64, f64)> =
+            trained.iter().map(|(n, accuracy)| (n.id, size(n) as f64, *accuracy)).collect();
         estimate(&pairs, rank::kendall)
     };
     Some([of(|n| n.macs)?, of(|n| n.params)?])
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 fn estimate(pairs: &[(u64, f64, f64)], statistic: fn(&[f64], &[f64]) -> Option<f64>) -> Option<Interval> {
@@ -72,7 +72,7 @@ fn estimate(pairs: &[(u64, f64, f64)], statistic: fn(&[f64], &[f64]) -> Option<f
 
 /// Hypervolume over trials of one strategy's searches.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Band {
+pub struct HypervolumeBand {
     /// The strategy.
     pub strategy: String,
     /// Its searches, one a seed.
@@ -84,40 +84,36 @@ pub struct Band {
 }
 
 /// One band for each strategy, by name.
-pub fn bands(study: &Study) -> Vec<Band> {
+pub fn bands(study: &Study) -> Vec<HypervolumeBand> {
     let mut by_strategy: BTreeMap<&str, BTreeMap<u64, &SearchRun>> = BTreeMap::new();
     for s in study.searches.iter().filter(|s| s.volume.iter().any(|(_, v)| v.is_finite())) {
         by_strategy.entry(&s.strategy).or_default().insert(s.seed, s);
     }
-    // All are compared up to where the shortest ends, so that every seed is in every median.
+    // All are compared up to where the shortest one ends, so that every seed is in every median.
     let all = || by_strategy.values().flat_map(|s| s.values());
     let Some(last) = all().filter_map(|s| s.volume.last()).map(|(at, _)| *at).min() else { return Vec::new() };
     by_strategy.iter().map(|(strategy, searches)| band(strategy, searches.values().copied(), last)).collect()
 }
 
-fn band<'a>(strategy: &str, searches: impl Iterator<Item = &'a SearchRun>, last: u64) -> Band {
+fn band<'a>(strategy: &str, searches: impl Iterator<Item = &'a SearchRun>, last: u64) -> HypervolumeBand {
     let searches: Vec<&SearchRun> = searches.collect();
     let mut at: Vec<u64> = searches.iter().flat_map(|s| s.volume.iter().map(|(at, _)| *at)).collect();
     at.extend([1.min(last), last]);
     at.retain(|t| *t <= last);
     at.sort_unstable();
     at.dedup();
-    let values = |t: u64| {
-        let mut v: Vec<f64> = searches.iter().map(|s| value(s, t)).collect();
-        v.sort_by(f64::total_cmp);
-        v
-    };
     let mut points: Vec<(u64, f64, f64, f64)> = Vec::new();
     for t in at {
-        let v = values(t);
-        let now = (t, quantile(&v, 0.25), quantile(&v, 0.5), quantile(&v, 0.75));
+        let values: Vec<f64> = searches.iter().map(|s| value(s, t)).collect();
+        let [low, median, high] = [0.25, 0.5, 0.75].map(|q| quantile::quantile(&values, q).unwrap_or_default());
+        let now = (t, low, median, high);
         let changed = points.last().is_none_or(|p| (p.1, p.2, p.3) != (now.1, now.2, now.3));
         if changed || t == last {
             points.push(now);
         }
     }
     let ends = searches.iter().map(|s| value(s, last)).collect();
-    Band { strategy: strategy.to_owned(), seeds: searches.len(), points, ends }
+    HypervolumeBand { strategy: strategy.to_owned(), seeds: searches.len(), points, ends }
 }
 
 /// A search's hypervolume after `t` trials; 0 before its first.
@@ -125,50 +121,49 @@ fn value(s: &SearchRun, t: u64) -> f64 {
     s.volume.iter().filter(|(at, v)| *at <= t && v.is_finite()).map(|(_, v)| *v).fold(0.0, f64::max)
 }
 
-/// The value below which a share of sorted values lies, between two neighbours in proportion (numpy's default).
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * sorted.len().saturating_sub(1) as f64;
-    let of = |i: usize| sorted.get(i).or(sorted.last()).copied().unwrap_or(0.0);
-    let below = of(place.floor() as usize);
-    below + (of(place.floor() as usize + 1) - below) * place.fract()
-}
-
 /// Of all pairs of a search of `one` and a search of `other`: those in which the first ends higher, ties as half.
-pub fn pairs_won(one: &Band, other: &Band) -> (f64, usize) {
-    let win = |a: f64, b: f64| {
-        if a > b {
-            1.0
-        } else if a == b {
-            0.5
-        } else {
-            0.0
-        }
+pub fn pairs_won(one: &HypervolumeBand, other: &HypervolumeBand) -> (f64, usize) {
+    let win = |a: &f64, b: &f64| match a.total_cmp(b) {
+        std::cmp::Ordering::Greater => 1.0,
+        std::cmp::Ordering::Equal => 0.5,
+        std::cmp::Ordering::Less => 0.0,
     };
-    let won = one.ends.iter().flat_map(|a| other.ends.iter().map(move |b| win(*a, *b))).sum();
+    let won = one.ends.iter().flat_map(|a| other.ends.iter().map(move |b| win(a, b))).sum();
     (won, one.ends.len() * other.ends.len())
 }
 
-/// A network of the comparison with the papers.
+/// A found or published network that was trained from scratch.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Standing<'a> {
+pub struct ComparedNetwork<'a> {
     /// The network.
     pub network: &'a StudyNetwork,
-    /// Test top-1 of each training, percent.
-    pub tops: Vec<f64>,
-    /// Mean and error bar; see [`crate::winners::BARS`].
-    pub top1: Interval,
+    /// Test accuracy of each training, percent.
+    pub accuracies: Vec<f64>,
+    /// Mean with its error bar; see [`crate::retrained::ERROR_BARS`].
+    pub accuracy: Interval,
 }
 
-/// The found and the published networks that were trained, best first.
-pub fn standings(study: &Study) -> Vec<Standing<'_>> {
+impl ComparedNetwork<'_> {
+    /// Whether it dominates another network: higher accuracy outside both error bars, lower latency, fewer parameters.
+    pub fn dominates(&self, other: &ComparedNetwork) -> bool {
+        let faster = match (&self.network.latency, &other.network.latency) {
+            (Some(a), Some(b)) => a.median_ms < b.median_ms,
+            _ => false,
+        };
+        self.accuracy.low > other.accuracy.high && faster && self.network.params < other.network.params
+    }
+}
+
+/// The found and the published networks that were trained from scratch, best first.
+pub fn compared_networks(study: &Study) -> Vec<ComparedNetwork<'_>> {
     let compared = study.networks.iter().filter(|n| n.origin != NetworkOrigin::Drawn);
-    let mut all: Vec<Standing> = compared
+    let mut all: Vec<ComparedNetwork> = compared
         .filter_map(|network| {
-            let tops = study.tops(network.id);
-            let top1 = interval(&tops, study.header.dataset.test)?;
-            Some(Standing { network, tops, top1 })
+            let accuracies = study.test_accuracies(network.id);
+            let accuracy = of_trainings(&accuracies, study.header.dataset.test)?;
+            Some(ComparedNetwork { network, accuracies, accuracy })
         })
         .collect();
-    all.sort_by(|a, b| b.top1.value.total_cmp(&a.top1.value).then(a.network.id.cmp(&b.network.id)));
+    all.sort_by(|a, b| b.accuracy.value.total_cmp(&a.accuracy.value).then(a.network.id.cmp(&b.network.id)));
     all
 }

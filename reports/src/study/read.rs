@@ -1,20 +1,23 @@
-//! Reads a study's file, tolerant to what a stopped study leaves behind.
+//! Reads a study's file, tolerant of what a stopped study leaves behind.
 
 use std::path::Path;
 
-use super::{FILE, FORMAT, InheritedScore, SearchRun, StudyHeader, StudyNetwork, StudyRow, TrainedNetwork};
-use crate::{ReportError, journal};
-use mobilenas_record::metric::name as metric;
 use mobilenas_record::run::{Caveat, Done};
+use mobilenas_record::study::{
+    FILE, FORMAT, InheritedScore, SearchRun, StudyHeader, StudyNetwork, StudyRow, TrainedNetwork,
+};
 
-/// A study as read from its folder. One that still goes on is a study like any other.
+use crate::error::ReportError;
+use crate::{journal, metrics};
+
+/// A study. One that is not finished is read like any other.
 #[derive(Clone, Debug)]
 pub struct Study {
     /// The first line.
     pub header: StudyHeader,
     /// Its networks.
     pub networks: Vec<StudyNetwork>,
-    /// Top-1 with inherited weights.
+    /// Accuracies with inherited weights.
     pub inherited: Vec<InheritedScore>,
     /// Trainings from scratch.
     pub retrained: Vec<TrainedNetwork>,
@@ -35,11 +38,9 @@ impl Study {
     /// Reads the study in `dir`.
     ///
     /// # Errors
-    /// If its file cannot be read, has no header, or has another format. Damaged lines are caveats, not errors.
+    /// If its file cannot be read, has no header, or has an unknown format. Damaged lines become caveats.
     pub fn read(dir: &Path) -> Result<Study, ReportError> {
-        let read = journal::rows::<StudyHeader, StudyRow>(dir, FILE, "study", FORMAT, |row| {
-            matches!(row, StudyRow::Study(_))
-        })?;
+        let read = journal::rows(dir, FILE, "study", FORMAT, |row| matches!(row, StudyRow::Study(_)))?;
         let mut study = Study {
             header: read.header,
             networks: Vec::new(),
@@ -61,7 +62,7 @@ impl Study {
         match row {
             StudyRow::Study(_) => {}
             StudyRow::Network(n) if self.network(n.id).is_some() => {
-                damage.push(format!("{FILE} line {line} has network {} once more: left out", n.id));
+                damage.push(format!("{FILE} line {line} repeats network {}: left out", n.id));
             }
             StudyRow::Network(n) => self.networks.push(n),
             StudyRow::Inherited(i) => self.inherited.push(i),
@@ -77,9 +78,17 @@ impl Study {
         self.networks.iter().find(|n| n.id == id)
     }
 
-    /// Test top-1s of a network, percent, one a training.
-    pub fn tops(&self, id: u64) -> Vec<f64> {
+    /// Test accuracies of a network, percent, one a training.
+    pub fn test_accuracies(&self, id: u64) -> Vec<f64> {
         let own = self.retrained.iter().filter(|r| r.network == id);
-        own.filter_map(|r| r.metric(metric::TEST_TOP1)).collect()
+        own.filter_map(|r| r.metric(metrics::TEST_ACCURACY.name)).collect()
+    }
+
+    /// Seeds of trainings from scratch, ascending.
+    pub fn training_seeds(&self) -> Vec<u64> {
+        let mut seeds: Vec<u64> = self.retrained.iter().map(|r| r.seed).collect();
+        seeds.sort_unstable();
+        seeds.dedup();
+        seeds
     }
 }

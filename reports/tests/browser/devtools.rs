@@ -8,33 +8,34 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
-/// A page in a browser of its own.
+/// A page in its own browser.
 pub struct Browser {
     child: Child,
     socket: WebSocket<TcpStream>,
     session: Option<String>,
     next: u64,
-    /// What the page complained of: exceptions, errors and warnings of the console, refused resources.
+    /// Exceptions, console messages, refused resources and dialogs of the page.
     pub complaints: Vec<String>,
     _profile: tempfile::TempDir,
 }
 
 /// The browser's program: what `CHROMIUM` names, or the first of the usual names on the path.
-pub fn program() -> Option<PathBuf> {
+fn program() -> PathBuf {
     if let Some(named) = std::env::var_os("CHROMIUM") {
-        return Some(PathBuf::from(named));
+        return PathBuf::from(named);
     }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let names = ["chromium", "chromium-browser", "google-chrome", "chrome"];
-    let path = std::env::var_os("PATH")?;
-    let all: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    names.iter().flat_map(|n| all.iter().map(move |d| d.join(n))).find(|p| p.is_file())
+    let all = names.iter().flat_map(|n| folders.iter().map(move |d| d.join(n)));
+    all.into_iter().find(|p| p.is_file()).expect("no Chromium on the path")
 }
 
 impl Browser {
     /// Starts the browser with an empty page.
-    pub fn start(program: &Path) -> Browser {
+    pub fn start() -> Browser {
         let profile = tempfile::tempdir().unwrap();
-        let child = Command::new(program)
+        let child = Command::new(program())
             .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0"])
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank")
@@ -66,7 +67,7 @@ impl Browser {
         b
     }
 
-    /// Calls a method and waits for its answer; notes what the page complains of meanwhile.
+    /// Calls a method and waits for its answer; keeps complaints that arrive meanwhile.
     pub fn call(&mut self, method: &str, params: Value) -> Value {
         self.next += 1;
         let id = self.next;
@@ -98,7 +99,7 @@ impl Browser {
         self.complaints.push(text);
     }
 
-    /// Opens a file at a window's size, in px, in light or dark.
+    /// Opens a file in a window of the given size, px, in light or dark.
     pub fn open(&mut self, file: &Path, (width, height): (u32, u32), dark: bool) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.call("Emulation.setDeviceMetricsOverride", size);

@@ -1,7 +1,7 @@
-//! The pages in a real browser: hovering, clicking, keys, other axes, filters, at the width of a desk and of a phone.
+//! The pages in Chromium: hover, click, keys, axes, filters, at the width of a desktop and of a phone.
 //!
-//! They need Chromium, so `cargo test` ignores them; `cargo xtask test` runs them where it is or can be installed.
-//! `REPORTS_LOOK=folder` keeps pictures of what they see.
+//! `cargo test` ignores these tests; `cargo xtask test` runs them where Chromium is or can be installed.
+//! `REPORTS_LOOK=folder` keeps screenshots.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod devtools;
@@ -13,37 +13,39 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use devtools::Browser;
-use mobilenas_record::Goal;
-use mobilenas_record::metric::name as metric;
+use mobilenas_record::MetricInfo;
+use mobilenas_record::metric::{LATENCY, MES, PARAMS};
 use mobilenas_record::run::{JournalRow, Origin};
-use mobilenas_reports::{Frame, compare, read, render};
+use mobilenas_reports::{RunData, compare, read, render};
 
-const DESK: (u32, u32) = (1200, 900);
+const DESKTOP: (u32, u32) = (1200, 900);
 const PHONE: (u32, u32) = (390, 780);
 
-fn browser() -> Browser {
-    Browser::start(&devtools::program().expect("Chromium is on the path, or CHROMIUM names it"))
-}
-
-fn run(dir: &Path, rows: &[JournalRow]) -> Frame {
+fn run(dir: &Path, rows: &[JournalRow]) -> RunData {
     synthetic::write(dir, &synthetic::text(rows));
     std::fs::write(dir.join("config.yaml"), "name: made\nseed: 1\nspace:\n  family: mobilevit_v1\n  scale:\n    width: 0.25\n    divisor: 8\n  knobs: {}\ndata:\n  name: made\n").unwrap();
     read(dir).unwrap()
 }
 
-fn page(dir: &Path, rows: &[JournalRow]) -> (Frame, PathBuf) {
-    let frame = run(dir, rows);
-    let index = render(&frame, dir).unwrap().index;
-    (frame, index)
+fn page(dir: &Path, rows: &[JournalRow]) -> (RunData, PathBuf) {
+    let run = run(dir, rows);
+    let index = render(&run, dir).unwrap().index;
+    (run, index)
 }
 
 fn clean(b: &Browser) {
     assert!(b.complaints.is_empty(), "{:#?}", b.complaints);
 }
 
+/// Asserts that nothing is wider than the window, also no table within its run.
 fn fits(b: &mut Browser) {
     let over = b.eval("document.documentElement.scrollWidth - innerWidth").as_i64().unwrap();
     assert!(over <= 0, "the page is {over} px wider than the window");
+    let cut = b.eval(
+        "[...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth + 1)\
+         .map((e) => `${e.closest('section')?.id}: ${e.scrollWidth - e.clientWidth} px`)",
+    );
+    assert_eq!(cut.as_array().unwrap().len(), 0, "tables are cut off: {cut}");
 }
 
 /// The trials that a plot draws as its front.
@@ -55,8 +57,8 @@ fn front(b: &mut Browser, plot: &str) -> BTreeSet<u64> {
     ids.as_array().unwrap().iter().map(|v| v.as_u64().unwrap()).collect()
 }
 
-fn front_of(f: &Frame, metric: &str, goal: Goal) -> BTreeSet<u64> {
-    f.front_against(metric, goal).into_iter().map(|i| f.trials[i].trial.id).collect()
+fn front_of(f: &RunData, metric: &MetricInfo) -> BTreeSet<u64> {
+    f.front_against(metric).into_iter().map(|i| f.trials[i].trial.id).collect()
 }
 
 fn choose(b: &mut Browser, plot: &str, which: &str, name: &str) {
@@ -73,15 +75,15 @@ fn choose(b: &mut Browser, plot: &str, which: &str, name: &str) {
 
 #[test]
 #[ignore = "needs Chromium"]
-fn a_run_can_be_asked() {
-    let mut b = browser();
+fn a_plot_is_interactive() {
+    let mut b = Browser::start();
     let dir = tempfile::tempdir().unwrap();
-    let (frame, index) = page(dir.path(), &synthetic::real::rows("made", 5, 400));
-    for (size, dark) in [(DESK, false), (DESK, true), (PHONE, false), (PHONE, true)] {
+    let (run, index) = page(dir.path(), &synthetic::real::rows("made", 5, 400));
+    for (size, dark) in [(DESKTOP, false), (DESKTOP, true), (PHONE, false), (PHONE, true)] {
         let name = format!("run-{}-{}", size.0, if dark { "dark" } else { "light" });
         b.open(&index, size, dark);
         fits(&mut b);
-        assert_eq!(front(&mut b, "trials"), front_of(&frame, metric::LATENCY, Goal::Minimize));
+        assert_eq!(front(&mut b, "trials"), front_of(&run, &LATENCY));
         b.hover("#trials [data-front]");
         assert!(b.text("#trials .axis-name").ends_with("(%)"), "the unit is never cut");
         assert!(b.text("#trials .tip").contains("latency") && b.text("#trials .tip").contains("resolution="));
@@ -99,8 +101,8 @@ fn a_run_can_be_asked() {
     }
 }
 
-/// Labels of a plot that lie over a line of a front, an error bar, a mark or another label, by the boxes that the browser
-/// gives; and the number of labels.
+/// Labels of a plot that cover a front, an error bar, a mark or another label, by the boxes that the browser gives; and the
+/// number of labels.
 const LABELS: &str = "((id) => { const s = document.querySelector(`#${id} .stage`); \
     const box = (e) => e.getBoundingClientRect(); const meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && \
     a.top < b.bottom - 1 && b.top < a.bottom - 1; \
@@ -123,7 +125,7 @@ const LABELS: &str = "((id) => { const s = document.querySelector(`#${id} .stage
       if (labels.some((b, k) => k > i && meet(l, b))) bad.push(`${l.text} on a label`); }); \
     return { labels: labels.length, lines: lines.length, bad }; })";
 
-/// Asserts that no label of a plot lies over anything, and returns how many labels and lines there are.
+/// Asserts that no label of a plot covers anything, and returns how many labels and lines there are.
 fn labels_are_free(b: &mut Browser, plot: &str) -> (u64, u64) {
     let found = b.eval(&format!("{LABELS}({plot:?})"));
     assert_eq!(found["bad"].as_array().unwrap().len(), 0, "{plot}: {found}");
@@ -132,26 +134,26 @@ fn labels_are_free(b: &mut Browser, plot: &str) -> (u64, u64) {
 
 #[test]
 #[ignore = "needs Chromium"]
-fn labels_lie_on_nothing() {
-    let mut b = browser();
+fn labels_cover_nothing() {
+    let mut b = Browser::start();
     let dir = tempfile::tempdir().unwrap();
     for (seed, trials) in [(21, 43), (22, 200), (23, 2000)] {
         let (_, index) = page(&dir.path().join(seed.to_string()), &synthetic::real::rows("made", seed, trials));
-        for size in [DESK, PHONE] {
+        for size in [DESKTOP, PHONE] {
             b.open(&index, size, false);
-            for across in ["latency", "parameters", "MACs", "memory", "activations", "MES"] {
-                choose(&mut b, "trials", "Across", across);
+            for x in ["latency", "parameters", "MACs", "peak memory", "activations", "MES"] {
+                choose(&mut b, "trials", "x", x);
                 let (labels, lines) = labels_are_free(&mut b, "trials");
-                assert!(labels >= 3 && lines >= 4, "{across}: {labels} labels, {lines} lines");
+                assert!(labels >= 3 && lines >= 4, "{x}: {labels} labels, {lines} lines");
             }
             b.click("#trials [data-tick=log]");
             labels_are_free(&mut b, "trials");
-            choose(&mut b, "trials", "Up", "test top-1 (retrained)");
+            choose(&mut b, "trials", "y", "test top-1 (retrained)");
             assert_eq!(labels_are_free(&mut b, "trials").0, 3, "every retrained network has its name");
             b.middle("#trials .stage");
             b.shot(&format!("labels-{seed}-{}", size.0));
             b.eval("document.querySelector('#landscape .filters').open = true");
-            b.click("#landscape [data-tick=apart]");
+            b.click("#landscape [data-tick=frontPerFamily]");
             labels_are_free(&mut b, "landscape");
             b.middle("#landscape .stage");
             b.shot(&format!("labels-landscape-{seed}-{}", size.0));
@@ -163,15 +165,15 @@ fn labels_lie_on_nothing() {
 #[test]
 #[ignore = "needs Chromium"]
 fn a_study_is_readable_everywhere() {
-    let mut b = browser();
+    let mut b = Browser::start();
     let dir = tempfile::tempdir().unwrap();
-    synthetic::study::write(dir.path(), &synthetic::study::rows("made", "find A"));
+    synthetic::study::write(dir.path(), &synthetic::study::rows("made", "found A"));
     let study = mobilenas_reports::study::Study::read(dir.path()).unwrap();
     let index = mobilenas_reports::render_study(&study, dir.path()).unwrap().index;
-    for (size, dark) in [(DESK, false), (DESK, true), (PHONE, false), (PHONE, true)] {
+    for (size, dark) in [(DESKTOP, false), (DESKTOP, true), (PHONE, false), (PHONE, true)] {
         b.open(&index, size, dark);
         fits(&mut b);
-        for id in ["fidelity", "search", "papers"] {
+        for id in ["rank_fidelity", "vs_random", "baselines"] {
             b.eval(&format!("document.getElementById({id:?}).scrollIntoView()"));
             b.shot(&format!("study-{id}-{}-{}", size.0, if dark { "dark" } else { "light" }));
         }
@@ -182,21 +184,21 @@ fn a_study_is_readable_everywhere() {
 #[test]
 #[ignore = "needs Chromium"]
 fn axes_scales_and_keys() {
-    let mut b = browser();
+    let mut b = Browser::start();
     let dir = tempfile::tempdir().unwrap();
-    let (frame, index) = page(dir.path(), &synthetic::real::rows("made", 6, 300));
-    for size in [DESK, PHONE] {
+    let (run, index) = page(dir.path(), &synthetic::real::rows("made", 6, 300));
+    for size in [DESKTOP, PHONE] {
         b.open(&index, size, false);
-        choose(&mut b, "trials", "Across", "parameters");
+        choose(&mut b, "trials", "x", "parameters");
         assert!(b.text("#trials .axis-name ~ .axis-name").starts_with("Learnable parameters"), "axis");
-        assert_eq!(front(&mut b, "trials"), front_of(&frame, metric::PARAMS, Goal::Minimize));
+        assert_eq!(front(&mut b, "trials"), front_of(&run, &PARAMS));
         let before = b.eval("document.querySelector('#trials [data-front]').getAttribute('cx')");
         b.click("#trials [data-tick=log]");
         assert_ne!(b.eval("document.querySelector('#trials [data-front]').getAttribute('cx')"), before);
-        choose(&mut b, "trials", "Across", "MES");
-        assert_eq!(front(&mut b, "trials"), front_of(&frame, metric::MES, Goal::Maximize));
+        choose(&mut b, "trials", "x", "MES");
+        assert_eq!(front(&mut b, "trials"), front_of(&run, &MES));
         assert!(b.text("#trials .note").contains("MES = 100"));
-        choose(&mut b, "trials", "Up", "test top-1 (retrained)");
+        choose(&mut b, "trials", "y", "test top-1 (retrained)");
         // One mark for each of the three retrained networks, with bars, and nothing else.
         assert_eq!(b.count("#trials .mark[data-i]"), 3);
         assert!(b.count("#trials .stage .bar") >= 3);
@@ -213,29 +215,29 @@ fn axes_scales_and_keys() {
 #[test]
 #[ignore = "needs Chromium"]
 fn the_landscape_shows_one_source_at_a_time() {
-    let mut b = browser();
+    let mut b = Browser::start();
     let dir = tempfile::tempdir().unwrap();
     let (_, index) = page(dir.path(), &synthetic::real::rows("made", 7, 30));
-    for (size, dark) in [(DESK, false), (PHONE, true)] {
+    for (size, dark) in [(DESKTOP, false), (PHONE, true)] {
         b.open(&index, size, dark);
         let all = b.count("#landscape .mark[data-i]");
         assert!(all > 60, "{all}");
         choose(
             &mut b,
             "landscape",
-            "Across",
+            "x",
             "latency, iPhone 12, Core ML (Neural Engine); EfficientFormerV2, arXiv 2212.08059",
         );
         assert_eq!(b.count("#landscape .mark[data-i]"), 21);
-        assert!(b.count("#landscape .mark.soft[data-i]") >= 10, "figures read off a plot are marked");
-        b.hover("#landscape .mark.soft[data-i]");
+        assert!(b.count("#landscape .mark.uncertain[data-i]") >= 10, "figures read off a plot are marked");
+        b.hover("#landscape .mark.uncertain[data-i]");
         assert!(b.text("#landscape .tip").contains("read off a figure"), "{}", b.text("#landscape .tip"));
         assert!(!b.text("#landscape").contains("null") && !b.text("#landscape").contains("undefined"));
         b.shot(&format!("landscape-{}", size.0));
         b.eval("document.querySelector('#landscape .filters').open = true");
         b.click("#landscape [data-family=efficientformer_v2]");
         assert_eq!(b.count("#landscape .mark[data-i]"), 17);
-        b.click("#landscape [data-tick=apart]");
+        b.click("#landscape [data-tick=frontPerFamily]");
         assert!(b.count("#landscape .stage .steps") > 3);
         clean(&b);
     }
@@ -244,20 +246,20 @@ fn the_landscape_shows_one_source_at_a_time() {
 #[test]
 #[ignore = "needs Chromium"]
 fn runs_side_by_side() {
-    let mut b = browser();
+    let mut b = Browser::start();
     let dir = tempfile::tempdir().unwrap();
-    let frames: Vec<Frame> = [("first", 8), ("second", 9)]
+    let runs: Vec<RunData> = [("first", 8), ("second", 9)]
         .map(|(name, seed)| run(&dir.path().join(name), &synthetic::real::rows(name, seed, 200)))
         .into();
-    let index = compare(&frames, &dir.path().join("both")).unwrap().index;
-    for (size, dark) in [(DESK, false), (PHONE, true)] {
+    let index = compare(&runs, &dir.path().join("both")).unwrap().index;
+    for (size, dark) in [(DESKTOP, false), (PHONE, true)] {
         b.open(&index, size, dark);
         fits(&mut b);
         assert_eq!(b.count("#runs .stage .steps"), 2);
         b.hover("#runs [data-front]");
         b.shot(&format!("compare-{}", size.0));
         b.click("#runs [data-family=second]");
-        let own = front_of(&frames[0], metric::LATENCY, Goal::Minimize);
+        let own = front_of(&runs[0], &LATENCY);
         assert_eq!(front(&mut b, "runs"), own);
         b.click("#runs [data-front]");
         assert!(b.text("#runs .inspect").contains("first"));
@@ -268,7 +270,7 @@ fn runs_side_by_side() {
 #[test]
 #[ignore = "needs Chromium"]
 fn names_with_markup_stay_names() {
-    let mut b = browser();
+    let mut b = Browser::start();
     let dir = tempfile::tempdir().unwrap();
     let evil = "</script><img src=x onerror=alert(1)><b onmouseover=alert(2)>=cmd(),'\"";
     let mut rows = synthetic::real::rows(evil, 10, 40);
@@ -283,7 +285,7 @@ fn names_with_markup_stay_names() {
         }
     }
     let (_, index) = page(dir.path(), &rows);
-    b.open(&index, DESK, false);
+    b.open(&index, DESKTOP, false);
     b.hover("#trials [data-front]");
     b.click("#trials [data-front]");
     assert!(b.text("#trials .inspect").contains(evil), "{}", b.text("#trials .inspect"));
@@ -295,7 +297,7 @@ fn names_with_markup_stay_names() {
 #[test]
 #[ignore = "needs Chromium"]
 fn twenty_thousand_trials_open_smoothly() {
-    let mut b = browser();
+    let mut b = Browser::start();
     let dir = tempfile::tempdir().unwrap();
     synthetic::write(dir.path(), &synthetic::text(&synthetic::real::rows("made", 11, 20_000)));
     let start = Instant::now();
@@ -309,7 +311,7 @@ fn twenty_thousand_trials_open_smoothly() {
     println!("index.html: {bytes} bytes");
     assert!(bytes <= 5_000_000, "{bytes}");
     let start = Instant::now();
-    b.open(&index, DESK, false);
+    b.open(&index, DESKTOP, false);
     println!("opened in {:.2?}", start.elapsed());
     b.hover("#trials [data-front]");
     let took = b.eval(

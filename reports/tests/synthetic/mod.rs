@@ -1,4 +1,4 @@
-//! A made-up run that looks like a real one: rows with plausible numbers from a seeded generator.
+//! A synthetic run: rows with plausible numbers from a seeded generator.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
 
 pub mod real;
@@ -9,8 +9,8 @@ use std::path::Path;
 
 use mobilenas_record::run::*;
 
-/// What the run should have.
-pub struct Plan {
+/// What the run has.
+pub struct SyntheticRun {
     pub seed: u64,
     pub trials: u64,
     pub variants: &'static [&'static str],
@@ -18,10 +18,10 @@ pub struct Plan {
     pub done: bool,
 }
 
-impl Default for Plan {
-    fn default() -> Plan {
+impl Default for SyntheticRun {
+    fn default() -> SyntheticRun {
         let variants = &["mobilevit_xxs", "mobilevit_xs", "mobilevit_s"];
-        Plan { seed: 1, trials: 60, variants, retrained: 3, done: true }
+        SyntheticRun { seed: 1, trials: 60, variants, retrained: 3, done: true }
     }
 }
 
@@ -135,9 +135,9 @@ pub fn trial(id: u64, variant: Option<&str>, r: &mut Random) -> Trial {
     }
 }
 
-/// All rows of a planned run.
-pub fn rows(plan: &Plan) -> Vec<JournalRow> {
-    let mut r = Random(plan.seed);
+/// All rows of a run.
+pub fn rows(run: &SyntheticRun) -> Vec<JournalRow> {
+    let mut r = Random(run.seed);
     let mut rows = vec![
         JournalRow::Run(Box::new(header())),
         unit(),
@@ -145,8 +145,8 @@ pub fn rows(plan: &Plan) -> Vec<JournalRow> {
         JournalRow::Caveat(Caveat { text: "The processor's clock could not be pinned.".to_owned() }),
     ];
     let mut scored: Vec<Trial> = Vec::new();
-    for id in 0..plan.trials {
-        let trial = trial(id, plan.variants.get(id as usize).copied(), &mut r);
+    for id in 0..run.trials {
+        let trial = trial(id, run.variants.get(id as usize).copied(), &mut r);
         if matches!(trial.outcome, TrialOutcome::Scored(_)) {
             scored.push(trial.clone());
         }
@@ -155,8 +155,8 @@ pub fn rows(plan: &Plan) -> Vec<JournalRow> {
     scored.sort_by(|a, b| b.score("top1").unwrap().total_cmp(&a.score("top1").unwrap()));
     // Two found by the search, then the published variant with the best top-1, and so on.
     let (published, found): (Vec<&Trial>, Vec<&Trial>) = scored.iter().partition(|t| t.origin != Origin::Search);
-    let mut winners: Vec<&Trial> = found.into_iter().step_by(4).take(plan.retrained.saturating_sub(1)).collect();
-    winners.extend(published.into_iter().take(plan.retrained.min(1)));
+    let mut winners: Vec<&Trial> = found.into_iter().step_by(4).take(run.retrained.saturating_sub(1)).collect();
+    winners.extend(published.into_iter().take(run.retrained.min(1)));
     for t in winners {
         let metrics = BTreeMap::from([("test_top1".to_owned(), t.score("top1").unwrap() + 6.0 + r.unit())]);
         let (digest, seed) = (t.digest.clone(), 17);
@@ -169,7 +169,7 @@ pub fn rows(plan: &Plan) -> Vec<JournalRow> {
             seconds: 1834.0,
         }));
     }
-    if plan.done {
+    if run.done {
         let seconds = [("supernet", 6210.0), ("search", 214.0), ("retrain", 5502.0)].map(|(k, v)| (k.to_owned(), v));
         rows.push(JournalRow::Done(Done { seconds: BTreeMap::from(seconds) }));
     }
@@ -185,4 +185,32 @@ pub fn text(rows: &[JournalRow]) -> String {
 pub fn write(dir: &Path, journal: &str) {
     std::fs::create_dir_all(dir).unwrap();
     std::fs::write(dir.join(mobilenas_reports::JOURNAL), journal).unwrap();
+}
+
+/// Every file below a folder with its bytes, by name.
+pub fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut out = Vec::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                out.push((path.strip_prefix(dir).unwrap().display().to_string(), std::fs::read(&path).unwrap()));
+            }
+        }
+    }
+    out.sort();
+    out
+}
+
+/// Copies a folder below the one that `REPORTS_LOOK` names, if it names one, to look at it.
+pub fn keep(dir: &Path, name: &str) {
+    let Some(look) = std::env::var_os("REPORTS_LOOK") else { return };
+    for (file, bytes) in files(dir) {
+        let path = Path::new(&look).join(name).join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
 }

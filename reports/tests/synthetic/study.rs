@@ -98,8 +98,8 @@ pub fn rows(name: &str, find: &str) -> Vec<StudyRow> {
     searches(&mut r, &mut rows);
     let compared = [
         (find, NetworkOrigin::Found, 0.3),
-        ("find B", NetworkOrigin::Found, 0.55),
-        ("find C", NetworkOrigin::Found, 0.8),
+        ("found B", NetworkOrigin::Found, 0.55),
+        ("found C", NetworkOrigin::Found, 0.8),
         ("mobilevit_xxs", NetworkOrigin::Published, 0.31),
         ("mobilevit_xs", NetworkOrigin::Published, 0.56),
         ("mobilevit_s", NetworkOrigin::Published, 0.95),

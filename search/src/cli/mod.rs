@@ -107,6 +107,15 @@ pub fn run(args: Args) -> Result<i32> {
 #[error("{0}")]
 pub struct Input(pub String);
 
+/// The error and its causes on one line. A cause that the line already quotes is not repeated.
+pub fn message(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |line, cause| match line.as_str() {
+        "" => cause,
+        quoting if quoting.contains(&cause) => line,
+        _ => format!("{line}: {cause}"),
+    })
+}
+
 /// Exit code of an error: 2 for what the user has to mend, 1 for a run that failed.
 pub fn exit_code(error: &anyhow::Error) -> i32 {
     if let Some(e) = error.downcast_ref::<crate::pipeline::RunError>() {
@@ -119,4 +128,19 @@ pub fn exit_code(error: &anyhow::Error) -> i32 {
         || error.is::<crate::config::ConfigError>()
         || error.is::<Input>();
     if input { 2 } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let system = || std::io::Error::from_raw_os_error(17);
+        let table = anyhow::Error::from(system()).context("a.svg").context("no report");
+        assert_eq!(message(&table), "no report: a.svg: File exists (os error 17)");
+        let quoted =
+            anyhow::Error::from(mobilenas_reports::ReportError::Write { path: "a.svg".into(), source: system() });
+        assert_eq!(message(&quoted).matches("File exists").count(), 1, "{}", message(&quoted));
+    }
 }

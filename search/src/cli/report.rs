@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow};
 use mobilenas_host::{Lock, outln};
 use mobilenas_reports::study::Study;
-use mobilenas_reports::{Frame, ReportError};
+use mobilenas_reports::{ReportError, RunData};
 
 use super::Input;
 
@@ -39,9 +39,9 @@ pub fn run(args: &Args) -> Result<i32> {
             return Ok(0);
         }
     }
-    let frames: Vec<Frame> =
+    let runs: Vec<RunData> =
         args.runs.iter().map(|dir| mobilenas_reports::read(dir)).collect::<Result<_, _>>().map_err(told)?;
-    let written = match (frames.as_slice(), &args.out) {
+    let written = match (runs.as_slice(), &args.out) {
         ([one], out) => mobilenas_reports::render(one, out.as_ref().unwrap_or(&args.runs[0])),
         (several, Some(out)) => mobilenas_reports::compare(several, out),
         (several, None) => {
@@ -62,7 +62,6 @@ fn told(error: ReportError) -> anyhow::Error {
         ReportError::Read { .. } | ReportError::NoHeader { .. } | ReportError::Format { .. } => {
             anyhow!(Input(error.to_string()))
         }
-        // Its text already has what the system said.
-        other => anyhow!(other.to_string()),
+        other => other.into(),
     }
 }

@@ -30,9 +30,9 @@ pub fn run(job: &Job) -> Result<i32> {
     let run = SearchPipeline { experiment: &experiment, folder, clock: &clock, stop: &stop, progress: Progress::new };
     match run.run()? {
         SearchOutcome::Stopped => Ok(stopped(&stop)),
-        SearchOutcome::Done(frame, page) => {
+        SearchOutcome::Done(run, page) => {
             outln!("the five best of the front:")?;
-            for best in mobilenas_reports::five_best(&frame) {
+            for best in mobilenas_reports::five_best(&run) {
                 outln!("{best}")?;
             }
             outln!("report: {}", page.display())?;

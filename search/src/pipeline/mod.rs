@@ -24,7 +24,7 @@ use mobilenas_host::Clock;
 use mobilenas_host::unix_now;
 use mobilenas_record::run::{self as record, Caveat, Done, JournalRow};
 use mobilenas_record::score;
-use mobilenas_reports::Frame;
+use mobilenas_reports::RunData;
 use mobilenas_torch::{ParamStore, weights};
 use tch::Device;
 
@@ -63,8 +63,8 @@ pub struct SearchPipeline<'a> {
 /// How a search ended.
 #[derive(Debug)]
 pub enum SearchOutcome {
-    /// All is done: the frame of the run, and the page.
-    Done(Box<Frame>, PathBuf),
+    /// All is done: the run, and its page.
+    Done(Box<RunData>, PathBuf),
     /// It was asked to stop; `--resume` goes on.
     Stopped,
 }
@@ -272,8 +272,8 @@ impl SearchPipeline<'_> {
             }
             self.folder.append(JournalRow::Done(Done { seconds }))?;
         }
-        let (frame, page) = report(self.folder.root())?;
-        Ok(SearchOutcome::Done(Box::new(frame), page))
+        let (run, page) = report(self.folder.root())?;
+        Ok(SearchOutcome::Done(Box::new(run), page))
     }
 }
 
@@ -281,8 +281,8 @@ impl SearchPipeline<'_> {
 ///
 /// # Errors
 /// When there is no journal, or the disk refuses.
-pub fn report(folder: &Path) -> Result<(Frame, PathBuf), RunError> {
-    let frame = mobilenas_reports::read(folder)?;
-    let written = mobilenas_reports::render(&frame, folder)?;
-    Ok((frame, written.index))
+pub fn report(folder: &Path) -> Result<(RunData, PathBuf), RunError> {
+    let run = mobilenas_reports::read(folder)?;
+    let written = mobilenas_reports::render(&run, folder)?;
+    Ok((run, written.index))
 }

@@ -2,11 +2,9 @@
 
 use mobilenas_record::Interval;
 use mobilenas_reports::study::{
-    Band, Fidelity, NetworkOrigin, Repeats, Standing, Study, bands, by_size, fidelities, pairs_won, repeats, standings,
+    ComparedNetwork, Fidelity, HypervolumeBand, NetworkOrigin, RANDOM, SeedAgreement, Study, bands, by_size,
+    compared_networks, fidelities, pairs_won, seed_agreement,
 };
-
-/// The name of chance among the strategies.
-const CHANCE: &str = "random";
 
 /// What came out, line by line.
 pub fn outcome(study: &Study) -> Vec<String> {
@@ -16,9 +14,9 @@ pub fn outcome(study: &Study) -> Vec<String> {
         format!("rank fidelity, by size: {}, {}", of("MACs", &macs), of("params", &params))
     };
     out.extend(by_size(study).map(size));
-    out.extend(repeats(study).map(again));
+    out.extend(seed_agreement(study).map(again));
     out.extend(searches(&bands(study), study.header.volume.as_ref().map_or("", |v| v.unit.as_str())));
-    out.extend(papers(&standings(study)));
+    out.extend(baselines(&compared_networks(study)));
     out
 }
 
@@ -34,7 +32,7 @@ fn fidelity(f: &Fidelity) -> String {
     format!("rank fidelity, {}: {tau}, {rho}, {} networks", f.condition, f.pairs.len())
 }
 
-fn again(r: Repeats) -> String {
+fn again(r: SeedAgreement) -> String {
     format!(
         "trainings with {} seeds of {} networks: standard deviation {:.2} points of top-1, Kendall's tau between two \
          seeds {:.2}",
@@ -42,52 +40,43 @@ fn again(r: Repeats) -> String {
     )
 }
 
-fn searches(all: &[Band], unit: &str) -> Vec<String> {
-    let median = |b: &Band| b.points.last().map_or(f64::NAN, |p| p.2);
-    let Some(chance) = all.iter().find(|b| b.strategy == CHANCE) else { return Vec::new() };
-    let one = |b: &Band| {
-        let (won, pairs) = pairs_won(b, chance);
-        let verdict = match median(b).total_cmp(&median(chance)) {
+fn searches(all: &[HypervolumeBand], unit: &str) -> Vec<String> {
+    let median = |b: &HypervolumeBand| b.points.last().map_or(f64::NAN, |p| p.2);
+    let Some(random) = all.iter().find(|b| b.strategy == RANDOM) else { return Vec::new() };
+    let one = |b: &HypervolumeBand| {
+        let (won, pairs) = pairs_won(b, random);
+        let verdict = match median(b).total_cmp(&median(random)) {
             std::cmp::Ordering::Greater => "above",
             std::cmp::Ordering::Equal => "equal to",
             std::cmp::Ordering::Less => "below",
         };
         format!(
-            "search against chance, {}: median hypervolume {:.2} {unit} after {} trials, {verdict} random's {:.2}; ahead in \
+            "against random search, {}: median hypervolume {:.2} {unit} after {} trials, {verdict} random's {:.2}; ahead in \
              {won} of {pairs} pairs of seeds",
             b.strategy,
             median(b),
             b.points.last().map_or(0, |p| p.0),
-            median(chance)
+            median(random)
         )
     };
-    all.iter().filter(|b| b.strategy != CHANCE).map(one).collect()
+    all.iter().filter(|b| b.strategy != RANDOM).map(one).collect()
 }
 
-/// Whether a find is better than a published network: in accuracy beyond both error bars, in latency, in parameters.
-fn beats(find: &Standing<'_>, rival: &Standing<'_>) -> bool {
-    let faster = match (&find.network.latency, &rival.network.latency) {
-        (Some(a), Some(b)) => a.median_ms < b.median_ms,
-        _ => false,
-    };
-    find.top1.low > rival.top1.high && faster && find.network.params < rival.network.params
-}
-
-fn papers(all: &[Standing<'_>]) -> Vec<String> {
-    let one = |s: &Standing<'_>| {
+fn baselines(all: &[ComparedNetwork<'_>]) -> Vec<String> {
+    let one = |s: &ComparedNetwork<'_>| {
         let n = s.network;
         let latency = n.latency.as_ref().map_or_else(String::new, |l| format!(", {:.3} ms", l.median_ms));
-        let runs = s.tops.len();
+        let runs = s.accuracies.len();
         format!(
             "trained alike, {}: test top-1 {:.2} % ({:.2} to {:.2}, {runs} trainings), {} params, {} MACs{latency}",
-            n.name, s.top1.value, s.top1.low, s.top1.high, n.params, n.macs
+            n.name, s.accuracy.value, s.accuracy.low, s.accuracy.high, n.params, n.macs
         )
     };
     let mut out: Vec<String> = all.iter().map(one).collect();
     let of = |origin| all.iter().filter(move |s| s.network.origin == origin);
     let pairs = of(NetworkOrigin::Found).flat_map(|f| of(NetworkOrigin::Published).map(move |p| (f, p)));
     let won: Vec<String> = pairs
-        .filter(|(f, p)| beats(f, p))
+        .filter(|(f, p)| f.dominates(p))
         .map(|(f, p)| {
             format!(
                 "{} dominates {}: higher top-1 outside the error bars, lower latency, fewer parameters",
@@ -97,7 +86,7 @@ fn papers(all: &[Standing<'_>]) -> Vec<String> {
         .collect();
     if won.is_empty() && of(NetworkOrigin::Found).next().is_some() && of(NetworkOrigin::Published).next().is_some() {
         out.push(
-            "no find dominates a published network in top-1 outside the error bars, latency and parameters".into(),
+            "no found network dominates a published one in top-1 outside the error bars, latency and parameters".into(),
         );
     }
     out.extend(won);

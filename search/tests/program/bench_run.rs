@@ -281,7 +281,7 @@ fn remeasuring(dir: &Path) {
     fs::write(dir.join("c.yaml"), text.replace("trials: 8", "trials: 4").replace("best: 2", "best: 0")).unwrap();
 }
 
-fn searched(dir: &Path, name: &str, more: &[&str]) -> mobilenas_reports::Frame {
+fn searched(dir: &Path, name: &str, more: &[&str]) -> mobilenas_reports::RunData {
     let out = program_with_data(dir).args(["search", "c.yaml", "--out", name]).args(more).output().unwrap();
     assert_eq!(out.status.code(), Some(0), "{}", err(&out));
     mobilenas_reports::read(&dir.join(name)).unwrap()
@@ -292,15 +292,15 @@ fn a_search_times_its_candidates_interleaved_with_the_reference_in_fresh_process
     let dir = TempDir::new().unwrap();
     remeasuring(dir.path());
     let run = |name: &str| searched(dir.path(), name, &[]);
-    let frame = run("run");
-    let protocol = &frame.run.engine.protocol;
+    let run_data = run("run");
+    let protocol = &run_data.header.engine.protocol;
     insta::assert_snapshot!(protocol, @"the ratio to mobilenetv2_100 in 2 fresh processes, 4 rounds of random order in each, times its latency; trials near the front once more in 3 such processes when the search was over");
-    let scored: Vec<_> = frame.trials.iter().filter_map(|e| e.trial.latency.as_ref()).collect();
-    assert!(scored.len() >= 4, "{:?}", frame.trials);
+    let scored: Vec<_> = run_data.trials.iter().filter_map(|e| e.trial.latency.as_ref()).collect();
+    assert!(scored.len() >= 4, "{:?}", run_data.trials);
     // Whatever is on the front was remeasured.
-    for e in &frame.trials {
+    for e in &run_data.trials {
         let samples = e.trial.latency.as_ref().map(|l| l.samples);
-        assert!(samples == Some(12) || (samples == Some(8) && !e.on_front), "{e:?} {:?}", frame.caveats);
+        assert!(samples == Some(12) || (samples == Some(8) && !e.on_front), "{e:?} {:?}", run_data.caveats);
     }
     for l in scored {
         assert!(0.0 < l.p10_ms && l.p10_ms <= l.median_ms && l.median_ms <= l.p90_ms, "{l:?}");

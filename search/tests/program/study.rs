@@ -74,8 +74,8 @@ fn a_study_answers_and_killed_and_resumed_it_is_as_if_never_killed() {
         "rank fidelity, uniform, not recalibrated: Kendall's tau",
         "rank fidelity, by size: Kendall's tau of MACs alone ",
         "trainings with 2 seeds of 6 networks: standard deviation ",
-        "search against chance, regularized_evolution: median hypervolume",
-        "search against chance, mes_slimming: median hypervolume",
+        "against random search, regularized_evolution: median hypervolume",
+        "against random search, mes_slimming: median hypervolume",
         "trained alike, found 1: test top-1",
         "report: ",
     ] {
@@ -85,7 +85,7 @@ fn a_study_answers_and_killed_and_resumed_it_is_as_if_never_killed() {
     assert!(read.caveats.iter().all(|c| !c.text.contains("line ")), "{:?}", read.caveats);
     check_rows(&read);
     let page = fs::read_to_string(whole.join("study/index.html")).unwrap();
-    assert!(page.contains("Rank fidelity") && page.contains("Search against chance"));
+    assert!(page.contains("Rank fidelity") && page.contains("Strategies against random search"));
     // A network is scored once, whoever asks for it.
     let scores = fs::read_to_string(whole.join("scores.jsonl")).unwrap();
     let digests: Vec<Value> =

@@ -1,18 +1,20 @@
-//! The table of what differs between runs: their headers, and their configs key by key.
+//! What differs between runs: their headers, and their configs key by key.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::super::html::{self, Cell, paragraph, section};
-use crate::Frame;
+use crate::error::ReportError;
+use crate::page::folder::OutputFolder;
+use crate::page::html::{Cell, paragraph, table};
+use crate::run_data::RunData;
 
 /// Keys with their values, one line each.
 type Flat = BTreeMap<String, String>;
 
-/// The section: a row for each key that is not the same in all runs.
-pub(super) fn section_of(frames: &[&Frame]) -> String {
-    let flats: Vec<Flat> = frames.iter().map(|f| flat(f)).collect();
+/// A row for each key that is not the same in all runs.
+pub(super) fn render(runs: &[RunData], _: &mut OutputFolder) -> Result<String, ReportError> {
+    let flats: Vec<Flat> = runs.iter().map(flat).collect();
     let mut keys: Vec<&String> = flats.iter().flat_map(BTreeMap::keys).collect();
     keys.sort();
     keys.dedup();
@@ -20,29 +22,29 @@ pub(super) fn section_of(frames: &[&Frame]) -> String {
     let cell = |value: Option<&String>| Cell::Text(value.map_or("–", String::as_str).to_owned());
     let row = |key: &&String| {
         let values = flats.iter().map(|f| cell(f.get(key.as_str())));
-        [Cell::Code(vec![(*key).clone()])].into_iter().chain(values).collect()
+        [Cell::Code((*key).clone())].into_iter().chain(values).collect()
     };
     let rows: Vec<Vec<Cell>> = keys.iter().filter(|k| !same(k)).map(row).collect();
-    let without = frames.iter().filter(|f| f.config.is_none()).count();
+    let without = runs.iter().filter(|r| r.config.is_none()).count();
     let mut note = format!("{} of {} keys of the runs' headers and configs differ.", rows.len(), keys.len());
     if without > 0 {
-        note += " Runs without a config.yaml in their folder are compared by their headers alone.";
+        note += " Runs without a config.yaml in their folder are compared by their headers only.";
     }
-    let heads: Vec<&str> = ["Key"].into_iter().chain(frames.iter().map(|f| f.run.name.as_str())).collect();
-    section("differences", "What differs", &(paragraph(&note) + &html::table(&heads, &rows)))
+    let heads: Vec<&str> = ["Key"].into_iter().chain(runs.iter().map(|r| r.header.name.as_str())).collect();
+    Ok(paragraph(&note) + &table(&heads, &rows))
 }
 
-/// A run's header and config. What follows from others, and the time it began, is left out.
-fn flat(f: &Frame) -> Flat {
+/// A run's header and config, without its name, its start and what follows from other keys.
+fn flat(r: &RunData) -> Flat {
     let mut out = Flat::new();
-    let mut header = serde_json::to_value(&f.run).unwrap_or_default();
+    let mut header = serde_json::to_value(&r.header).unwrap_or_default();
     if let Some(map) = header.as_object_mut() {
         ["name", "started_unix", "config_digest", "format"].iter().for_each(|k| {
             map.remove(*k);
         });
     }
     put(&mut out, "run", &header);
-    let config = f.config.as_deref().and_then(|text| serde_yaml::from_str::<Value>(text).ok());
+    let config = r.config.as_deref().and_then(|text| serde_yaml::from_str::<Value>(text).ok());
     if let Some(config) = config {
         put(&mut out, "config", &config);
         out.remove("config.name");

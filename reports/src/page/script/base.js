@@ -1,4 +1,4 @@
-// Small helpers. Text that comes from the data is only ever set as text, never as markup.
+// Helpers. Text from the data is only ever set as text, never as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -25,11 +25,11 @@ const count = (value, digits = 3) => {
   return Number.isInteger(value) ? String(value) : significant(value, digits);
 };
 
-// A number of an axis as people read it, with its unit.
+// A number of an axis with its unit.
 const shown = (axis, value) => {
   if (value === null || value === undefined) return "–";
   const unit = axis.unit ? `\u00a0${axis.unit}` : "";
-  switch (axis.show) {
+  switch (axis.format) {
     case "count": return count(value) + unit;
     case "bytes": return `${count(value)}${Math.abs(value) >= 999.5 ? "" : "\u00a0"}B`;
     case "percent": return value.toFixed(2) + unit;
@@ -38,20 +38,20 @@ const shown = (axis, value) => {
   }
 };
 
-// Numbers written as text, a fixed number of characters each.
-const decoder = (codes) => {
-  const digit = new Map([...codes.alphabet].map((c, i) => [c, i]));
-  const base = codes.alphabet.length;
+// Integers written as text, a fixed number of characters each.
+const unpack = (packed) => {
+  const digit = new Map([...packed.alphabet].map((c, i) => [c, i]));
+  const base = packed.alphabet.length;
   return (position) => {
     let value = 0;
-    for (let i = position * codes.width; i < (position + 1) * codes.width; i++) {
-      value = value * base + digit.get(codes.text[i]);
+    for (let i = position * packed.width; i < (position + 1) * packed.width; i++) {
+      value = value * base + digit.get(packed.text[i]);
     }
     return value;
   };
 };
 
-// Ends, ticks and the place between 0 and 1 of a value on an axis.
+// The ticks of an axis, and the position between 0 and 1 of a value on it.
 const scale = (values, log, wanted) => {
   let low = Infinity, high = -Infinity;
   for (const v of values) {

@@ -1,4 +1,4 @@
-// How a plot is drawn: a canvas for the many, SVG for the few and for all words.
+// Drawing: small marks on a canvas, everything else as SVG.
 
 const SHAPES = {
   steps: () => svg("path", { d: "M1 12H8V5H15" }),
@@ -8,13 +8,13 @@ const SHAPES = {
 };
 
 // Half the width of a mark, px.
-const REACH = { dot: 4.5, diamond: 6.5, square: 5.5 };
+const RADIUS = { dot: 4.5, diamond: 6.5, square: 5.5 };
 
 Plot.prototype.draw = function draw() {
   const { stage, data } = this;
   const [width, height] = [stage.clientWidth, stage.clientHeight];
   if (!width) return;
-    this.points = this.collect();
+  this.points = this.collect();
   const narrow = width < 520;
   const side = { left: narrow ? 44 : 56, right: 14, top: 30, bottom: 46 };
   Object.assign(this, { width, height, side });
@@ -26,11 +26,11 @@ Plot.prototype.draw = function draw() {
     y: (v) => side.top + (1 - up.at(v)) * inner.height,
   };
   for (const p of this.points) [p.px, p.py] = [this.place.x(p.x), this.place.y(p.y)];
-  this.rules = [];
+  this.segments = [];
   this.svg.replaceChildren();
   this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   this.frame(across, up, side, inner);
-  this.specks(width, height);
+  this.small(width, height);
   this.lines();
   this.marks();
   this.keys();
@@ -43,16 +43,16 @@ Plot.prototype.draw = function draw() {
   this.move(this.points.some((p) => p.i === this.current) ? this.current : null);
 };
 
-// What an axis has to have room for: its points, and the error bars of the strong ones.
+// The values that an axis shows: points, and the error bars of marked ones.
 Plot.prototype.span = function span(key, axis) {
-  const ends = this.points.flatMap((p) => (p.strong ? endsOf(axis, p.i) : []));
+  const ends = this.points.flatMap((p) => (p.marked ? endsOf(axis, p.i) : []));
   return this.points.map((p) => p[key]).concat(ends).filter((v) => !this.log || key === "y" || v > 0);
 };
 
 Plot.prototype.frame = function frame(across, up, side, inner) {
   const [bottom, right] = [side.top + inner.height, side.left + inner.width];
   const axis = (i) => this.data.axes[i];
-  const better = (a) => (a.larger ? "larger is better" : "smaller is better");
+  const better = (a) => (a.goal === "maximize" ? "larger is better" : "smaller is better");
   for (const t of across.ticks) {
     const x = side.left + across.at(t) * inner.width;
     this.svg.append(svg("line", { x1: x, x2: x, y1: side.top, y2: bottom, class: "grid" }),
@@ -63,7 +63,7 @@ Plot.prototype.frame = function frame(across, up, side, inner) {
     this.svg.append(svg("line", { x1: side.left, x2: right, y1: y, y2: y, class: "grid" }),
       svg("text", { x: side.left - 7, y: y + 4, class: "tick", "text-anchor": "end" }, up.label(t)));
   }
-  // Too long a name loses its middle, never its unit.
+  // A long label is cut before its unit.
   const fit = (text) => {
     const most = Math.floor((this.width - 12) / 6.6);
     const [unit] = text.match(/ \([^()]*\)$/) || [""];
@@ -75,7 +75,7 @@ Plot.prototype.frame = function frame(across, up, side, inner) {
       fit(`${axis(this.x).label}${this.log ? ", log" : ""}, ${better(axis(this.x))}`)));
 };
 
-Plot.prototype.specks = function specks(width, height) {
+Plot.prototype.small = function small(width, height) {
   const ratio = window.devicePixelRatio || 1;
   this.canvas.width = width * ratio;
   this.canvas.height = height * ratio;
@@ -87,7 +87,7 @@ Plot.prototype.specks = function specks(width, height) {
   pen.globalAlpha = many ? 0.55 : 0.9;
   let last = null;
   for (const p of this.points) {
-    if (p.strong) continue;
+    if (p.marked) continue;
     const name = this.colour(p.family).slice(4, -1);
     if (name !== last) { pen.fillStyle = paint(name); last = name; }
     pen.beginPath();
@@ -99,21 +99,21 @@ Plot.prototype.specks = function specks(width, height) {
 // The box around a straight line.
 const boxOf = (a, b, c, d) => [Math.min(a, c) - 1, Math.min(b, d) - 1, Math.max(a, c) + 1, Math.max(b, d) + 1];
 
-// The steps between the points of each front, which show what no point beats.
+// The steps between the points of each front.
 Plot.prototype.lines = function lines() {
   this.fronts.forEach((front, f) => {
-    const larger = this.data.axes[this.x].larger;
+    const larger = this.data.axes[this.x].goal === "maximize";
     const path = front.map((p, k) => {
       if (!k) return `M${p.px} ${p.py}`;
       return larger ? `V${p.py}H${p.px}` : `H${p.px}V${p.py}`;
     }).join("");
     const line = svg("path", { d: path, class: "steps" });
-    if (this.apart) line.style.stroke = this.colour(f);
+    if (this.frontPerFamily) line.style.stroke = this.colour(f);
     this.svg.append(line);
     front.slice(1).forEach((p, k) => {
       const before = front[k];
       const corner = larger ? [before.px, p.py] : [p.px, before.py];
-      this.rules.push(boxOf(before.px, before.py, ...corner), boxOf(...corner, p.px, p.py));
+      this.segments.push(boxOf(before.px, before.py, ...corner), boxOf(...corner, p.px, p.py));
     });
   });
 };
@@ -122,26 +122,26 @@ Plot.prototype.marks = function marks() {
   const { data } = this;
   const labels = [];
   const [x, y] = [data.axes[this.x], data.axes[this.y]];
-  const strong = this.points.filter((p) => p.strong).sort((a, b) => a.group - b.group);
-  for (const p of strong) {
+  const marked = this.points.filter((p) => p.marked).sort((a, b) => a.group - b.group);
+  for (const p of marked) {
     const group = data.groups[p.group];
-    const mark = group.mark === "speck" ? "dot" : group.mark;
-    const shape = SHAPES[mark](p.px, p.py, REACH[mark]);
-    p.reach = REACH[mark];
-    const soft = (x.soft && x.soft[p.i]) || (y.soft && y.soft[p.i]);
-    shape.setAttribute("class", `mark${soft ? " soft" : ""}`);
+    const mark = group.mark === "small" ? "dot" : group.mark;
+    const shape = SHAPES[mark](p.px, p.py, RADIUS[mark]);
+    p.radius = RADIUS[mark];
+    const uncertain = (x.uncertain && x.uncertain[p.i]) || (y.uncertain && y.uncertain[p.i]);
+    shape.setAttribute("class", `mark${uncertain ? " uncertain" : ""}`);
     shape.setAttribute("data-i", p.i);
     if (p.front) shape.setAttribute("data-front", "");
     shape.style.setProperty("--own", group.color ? `var(--${p.front && mark === "dot" ? "front" : group.color})`
       : this.colour(p.family));
-    if (group.mark !== "speck") this.bars(p, x, y, shape.style.getPropertyValue("--own"));
+    if (group.mark !== "small") this.bars(p, x, y, shape.style.getPropertyValue("--own"));
     this.svg.append(shape);
-    if (group.mark !== "speck" || strong.length <= 40) {
+    if (group.mark !== "small" || marked.length <= 40) {
       const text = data.names[p.i] || this.name(p.i).split(",")[0];
       labels.push({ p, text, needed: group.mark === "diamond" || group.mark === "square" });
     }
   }
-  this.label(labels, strong);
+  this.label(labels, marked);
 };
 
 // The ends of a point's error bar on an axis, if it has one.
@@ -154,7 +154,7 @@ Plot.prototype.bars = function bars(p, x, y, own) {
     const drawn = svg("line", { x1, y1, x2, y2, class: "bar" });
     drawn.style.stroke = own;
     this.svg.append(drawn);
-    this.rules.push(boxOf(x1, y1, x2, y2));
+    this.segments.push(boxOf(x1, y1, x2, y2));
   };
   const across = endsOf(x, p.i).filter((v) => !this.log || v > 0).map(this.place.x);
   const up = endsOf(y, p.i).map(this.place.y);
@@ -165,16 +165,16 @@ Plot.prototype.bars = function bars(p, x, y, own) {
 Plot.prototype.keys = function keys() {
   const { groups } = this.data;
   const shown = new Set(this.points.map((p) => p.group));
-  const soft = [this.data.axes[this.x], this.data.axes[this.y]].some((a) => a.soft && Object.keys(a.soft).length);
+  const uncertain = [this.data.axes[this.x], this.data.axes[this.y]].some((a) => a.uncertain && Object.keys(a.uncertain).length);
   const key = (mark, colour, name, hollow) => {
-    const shape = SHAPES[mark === "speck" ? "dot" : mark](8, 8, mark === "speck" ? 2.6 : 5.5);
-    shape.setAttribute("class", mark === "steps" ? "steps" : `mark${hollow ? " soft" : ""}`);
+    const shape = SHAPES[mark === "small" ? "dot" : mark](8, 8, mark === "small" ? 2.6 : 5.5);
+    shape.setAttribute("class", mark === "steps" ? "steps" : `mark${hollow ? " uncertain" : ""}`);
     shape.style.setProperty("--own", colour);
     return el("span", {}, svg("svg", { width: 16, height: 16, "aria-hidden": "true" }, shape), name);
   };
   const own = (g) => (g.color ? `var(--${g.color})` : "var(--muted)");
   this.legend.replaceChildren(
     ...groups.filter((_, i) => shown.has(i)).map((g) => key(g.mark, own(g), g.name)),
-    key("steps", this.apart ? "var(--muted)" : "var(--front)", this.apart ? `front of each ${this.data.filter}` : "front"),
-    ...(soft ? [key("dot", "var(--muted)", "read off a figure, or doubtful", true)] : []));
+    key("steps", this.frontPerFamily ? "var(--muted)" : "var(--front)", this.frontPerFamily ? `front of each ${this.data.filter}` : "front"),
+    ...(uncertain ? [key("dot", "var(--muted)", this.data.uncertain, true)] : []));
 };

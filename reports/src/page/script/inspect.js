@@ -1,15 +1,15 @@
-// What a click shows: all numbers, how the network differs from the nearest published variant, its layers, its YAML.
+// What a click shows: all numbers, the difference from the nearest published variant, the layers, a config.
 
 const readers = new Map();
 
-// The genomes that a point belongs to, with what decodes them.
+// The genomes of a point's run, unpacked.
 const readerOf = (data, i) => {
   const set = (data.genomes || []).find((g) => i >= g.first && i < g.first + g.count);
   if (!set) return null;
   if (!readers.has(set)) {
     let sum = 0;
     const starts = set.layers.map((n) => (sum += n) - n);
-    readers.set(set, { set, starts, chosen: decoder(set.chosen), stacks: decoder(set.stacks) });
+    readers.set(set, { set, starts, chosen: unpack(set.chosen), stacks: unpack(set.stacks) });
   }
   return readers.get(set);
 };
@@ -23,7 +23,7 @@ const genomeOf = (data, i) => {
   return knobs.map((k, at) => ({ knob: k, value: value(at, i) })).filter((g) => g.value !== undefined);
 };
 
-// Knobs whose names differ in their last number only stand together: stages.1–3.depth=2,4,3.
+// Knobs whose names differ only in their last number are written together: stages.1–3.depth=2,4,3.
 const compact = (genome) => {
   const groups = new Map();
   for (const { knob, value } of genome) {
@@ -40,8 +40,8 @@ const compact = (genome) => {
   return [...groups].map(one);
 };
 
-// A genome in few words, none of which is broken over lines.
-const code = (genome) => el("code", {}, ...compact(genome).flatMap((g) => [el("span", { class: "part" }, g), " "]));
+// A genome in short, in parts that are not broken over lines.
+const code = (genome) => el("code", {}, ...compact(genome).flatMap((g) => [el("span", {}, g), " "]));
 
 // stages.3.depth: "stage 3" and "depth".
 const place = (name) => {
@@ -51,7 +51,7 @@ const place = (name) => {
   return [words.join(" "), leaf];
 };
 
-// The differences of two genomes in words, a list item a place.
+// The differences of two genomes in words, one item per block.
 const differences = (from, to) => {
   const before = new Map(from.map((g) => [g.knob.name, g.value]));
   const places = new Map();
@@ -60,16 +60,16 @@ const differences = (from, to) => {
     if (old === value) continue;
     const [where, leaf] = place(knob.name);
     const change = `${old === undefined ? "none" : old} → ${value}`;
-    // Names are mostly short for the word: expand for expansion.
-    const called = !knob.word ? leaf : knob.word.slice(0, 4) === leaf.slice(0, 4) ? knob.word : `${leaf} (${knob.word})`;
-    const text = knob.word === "depth" ? `${change} blocks` : `${called} ${change}`;
+    // Most names abbreviate their kind: expand for expansion.
+    const called = !knob.kind ? leaf : knob.kind.slice(0, 4) === leaf.slice(0, 4) ? knob.kind : `${leaf} (${knob.kind})`;
+    const text = knob.kind === "depth" ? `${change} blocks` : `${called} ${change}`;
     if (!places.has(where)) places.set(where, []);
     places.get(where).push(text);
   }
   return [...places].map(([where, texts]) => (where ? `${where}: ${texts.join(", ")}` : texts.join(", ")));
 };
 
-// The nearest published variant among the run's own trials: the one with the fewest other values.
+// The published variant among the run's trials that differs in the fewest knobs.
 const nearestVariant = (data, i) => {
   const own = genomeOf(data, i);
   let best = null;
@@ -97,12 +97,16 @@ const layersOf = (reader, i) => {
 const layerTable = (rows) => {
   const total = rows.reduce(([p, m], r) => [p + r[3], m + r[4]], [0, 0]);
   const share = (part, whole) => `${(100 * part / (whole || 1)).toFixed(1)} %`;
-  const cells = (tag, values) => el("tr", {}, ...values.map((v, k) => el(tag, { class: k > 1 ? "n" : null }, v)));
-  const line = (r) => cells("td", [r[0], r[1], r[2], count(r[3]), share(r[3], total[0]), count(r[4]), share(r[4], total[1])]);
-  return el("div", { class: "scroll", tabindex: 0 }, el("table", { class: "layers" },
-    el("thead", {}, cells("th", ["Block", "Kind", "Makes", "Params", "", "MACs", ""])),
+  const heads = ["Block", "Kind", "Output", "Params", "MACs"];
+  const cells = (tag, values) => el("tr", {}, ...values.map((v, k) => el(tag, {
+    class: k > 1 ? "n" : null, "data-head": tag === "td" && v ? heads[k] : null,
+  }, v)));
+  const line = (r) => cells("td", [r[0], r[1], r[2], `${count(r[3])} (${share(r[3], total[0])})`,
+    `${count(r[4])} (${share(r[4], total[1])})`]);
+  return el("div", { class: "scroll" }, el("table", { class: "layers" },
+    el("thead", {}, cells("th", heads)),
     el("tbody", {}, ...rows.map(line)),
-    el("tfoot", {}, cells("td", ["Whole", "", "", count(total[0]), "", count(total[1]), ""]))));
+    el("tfoot", {}, cells("td", ["Total", "", "", count(total[0]), count(total[1])]))));
 };
 
 const genomeParts = (plot, i) => {
@@ -117,8 +121,8 @@ const genomeParts = (plot, i) => {
       : [el("p", {}, `Against ${data.names[near.variant]}, the nearest published variant (${near.count} of ${near.of} knobs differ):`),
         el("ul", { class: "words" }, ...near.words.map((w) => el("li", {}, w)))];
   const whole = reader.set.config !== undefined
-    ? "The config of a search with this one network: save it as FILE.yaml; mobilenas search FILE.yaml trains it under this run's protocol."
-    : "The space of a config with this one network. The run's folder has no config.yaml to complete it.";
+    ? "A config whose space is this one network. Save it as FILE.yaml; mobilenas search FILE.yaml trains it under this run's protocol."
+    : "The space of a config with this one network; the run's folder has no config.yaml for the rest.";
   return [
     el("h4", {}, "Genome"), el("p", {}, code(genome)), ...against,
     el("h4", {}, "Layers"), rows.length ? layerTable(rows) : el("p", { class: "small" }, `No layers: ${reader.set.without}.`),

@@ -1,6 +1,6 @@
-// Where names stand: each takes the cheapest free place around its point, the needed ones first.
+// Placement of labels: each takes the cheapest free place around its point, the needed ones first.
 
-// Directions from a point, the best to read first; y downwards.
+// Directions from a point, the most readable first; y downwards.
 const AROUND = [[1, 0], [0.7, -0.7], [0, -1], [-0.7, -0.7], [0.7, 0.7], [0, 1], [-1, 0], [-0.7, 0.7], [0.9, -0.4],
   [0.9, 0.4], [-0.9, -0.4], [-0.9, 0.4]];
 const NEAR = [0, 3];
@@ -25,13 +25,13 @@ const cross = ([a, b], [c, d]) => {
   return turn(a, b, c) * turn(a, b, d) < 0 && turn(c, d, a) * turn(c, d, b) < 0;
 };
 
-// No label lies over a line, a mark, an error bar or another label; one without such a place is left out, and a needed
-// one stands farther away with a line to its point if it has to.
-Plot.prototype.label = function label(labels, strong) {
-  const marks = strong.map((p) => [p.px - p.reach - 1, p.py - p.reach - 1, p.px + p.reach + 1, p.py + p.reach + 1]);
+// No label covers a line, a mark, an error bar or another label. One without such a place is left out; a needed one may be
+// farther away, with a line to its point.
+Plot.prototype.label = function label(labels, marked) {
+  const marks = marked.map((p) => [p.px - p.radius - 1, p.py - p.radius - 1, p.px + p.radius + 1, p.py + p.radius + 1]);
   const area = [this.side.left + 1, 20, this.width - 2, this.height - this.side.bottom];
-  const taken = [...marks, ...this.rules];
-  const specks = this.points.length > 3000 ? [] : this.points.filter((p) => !p.strong);
+  const taken = [...marks, ...this.segments];
+  const small = this.points.length > 3000 ? [] : this.points.filter((p) => !p.marked);
   const leaders = [];
   for (const { p, text, needed } of [...labels].sort((a, b) => b.needed - a.needed)) {
     const drawn = svg("text", { class: needed ? "label needed" : "label" }, text);
@@ -39,11 +39,11 @@ Plot.prototype.label = function label(labels, strong) {
     const size = [drawn.getComputedTextLength() + 2, needed ? 14 : 13];
     let best = null;
     (needed ? FAR : NEAR).forEach((extra, ring) => AROUND.forEach((direction, preference) => {
-      const box = beside(p, size, direction, p.reach + 3 + extra);
+      const box = beside(p, size, direction, p.radius + 3 + extra);
       const inside = box[0] >= area[0] && box[1] >= area[1] && box[2] <= area[2] && box[3] <= area[3];
       if (!inside || taken.some((t) => meet(t, box))) return;
       const leader = [[p.px, p.py], nearestOf(box, p.px, p.py)];
-      const hidden = specks.filter((s) => meet(grown([s.px, s.py, s.px, s.py], 2), box)).length;
+      const hidden = small.filter((s) => meet(grown([s.px, s.py, s.px, s.py], 2), box)).length;
       const crossed = leaders.filter((l) => cross(l, leader)).length;
       const cost = Math.min(hidden, 8) + crossed * 10 + ring * 1.5 + preference * 0.1;
       if (!best || cost < best.cost) best = { cost, box, leader };
@@ -55,8 +55,8 @@ Plot.prototype.label = function label(labels, strong) {
     drawn.setAttribute("y", best.box[3] - 3.5);
     const [[x1, y1], [x2, y2]] = best.leader;
     const far = Math.hypot(x2 - x1, y2 - y1);
-    if (far > p.reach + 9) {
-      const part = p.reach / far;
+    if (far > p.radius + 9) {
+      const part = p.radius / far;
       this.svg.append(svg("line", { x1: x1 + (x2 - x1) * part, y1: y1 + (y2 - y1) * part, x2, y2, class: "leader" }));
     }
   }

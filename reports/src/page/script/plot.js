@@ -1,4 +1,4 @@
-// A scatter plot that can be asked: hover, click, keys, other axes, log scale, filters.
+// An interactive scatter plot: hover, click, keys, choice of axes, log scale, filters.
 
 class Plot {
   constructor(root, data) {
@@ -6,7 +6,7 @@ class Plot {
     this.x = data.x[0];
     this.y = data.y[0];
     this.log = false;
-    this.apart = data.filter === "run";
+    this.frontPerFamily = data.filter === "run";
     this.build();
     new ResizeObserver(() => this.draw()).observe(this.stage);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
@@ -15,11 +15,11 @@ class Plot {
 
   build() {
     const { data } = this;
-    const choose = (name, indices, set, value) => {
+    const choose = (axis, indices, set, value) => {
       const options = indices.map((i) => el("option", { value: i, selected: i === value }, data.axes[i].name));
-      const select = el("select", { "data-choose": name }, ...options);
+      const select = el("select", { "data-choose": axis }, ...options);
       select.addEventListener("change", () => { set(Number(select.value)); this.move(null); this.draw(); });
-      return el("label", {}, `${name} `, select);
+      return el("label", {}, `${axis} axis `, select);
     };
     const tick = (name, key, value) => {
       const box = el("input", { type: "checkbox", checked: value, "data-tick": key });
@@ -27,10 +27,10 @@ class Plot {
       return el("label", {}, box, ` ${name}`);
     };
     const controls = el("div", { class: "controls" },
-      data.x.length > 1 && choose("Across", data.x, (i) => { this.x = i; }, this.x) || null,
-      data.y.length > 1 && choose("Up", data.y, (i) => { this.y = i; }, this.y) || null,
+      data.x.length > 1 && choose("x", data.x, (i) => { this.x = i; }, this.x) || null,
+      data.y.length > 1 && choose("y", data.y, (i) => { this.y = i; }, this.y) || null,
       tick("log scale", "log", false),
-      data.families.length > 1 ? tick(`a front for each ${data.filter}`, "apart", this.apart) : null);
+      data.families.length > 1 ? tick(`a front for each ${data.filter}`, "frontPerFamily", this.frontPerFamily) : null);
     this.canvas = el("canvas", { "aria-hidden": "true" });
     this.svg = svg("svg", { "aria-hidden": "true" });
     this.tip = el("div", { class: "tip", hidden: true });
@@ -98,7 +98,7 @@ class Plot {
   }
 
   key(e) {
-    const order = (e.shiftKey ? this.points : this.points.filter((p) => p.strong)).map((p) => p.i);
+    const order = (e.shiftKey ? this.points : this.points.filter((p) => p.marked)).map((p) => p.i);
     const at = order.indexOf(this.current);
     const go = {
       ArrowRight: at + 1, ArrowLeft: at < 0 ? order.length - 1 : at - 1, Home: 0, End: order.length - 1,
@@ -130,18 +130,18 @@ class Plot {
     for (let i = 0; i < group.length; i++) {
       const [x, y] = [xs[i], ys[i]];
       if (x === null || y === null || this.hidden.has(family[i]) || (this.log && x <= 0)) continue;
-      points.push({ i, x, y, group: group[i], family: family[i], front: false, strong: false });
+      points.push({ i, x, y, group: group[i], family: family[i], front: false, marked: false });
     }
     points.sort((a, b) => a.x - b.x || a.y - b.y || a.i - b.i);
-    this.fronts = this.apart ? this.data.families.map((_, f) => this.front(points.filter((p) => p.family === f)))
+    this.fronts = this.frontPerFamily ? this.data.families.map((_, f) => this.front(points.filter((p) => p.family === f)))
       : [this.front(points)];
-    for (const p of points) p.strong = p.front || this.data.groups[p.group].mark !== "speck";
+    for (const p of points) p.marked = p.front || this.data.groups[p.group].mark !== "small";
     return points;
   }
 
-  // What no other point beats; equal points stay together.
+  // The points that no other point dominates; equal points stay together.
   front(points) {
-    const sign = (axis) => (this.data.axes[axis].larger ? -1 : 1);
+    const sign = (axis) => (this.data.axes[axis].goal === "maximize" ? -1 : 1);
     const [sx, sy] = [sign(this.x), sign(this.y)];
     const sorted = [...points].sort((a, b) => sx * (a.x - b.x) || sy * (a.y - b.y));
     let best = null;
@@ -157,13 +157,13 @@ class Plot {
   nearest(x, y) {
     let [found, least] = [null, 24];
     for (const p of this.points) {
-      const distance = Math.hypot(p.px - x, p.py - y) - (p.strong ? 6 : 0);
+      const distance = Math.hypot(p.px - x, p.py - y) - (p.marked ? 6 : 0);
       if (distance < least) [found, least] = [p.i, distance];
     }
     return found;
   }
 
-  // Makes a point the current one: shows its numbers beside it and below the plot.
+  // Makes a point the current one: shows its numbers in a tooltip and below the plot.
   move(i) {
     this.current = i;
     const point = this.points.find((p) => p.i === i);
@@ -188,14 +188,14 @@ class Plot {
     this.svg.append(this.ring);
   }
 
-  // What is known of a point, name and value: everything, or what stands beside it.
+  // The numbers of a point, name and value: all, or those of the tooltip.
   facts(i, brief = false) {
     const { axes, facts } = this.data;
-    const wanted = (a) => a.values[i] !== null && !(brief && a.aside && a !== axes[this.x]);
+    const wanted = (a) => a.values[i] !== null && !(brief && a.secondary && a !== axes[this.x]);
     const rows = axes.filter(wanted).map((a) => {
       const bar = a.low && a.low[i] !== undefined && a.high[i] !== undefined
         ? ` (${shown({ ...a, unit: "" }, a.low[i])}–${shown({ ...a, unit: "" }, a.high[i])})` : "";
-      return [a.name, shown(a, a.values[i]) + bar + (a.soft && a.soft[i] ? `, ${a.soft[i]}` : "")];
+      return [a.name, shown(a, a.values[i]) + bar + (a.uncertain && a.uncertain[i] ? `, ${a.uncertain[i]}` : "")];
     });
     return brief ? rows : rows.concat((facts && facts[i]) || []);
   }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use mobilenas_bench::regression::{RegressionReport, finding};
 use mobilenas_host::outln;
 use mobilenas_host::write::write_whole;
-use mobilenas_reports::drift::{self, Row};
+use mobilenas_reports::bench_history::{self, BenchHistoryError, BenchHistoryRow};
 
 use crate::cli::Input;
 
@@ -41,17 +41,17 @@ fn checked(file: &Path) -> Result<RegressionReport, Input> {
 /// # Errors
 /// When a file is not what it should be.
 pub fn run(args: &Args) -> Result<i32> {
-    let input = |e: drift::DriftError| match e {
-        drift::DriftError::Table { .. } => anyhow::Error::from(Input(e.to_string())),
+    let input = |e: BenchHistoryError| match e {
+        BenchHistoryError::Table { .. } => anyhow::Error::from(Input(e.to_string())),
         other => other.into(),
     };
-    let mut rows = drift::read(&args.file).map_err(input)?;
+    let mut rows = bench_history::read(&args.file).map_err(input)?;
     if let (Some(check), Some(commit)) = (&args.append, &args.commit) {
         let report = checked(check)?;
         let (time, host) = (mobilenas_host::unix_now() as i64, report.host);
         let host = format!("{}, {} cores", host.machine.cpu, host.machine.cores);
         rows.extend(report.findings.iter().filter_map(|f| {
-            Some(Row {
+            Some(BenchHistoryRow {
                 commit: commit.clone(),
                 time,
                 model: f.model.clone(),
@@ -62,29 +62,24 @@ pub fn run(args: &Args) -> Result<i32> {
                 verdict: f.verdict.to_string(),
             })
         }));
-        drift::write(&args.file, &rows).map_err(input)?;
+        bench_history::write(&args.file, &rows).map_err(input)?;
     }
-    let lines = drift::lines(&rows);
-    for line in &lines {
-        for c in &line.changes {
-            let (commit, percent) = (&line.points[c.at].0, 100.0 * (c.after / c.before - 1.0));
-            outln!(
-                "{} {}: {:.6} -> {:.6} ({percent:+.2} %) since {commit}",
-                line.model,
-                line.metric,
-                c.before,
-                c.after
-            )?;
+    let histories = bench_history::metric_histories(&rows);
+    for history in &histories {
+        for c in &history.changes {
+            let (commit, percent) = (&history.points[c.at].0, 100.0 * (c.after / c.before - 1.0));
+            let (model, metric) = (&history.model, &history.metric);
+            outln!("{model} {metric}: {:.6} -> {:.6} ({percent:+.2} %) since {commit}", c.before, c.after)?;
         }
     }
     if let Some(folder) = &args.out {
         std::fs::create_dir_all(folder)?;
-        for (i, line) in lines.iter().enumerate() {
-            let before = lines[..i].iter().filter(|l| l.name() == line.name()).count();
+        for (i, history) in histories.iter().enumerate() {
+            let before = histories[..i].iter().filter(|h| h.name() == history.name()).count();
             let again = if before > 0 { format!(".{}", before + 1) } else { String::new() };
-            write_whole(&folder.join(format!("{}{again}.svg", line.name())), line.svg()?.as_bytes())?;
+            write_whole(&folder.join(format!("{}{again}.svg", history.name())), history.svg()?.as_bytes())?;
         }
     }
-    outln!("{} values in {} lines", rows.len(), lines.len())?;
+    outln!("{} values in {} lines", rows.len(), histories.len())?;
     Ok(0)
 }

@@ -222,9 +222,9 @@ fn found(args: &Args, root: &Path) -> Result<Exported> {
 
 /// The network of a trial.
 fn trial(experiment: &Experiment, root: &Path, id: u64) -> Result<(Graph, String)> {
-    let frame = mobilenas_reports::read(root).map_err(|e| Input(e.to_string()))?;
-    let no_such = || Input(format!("{}: no trial {id}, expected one of {}", root.display(), frame.trials.len()));
-    let entry = frame.trial(id).ok_or_else(no_such)?;
+    let run = mobilenas_reports::read(root).map_err(|e| Input(e.to_string()))?;
+    let no_such = || Input(format!("{}: no trial {id}, expected one of {}", root.display(), run.trials.len()));
+    let entry = run.trial(id).ok_or_else(no_such)?;
     let genome = experiment.space.genome(&entry.trial.genome).map_err(|e| Input(format!("trial {id}: {e}")))?;
     Ok((experiment.space.lower(&genome)?, format!("trial {id}")))
 }

@@ -1,20 +1,23 @@
-//! What stands around a plot: its title, legend, axis names and caption.
+//! What stands around a plot: its title, legend, axis labels and caption.
 
-use super::chart::{Chart, Dress, LINE, MARGIN, Series, Steps, TEXT};
-use super::paint::{Anchor, Shape};
+use super::chart::Series;
+use super::paint::{Anchor, Shape, mark};
 use super::theme::{self, Color};
 
+pub(super) const MARGIN: f64 = 18.0;
+pub(super) const TEXT: f64 = 12.5;
+const LINE: f64 = 1.4;
 const TITLE: f64 = 18.0;
 const SMALL: f64 = 11.0;
 
-/// The shapes so far, with what stands around the plot.
-pub(super) struct Page {
+/// The shapes so far, and the picture's width.
+pub(super) struct Surround {
     pub(super) shapes: Vec<Shape>,
     pub(super) width: f64,
 }
 
-impl Page {
-    pub(super) fn text(&mut self, text: &str, at: (f64, f64), size: f64, bold: bool, color: Color) {
+impl Surround {
+    fn text(&mut self, text: &str, at: (f64, f64), size: f64, bold: bool, color: Color) {
         let text = text.to_owned();
         self.shapes.push(Shape::Text { at, anchor: Anchor::Left, size, bold, color, text });
     }
@@ -37,12 +40,12 @@ impl Page {
                 (x, y) = (MARGIN, y + TEXT * 1.7);
             }
             let centre = (x + 10.0, y - TEXT * 0.35);
-            if s.steps.is_some() {
+            if s.line.is_some() {
                 let points = vec![(x, centre.1), (x + 20.0, centre.1)];
                 self.shapes.push(Shape::Line { points, width: 1.75, color: s.color });
             }
-            if !matches!(s.steps, Some(Steps::Band | Steps::Straight)) {
-                s.mark.draw(&mut self.shapes, centre, s.color, false);
+            if !s.line.is_some_and(|l| l.banded()) {
+                mark(&mut self.shapes, s.mark, centre, s.color, false);
             }
             self.text(&s.name, (x + 26.0, y), TEXT, false, theme::INK);
             x += entry + 18.0;
@@ -61,28 +64,26 @@ impl Page {
     }
 
     /// Draws the label of the x axis and the caption, and returns the lower edge of the plot itself.
-    pub(super) fn foot(&mut self, chart: &Chart, height: f64, dress: Dress) -> f64 {
-        let caption: &[String] = if dress == Dress::Full { &chart.caption } else { &[] };
+    pub(super) fn foot(&mut self, x_label: &str, caption: &[String], height: f64) -> f64 {
         let lines =
             |text: &str, size: f64| theme::wrap(text, size, self.width - 2.0 * MARGIN).len() as f64 * size * LINE;
         let caption_height: f64 = caption.iter().map(|c| lines(c, SMALL)).sum();
-        let label_height = lines(&chart.x_label, TEXT);
+        let label_height = lines(x_label, TEXT);
         let mut y = height - MARGIN * 0.6 - caption_height;
         let label_top = y - label_height - if caption.is_empty() { 0.0 } else { 8.0 };
         for paragraph in caption {
             y = self.paragraph(paragraph, SMALL, theme::MUTED, MARGIN, y);
         }
-        let indent = (self.width - MARGIN - theme::text_width(&chart.x_label, TEXT, false)).max(MARGIN);
-        self.paragraph(&chart.x_label, TEXT, theme::INK, indent - 1.0, label_top);
+        let indent = (self.width - MARGIN - theme::text_width(x_label, TEXT, false)).max(MARGIN);
+        self.paragraph(x_label, TEXT, theme::INK, indent - 1.0, label_top);
         label_top - TEXT * LINE - 6.0
     }
 }
 
-/// At most `longest` characters, without control characters, which SVG forbids.
+/// At most `longest` characters.
 pub(super) fn shortened(text: &str, longest: usize) -> String {
-    let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     match text.chars().count() {
-        n if n <= longest => text.chars().map(clean).collect(),
-        _ => text.chars().take(longest.saturating_sub(1)).map(clean).chain(['…']).collect(),
+        n if n <= longest => text.to_owned(),
+        _ => text.chars().take(longest.saturating_sub(1)).chain(['…']).collect(),
     }
 }

@@ -1,22 +1,18 @@
-//! Metrics of the bench gate over commits: a Parquet file that grows by one check at a time, points at which a metric has
-//! changed its level, and a plot of each. Advisory: nothing here is a verdict.
+//! Metrics of `mobilenas bench check` over commits: a Parquet file that grows by one check at a time, the points at which a
+//! metric changes its level, and a plot of each metric. Nothing here is a verdict.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use mobilenas_host::write::write_whole;
-use polars::error::{PolarsError, PolarsResult};
-use polars::prelude::{
-    Column, DataFrame, IntoColumn as _, NamedFrom as _, ParquetCompression, ParquetReader, ParquetWriter,
-    SerReader as _, Series as Values,
-};
 
 use crate::changes::{Change, changes};
-use crate::plot::{self, Chart, Dress, Mark, Point, Series, Size};
+use crate::error::ReportError;
+use crate::flat::{Flat, Values};
+use crate::plot::{self, Chart, Mark, Placement, Point, Series, Size};
 
 /// What can go wrong with a history.
 #[derive(Debug, thiserror::Error)]
-pub enum DriftError {
+pub enum BenchHistoryError {
     /// The file cannot be opened, made or replaced.
     #[error("{}: {source}", file.display())]
     File {
@@ -25,27 +21,27 @@ pub enum DriftError {
         /// Why.
         source: std::io::Error,
     },
-    /// The file is no history.
-    #[error("{}: {source}; expected a history that `mobilenas bench history` wrote", file.display())]
+    /// The file is not a history.
+    #[error("{}: {why}; expected a history that `mobilenas bench history` wrote", file.display())]
     Table {
         /// The file.
         file: PathBuf,
-        /// What polars said.
-        source: PolarsError,
+        /// What is wrong with it.
+        why: String,
     },
     /// A plot could not be drawn.
     #[error("{name}: the plot could not be drawn: {why}")]
     Plot {
         /// Which.
         name: String,
-        /// What plotters said.
+        /// Error of plotters.
         why: String,
     },
 }
 
 /// One metric of one model at one commit.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct BenchHistoryRow {
     /// The commit, or any other name of a state.
     pub commit: String,
     /// When it was checked, in seconds since 1970.
@@ -54,91 +50,90 @@ pub struct Row {
     pub model: String,
     /// The metric.
     pub metric: String,
-    /// Which tier spoke.
+    /// Which tier measured it.
     pub tier: String,
-    /// The machine: processor and cores. Values of two machines are two lines.
+    /// The machine: processor and cores. Values of two machines are two series.
     pub host: String,
     /// The value.
     pub value: f64,
-    /// What was said about it.
+    /// The check's verdict on it.
     pub verdict: String,
 }
 
-fn column<T, P: ?Sized>(name: &str, values: T) -> Column
-where
-    Values: polars::prelude::NamedFrom<T, P>,
-{
-    Values::new(name.into(), values).into_column()
+fn table(rows: &[BenchHistoryRow]) -> Flat {
+    let text = |of: fn(&BenchHistoryRow) -> &str| Values::text(rows.iter().map(of));
+    let mut table = Flat::default();
+    table.push("commit", text(|r| &r.commit));
+    table.push("time", Values::Integer(rows.iter().map(|r| Some(r.time)).collect()));
+    table.push("model", text(|r| &r.model));
+    table.push("metric", text(|r| &r.metric));
+    table.push("tier", text(|r| &r.tier));
+    table.push("host", text(|r| &r.host));
+    table.push("value", Values::Number(rows.iter().map(|r| Some(r.value)).collect()));
+    table.push("verdict", text(|r| &r.verdict));
+    table
 }
 
-fn table(rows: &[Row]) -> PolarsResult<DataFrame> {
-    let text = |of: fn(&Row) -> &String| rows.iter().map(|r| of(r).as_str()).collect::<Vec<&str>>();
-    let columns = vec![
-        column("commit", text(|r| &r.commit)),
-        column("time", rows.iter().map(|r| r.time).collect::<Vec<i64>>()),
-        column("model", text(|r| &r.model)),
-        column("metric", text(|r| &r.metric)),
-        column("tier", text(|r| &r.tier)),
-        column("host", text(|r| &r.host)),
-        column("value", rows.iter().map(|r| r.value).collect::<Vec<f64>>()),
-        column("verdict", text(|r| &r.verdict)),
-    ];
-    DataFrame::new(rows.len(), columns)
-}
-
-fn rows(table: &DataFrame) -> PolarsResult<Vec<Row>> {
-    let text = |name: &str| -> PolarsResult<Vec<String>> {
-        let all = table.column(name)?.str()?;
-        Ok((0..all.len()).map(|i| all.get(i).unwrap_or_default().to_string()).collect())
+/// The rows of a table; `None` if a column is missing or has another type.
+fn rows(table: &Flat) -> Option<Vec<BenchHistoryRow>> {
+    let text = |name: &str| match table.column(name)? {
+        Values::Text(all) => Some(all.iter().map(|v| v.clone().unwrap_or_default()).collect::<Vec<String>>()),
+        _ => None,
     };
     let (commit, model, metric) = (text("commit")?, text("model")?, text("metric")?);
     let (tier, host, verdict) = (text("tier")?, text("host")?, text("verdict")?);
-    let (time, value) = (table.column("time")?.i64()?, table.column("value")?.f64()?);
-    let row = |i: usize| Row {
+    let (Values::Integer(time), Values::Number(value)) = (table.column("time")?, table.column("value")?) else {
+        return None;
+    };
+    let row = |i: usize| BenchHistoryRow {
         commit: commit[i].clone(),
-        time: time.get(i).unwrap_or_default(),
+        time: time[i].unwrap_or_default(),
         model: model[i].clone(),
         metric: metric[i].clone(),
         tier: tier[i].clone(),
         host: host[i].clone(),
-        value: value.get(i).unwrap_or(f64::NAN),
+        value: value[i].unwrap_or(f64::NAN),
         verdict: verdict[i].clone(),
     };
-    Ok((0..table.height()).map(row).collect())
+    Some((0..commit.len()).map(row).collect())
 }
 
 /// Reads a history; an empty one if there is no file.
 ///
 /// # Errors
-/// When the file is there and is no history.
-pub fn read(file: &Path) -> Result<Vec<Row>, DriftError> {
-    let opened = match File::open(file) {
+/// When the file cannot be read or is not a history.
+pub fn read(file: &Path) -> Result<Vec<BenchHistoryRow>, BenchHistoryError> {
+    let refuse = |why: String| BenchHistoryError::Table { file: file.to_path_buf(), why };
+    let bytes = match std::fs::read(file) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(|source| DriftError::File { file: file.to_path_buf(), source })?,
+        other => other.map_err(|source| BenchHistoryError::File { file: file.to_path_buf(), source })?,
     };
-    let parsed = ParquetReader::new(opened).finish().and_then(|t| rows(&t));
-    parsed.map_err(|source| DriftError::Table { file: file.to_path_buf(), source })
+    let table = Flat::from_parquet("history", &bytes).map_err(|e| refuse(reason(e)))?;
+    rows(&table).ok_or_else(|| refuse("a column is missing or has another type".to_owned()))
 }
 
 /// Writes a history whole.
 ///
 /// # Errors
-/// When the system or polars refuses.
-pub fn write(file: &Path, rows: &[Row]) -> Result<(), DriftError> {
-    let mut bytes = Vec::new();
-    let made = table(rows).and_then(|mut t| {
-        ParquetWriter::new(&mut bytes)
-            .with_compression(ParquetCompression::Zstd(None))
-            .set_parallel(false)
-            .finish(&mut t)
-    });
-    made.map_err(|source| DriftError::Table { file: file.to_path_buf(), source })?;
-    write_whole(file, &bytes).map_err(|source| DriftError::File { file: file.to_path_buf(), source })
+/// When the file cannot be written.
+pub fn write(file: &Path, rows: &[BenchHistoryRow]) -> Result<(), BenchHistoryError> {
+    let bytes = table(rows)
+        .parquet("history")
+        .map_err(|e| BenchHistoryError::Table { file: file.to_path_buf(), why: reason(e) })?;
+    write_whole(file, &bytes).map_err(|source| BenchHistoryError::File { file: file.to_path_buf(), source })
+}
+
+/// The cause of an error of a table.
+fn reason(error: ReportError) -> String {
+    match error {
+        ReportError::Table { source, .. } => source.to_string(),
+        other => other.to_string(),
+    }
 }
 
 /// One metric of one model on one machine over commits.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Line {
+pub struct MetricHistory {
     /// The network, or the pair.
     pub model: String,
     /// The metric.
@@ -147,17 +142,17 @@ pub struct Line {
     pub host: String,
     /// Commits with values, in order.
     pub points: Vec<(String, f64)>,
-    /// Where its level has changed.
+    /// Where its level changes.
     pub changes: Vec<Change>,
 }
 
-/// The lines of a history, in the order in which they first occur.
-pub fn lines(rows: &[Row]) -> Vec<Line> {
-    let mut all: Vec<Line> = Vec::new();
+/// The histories of each metric, in the order in which they first occur.
+pub fn metric_histories(rows: &[BenchHistoryRow]) -> Vec<MetricHistory> {
+    let mut all: Vec<MetricHistory> = Vec::new();
     for r in rows.iter().filter(|r| r.value.is_finite()) {
-        match all.iter_mut().find(|l| l.model == r.model && l.metric == r.metric && l.host == r.host) {
-            Some(line) => line.points.push((r.commit.clone(), r.value)),
-            None => all.push(Line {
+        match all.iter_mut().find(|m| m.model == r.model && m.metric == r.metric && m.host == r.host) {
+            Some(m) => m.points.push((r.commit.clone(), r.value)),
+            None => all.push(MetricHistory {
                 model: r.model.clone(),
                 metric: r.metric.clone(),
                 host: r.host.clone(),
@@ -166,14 +161,14 @@ pub fn lines(rows: &[Row]) -> Vec<Line> {
             }),
         }
     }
-    for line in &mut all {
-        line.changes = changes(&line.points.iter().map(|(_, v)| *v).collect::<Vec<f64>>());
+    for m in &mut all {
+        m.changes = changes(&m.points.iter().map(|(_, v)| *v).collect::<Vec<f64>>());
     }
     all
 }
 
-impl Line {
-    /// The line as a plot; the first value of a new level is a diamond with its commit.
+impl MetricHistory {
+    /// The history as a plot; the first value of a new level is a diamond with its commit.
     pub fn chart(&self) -> Chart {
         let short = |commit: &str| commit.chars().take(10).collect::<String>();
         let at = |i: usize| Point::at(i as f64, self.points[i].1);
@@ -183,7 +178,6 @@ impl Line {
             let label = format!("{} {:+.1} %", short(&self.points[c.at].0), 100.0 * (c.after / c.before - 1.0));
             Point { label: Some(label), ..at(c.at) }
         });
-        let series = |name: &str, mark, color, points| Series { name: name.into(), mark, color, points, steps: None };
         let ends = self.points.first().zip(self.points.last());
         let ends = ends.map(|((a, _), (b, _))| format!("From {} to {}, on {}.", short(a), short(b), self.host));
         Chart {
@@ -192,8 +186,8 @@ impl Line {
             y_label: self.metric.clone(),
             caption: ends.into_iter().collect(),
             series: vec![
-                series("checked", Mark::Dot, plot::CANDIDATE, steady),
-                series("level changed", Mark::Diamond, plot::RETRAINED, changed.collect()),
+                Series::new("checked", Mark::Dot, plot::CANDIDATE, steady),
+                Series::new("level changed", Mark::Diamond, plot::RETRAINED, changed.collect()),
             ],
         }
     }
@@ -207,11 +201,11 @@ impl Line {
     /// Its plot as SVG.
     ///
     /// # Errors
-    /// When plotters refuses.
-    pub fn svg(&self) -> Result<String, DriftError> {
+    /// When plotters cannot draw.
+    pub fn svg(&self) -> Result<String, BenchHistoryError> {
         let chart = self.chart();
-        let picture = chart.picture(Size { width: 900, height: 480 }, Dress::Full);
-        plot::svg(&picture, &chart.title).map_err(|why| DriftError::Plot { name: self.name(), why })
+        let picture = plot::picture(&chart, Size { width: 900, height: 480 }, Placement::Standalone);
+        plot::svg(&picture, &chart.title).map_err(|why| BenchHistoryError::Plot { name: self.name(), why })
     }
 }
 
@@ -220,8 +214,8 @@ impl Line {
 mod tests {
     use super::*;
 
-    fn history() -> Vec<Row> {
-        let row = |i: i64, value: f64| Row {
+    fn history() -> Vec<BenchHistoryRow> {
+        let row = |i: i64, value: f64| BenchHistoryRow {
             commit: format!("c{i}"),
             time: i,
             model: "net".into(),
@@ -241,10 +235,10 @@ mod tests {
         assert!(read(&file).unwrap().is_empty());
         write(&file, &history()).unwrap();
         assert_eq!(read(&file).unwrap(), history());
-        let lines = lines(&history());
-        assert_eq!(lines.len(), 1);
-        assert_eq!(lines[0].changes.iter().map(|c| c.at).collect::<Vec<_>>(), [12]);
-        let svg = lines[0].svg().unwrap();
+        let all = metric_histories(&history());
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0].changes.iter().map(|c| c.at).collect::<Vec<_>>(), [12]);
+        let svg = all[0].svg().unwrap();
         assert!(svg.contains("c12 +10.0 %") && svg.contains("latency_ms of net over commits"), "{svg}");
         std::fs::write(&file, "no parquet").unwrap();
         assert!(read(&file).unwrap_err().to_string().contains("expected a history"));
@@ -254,6 +248,6 @@ mod tests {
     fn two_machines_are_two_lines() {
         let mut all = history();
         all[3].host = "Other".into();
-        assert_eq!(lines(&all).len(), 2);
+        assert_eq!(metric_histories(&all).len(), 2);
     }
 }

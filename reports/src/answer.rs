@@ -1,0 +1,200 @@
+//! What a run found: which found networks dominate which published variants.
+
+use mobilenas_record::interval::wilson;
+use mobilenas_record::metric::LATENCY;
+use mobilenas_record::{Goal, Interval, MetricInfo, pareto, text};
+use serde_json::Value;
+
+use crate::metrics;
+use crate::retrained::retrained_networks;
+use crate::run_data::{RunData, RunTrial};
+
+/// Networks of each kind that the details name; the others are counted.
+const NAMED: usize = 3;
+
+/// The answer of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// What was found, in one sentence.
+    pub sentence: String,
+    /// The other comparisons, and the trainings from scratch; empty if there are none.
+    pub details: String,
+    /// What the numbers are, and how certain; empty if nothing is compared.
+    pub basis: String,
+}
+
+/// What a search optimised.
+pub struct Objective {
+    /// The metric.
+    pub name: String,
+    goal: Goal,
+}
+
+impl Objective {
+    fn of(metric: &MetricInfo) -> Objective {
+        Objective { name: metric.name.to_owned(), goal: metric.goal }
+    }
+
+    /// The metric's name within a sentence.
+    pub fn noun(&self) -> String {
+        metrics::known(&self.name).map_or_else(|| self.name.clone(), metrics::noun)
+    }
+
+    fn quantity(&self, value: f64) -> String {
+        let unknown = || format!("{} {}", text::significant(value, 3), self.name);
+        metrics::known(&self.name).map_or_else(unknown, |m| metrics::quantity(m, value))
+    }
+}
+
+/// What the search optimised, by the run's config, accuracy first; accuracy and latency without a config.
+pub fn objectives(run: &RunData) -> Vec<Objective> {
+    let named = || -> Option<Vec<Objective>> {
+        let config: Value = serde_yaml::from_str(run.config.as_deref()?).ok()?;
+        let of = |o: &Value| {
+            let goal = if o["goal"] == "maximize" { Goal::Maximize } else { Goal::Minimize };
+            Some(Objective { name: o["metric"].as_str()?.to_owned(), goal })
+        };
+        config["search"]["objectives"].as_array()?.iter().map(of).collect()
+    };
+    let mut all = named().unwrap_or_default();
+    all.sort_by_key(|o| o.name != metrics::ACCURACY.name);
+    match all.first() {
+        Some(first) if all.len() > 1 && first.name == metrics::ACCURACY.name => all,
+        _ => vec![Objective::of(&metrics::ACCURACY), Objective::of(&LATENCY)],
+    }
+}
+
+/// A scored network with its values of the objectives.
+struct Candidate<'a> {
+    trial: &'a RunTrial,
+    values: Vec<f64>,
+}
+
+impl Candidate<'_> {
+    /// `#12 (81.14 %, 2.11 M MACs)`.
+    fn words(&self, objectives: &[Objective]) -> String {
+        let values: Vec<String> = objectives.iter().zip(&self.values).map(|(o, v)| o.quantity(*v)).collect();
+        format!("{} ({})", self.trial.label(), values.join(", "))
+    }
+}
+
+/// What the run found.
+pub fn answer(run: &RunData) -> Answer {
+    let objectives = objectives(run);
+    let goals: Vec<Goal> = objectives.iter().map(|o| o.goal).collect();
+    let candidate = |trial| {
+        let values: Option<Vec<f64>> = objectives.iter().map(|o| RunTrial::metric(trial, &o.name)).collect();
+        values.map(|values| Candidate { trial, values })
+    };
+    let (mut variants, mut found): (Vec<Candidate>, Vec<Candidate>) =
+        run.scored().filter_map(candidate).partition(|c| c.trial.variant().is_some());
+    for all in [&mut variants, &mut found] {
+        all.sort_by(|a, b| b.values[0].total_cmp(&a.values[0]).then(a.trial.trial.id.cmp(&b.trial.trial.id)));
+    }
+    let Some(best) = found.first() else {
+        return Answer { sentence: "The search has scored no network yet.".to_owned(), ..Answer::default() };
+    };
+    // The most accurate network that dominates each variant.
+    let dominating = |v: &Candidate| found.iter().find(|c| pareto::dominates_by(&c.values, &v.values, &goals));
+    let pairs: Vec<(&Candidate, &Candidate)> = variants.iter().filter_map(|v| Some((dominating(v)?, v))).collect();
+    let names: Vec<String> = objectives.iter().map(Objective::noun).collect();
+    let names = joined(&names, "and");
+    let dominates =
+        |(c, v): &(&Candidate, &Candidate)| format!("{} dominates {}", c.words(&objectives), v.words(&objectives));
+    let sentence = match (variants.as_slice(), pairs.as_slice()) {
+        ([], _) => format!(
+            "The most accurate found network is {}; this run scored no published variant to compare it with.",
+            best.words(&objectives)
+        ),
+        ([variant, ..], []) => format!(
+            "No found network dominates a published variant in {names}: the most accurate one is {}, the most accurate \
+             variant is {}.",
+            best.words(&objectives),
+            variant.words(&objectives)
+        ),
+        ([_], [pair, ..]) => {
+            format!("A found network dominates the published variant in {names}: {}.", dominates(pair))
+        }
+        (all, [pair, ..]) => format!(
+            "Found networks dominate {} of {} published variants in {names}: {}{}.",
+            pairs.len(),
+            all.len(),
+            if pairs.len() > 1 { "for example, " } else { "" },
+            dominates(pair)
+        ),
+    };
+    let mut details: Vec<String> = Vec::new();
+    if let [_, others @ ..] = pairs.as_slice()
+        && !others.is_empty()
+    {
+        let named: Vec<String> = others.iter().take(NAMED).map(dominates).collect();
+        let more = others.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!("; {more} more are dominated") } else { String::new() };
+        details.push(format!("{}{more}.", joined(&named, "and")));
+    }
+    let rest: Vec<&Candidate> = variants.iter().filter(|v| dominating(v).is_none()).collect();
+    if !pairs.is_empty() && !rest.is_empty() {
+        let mut named: Vec<String> = rest.iter().take(NAMED).map(|v| v.words(&objectives)).collect();
+        if rest.len() > NAMED {
+            named.push(format!("{} more", rest.len() - NAMED));
+        }
+        details.push(format!("No found network dominates {}.", joined(&named, "or")));
+    }
+    details.extend(trained(run, &objectives));
+    Answer { sentence, details: details.join(" "), basis: basis(run, &pairs) }
+}
+
+/// What the comparison's accuracies are, and how many of its differences are certain.
+fn basis(run: &RunData, pairs: &[(&Candidate, &Candidate)]) -> String {
+    let images = run.header.dataset.scoring_images();
+    let label = metrics::noun(&metrics::ACCURACY);
+    let mut words = format!(
+        "The {label} compared here is on {} search-validation images with weights inherited from the supernet.",
+        text::thousands(images as u64)
+    );
+    let certain =
+        |(c, v): &&(&Candidate, &Candidate)| wilson(c.values[0], images).low > wilson(v.values[0], images).high;
+    if !pairs.is_empty() {
+        words += &format!(
+            " In {} of {} the 95 % intervals of the two do not overlap.",
+            pairs.iter().filter(certain).count(),
+            text::plural(pairs.len(), "comparison")
+        );
+    }
+    words
+}
+
+/// The best found network and the best published variant after training from scratch, as far as there are any.
+fn trained(run: &RunData, objectives: &[Objective]) -> Option<String> {
+    let all = retrained_networks(run);
+    let best = |published: bool| -> Option<(&RunTrial, Interval)> {
+        let trial = |id| run.trial(id).filter(|t| t.variant().is_some() == published);
+        all.iter().find_map(|n| Some((trial(n.trial)?, n.accuracy?)))
+    };
+    let interval = |a: Interval| format!("{:.2} % ({:.2} to {:.2})", a.value, a.low, a.high);
+    let label = metrics::noun(&metrics::TEST_ACCURACY);
+    let (found, accuracy) = best(false)?;
+    let mut words = format!("Trained from scratch, {} reaches {} {label}", found.label(), interval(accuracy));
+    if let Some((variant, other)) = best(true) {
+        let cheaper = objectives[1..].iter().all(|o| match (found.metric(&o.name), variant.metric(&o.name)) {
+            (Some(a), Some(b)) => o.goal.cost(a) <= o.goal.cost(b),
+            _ => false,
+        });
+        let verdict = match (accuracy.low > other.high, cheaper) {
+            (true, true) => "dominated outside the error bars",
+            (true, false) => "less accurate outside the error bars, but not dominated",
+            (false, _) => "not dominated outside the error bars",
+        };
+        words += &format!(", and {}, trained alike, {} ({verdict})", variant.label(), interval(other));
+    }
+    Some(words + ".")
+}
+
+/// `a, b and c`.
+fn joined(words: &[String], last: &str) -> String {
+    match words {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., end] => format!("{} {last} {end}", first.join(", ")),
+    }
+}

@@ -1,0 +1,91 @@
+//! The metrics that reports show and how they write them. Tables, axes and texts iterate these; nothing else names the
+//! accuracy of a task.
+
+use mobilenas_record::metric::{LATENCY, MACS, MEMORY, MES, PARAMS};
+use mobilenas_record::{Goal, MetricInfo, Stage, text};
+
+use crate::plot::NumberFormat;
+
+/// The accuracy that ranks candidates: on the search-validation split, with weights inherited from the supernet.
+pub const ACCURACY: MetricInfo =
+    MetricInfo { name: "top1", goal: Goal::Maximize, unit: "%", stage: Stage::Trained, label: "Top-1" };
+
+/// The accuracy on the test split after training from scratch.
+pub const TEST_ACCURACY: MetricInfo =
+    MetricInfo { name: "test_top1", goal: Goal::Maximize, unit: "%", stage: Stage::Trained, label: "Test top-1" };
+
+/// What every network has beside its accuracy, in the order of tables.
+pub const OTHERS: [MetricInfo; 5] = [LATENCY, PARAMS, MACS, MEMORY, MES];
+
+/// A metric that reports know, by its name.
+pub fn known(name: &str) -> Option<&'static MetricInfo> {
+    [&ACCURACY, &TEST_ACCURACY].into_iter().chain(&OTHERS).find(|m| m.name == name)
+}
+
+/// How a metric's values are written.
+pub fn format(metric: &MetricInfo) -> NumberFormat {
+    match (metric.unit, metric.name) {
+        ("%", _) => NumberFormat::Percent,
+        ("bytes", _) => NumberFormat::Bytes,
+        (_, name) if name == MES.name => NumberFormat::Score,
+        (_, name) if name == PARAMS.name || name == MACS.name => NumberFormat::Count,
+        _ => NumberFormat::Plain,
+    }
+}
+
+/// A value without its unit, as tables show it: `71.80`, `5.58 M`; bytes have theirs.
+pub fn number(metric: &MetricInfo, value: f64) -> String {
+    match format(metric) {
+        NumberFormat::Percent => format!("{value:.2}"),
+        NumberFormat::Score => format!("{value:.1}"),
+        NumberFormat::Count => text::count(value),
+        NumberFormat::Bytes => text::bytes(value),
+        NumberFormat::Plain => text::significant(value, 3),
+    }
+}
+
+/// A value as a sentence shows it: `71.80 %`, `0.92 ms`, `5.58 M parameters`.
+pub fn quantity(metric: &MetricInfo, value: f64) -> String {
+    let number = number(metric, value);
+    match metric.unit {
+        "" => format!("{number} {}", noun(metric)),
+        "bytes" => number,
+        unit => format!("{number} {unit}"),
+    }
+}
+
+/// The metric's name within a sentence: `top-1`, `MACs`.
+pub fn noun(metric: &MetricInfo) -> String {
+    let label = if metric.name == MES.name { "MES" } else { metric.label };
+    match label.chars().nth(1).is_some_and(char::is_uppercase) {
+        true => label.to_owned(),
+        false => label.to_lowercase(),
+    }
+}
+
+/// The head of the metric's column: `Latency (ms)`.
+pub fn head(metric: &MetricInfo) -> String {
+    let label = match metric.name {
+        name if name == MES.name => "MES",
+        name if name == MEMORY.name => "Memory",
+        name if name == PARAMS.name => "Params",
+        _ => metric.label,
+    };
+    if matches!(metric.unit, "" | "bytes") { label.to_owned() } else { format!("{label} ({})", metric.unit) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_have_their_units() {
+        assert_eq!(quantity(&ACCURACY, 71.8), "71.80 %");
+        assert_eq!(quantity(&MACS, 1_056_736.0), "1.06 M MACs");
+        assert_eq!(quantity(&PARAMS, 79_706.0), "79.7 k parameters");
+        assert_eq!(quantity(&MEMORY, 6_021_120.0), "6.02 MB");
+        assert_eq!(quantity(&LATENCY, 0.9234), "0.923 ms");
+        assert_eq!(quantity(&MES, 257.22), "257.2 MES");
+        assert_eq!([&TEST_ACCURACY, &LATENCY, &MES].map(head), ["Test top-1 (%)", "Latency (ms)", "MES"]);
+    }
+}

@@ -1,0 +1,41 @@
+//! The page of one run.
+
+use std::path::Path;
+
+use super::folder::{OutputFolder, Written};
+use super::section::{Section, write_page};
+use super::summary::summary;
+use super::{
+    files, knobs, left_out, methods, progress, published, reliability, retrained, this_run, trial_table, trials,
+};
+use crate::error::ReportError;
+use crate::run_data::RunData;
+
+/// The page's path below the folder that is rendered into.
+pub const INDEX: &str = "report/index.html";
+
+/// The sections of a run's page, in order.
+pub static SECTIONS: &[Section<RunData>] = &[
+    trials::SECTION,
+    retrained::SECTION,
+    trial_table::FRONT,
+    trial_table::VARIANTS,
+    progress::SECTION,
+    knobs::SECTION,
+    left_out::SECTION,
+    reliability::SECTION,
+    methods::SECTION,
+    this_run::SECTION,
+    published::SECTION,
+    files::SECTION,
+];
+
+/// Writes a run's page and all files beside it into `out`, usually the run's own folder: `report/index.html`, `trials.csv`,
+/// `trials.parquet`, tables, and `report/*.png` and `report/*.svg` for each plot that has a point. Files of an earlier
+/// report are replaced.
+///
+/// # Errors
+/// If a file cannot be made or written; the files before it are then in place.
+pub fn render(run: &RunData, out: &Path) -> Result<Written, ReportError> {
+    write_page(run, SECTIONS, &run.header.name, &summary(run), INDEX, OutputFolder::new(out))
+}

@@ -1,0 +1,74 @@
+//! What was run, on what, with what.
+
+use mobilenas_record::text;
+
+use super::about;
+use super::folder::OutputFolder;
+use super::html::{escape, facts};
+use super::section::Section;
+use crate::error::ReportError;
+use crate::metrics;
+use crate::run_data::RunData;
+
+pub(super) const SECTION: Section<RunData> =
+    Section { name: "run", heading: "This run", help: "status, space, data, host, engine, seed and config", render };
+
+fn render(run: &RunData, _: &mut OutputFolder) -> Result<String, ReportError> {
+    let (header, counts) = (&run.header, run.counts());
+    let range = |[lo, hi]: [u64; 2]| format!("{} to {}", text::count(lo as f64), text::count(hi as f64));
+    let front = run.front();
+    let trials = format!(
+        "{}: {} scored, {} infeasible, {} failed",
+        text::plural(run.trials.len(), "trial"),
+        text::thousands(counts.scored as u64),
+        text::thousands(counts.infeasible as u64),
+        text::thousands(counts.failed as u64),
+    );
+    let mut rows = vec![
+        ("Status", status(run)),
+        ("Began", text::date(header.started_unix)),
+        ("Space", format!("{} genomes of the family {}", text::huge(header.space_size), header.family)),
+        ("Parameters over the space", range(header.params_range)),
+        ("MACs over the space", range(header.macs_range)),
+        ("Strategy, seed", format!("{}, {}", header.strategy, header.seed)),
+        ("Trials", trials),
+        ("Front (accuracy against latency)", format!("{} of {} scored trials", front.len(), counts.scored)),
+    ];
+    if let Some(best) = front.first().and_then(|t| t.metric(metrics::ACCURACY.name)) {
+        let label = metrics::noun(&metrics::ACCURACY);
+        rows.push(("Best of the search", format!("{best:.2} % {label} (search-validation split, inherited weights)")));
+    }
+    rows.extend([
+        ("Data", about::dataset(&header.dataset)),
+        ("Host", about::host(&header.host)),
+        ("Engine", about::engine(&header.engine)),
+        ("Latency protocol", header.engine.protocol.clone()),
+    ]);
+    if let Some(s) = &run.supernet {
+        let steps = text::thousands(s.steps);
+        let took = text::duration(s.seconds);
+        rows.push(("Supernet", format!("{} epochs, {steps} steps, last loss {:.3}, {took}", s.epochs, s.loss)));
+    }
+    rows.push(("Program", format!("mobilenas {}; journal format {}", header.program, header.format)));
+    let digest = format!("<p class=\"small\">Config digest <code>{}</code></p>\n", escape(&header.config_digest));
+    let config = match run.config.as_deref() {
+        None | Some("") => String::new(),
+        Some(text) => {
+            format!("<details><summary>config.yaml, resolved</summary>\n<pre>{}</pre></details>\n", escape(text))
+        }
+    };
+    Ok(facts(&rows) + &digest + &config)
+}
+
+/// How far the run came. Without a clock, a run in progress looks like one that was stopped.
+pub(super) fn status(run: &RunData) -> String {
+    let Some(done) = &run.done else {
+        return "not finished: the journal has no end yet, so the run is in progress or was stopped".to_owned();
+    };
+    let phases: Vec<String> = done.seconds.iter().map(|(p, s)| format!("{p} {}", text::duration(*s))).collect();
+    let total = text::duration(done.seconds.values().sum());
+    match phases.is_empty() {
+        true => "finished".to_owned(),
+        false => format!("finished after {total} of work ({})", phases.join(", ")),
+    }
+}

@@ -1,0 +1,251 @@
+//! A run read from its folder, with what follows from its rows: the front and the mobile efficiency score.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use mobilenas_record::latency_table::{LatencyTable, Source};
+use mobilenas_record::metric::{LATENCY, MES, PARAMS};
+use mobilenas_record::run::{
+    Caveat, Done, JournalRow, Origin, PredictorFit, Retrained, RunHeader, Supernet, Trial, TrialOutcome, Unit,
+};
+use mobilenas_record::{MetricInfo, pareto, score};
+
+use crate::error::ReportError;
+use crate::study::{self, Study};
+use crate::{journal, metrics};
+
+/// A run. One that is not finished, or has no scored trial, is read like any other.
+#[derive(Clone, Debug)]
+pub struct RunData {
+    /// The first row.
+    pub header: RunHeader,
+    /// The reference model's latency, once measured.
+    pub unit: Option<Unit>,
+    /// The supernet, once trained (the last row, should there be several).
+    pub supernet: Option<Supernet>,
+    /// All trials in the order of the journal.
+    pub trials: Vec<RunTrial>,
+    /// Networks trained from scratch, one row a training.
+    pub retrained: Vec<Retrained>,
+    /// How well the search's predictor did, fit by fit.
+    pub predictor_fits: Vec<PredictorFit>,
+    /// The run's caveats, then one for each line that could not be read.
+    pub caveats: Vec<Caveat>,
+    /// The end, if the run reached it.
+    pub done: Option<Done>,
+    /// How well a table's latencies agree with measured ones (the last row, should there be several).
+    pub latency_table: Option<LatencyTable>,
+    /// The study in the run's folder, if there is one that can be read.
+    pub study: Option<Study>,
+    /// The resolved config as it stands in the run's folder, if it is there.
+    pub config: Option<String>,
+}
+
+/// A trial with what follows from it and from the others.
+#[derive(Clone, Debug)]
+pub struct RunTrial {
+    /// The row.
+    pub trial: Trial,
+    /// Mobile efficiency score, if the trial was scored with a latency and the unit is known; see [`score`].
+    pub mes: Option<f64>,
+    /// Whether no other scored trial dominates it in accuracy and latency.
+    pub on_front: bool,
+}
+
+/// Numbers of trials by outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutcomeCounts {
+    /// Trials with all metrics.
+    pub scored: usize,
+    /// Trials outside a hard bound.
+    pub infeasible: usize,
+    /// Trials that ended with an error.
+    pub failed: usize,
+}
+
+impl RunTrial {
+    /// A metric's value by its name, if it is known and finite: of a scored trial, or known before a bound was missed.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let known = match &self.trial.outcome {
+            TrialOutcome::Scored(metrics) | TrialOutcome::Infeasible { metrics, .. } => metrics.get(name).copied(),
+            TrialOutcome::Failed { .. } => None,
+        };
+        match name {
+            name if name == MES.name => self.mes,
+            name if name == LATENCY.name => known.or(self.trial.latency.as_ref().map(|l| l.median_ms)),
+            _ => known,
+        }
+        .filter(|v| v.is_finite())
+    }
+
+    /// The values of several metrics, if all are known.
+    pub fn values<const N: usize>(&self, metrics: [&MetricInfo; N]) -> Option<[f64; N]> {
+        let mut out = [0.0; N];
+        for (value, metric) in out.iter_mut().zip(metrics) {
+            *value = self.metric(metric.name)?;
+        }
+        Some(out)
+    }
+
+    /// Whether the trial was scored.
+    pub fn is_scored(&self) -> bool {
+        matches!(self.trial.outcome, TrialOutcome::Scored(_))
+    }
+
+    /// The published variant that the trial is, if it is one.
+    pub fn variant(&self) -> Option<&str> {
+        match &self.trial.origin {
+            Origin::Variant(name) => Some(name),
+            Origin::Search => None,
+        }
+    }
+
+    /// What to call it: the variant's name, or `#12`.
+    pub fn label(&self) -> String {
+        self.variant().map_or_else(|| format!("#{}", self.trial.id), str::to_owned)
+    }
+}
+
+impl RunData {
+    /// Reads the run in `run_dir`.
+    ///
+    /// # Errors
+    /// If the journal cannot be read, has no header, or has an unknown format. Damaged lines become caveats.
+    pub fn read(run_dir: &Path) -> Result<RunData, ReportError> {
+        let read = journal::read(run_dir)?;
+        let mut run = RunData {
+            header: read.header,
+            unit: None,
+            supernet: None,
+            trials: Vec::new(),
+            retrained: Vec::new(),
+            predictor_fits: Vec::new(),
+            caveats: Vec::new(),
+            done: None,
+            latency_table: None,
+            study: None,
+            config: journal::config(run_dir),
+        };
+        let mut damage = read.damage;
+        if Study::is_in(run_dir) {
+            match Study::read(run_dir) {
+                Ok(study) => run.study = Some(study),
+                Err(_) => damage.push(format!("{} has no header that this program can read: left out", study::FILE)),
+            }
+        }
+        let mut ids = HashSet::new();
+        for (line, row) in read.rows {
+            match row {
+                JournalRow::Trial(trial) if !ids.insert(trial.id) => {
+                    damage.push(format!("{} line {line} repeats trial {}: left out", journal::FILE, trial.id));
+                }
+                row => run.take(row),
+            }
+        }
+        run.caveats.extend(damage.into_iter().map(|text| Caveat { text }));
+        run.compute_mes();
+        for i in run.front_against(&LATENCY) {
+            run.trials[i].on_front = true;
+        }
+        Ok(run)
+    }
+
+    /// Puts a row where it belongs.
+    fn take(&mut self, row: JournalRow) {
+        match row {
+            JournalRow::Run(_) => {}
+            // The unit that the first trials were scored with stays the unit.
+            JournalRow::Unit(unit) => {
+                self.unit.get_or_insert(unit);
+            }
+            JournalRow::LatencyTable(table) => self.latency_table = Some(table),
+            JournalRow::Supernet(supernet) => self.supernet = Some(supernet),
+            JournalRow::Trial(trial) => self.trials.push(RunTrial { trial, mes: None, on_front: false }),
+            JournalRow::Remeasured(again) => {
+                if let Some(entry) = self.trials.iter_mut().find(|t| t.trial.id == again.trial) {
+                    again.apply(&mut entry.trial);
+                }
+            }
+            JournalRow::Retrained(retrained) => self.retrained.push(retrained),
+            JournalRow::PredictorFit(fit) => self.predictor_fits.push(fit),
+            JournalRow::Caveat(caveat) => self.caveats.push(caveat),
+            JournalRow::Done(done) => self.done = Some(done),
+        }
+    }
+
+    fn compute_mes(&mut self) {
+        let Some(unit) = self.unit_latency_ms() else { return };
+        for trial in self.trials.iter_mut().filter(|t| t.is_scored()) {
+            if let Some([params, latency]) = trial.values([&PARAMS, &LATENCY]) {
+                trial.mes = score::mes(&self.header.mes, params, latency, unit);
+            }
+        }
+    }
+
+    /// The score's unit of latency in ms, once the reference model was measured.
+    pub fn unit_latency_ms(&self) -> Option<f64> {
+        self.unit.as_ref().map(|u| score::unit_latency_ms(&self.header.mes, u.latency.median_ms))
+    }
+
+    /// The formula of the mobile efficiency score with this run's constants.
+    pub fn mes_formula(&self) -> String {
+        score::formula(&self.header.mes, self.unit_latency_ms())
+    }
+
+    /// Whether the trials' latencies are sums over a table, and not each measured.
+    pub fn predicted_latency(&self) -> bool {
+        let by_row = self.latency_table.as_ref().is_some_and(|t| t.source != Source::Measured);
+        by_row || self.header.engine.table.is_some()
+    }
+
+    /// Numbers of trials by outcome.
+    pub fn counts(&self) -> OutcomeCounts {
+        self.trials.iter().fold(OutcomeCounts::default(), |mut c, t| {
+            match t.trial.outcome {
+                TrialOutcome::Scored(_) => c.scored += 1,
+                TrialOutcome::Infeasible { .. } => c.infeasible += 1,
+                TrialOutcome::Failed { .. } => c.failed += 1,
+            }
+            c
+        })
+    }
+
+    /// The scored trials.
+    pub fn scored(&self) -> impl Iterator<Item = &RunTrial> {
+        self.trials.iter().filter(|t| t.is_scored())
+    }
+
+    /// Indices into [`RunData::trials`], ascending, of the front of accuracy against one other metric.
+    pub fn front_against(&self, other: &MetricInfo) -> Vec<usize> {
+        let scored = self.trials.iter().enumerate().filter(|(_, t)| t.is_scored());
+        let (indices, points): (Vec<usize>, Vec<[f64; 2]>) =
+            scored.filter_map(|(i, t)| Some((i, t.values([&metrics::ACCURACY, other])?))).unzip();
+        pareto::front(&points, &[metrics::ACCURACY.goal, other.goal]).into_iter().map(|i| indices[i]).collect()
+    }
+
+    /// The front of accuracy against latency, best accuracy first; equals in the order of the journal.
+    pub fn front(&self) -> Vec<&RunTrial> {
+        let mut front: Vec<&RunTrial> = self.trials.iter().filter(|t| t.on_front).collect();
+        let accuracy = |t: &RunTrial| t.metric(metrics::ACCURACY.name).unwrap_or(f64::NEG_INFINITY);
+        front.sort_by(|a, b| accuracy(b).total_cmp(&accuracy(a)));
+        front
+    }
+
+    /// The trial with this id.
+    pub fn trial(&self, id: u64) -> Option<&RunTrial> {
+        // Ids count from 0 in the order of the journal, so the first look nearly always finds it.
+        let guess = usize::try_from(id).ok().and_then(|i| self.trials.get(i)).filter(|t| t.trial.id == id);
+        guess.or_else(|| self.trials.iter().find(|t| t.trial.id == id))
+    }
+
+    /// Accuracy on the test split of a trial trained from scratch, in percent: the mean over its trainings.
+    pub fn test_accuracy(&self, id: u64) -> Option<f64> {
+        let known: Vec<f64> = self.retrained.iter().filter(|r| r.trial == id).filter_map(test_accuracy).collect();
+        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+    }
+}
+
+/// Accuracy on the test split of one training, if it is a number.
+pub(crate) fn test_accuracy(r: &Retrained) -> Option<f64> {
+    r.metrics.get(metrics::TEST_ACCURACY.name).copied().filter(|v| v.is_finite())
+}
