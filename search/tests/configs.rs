@@ -142,7 +142,7 @@ fn all_mistakes_of_a_study_are_told_at_once() {
         "line 6, study.seed: unknown key, did you mean seeds?",
         "line 7, study.rules.1.rule: found sandwich twice, expected distinct rules",
         "line 8, study.strategies.1: found nsga2 twice, expected distinct strategies",
-        "line 8, study.strategies.2: found 0 strategies, expected one",
+        "line 8, study.strategies.2: found 0 keys, expected one of",
     ] {
         assert!(said.contains(part), "{part}\n{said}");
     }

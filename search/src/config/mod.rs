@@ -24,6 +24,7 @@ pub use mobilenas_bench::gate::settings::*;
 pub use mobilenas_bench::settings::*;
 pub use mobilenas_data::settings::*;
 pub use mobilenas_host::{Problem, Problems, nearest};
+pub use mobilenas_strategy::StrategyConfig;
 pub use mobilenas_torch::device::DeviceName as Device;
 pub use mobilenas_train::recipe::*;
 pub use mobilenas_train::settings::*;
@@ -32,6 +33,8 @@ pub use study::*;
 pub use train::*;
 pub use types::*;
 pub use yaml::Node;
+
+use crate::strategy::space_info;
 
 /// A config that cannot be used: the user's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -204,7 +207,7 @@ pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
     let (tree, json, problems) = read::<Config>(file)?;
     let config = Config::deserialize(&json).ok();
     let mistakes = config.iter().flat_map(Config::validate).collect();
-    loaded(file, (tree, json, problems), config, mistakes)
+    loaded(file, (tree, json, problems), config, mistakes, &[])
 }
 
 /// Reads a config of a study: the search's part of it, and what is studied.
@@ -213,25 +216,44 @@ pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
 /// When the file cannot be read, is no YAML, or has mistakes: then all of them.
 pub fn load_study(file: &Path) -> Result<(Loaded, Study), ConfigError> {
     let (tree, json, problems) = read::<StudyConfig>(file)?;
-    let config = StudyConfig::deserialize(&json).ok();
+    let mut config = StudyConfig::deserialize(&json).ok();
+    let mut listed = Vec::new();
+    if let Some(StudyConfig { search, study }) = &mut config {
+        match json["study"]["strategies"].is_null() {
+            true => study.strategies.retain(|s| s.kind().check_number(search.search.objectives.len()).is_ok()),
+            false => listed = study.strategies.clone(),
+        }
+    }
     let mistakes = config.iter().flat_map(StudyConfig::validate).collect();
     let (search, study) = config.map(|c| (c.search, c.study)).unzip();
-    Ok((loaded(file, (tree, json, problems), search, mistakes)?, study.unwrap_or_default()))
+    Ok((loaded(file, (tree, json, problems), search, mistakes, &listed)?, study.unwrap_or_default()))
 }
 
-/// A config whose values were read, with its name, if nothing is wrong with it.
+/// A config whose values were read, with its name, if nothing is wrong with it. `studied` are the strategies that a study
+/// lists beside that of the search.
 fn loaded(
     file: &Path,
     (tree, json, mut problems): (Node, Json, Problems),
     config: Option<Config>,
     mistakes: Vec<(Vec<String>, String)>,
+    studied: &[StrategyConfig],
 ) -> Result<Loaded, ConfigError> {
     for (path, message) in mistakes {
         add_new(&mut problems, &tree, &path, message);
     }
     if let Ok(section) = Space::deserialize(&json["space"]) {
         // The number of classes changes nothing about what may be wrong.
-        let _ = space(&tree, &["space"], &section, 10, &mut problems);
+        if let Some(space) = space(&tree, &["space"], &section, 10, &mut problems).map(|space| space_info(&space)) {
+            let own = config.iter().map(|c| ("search.strategy".to_string(), &c.search.strategy));
+            let listed = studied.iter().enumerate().map(|(i, s)| (format!("study.strategies.{i}"), s));
+            for (at, strategy) in own.chain(listed) {
+                for (key, message) in strategy.validate(&space) {
+                    let path = format!("{at}.{}.{key}", strategy.kind().name);
+                    let path: Vec<String> = path.split('.').map(str::to_string).collect();
+                    add_new(&mut problems, &tree, &path, message);
+                }
+            }
+        }
     }
     let mut config = sound(config, problems)?;
     if config.name.is_none() {

@@ -1,8 +1,11 @@
 //! Every message a config can give rise to, and that a config written back reads as itself.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+
+use mobilenas_strategy::STRATEGIES;
 
 use super::{Config, load, load_genome, schema, to_yaml};
 
@@ -12,7 +15,16 @@ fn read(text: impl AsRef<[u8]>) -> Result<Config, String> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("c.yaml");
     fs::write(&file, text).unwrap();
-    load(&file).map(|l| l.config).map_err(|e| e.to_string().replace(&format!("{}/", dir.path().display()), ""))
+    load(&file).map(|l| l.config).map_err(|e| {
+        let said = e.to_string().replace(&format!("{}/", dir.path().display()), "");
+        said.replace(&strategy_names(), "STRATEGIES")
+    })
+}
+
+/// The names of all strategies, as messages list them.
+fn strategy_names() -> String {
+    let names: BTreeSet<&str> = STRATEGIES.iter().map(|k| k.name).collect();
+    names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// What is said about a config.
@@ -156,7 +168,7 @@ fn choices() {
     "#);
     insta::assert_snapshot!(said(GOOD.replace("random", "regularised_evolution")), @r#"
     c.yaml: 1 mistake
-      line 2, search.strategy.regularised_evolution: unknown key, did you mean regularized_evolution? (keys here: mes_slimming, nsga2, predictor, random, regularized_evolution)
+      line 2, search.strategy.regularised_evolution: unknown key, did you mean regularized_evolution? (keys here: STRATEGIES)
     "#);
     insta::assert_snapshot!(said(GOOD.replace("{random: {}}", "random")), @r#"
     c.yaml: 1 mistake
@@ -168,7 +180,7 @@ fn choices() {
 fn values_that_contradict_each_other() {
     insta::assert_snapshot!(said(GOOD.replace("{random: {}}", "{}")), @r#"
     c.yaml: 1 mistake
-      line 2, search.strategy: found 0 strategies, expected one of random, regularized_evolution, nsga2, mes_slimming, predictor
+      line 2, search.strategy: found 0 keys, expected one of STRATEGIES
     "#);
     insta::assert_snapshot!(search("objectives: [{metric: mes, goal: maximize}, {metric: mes, goal: minimize}]"), @r#"
     c.yaml: 1 mistake
@@ -190,6 +202,44 @@ fn values_that_contradict_each_other() {
     c.yaml: 2 mistakes
       line 3, supernet.min_lr: found 1, expected at most lr, 0.002
       line 4, retrain.warmup: found 2, expected at most epochs, 1
+    ");
+}
+
+#[test]
+fn settings_of_strategies() {
+    let strategy = |text: &str| said(GOOD.replace("{random: {}}", text));
+    insta::assert_snapshot!(strategy("{nsga2: {populaton: 5, population: 1, crossover: two}}"), @r#"
+    c.yaml: 3 mistakes
+      line 2, search.strategy.nsga2.populaton: unknown key, did you mean population? (keys here: crossover, mutation, population)
+      line 2, search.strategy.nsga2.population: found 1, expected a whole number of 2 to 100000
+      line 2, search.strategy.nsga2.crossover: found "two", expected a number of 0 to 1
+    "#);
+    // What else is wrong is told beside an unknown strategy.
+    insta::assert_snapshot!(strategy("{nsga3: {}}, objectives: [{metric: mse, goal: minimize}]"), @r#"
+    c.yaml: 2 mistakes
+      line 2, search.strategy.nsga3: unknown key, did you mean nsga2? (keys here: STRATEGIES)
+      line 2, search.objectives.0.metric: found "mse", expected one of params, macs, memory, latency_ms, mes, synflow, nwot, grad_norm, top1; did you mean mes?
+    "#);
+}
+
+#[test]
+fn what_a_strategy_can_work_with() {
+    let slimming = |objectives: &str, settings: &str| {
+        let text = GOOD.replace("{random: {}}", &format!("\n  {{mes_slimming: {settings}}}"));
+        said(text.replace("trials: 3", &format!("\n  objectives: {objectives},\n  trials: 3")))
+    };
+    let (top1, mes) = ("{metric: top1, goal: maximize}", "{metric: mes, goal: maximize}");
+    insta::assert_snapshot!(slimming(&format!("[{top1}]"), "{}"), @r"
+    c.yaml: 1 mistake
+      line 4, search.objectives: found a list of 1, expected 2 for mes_slimming
+    ");
+    insta::assert_snapshot!(slimming(&format!("[{mes},\n {top1}]"), "{}"), @r#"
+    c.yaml: 1 mistake
+      line 5, search.objectives.1.metric: found "top1", expected mes: the second objective of mes_slimming
+    "#);
+    insta::assert_snapshot!(slimming(&format!("[{top1}, {mes}]"), "{\n actions: [heads]}"), @r"
+    c.yaml: 1 mistake
+      line 4, search.strategy.mes_slimming.actions: found heads, expected a kind of knob with two choices in this space: depth, expansion, kernel, patch, resolution, stride, width
     ");
 }
 

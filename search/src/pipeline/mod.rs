@@ -128,7 +128,7 @@ impl SearchPipeline<'_> {
             config_digest: folder::config_digest(c)?,
             seed: c.seed,
             family: p.space.family().name().to_string(),
-            strategy: crate::strategy::from_config(&c.search.strategy, &p.space).name().to_string(),
+            strategy: c.search.strategy.kind().name.to_string(),
             space_size: p.space.size(),
             params_range: [low.params, high.params],
             macs_range: [low.macs, high.macs],

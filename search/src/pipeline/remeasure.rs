@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use mobilenas_bench::beside::Beside;
 use mobilenas_record::metric::name as metric;
+use mobilenas_record::pareto::dominates;
 use mobilenas_record::run::{JournalRow, Latency, Origin, Remeasured, Trial, TrialOutcome};
 use mobilenas_record::score;
 
@@ -12,7 +13,6 @@ use super::ask::{values, violation};
 use super::scoring::missed_in_words;
 use super::{RunError, SearchPipeline};
 use crate::config::{Bounds, Config};
-use crate::strategy::dominates;
 use mobilenas_bench::cache::Cache;
 use mobilenas_bench::paired_latency::DigestedDesign;
 

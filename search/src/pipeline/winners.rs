@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use mobilenas_record::pareto::dominates;
 use mobilenas_record::run::{JournalRow, Origin, Retrained, Trial};
 use mobilenas_torch::weights;
 
 use super::retraining::{Retraining, Trained, test_metrics};
 use super::{RunError, SearchPipeline, folder, trials};
-use crate::strategy::dominates;
 
 impl SearchPipeline<'_> {
     /// The front in the search's objectives, best in the first objective first.

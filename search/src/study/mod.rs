@@ -27,7 +27,7 @@ use mobilenas_space::Genome;
 
 pub use folder::Folder;
 
-use crate::config::{self, BatchNorms, StudyConfig};
+use crate::config::{self, BatchNorms, StrategyConfig, StudyConfig};
 use crate::experiment::{Experiment, checked};
 use crate::pipeline::{RunError, config_digest};
 use mobilenas_host::Progress;
@@ -192,12 +192,13 @@ impl Study<'_> {
                  scores took when they were computed.",
                 s.rules.first().map_or("first", |b| b.rule.name())
             ));
-            let strategies = self.plan.config.strategies();
-            if strategies.iter().any(|(n, _)| *n == "mes_slimming") {
-                let second = p.config.search.objectives.get(1).map_or("nothing", |o| o.metric.as_str());
-                all.push(format!(
-                    "mes_slimming gains {second} here in place of the mobile efficiency score, which depends on time."
-                ));
+            for kind in self.plan.config.strategies().iter().map(StrategyConfig::kind) {
+                if let (Some(usual), Some(second)) =
+                    (kind.capabilities.second_objective, p.config.search.objectives.get(1))
+                {
+                    let (name, second) = (kind.name, &second.metric);
+                    all.push(format!("{name} is guided by {second} in place of {usual}, which depends on time."));
+                }
             }
             if s.retrain_seeds > 0 {
                 all.push(selection::in_words());
