@@ -108,9 +108,8 @@ impl StudyConfig {
 
     /// The strategies, each once: random search, that of the search, the others.
     pub fn strategies(&self) -> Vec<StrategyConfig> {
-        let all = [&STRATEGIES[0].config(), &self.search.search.strategy].into_iter().chain(&self.study.strategies);
-        let mut distinct: Vec<StrategyConfig> = Vec::new();
-        for s in all {
+        let mut distinct = vec![STRATEGIES[0].config()];
+        for s in std::iter::once(&self.search.search.strategy).chain(&self.study.strategies) {
             if !distinct.iter().any(|d| d.kind().name == s.kind().name) {
                 distinct.push(s.clone());
             }

@@ -68,7 +68,7 @@ impl Plan {
             names(s.rules.iter().map(|b| b.rule.name()).collect()),
             s.seeds,
             self.experiment.config.search.trials,
-            names(self.config.strategies().into_iter().map(|(name, _)| name).collect()),
+            names(self.config.strategies().iter().map(|s| s.kind().name).collect()),
             s.retrain_seeds,
             s.workers,
             minutes.iter().sum::<f64>()

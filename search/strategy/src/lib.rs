@@ -45,7 +45,7 @@ impl Observation {
 }
 
 /// A search strategy under way.
-pub trait Strategy {
+pub trait Strategy: Send {
     /// At most `n` genomes to score next; none ends the search.
     fn ask(&mut self, domain: &Domain, n: usize, rng: &mut dyn Rng) -> Vec<Genome>;
 
