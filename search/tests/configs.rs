@@ -210,9 +210,9 @@ fn the_recipes_are_the_published_ones() {
     ];
     for (name, times, rates, rest) in expected {
         let r = read(name);
-        assert_eq!((r.epochs, r.cooldown, r.batch, r.accumulate), times, "{name}");
-        assert_eq!((r.lr, r.min_lr, r.warmup_lr, r.warmup_steps, r.warmup, r.lr_batch), rates, "{name}");
-        assert_eq!(r.schedule, config::Per::Epoch, "{name}");
+        assert_eq!((r.epochs, r.cooldown, r.batch, r.grad_accum_steps), times, "{name}");
+        assert_eq!((r.lr, r.min_lr, r.warmup_lr, r.warmup_steps, r.warmup, r.lr_base_size), rates, "{name}");
+        assert_eq!(r.schedule_interval, config::Per::Epoch, "{name}");
         let clip = (r.clip.norm, r.clip.adaptive);
         let found = (
             r.weight_decay,
@@ -243,16 +243,24 @@ fn the_recipes_are_the_published_ones() {
     ];
     for (name, interpolation, words) in expected {
         let (r, data) = (read(name), config::DataConfig::default());
-        let (a, repeats) = (r.augment.clone().unwrap(), r.sampler.clone().unwrap_or_default().repeats);
+        let (a, repeats) = (r.augment.clone().unwrap(), r.sampler.clone().unwrap_or_default().aug_repeats);
         let crop = config::CropConfig { min_area: 0.08, max_ratio: 4.0 / 3.0, interpolation };
         assert_eq!((a.crop, data.flip), (Some(crop), true), "{name}");
-        let found = (a.rand_augment.as_deref(), a.color_jitter, a.erase, a.mixup, a.cutmix, a.mix_switch, repeats);
+        let found = (
+            a.rand_augment.as_deref(),
+            a.color_jitter,
+            a.random_erasing,
+            a.mixup,
+            a.cutmix,
+            a.mixup_switch_prob,
+            repeats,
+        );
         assert_eq!(found, words, "{name}");
         // Only the first kind of MobileViT and MobileViTv3 have steps of several sides, by the formula that trained them.
         let scale = ["mobilevit", "mobilevitv3"].contains(&name).then(|| config::MultiScaleConfig {
             formula: config::ScaleFormula::CvnetsV01,
-            base: 256,
-            sides: vec![160, 192, 256, 288, 320],
+            base_size: 256,
+            sizes: vec![160, 192, 256, 288, 320],
         });
         assert_eq!(r.sampler.and_then(|s| s.multi_scale), scale, "{name}");
     }

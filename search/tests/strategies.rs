@@ -189,7 +189,7 @@ fn mes_slimming() {
 
 #[test]
 fn predictor() {
-    let (_tiny, whole) = the_same_however_it_ran("predictor: {warm: 5}", MACS, "trials: 12, batch: 2");
+    let (_tiny, whole) = the_same_however_it_ran("predictor: {initial_random: 5}", MACS, "trials: 12, batch: 2");
     let foretold: Vec<Value> = rows(&whole).into_iter().filter_map(|r| r.get("foretold").cloned()).collect();
     assert!(!foretold.is_empty());
     for f in &foretold {
@@ -199,12 +199,33 @@ fn predictor() {
 }
 
 #[test]
-fn a_search_ends_when_its_front_stands_still() {
-    let tiny = Tiny::new("random: {}", MACS, "trials: 60, until_still: {trials: 3, gain: 1}");
+fn early_stopping() {
+    let tiny = Tiny::new("random: {}", MACS, "trials: 60, early_stopping: {patience: 3, min_delta: 1}");
     let run = tiny.folder("a", "run");
     tiny.finish(1, &run, false);
     let searched = trials_of(&run).iter().filter(|t| t["origin"] == "search").count();
     assert_eq!(searched, 4);
     let said = rows(&run).iter().filter_map(|r| r["caveat"]["text"].as_str().map(str::to_string)).collect::<Vec<_>>();
     assert!(said.iter().any(|t| t.starts_with("The search ended after 4 trials")), "{said:?}");
+}
+
+#[test]
+fn a_search_that_is_over_goes_on_when_its_trials_are_raised() {
+    let few = Tiny::new("nsga2: {population: 4}", MACS, "trials: 5, batch: 3");
+    let many = Tiny::new("nsga2: {population: 4}", MACS, "trials: 9, batch: 3");
+    let (raised, whole) = (few.folder("a", "run"), many.folder("a", "run"));
+    few.finish(1, &raised, false);
+    many.finish(1, &raised, true);
+    many.finish(1, &whole, false);
+    let trials =
+        |run: &Path| -> Vec<Value> { comparable(run).into_iter().filter(|r| r.get("trial").is_some()).collect() };
+    assert_eq!(trials(&raised), trials(&whole));
+    let of = |run: &Path, text: &str| comparable(run).iter().filter(|r| r["caveat"]["text"] == text).count();
+    let caveat = "The run was resumed with a higher limit: search.trials 9 in place of 5.";
+    assert_eq!((of(&raised, caveat), of(&whole, caveat)), (1, 0));
+    assert!(comparable(&raised).last().unwrap().get("done").is_some());
+    // Nothing is left to do, and nothing is written.
+    let rows = comparable(&raised).len();
+    many.finish(1, &raised, true);
+    assert_eq!(comparable(&raised).len(), rows);
 }

@@ -199,6 +199,12 @@ impl Checker<'_> {
     }
 
     fn unknown(&mut self, key: &super::yaml::Key, known: &Map<String, Json>, path: &[String]) {
+        let above = path.iter().rev().skip(1).find(|step| step.parse::<usize>().is_err()).map_or("", String::as_str);
+        if let Some(new) = super::renamed::new_name(above, &key.name) {
+            let message = format!("renamed to {new}");
+            self.problems.all.push(super::Problem { line: key.line, path: path.to_vec(), message });
+            return;
+        }
         let names: Vec<&str> = known.keys().map(String::as_str).collect();
         let hint =
             nearest(&key.name, names.iter().copied()).map(|n| format!(", did you mean {n}?")).unwrap_or_default();

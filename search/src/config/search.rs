@@ -22,9 +22,9 @@ pub struct Search {
     #[serde(default)]
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub minutes: Option<f64>,
-    /// It also ends when the front has stood still.
+    /// Early stopping: the search also ends when the hypervolume of the front has stopped growing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until_still: Option<Still>,
+    pub early_stopping: Option<EarlyStopping>,
     /// Candidates asked for at once.
     #[serde(default = "defaults::one")]
     #[schemars(range(min = 1, max = 10000))]
@@ -55,23 +55,23 @@ pub struct Search {
     #[serde(default)]
     pub cache: Cache,
     /// Failed candidates in a row that end the search.
-    #[serde(default = "defaults::failures")]
+    #[serde(default = "defaults::max_failures")]
     #[schemars(range(min = 1, max = 1000000))]
-    pub failures: usize,
+    pub max_failures: usize,
 }
 
-/// When the front counts as standing still.
+/// When the hypervolume of the front has stopped growing. It is measured in the objectives, from the worst value of each so
+/// far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Still {
-    /// Candidates in which the hypervolume of the front has hardly grown. It is measured in the objectives, from the worst
-    /// of each so far.
+pub struct EarlyStopping {
+    /// Candidates in which it has to grow by more than `min_delta`.
     #[schemars(range(min = 1, max = 1000000))]
-    pub trials: u64,
-    /// Growth that is hardly any, as a share of the hypervolume.
+    pub patience: u64,
+    /// Growth that does not count, as a share of the hypervolume.
     #[serde(default = "defaults::thousandth")]
     #[schemars(range(min = 0, max = 1))]
-    pub gain: f64,
+    pub min_delta: f64,
 }
 
 /// Scores by graph, weights and protocol, kept for other runs.

@@ -37,12 +37,12 @@ impl Experiment {
             protocol: match timing.beside {
                 None => timing.protocol.to_string(),
                 Some(b) => {
-                    let race = self.config.remeasure().map_or_else(String::new, |n| {
+                    let again = self.config.remeasure().map_or_else(String::new, |n| {
                         format!("; trials near the front once more in {n} such processes when the search was over")
                     });
                     format!(
                         "the ratio to {REFERENCE} in {} fresh processes, {} rounds of random order in each, times its \
-                         latency{race}",
+                         latency{again}",
                         b.processes, b.rounds
                     )
                 }

@@ -28,7 +28,7 @@ pub(super) fn scores(trial: &Trial, objectives: &[Objective]) -> Option<Vec<f64>
 enum Why {
     Exhausted,
     Late,
-    Still(String),
+    Stopped(String),
 }
 
 impl SearchPipeline<'_> {
@@ -75,7 +75,7 @@ impl SearchPipeline<'_> {
             }
             let fits = proposer.tell(&batch);
             self.keep_fits(fits, desk.bar())?;
-            why = why.or(budget.still().map(Why::Still));
+            why = why.or(budget.stopped_early().map(Why::Stopped));
         }
         desk.bar().done();
         self.ended(why, &proposer, &budget)?;
@@ -105,7 +105,7 @@ impl SearchPipeline<'_> {
                 let seen = proposer.known();
                 self.caveat(format!("The space holds no more than {seen} different networks within the bounds."))?;
             }
-            Some(Why::Still(text)) => self.caveat(text)?,
+            Some(Why::Stopped(text)) => self.caveat(text)?,
             None if budget.scored() < self.experiment.config.search.trials => {
                 let (scored, asked) = (budget.scored(), budget.asked);
                 self.caveat(format!("Only {scored} of {asked} candidates met the bound on latency."))?;

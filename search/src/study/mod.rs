@@ -27,9 +27,9 @@ use mobilenas_space::Genome;
 
 pub use folder::Folder;
 
-use crate::config::{self, BatchNorms, StrategyConfig, StudyConfig};
-use crate::experiment::{Experiment, checked};
-use crate::pipeline::{RunError, config_digest};
+use crate::config::{self, BatchNorms, Origin, StrategyConfig, StudyConfig};
+use crate::experiment::{Experiment, ExperimentError, checked};
+use crate::pipeline::RunError;
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 
@@ -40,19 +40,19 @@ pub struct Plan {
     pub experiment: Experiment,
     /// The whole config.
     pub config: StudyConfig,
-    /// Digest of it.
+    /// Digest of it; of a study that is resumed, of the config that it began with.
     pub digest: String,
 }
 
 impl Plan {
-    /// Reads and checks a config, and loads its images.
+    /// Reads and checks a config, or the one in the folder of a study, and loads its images.
     ///
     /// # Errors
     /// What the user has to mend, all mistakes of the config at once.
-    pub fn prepare(file: &Path) -> Result<Plan, RunError> {
-        let (loaded, study) = config::load_study(file).map_err(crate::experiment::ExperimentError::from)?;
+    pub fn prepare(file: &Path, origin: Origin) -> Result<Plan, RunError> {
+        let (loaded, study) = config::load_study(file, origin).map_err(ExperimentError::from)?;
         let config = StudyConfig { search: loaded.config.clone(), study };
-        Ok(Plan { experiment: checked(loaded)?, digest: config_digest(&config)?, config })
+        Ok(Plan { experiment: checked(loaded)?, digest: config::digest(&config)?, config })
     }
 }
 
@@ -223,6 +223,6 @@ impl Study<'_> {
     }
 
     fn genome(&self, network: &StudyNetwork) -> Result<Genome, RunError> {
-        self.plan.experiment.space.genome(&network.genome).map_err(|e| RunError::Config(e.to_string()))
+        self.plan.experiment.space.genome(&network.genome).map_err(RunError::Genome)
     }
 }

@@ -21,7 +21,7 @@ pub use pool::Pool;
 use crate::config;
 use crate::evaluator::Evaluator;
 use crate::evaluator::SupernetEvaluator;
-use crate::experiment::{Experiment, ExperimentError, prepare};
+use crate::experiment::{Experiment, ExperimentError, prepare_run};
 use crate::metric::{self, Candidate, Metric, Stage};
 use crate::pipeline::{RunError, stored_supernet};
 use mobilenas_torch::device;
@@ -76,7 +76,7 @@ pub fn serve(root: &Path, device: config::Device) -> Result<(), RunError> {
     let io = |error| RunError::Io { path: root.to_path_buf(), error };
     // Ctrl-C reaches the whole group of processes; the asking program decides what happens then.
     signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::new(AtomicBool::new(false))).map_err(io)?;
-    let mut experiment = prepare(&root.join("config.yaml"))?;
+    let mut experiment = prepare_run(root)?;
     experiment.device = device::open(device).map_err(ExperimentError::from)?;
     tch::set_num_threads(experiment.config.scoring_threads() as i32);
     let (clock, calibration) = (WallClock::new(), experiment.calibration());
@@ -101,7 +101,7 @@ pub fn answer_all<J: DeserializeOwned>(
             Err(e) => Some(Answer::Failed(format!("the job cannot be read: {e}"))),
         };
         let Some(answer) = answer else { return Ok(false) };
-        let text = serde_json::to_string(&answer).map_err(|e| RunError::Config(e.to_string()))?;
+        let text = serde_json::to_string(&answer)?;
         writeln!(out, "{text}").and_then(|()| out.flush()).map_err(io)?;
     }
     Ok(true)

@@ -5,7 +5,7 @@
 //! The first objective is what is lost (accuracy), the second what is gained (the score). An action that loses nothing
 //! comes before any that does, the larger gain first. A beam of `n` follows the best `n` subnets of each step.
 //!
-//! With `probe`, a step evaluates only the actions that were cheapest when last evaluated, on another subnet, and those
+//! With `actions_per_step`, a step evaluates only the actions that were cheapest when last evaluated, on another subnet, and those
 //! that were never evaluated. If none of them gains anything, it evaluates all.
 
 use std::cmp::Ordering;
@@ -40,7 +40,7 @@ struct MesSlimmingSettings {
     /// never evaluated always are. With few trials, a small number reaches small networks.
     #[schemars(range(min = 1, max = 1000))]
     #[serde(skip_serializing_if = "Option::is_none")]
-    probe: Option<usize>,
+    actions_per_step: Option<usize>,
     /// The search ends at a feasible subnet whose second objective reaches this; at the smallest subnet if left out.
     target: Option<f64>,
     /// Kinds of knobs that an action may lower: `depth` drops a block, `width` narrows a stage or a transformer,
@@ -81,7 +81,7 @@ impl Action {
 impl Default for MesSlimmingSettings {
     fn default() -> MesSlimmingSettings {
         let actions = vec![Action::Depth, Action::Width, Action::Expansion, Action::Patch];
-        MesSlimmingSettings { beam: 1, probe: None, target: None, actions }
+        MesSlimmingSettings { beam: 1, actions_per_step: None, target: None, actions }
     }
 }
 
@@ -136,7 +136,7 @@ enum End {
 struct MesSlimming {
     beam_width: usize,
     target: Option<f64>,
-    probe: Option<usize>,
+    actions_per_step: Option<usize>,
     /// Positions of the knobs that may be lowered.
     knobs: BTreeSet<usize>,
     /// The cost of each change when it was last evaluated.
@@ -156,7 +156,7 @@ impl MesSlimming {
         MesSlimming {
             beam_width: settings.beam.max(1),
             target: settings.target,
-            probe: settings.probe.map(|n| n.max(1)),
+            actions_per_step: settings.actions_per_step.map(|n| n.max(1)),
             knobs,
             costs: HashMap::new(),
             exhaustive: false,
@@ -176,12 +176,12 @@ impl MesSlimming {
     /// Those of them that this step evaluates.
     fn evaluated(&self, domain: &Domain, from: &Genome) -> Vec<Genome> {
         let all = self.actions(domain, from);
-        let Some(probe) = self.probe.filter(|_| !self.exhaustive) else { return all };
+        let Some(n) = self.actions_per_step.filter(|_| !self.exhaustive) else { return all };
         let cost = |to: &Genome| self.costs.get(&change(domain, from, to));
         let (known, mut chosen): (Vec<Genome>, Vec<Genome>) = all.into_iter().partition(|to| cost(to).is_some());
         let mut known: Vec<(Cost, Genome)> = known.into_iter().filter_map(|to| Some((*cost(&to)?, to))).collect();
         known.sort_by(|(a, x), (b, y)| cheaper(a, b).then_with(|| x.cmp(y)));
-        chosen.extend(known.into_iter().take(probe).map(|(_, to)| to));
+        chosen.extend(known.into_iter().take(n).map(|(_, to)| to));
         chosen
     }
 
@@ -205,7 +205,7 @@ impl MesSlimming {
                 return unscored;
             }
             let end = self.step(domain, &candidates).err();
-            let probed = self.probe.is_some() && !self.exhaustive && !self.beam.is_empty();
+            let probed = self.actions_per_step.is_some() && !self.exhaustive && !self.beam.is_empty();
             if end == Some(End::NoGain) && probed {
                 self.exhaustive = true;
                 continue;
@@ -340,7 +340,7 @@ mod tests {
     fn probing_evaluates_what_is_new_and_what_was_cheapest() {
         let lost = |c: &[u8]| (1..).zip(c).map(|(cost, c)| f64::from(cost * (2 - i32::from(*c)))).sum::<f64>();
         let gained = |c: &[u8]| f64::from(8 - c.iter().sum::<u8>());
-        let (steps, notes) = run(&[3; 4], r#"{"probe": 1}"#, |c| vec![100.0 - lost(c), gained(c)]);
+        let (steps, notes) = run(&[3; 4], r#"{"actions_per_step": 1}"#, |c| vec![100.0 - lost(c), gained(c)]);
         assert_eq!(steps[1].len(), 4, "nothing is known yet");
         assert_eq!(steps[2], [[0, 2, 2, 2], [1, 1, 2, 2]], "the next choice of the lowered knob, and the cheapest");
         assert_eq!(steps[3], [[0, 1, 2, 2]], "only the cheapest");
@@ -350,7 +350,7 @@ mod tests {
         assert!(steps.concat().len() < all.concat().len());
         // The action that was cheapest gains nothing any more: all are evaluated before the search ends.
         let no_more = |c: &[u8]| if c[0] < 2 && c[1] < 2 { -1.0 } else { gained(c) };
-        let (steps, _) = run(&[3; 4], r#"{"probe": 1}"#, |c| vec![100.0 - lost(c), no_more(c)]);
+        let (steps, _) = run(&[3; 4], r#"{"actions_per_step": 1}"#, |c| vec![100.0 - lost(c), no_more(c)]);
         assert!(steps.concat().contains(&vec![0, 2, 0, 0]), "{steps:?}");
     }
 

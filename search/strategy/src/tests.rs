@@ -31,8 +31,8 @@ fn all() -> Vec<StrategyConfig> {
         r#"{"regularized_evolution": {"population": 10}}"#,
         r#"{"nsga2": {"population": 10, "crossover": 0.5, "mutation": 0.2}}"#,
         r#"{"mes_slimming": {"beam": 2, "target": 0}}"#,
-        r#"{"mes_slimming": {"probe": 2}}"#,
-        r#"{"predictor": {"warm": 8, "explore": 0.3}}"#,
+        r#"{"mes_slimming": {"actions_per_step": 2}}"#,
+        r#"{"predictor": {"initial_random": 8, "exploration": 0.3}}"#,
     ];
     STRATEGIES.iter().map(StrategyKind::config).chain(more.map(config)).collect()
 }
@@ -206,9 +206,9 @@ fn fingerprint() {
         r#"{"nsga2":{"population":10}}"#,
         r#"{"nsga2":{"population":20,"crossover":0.5,"mutation":0.2}}"#,
         r#"{"mes_slimming":{"beam":2,"actions":["width"]}}"#,
-        r#"{"mes_slimming":{"beam":1,"target":3.0,"probe":2,"actions":["width","depth"]}}"#,
-        r#"{"predictor":{"warm":8}}"#,
-        r#"{"predictor":{"warm":16,"explore":0.3}}"#,
+        r#"{"mes_slimming":{"beam":1,"target":3.0,"actions_per_step": 2,"actions":["width","depth"]}}"#,
+        r#"{"predictor":{"initial_random": 8}}"#,
+        r#"{"predictor":{"initial_random": 16,"exploration": 0.3}}"#,
     ];
     let mut out = String::new();
     for (d, domain) in [d1, Domain::new([8; 20]), Domain::new([2, 3, 1, 4])].iter().enumerate() {

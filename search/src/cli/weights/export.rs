@@ -15,7 +15,7 @@ use super::super::loaded::bound;
 use super::super::{Input, models};
 use super::int8;
 use crate::config;
-use crate::experiment::{Experiment, prepare};
+use crate::experiment::{Experiment, prepare_run};
 use crate::pipeline::train_job::TrainJob;
 use crate::pipeline::{RunError, subnet};
 use crate::quantize::Sets;
@@ -119,7 +119,7 @@ impl Args {
     /// The images that the network learnt from and those it is judged on.
     fn sets(&self, net: &Net) -> Result<Sets> {
         if let Some(run) = &self.run {
-            return Ok(prepare(&run.join("config.yaml")).map_err(RunError::from)?.into());
+            return Ok(prepare_run(run).map_err(RunError::from)?.into());
         }
         if let Some(config) = &self.config {
             return Ok(TrainJob::prepare(config)?.sets());
@@ -200,7 +200,7 @@ fn found(args: &Args, root: &Path) -> Result<Exported> {
         let side = net.graph().input().dims[1];
         return Ok((net, about, format!("{name} at {side} px, {classes} classes, retrained")));
     }
-    let experiment = prepare(&root.join("config.yaml")).map_err(RunError::from)?;
+    let experiment = prepare_run(root).map_err(RunError::from)?;
     let (graph, name) = match (&args.genome, args.trial) {
         (Some(file), _) => {
             (models::genome(file, experiment.train.data.classes.len() as u32)?, file.display().to_string())
@@ -214,7 +214,7 @@ fn found(args: &Args, root: &Path) -> Result<Exported> {
     })?;
     let side = net.graph().input().dims[1];
     let title = format!("{name} at {side} px, cut from the supernet, batch norms recalibrated");
-    Ok((net, experiment.about()?, title))
+    Ok((net, experiment.about(), title))
 }
 
 /// The network of a trial.

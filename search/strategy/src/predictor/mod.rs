@@ -19,7 +19,7 @@ use crate::{Benchmark, Observation, Settings, SpaceInfo, Strategy, StrategyKind}
 use regressor::{Model, features};
 
 pub(crate) const KIND: StrategyKind = StrategyKind {
-    benchmark: Benchmark { settings: r#"{"warm": 40}"#, max_candidates: 400, batch: 20 },
+    benchmark: Benchmark { settings: r#"{"initial_random": 40}"#, max_candidates: 400, batch: 20 },
     ..StrategyKind::new::<PredictorSettings>(
         "predictor",
         "fits a regression of the objectives on the scored trials; NSGA-II on the fitted models proposes the next ones",
@@ -34,11 +34,9 @@ const INNER: (usize, usize) = (64, 30);
 #[serde(deny_unknown_fields, default)]
 struct PredictorSettings {
     /// Random trials before the first fit.
-    #[serde(rename = "warm")]
     #[schemars(range(min = 5, max = 1000000))]
     initial_random: usize,
     /// Share of random trials after the first fit.
-    #[serde(rename = "explore")]
     #[schemars(range(min = 0, max = 1))]
     exploration: f64,
 }
@@ -214,7 +212,7 @@ mod tests {
     #[test]
     fn fits_are_tested_on_trials_that_they_were_not_fitted_on() {
         let space = analytic::space(6);
-        let mut strategy = crate::tests::config(r#"{"predictor": {"warm": 10}}"#).build(&space);
+        let mut strategy = crate::tests::config(r#"{"predictor": {"initial_random": 10}}"#).build(&space);
         let (mut all, mut known) = (Vec::new(), 0);
         for step in 0..40 {
             let asked = strategy.ask(&space.domain, 4, &mut crate::tests::rng(4, step));
