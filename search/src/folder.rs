@@ -38,8 +38,6 @@ pub trait Kept: Serialize + DeserializeOwned {
     fn header(&self) -> Option<Header<'_>>;
 }
 
-/// Name of the resolved config in a folder.
-pub const CONFIG: &str = "config.yaml";
 
 /// A folder with its file of rows open.
 #[derive(Debug)]
@@ -59,7 +57,7 @@ pub struct Folder<R> {
 /// # Errors
 /// When other keys differ, or the folder does not hold the config that the work began with.
 pub fn changed<C: Resumable>(root: &Path, digest: &str, config: &C) -> Result<Vec<Difference>, RunError> {
-    let (folder, path) = (root.to_path_buf(), root.join(CONFIG));
+    let (folder, path) = (root.to_path_buf(), root.join(config::FILE));
     let text = fs::read_to_string(&path).map_err(|error| RunError::Io { path: path.clone(), error })?;
     if text_digest(&text) != digest {
         return Err(RunError::ConfigEdited { path });
@@ -91,7 +89,7 @@ impl<R: Kept> Folder<R> {
         let digest = text_digest(&text);
         let mut folder = Folder { root: root.to_path_buf(), journal, rows, digest, raised: Vec::new() };
         if folder.rows.is_empty() {
-            let path = root.join(CONFIG);
+            let path = root.join(config::FILE);
             write_whole(&path, text.as_bytes()).map_err(io(&path))?;
         } else {
             folder.resume(config)?;

@@ -107,14 +107,14 @@ fn every_study_reads_holds_published_networks_and_reads_back_as_itself() {
     let files: Vec<PathBuf> = all().into_iter().filter(|f| studies(f)).collect();
     assert!(files.len() >= 3);
     for file in files {
-        let (loaded, study) = config::load_study(&file).unwrap_or_else(|e| panic!("{e}"));
+        let (loaded, study) = config::load_study(&file, config::Origin::User).unwrap_or_else(|e| panic!("{e}"));
         let space = loaded.space(10).unwrap_or_else(|e| panic!("{e}"));
         assert!(space.family().variants().iter().any(|v| space.variant(v.id).is_ok()), "{}", file.display());
         let whole = config::StudyConfig { search: loaded.config, study };
         let dir = tempfile::tempdir().unwrap();
         let again = dir.path().join("again.yaml");
         fs::write(&again, config::to_yaml(&whole).unwrap()).unwrap();
-        let (loaded, mut study) = config::load_study(&again).unwrap_or_else(|e| panic!("{e}"));
+        let (loaded, mut study) = config::load_study(&again, config::Origin::User).unwrap_or_else(|e| panic!("{e}"));
         // How many trainings run side by side is no part of what a study is.
         assert_eq!(study.workers, 1);
         study.workers = whole.study.workers;
@@ -132,7 +132,7 @@ fn all_mistakes_of_a_study_are_told_at_once() {
                 study:\n  subnets: 2\n  seed: 1\n  rules: [{rule: sandwich}, {rule: sandwich}]\n\
                 \x20 strategies: [{nsga2: {}}, {nsga2: {}}, {}]\n";
     fs::write(&file, text).unwrap();
-    let said = config::load_study(&file).unwrap_err().to_string();
+    let said = config::load_study(&file, config::Origin::User).unwrap_err().to_string();
     for part in [
         "8 mistakes",
         "line 3, search.objectives.0.metric: found \"mes\", expected one of top1, macs, params, memory",
@@ -149,7 +149,7 @@ fn all_mistakes_of_a_study_are_told_at_once() {
     let text = "space: {family: mobilevit_v1}\n\
                 search: {strategy: {random: {}}, trials: 3, objectives: [{metric: macs, goal: minimize}]}\n";
     fs::write(&file, text).unwrap();
-    let said = config::load_study(&file).unwrap_err().to_string();
+    let said = config::load_study(&file, config::Origin::User).unwrap_err().to_string();
     assert!(said.contains("search.objectives: found another first objective, expected top1 in a study"), "{said}");
 }
 

@@ -33,13 +33,15 @@ pub fn run(args: &Args) -> Result<i32> {
     warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     if args.estimate {
         println!("{}", plan.summary());
-        println!("{}", plan.estimate_in_words(plan.estimate(&clock).map_err(RunError::from)?));
+        let estimate = plan.estimate(&clock).map_err(RunError::from)?;
+        println!("{}", plan.estimate_in_words(estimate));
         return Ok(0);
     }
     let folder = Folder::open(&root, &plan.config, args.job.resume)?;
     plan.digest.clone_from(&folder.digest);
     eprintln!("{}", plan.summary());
-    eprintln!("{}", plan.estimate_in_words(plan.estimate(&clock).map_err(RunError::from)?));
+    let estimate = plan.estimate(&clock).map_err(RunError::from)?;
+    eprintln!("{}", plan.estimate_in_words(estimate));
     let study = Study { plan: &plan, folder, clock: &clock, stop: &stop, progress: Progress::new };
     match study.go()? {
         Finish::Stopped => Ok(stopped(&stop)),

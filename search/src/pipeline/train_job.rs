@@ -23,7 +23,7 @@ use crate::config::{self, TrainConfig};
 use crate::evaluator::test_scores;
 use crate::experiment::ExperimentError;
 use crate::experiment::loaders::{check_sides, data_loader, views};
-use crate::folder::{CONFIG, changed};
+use crate::folder::changed;
 use crate::quantize::Sets;
 use mobilenas_data::dataset::{self, Split, Splits, Test};
 use mobilenas_data::loader::{DataLoader, TransformedDataset};
@@ -282,7 +282,7 @@ impl TrainJob {
             return Err(RunError::Exists(root.to_path_buf()));
         }
         fs::create_dir_all(root).map_err(io(root))?;
-        let (path, text) = (root.join(CONFIG), config::to_yaml(&self.config)?);
+        let (path, text) = (root.join(config::FILE), config::to_yaml(&self.config)?);
         let digest = text_digest(&text);
         match fs::read_to_string(&path) {
             Ok(there) if there == text => Ok(digest),

@@ -15,7 +15,6 @@ use super::{Halt, Plan, Study};
 use crate::config;
 use crate::experiment::ExperimentError;
 use crate::experiment::loaders::data_loader;
-use crate::folder::CONFIG;
 use crate::pipeline::RunError;
 use crate::pipeline::retraining::{Retraining, Trained, named, test_metrics};
 use crate::worker::{self, Answer, Pool};
@@ -218,7 +217,7 @@ pub fn serve(root: &Path, device: config::Device) -> Result<bool, RunError> {
     // A study that is killed leaves no trainings behind.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM)).map_err(|e| io(e.into()))?;
-    let mut plan = Plan::prepare(&root.join(CONFIG), config::Origin::Run)?;
+    let mut plan = Plan::prepare(&root.join(config::FILE), config::Origin::Run)?;
     plan.experiment.device = device::open(device).map_err(ExperimentError::from)?;
     tch::set_num_threads(plan.config.threads() as i32);
     let clock = WallClock::new();
