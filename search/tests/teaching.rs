@@ -1,4 +1,4 @@
-//! Teachers: a TorchScript file or a network of ours, hard and soft kind, one head or two.
+//! Teachers: a TorchScript file or a network of ours, hard and soft distillation, one head or two.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
@@ -107,7 +107,7 @@ fn of_two_heads_the_first_learns_labels_and_the_second_the_teacher() {
     assert_eq!(taught(0.0), [true, false], "labels alone");
     assert_eq!(taught(1.0), [false, true], "the teacher alone");
     assert_eq!(taught(0.5), [true, true]);
-    // Half of the loss of each, as published: hard kind, alpha 0.5.
+    // Half of the loss of each, as published: hard distillation, alpha 0.5.
     let (store, net) = network("efficientformer", 1);
     let (_, ours) = network("mobilenet_v2", 7);
     let batch = batch();

@@ -5,8 +5,8 @@
 //! The first objective is what is lost (accuracy), the second what is gained (the score). An action that loses nothing
 //! comes before any that does, the larger gain first. A beam of `n` follows the best `n` subnets of each step.
 //!
-//! With `actions_per_step`, a step evaluates only the actions that were cheapest when last evaluated, on another subnet, and those
-//! that were never evaluated. If none of them gains anything, it evaluates all.
+//! With `actions_per_step`, a step evaluates only the actions that were cheapest when last evaluated, on another subnet,
+//! and those that were never evaluated. If none of them gains anything, it evaluates all.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
