@@ -41,10 +41,10 @@ pub struct LatencySettings {
     /// Rounds in each of these processes.
     #[schemars(range(min = 3, max = 10000))]
     pub rounds: usize,
-    /// Fresh processes in which trials near the front are timed once more, together, when the search is over; 0 leaves
-    /// it at the first times. Only with `processes`, where an objective depends on time.
+    /// Fresh processes in which trials near the front are measured again, together, when the search is over; 0 keeps the first
+    /// latencies. Only with `processes`, where an objective depends on time.
     #[schemars(range(min = 0, max = 64))]
-    pub race: usize,
+    pub remeasure_processes: usize,
 }
 
 impl Default for LatencySettings {
@@ -62,7 +62,7 @@ impl Default for LatencySettings {
             max_ms: 400,
             processes: 0,
             rounds: 10,
-            race: 12,
+            remeasure_processes: 12,
         }
     }
 }

@@ -5,12 +5,26 @@ use std::path::{Path, PathBuf};
 
 use mobilenas_host::Lock;
 use mobilenas_host::write::write_whole;
+use mobilenas_space::fnv::text_digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config;
+use crate::config::difference::{Difference, Resumable};
+use crate::experiment::ExperimentError;
 use crate::journal::Journal;
 use crate::pipeline::RunError;
+
+/// What the first row says of the work in its folder.
+#[derive(Clone, Copy, Debug)]
+pub struct Header<'a> {
+    /// Version of the format of the rows.
+    pub format: u32,
+    /// Version of the program.
+    pub program: &'a str,
+    /// Digest of the config that it began with.
+    pub config_digest: &'a str,
+}
 
 /// Rows that have a folder of their own.
 pub trait Kept: Serialize + DeserializeOwned {
@@ -20,6 +34,11 @@ pub trait Kept: Serialize + DeserializeOwned {
     const INSIDE: &str;
     /// The command that writes them, as others are told.
     const COMMAND: &str;
+    /// Version of the format that this program writes.
+    const FORMAT: u32;
+
+    /// What the row says of the whole, if it is the first one.
+    fn header(&self) -> Option<Header<'_>>;
 }
 
 /// A folder with its file of rows open.
@@ -29,15 +48,38 @@ pub struct Folder<R> {
     journal: Journal,
     /// The rows of the file.
     pub rows: Vec<R>,
+    /// Digest of the config that the work began with.
+    pub digest: String,
+    /// Keys of that config that are larger now.
+    pub raised: Vec<Difference>,
     _lock: Lock,
+}
+
+/// Keys that are larger than when the work in a folder began, whose config had this digest.
+///
+/// # Errors
+/// When other keys differ, or the folder does not hold the config that the work began with.
+pub fn changed<C: Resumable>(root: &Path, digest: &str, config: &C) -> Result<Vec<Difference>, RunError> {
+    let (folder, path) = (root.to_path_buf(), root.join(config::FILE));
+    let text = fs::read_to_string(&path).map_err(|error| RunError::Io { path: path.clone(), error })?;
+    if text_digest(&text) != digest {
+        return Err(RunError::ConfigEdited { path });
+    }
+    let found = config::difference::differences(&path, config).map_err(ExperimentError::from)?;
+    if found.forbidden.is_empty() {
+        Ok(found.raised)
+    } else {
+        Err(RunError::OtherConfig { folder, keys: found.forbidden })
+    }
 }
 
 impl<R: Kept> Folder<R> {
     /// Makes the folder, or opens it to go on, and locks it.
     ///
     /// # Errors
-    /// When it exists and is not to be resumed, another process writes there, or the disk refuses.
-    pub fn open(root: &Path, config: &impl Serialize, resume: bool) -> Result<Folder<R>, RunError> {
+    /// When it exists and is not to be resumed, holds work of another version, format or config, another process writes
+    /// there, or the disk refuses.
+    pub fn open<C: Resumable>(root: &Path, config: &C, resume: bool) -> Result<Folder<R>, RunError> {
         let io = |path: &Path| {
             let path = path.to_path_buf();
             move |error| RunError::Io { path, error }
@@ -48,23 +90,35 @@ impl<R: Kept> Folder<R> {
         let lock = Lock::folder(root, R::COMMAND)?;
         fs::create_dir_all(root.join(R::INSIDE)).map_err(io(root))?;
         let (journal, rows) = Journal::open_file(root.join(R::FILE))?;
-        let text = config::to_yaml(config).map_err(|e| RunError::Config(e.to_string()))?;
-        if rows.is_empty() {
-            let path = root.join("config.yaml");
+        let text = config::to_yaml(config)?;
+        let digest = text_digest(&text);
+        let mut folder = Folder { root: root.to_path_buf(), journal, rows, digest, raised: Vec::new(), _lock: lock };
+        if folder.rows.is_empty() {
+            let path = root.join(config::FILE);
             write_whole(&path, text.as_bytes()).map_err(io(&path))?;
+        } else {
+            folder.resume(config)?;
         }
-        Ok(Folder { root: root.to_path_buf(), journal, rows, _lock: lock })
+        Ok(folder)
     }
 
-    /// Refuses to go on where the folder differs from what would be written now: what, what is there, what is expected.
-    ///
-    /// # Errors
-    /// The first that differs.
-    pub fn same<const N: usize>(&self, all: [(&'static str, String, String); N]) -> Result<(), RunError> {
-        match all.into_iter().find(|(_, found, expected)| found != expected) {
-            Some((what, found, expected)) => Err(self.other(what, found, expected)),
-            None => Ok(()),
+    /// Checks that the work in the folder may go on with a config, and takes over the digest that it began with.
+    fn resume<C: Resumable>(&mut self, config: &C) -> Result<(), RunError> {
+        let Some(header) = self.rows.first().and_then(R::header) else {
+            return Err(self.other("kind", "a file that does not begin with its header", R::FILE));
+        };
+        if header.format != R::FORMAT {
+            return Err(self.other("format", header.format.to_string(), R::FORMAT.to_string()));
         }
+        let program = env!("CARGO_PKG_VERSION");
+        if header.program != program {
+            return Err(self.other("program version", header.program, program));
+        }
+        if header.config_digest != self.digest {
+            self.raised = changed(&self.root, header.config_digest, config)?;
+            self.digest = header.config_digest.to_string();
+        }
+        Ok(())
     }
 
     /// That the folder is of something else.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::config;
 use crate::evaluator::Evaluator;
 use crate::evaluator::SupernetEvaluator;
-use crate::experiment::{Experiment, ExperimentError, prepare};
+use crate::experiment::{Experiment, ExperimentError, prepare_run};
 use crate::metric::{self, Candidate, Metric, Stage};
 use crate::pipeline::{RunError, stored_supernet};
 use mobilenas_torch::device;
@@ -58,7 +58,7 @@ pub fn serve(root: &Path, device: config::Device) -> Result<(), RunError> {
     let io = |error| RunError::Io { path: root.to_path_buf(), error };
     // Ctrl-C reaches the whole group of processes; the asking program decides what happens then.
     signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::new(AtomicBool::new(false))).map_err(io)?;
-    let mut experiment = prepare(&root.join("config.yaml"))?;
+    let mut experiment = prepare_run(root)?;
     experiment.device = device::open(device).map_err(ExperimentError::from)?;
     tch::set_num_threads(experiment.config.scoring_threads() as i32);
     let (clock, calibration) = (WallClock::new(), experiment.calibration());

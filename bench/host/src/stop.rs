@@ -1,10 +1,14 @@
-//! Ctrl-C and SIGTERM: the step at hand is finished and saved; a second one exits at once.
+//! Ctrl-C and SIGTERM: the step at hand is finished and saved; a second one exits at once, as does a step that takes long.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+
+/// How long the step at hand may take.
+pub const GRACE: Duration = Duration::from_secs(5);
 
 /// Whether the user has asked to stop, and by which signal.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +41,19 @@ impl Stop {
     /// # Errors
     /// When the system refuses a handler.
     pub fn on_signals() -> std::io::Result<Stop> {
+        Stop::within(None)
+    }
+
+    /// Listens for the signals in a program whose work is safe at any moment: it ends [`GRACE`] after the first one, even in
+    /// the middle of a step.
+    ///
+    /// # Errors
+    /// When the system refuses a handler.
+    pub fn within_seconds() -> std::io::Result<Stop> {
+        Stop::within(Some(GRACE))
+    }
+
+    fn within(grace: Option<Duration>) -> std::io::Result<Stop> {
         let stop = Stop::default();
         let asked = stop.0.clone();
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
@@ -47,6 +64,13 @@ impl Stop {
                     signal_hook::low_level::exit(exit_code(signal));
                 }
                 crate::errln!("\nstopping after this step; once more to stop at once");
+                if let Some(grace) = grace {
+                    std::thread::spawn(move || {
+                        std::thread::sleep(grace);
+                        crate::errln!("stopped in the middle of a step; the same command with --resume goes on");
+                        signal_hook::low_level::exit(exit_code(signal));
+                    });
+                }
             }
         });
         Ok(stop)

@@ -105,7 +105,7 @@ pub struct WarmUp {
     pub windows: usize,
     /// Percent that the largest of their medians may lie above the smallest.
     #[schemars(range(min = 0.01, max = 1000))]
-    pub agree: f64,
+    pub tolerance: f64,
     /// No further window after so many seconds; the measurement is then unreliable.
     #[schemars(range(min = 0, max = 3600))]
     pub max_seconds: f64,
@@ -114,7 +114,7 @@ pub struct WarmUp {
 impl Default for WarmUp {
     fn default() -> WarmUp {
         let s = ProfileRules::default().steady;
-        WarmUp { windows: s.windows, agree: percent(s.agree), max_seconds: s.max_seconds }
+        WarmUp { windows: s.windows, tolerance: percent(s.agree), max_seconds: s.max_seconds }
     }
 }
 
@@ -124,7 +124,7 @@ impl Default for WarmUp {
 pub struct Sampling {
     /// Percent of the median that the interval is wide.
     #[schemars(range(min = 0.01, max = 1000))]
-    pub width: f64,
+    pub ci_width: f64,
     /// At least so many samples, if the time allows.
     #[schemars(range(min = 1, max = 1000000))]
     pub min: usize,
@@ -139,7 +139,7 @@ pub struct Sampling {
 impl Default for Sampling {
     fn default() -> Sampling {
         let e = ProfileRules::default().enough;
-        Sampling { width: percent(e.width), min: e.min_samples, max: e.max_samples, max_seconds: e.max_seconds }
+        Sampling { ci_width: percent(e.width), min: e.min_samples, max: e.max_samples, max_seconds: e.max_seconds }
     }
 }
 
@@ -149,14 +149,14 @@ impl Default for Sampling {
 pub struct Processes {
     /// At least so many.
     #[schemars(range(min = 1, max = 1000))]
-    pub fewest: usize,
+    pub min: usize,
     /// At most so many.
     #[schemars(range(min = 1, max = 1000))]
-    pub most: usize,
+    pub max: usize,
     /// Percent of the median that the interval is wide; a wider one in the end is unreliable.
     #[schemars(range(min = 0.01, max = 1000))]
-    pub width: f64,
-    /// No further process after so many seconds, once the fewest are there.
+    pub ci_width: f64,
+    /// No further process after so many seconds, once there are `min`.
     #[schemars(range(min = 0, max = 86400))]
     pub max_seconds: f64,
 }
@@ -164,7 +164,7 @@ pub struct Processes {
 impl Default for Processes {
     fn default() -> Processes {
         let a = ProfileRules::default().across;
-        Processes { fewest: a.fewest, most: a.most, width: percent(a.width), max_seconds: a.max_seconds }
+        Processes { min: a.fewest, max: a.most, ci_width: percent(a.width), max_seconds: a.max_seconds }
     }
 }
 
@@ -177,7 +177,7 @@ pub struct Noise {
     pub steal: f64,
     /// Cores that something else may keep busy.
     #[schemars(range(min = 0, max = 1024))]
-    pub foreign: f64,
+    pub other_load: f64,
     /// Percent by which the calibration kernel or a core's frequency may move within a process.
     #[schemars(range(min = 0, max = 1000))]
     pub drift: f64,
@@ -186,7 +186,7 @@ pub struct Noise {
     pub trend: f64,
     /// Percent of samples that may be noisy before the measurement is unreliable.
     #[schemars(range(min = 0, max = 100))]
-    pub share: f64,
+    pub max_noisy: f64,
 }
 
 impl Default for Noise {
@@ -194,10 +194,10 @@ impl Default for Noise {
         let l = NoiseLimits::default();
         Noise {
             steal: percent(l.steal),
-            foreign: l.foreign,
+            other_load: l.foreign,
             drift: percent(l.drift),
             trend: percent(l.trend),
-            share: percent(l.share),
+            max_noisy: percent(l.share),
         }
     }
 }
@@ -223,20 +223,20 @@ impl BenchConfig {
         let share = |percent: f64| percent / 100.0;
         ProfileRules {
             window_ms: self.window_ms,
-            steady: WarmupRule { windows: w.windows, agree: share(w.agree), max_seconds: w.max_seconds },
+            steady: WarmupRule { windows: w.windows, agree: share(w.tolerance), max_seconds: w.max_seconds },
             enough: SampleRule {
-                width: share(s.width),
+                width: share(s.ci_width),
                 min_samples: s.min,
                 max_samples: s.max,
                 max_seconds: s.max_seconds,
             },
-            across: ProcessRule { fewest: p.fewest, most: p.most, width: share(p.width), max_seconds: p.max_seconds },
+            across: ProcessRule { fewest: p.min, most: p.max, width: share(p.ci_width), max_seconds: p.max_seconds },
             limits: NoiseLimits {
                 steal: share(n.steal),
-                foreign: n.foreign,
+                foreign: n.other_load,
                 drift: share(n.drift),
                 trend: share(n.trend),
-                share: share(n.share),
+                share: share(n.max_noisy),
             },
             cores: self.cores.clone(),
             seed: self.seed,
@@ -268,13 +268,12 @@ impl BenchConfig {
             all.push((path, format!("found the name {:?} twice, expected another name", both[i])));
         }
         for (key, low, high) in [
-            ("processes.fewest", self.processes.fewest, self.processes.most),
+            ("processes.min", self.processes.min, self.processes.max),
             ("samples.min", self.samples.min, self.samples.max),
         ] {
             if low > high {
                 let path: Vec<String> = key.split('.').map(String::from).collect();
-                let other = if key == "samples.min" { "max" } else { "most" };
-                all.push((path, format!("found {low}, expected at most {other}, {high}")));
+                all.push((path, format!("found {low}, expected at most max, {high}")));
             }
         }
         all

@@ -93,7 +93,7 @@ pub struct DataConfig {
     /// Side in pixels that images are brought to, before a network takes them at its own resolution. If left out: for
     /// `folder` the largest resolution of the space, else the side the data set has.
     #[schemars(range(min = 8, max = 1024))]
-    pub side: Option<u32>,
+    pub image_size: Option<u32>,
     /// Whether class folders may be without a usable image; they are then no classes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub allow_empty_classes: bool,
@@ -119,7 +119,7 @@ impl Default for DataConfig {
             search_val: 5000,
             train_limit: None,
             test_limit: None,
-            side: None,
+            image_size: None,
             allow_empty_classes: false,
             damaged_limit: 0.001,
             flip: true,
@@ -161,7 +161,7 @@ pub struct AugmentConfig {
     pub rand_augment: Option<String>,
     /// Probability of random erasing, each erased pixel normal noise.
     #[schemars(range(min = 0, max = 1))]
-    pub erase: f64,
+    pub random_erasing: f64,
     /// Alpha of MixUp; 0 is off.
     #[schemars(range(min = 0, max = 100))]
     pub mixup: f64,
@@ -170,7 +170,7 @@ pub struct AugmentConfig {
     pub cutmix: f64,
     /// Where both are on: the probability of CutMix.
     #[schemars(range(min = 0, max = 1))]
-    pub mix_switch: Option<f64>,
+    pub mixup_switch_prob: Option<f64>,
 }
 
 impl AugmentConfig {
@@ -217,7 +217,7 @@ pub enum CropInterpolation {
 pub struct SamplerConfig {
     /// Views of one image in a row (repeated augmentation); an epoch keeps its length and sees fewer images.
     #[schemars(range(min = 1, max = 16))]
-    pub repeats: usize,
+    pub aug_repeats: usize,
     /// Steps of several sizes, as MobileViT was trained.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multi_scale: Option<MultiScaleConfig>,
@@ -225,7 +225,7 @@ pub struct SamplerConfig {
 
 impl Default for SamplerConfig {
     fn default() -> SamplerConfig {
-        SamplerConfig { repeats: 1, multi_scale: None }
+        SamplerConfig { aug_repeats: 1, multi_scale: None }
     }
 }
 
@@ -238,15 +238,15 @@ pub struct MultiScaleConfig {
     pub formula: ScaleFormula,
     /// The side at which a step takes the batch of the recipe; `paper` takes the largest.
     #[schemars(range(min = 8, max = 1024))]
-    pub base: u32,
+    pub base_size: u32,
     /// The sides, each as likely as the others.
     #[schemars(length(min = 1), inner(range(min = 8, max = 1024)))]
-    pub sides: Vec<u32>,
+    pub sizes: Vec<u32>,
 }
 
 impl Default for MultiScaleConfig {
     fn default() -> MultiScaleConfig {
-        MultiScaleConfig { formula: ScaleFormula::CvnetsV01, base: 256, sides: vec![160, 192, 256, 288, 320] }
+        MultiScaleConfig { formula: ScaleFormula::CvnetsV01, base_size: 256, sizes: vec![160, 192, 256, 288, 320] }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use mobilenas_host::WallClock;
 
-use crate::experiment::prepare;
+use crate::experiment::{estimate, prepare};
 use crate::pipeline::RunError;
 use mobilenas_bench::latency_table::Table;
 use mobilenas_host::{errln, outln};
@@ -17,18 +17,19 @@ pub struct Args {
     config: PathBuf,
 }
 
-/// Checks a config.
+/// Checks a config: mistakes, the space and its range at once, then what has to be timed.
 ///
 /// # Errors
 /// Its mistakes.
 pub fn run(args: &Args) -> Result<i32> {
-    let experiment = prepare(&args.config).map_err(RunError::from)?;
-    tch::set_num_threads(experiment.config.threads as i32);
-    experiment.check_latency(&WallClock::new()).map_err(RunError::from)?;
-    let estimate = experiment.estimate(&WallClock::new()).map_err(RunError::from)?;
-    if let Some(warning) = experiment.table.as_ref().and_then(Table::warning) {
+    let (experiment, clock) = (prepare(&args.config).map_err(RunError::from)?, WallClock::new());
+    let warnings = experiment.check_threads().map_err(RunError::from)?;
+    outln!("{}", experiment.summary())?;
+    for warning in warnings.into_iter().chain(experiment.table.as_ref().and_then(Table::warning)) {
         errln!("warning: {warning}");
     }
-    outln!("{}", experiment.summary(Some(estimate)))?;
+    tch::set_num_threads(experiment.config.threads as i32);
+    experiment.check_latency(&clock).map_err(RunError::from)?;
+    outln!("{}", estimate::in_words(experiment.estimate(&clock, estimate::BUDGET).map_err(RunError::from)?))?;
     Ok(0)
 }

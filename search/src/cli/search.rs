@@ -4,7 +4,7 @@ use anyhow::Result;
 use mobilenas_host::WallClock;
 
 use super::job::{Job, stopped};
-use crate::experiment::prepare;
+use crate::experiment::{estimate, prepare};
 use crate::pipeline::{Folder, RunError, SearchOutcome, SearchPipeline};
 use mobilenas_bench::latency_table::Table;
 use mobilenas_host::Progress;
@@ -16,17 +16,22 @@ use mobilenas_host::{errln, outln};
 /// # Errors
 /// When the input is wrong or the run fails.
 pub fn run(job: &Job) -> Result<i32> {
-    let experiment = prepare(&job.config).map_err(RunError::from)?;
+    let mut experiment = prepare(&job.config).map_err(RunError::from)?;
+    let warnings = experiment.check_threads().map_err(RunError::from)?;
     let root = job.folder("runs", experiment.config.name());
-    let (clock, stop) = (WallClock::new(), Stop::on_signals()?);
-    tch::set_num_threads(experiment.config.threads as i32);
-    experiment.check_latency(&clock).map_err(RunError::from)?;
-    if let Some(warning) = experiment.table.as_ref().and_then(Table::warning) {
+    if root.exists() && !job.resume {
+        return Err(RunError::Exists(root).into());
+    }
+    let (clock, stop) = (WallClock::new(), Stop::within_seconds()?);
+    errln!("{}", experiment.summary());
+    for warning in warnings.into_iter().chain(experiment.table.as_ref().and_then(Table::warning)) {
         errln!("warning: {warning}");
     }
+    tch::set_num_threads(experiment.config.threads as i32);
+    experiment.check_latency(&clock).map_err(RunError::from)?;
     let folder = Folder::open(&root, &experiment.config, job.resume)?;
-    let estimate = experiment.estimate(&clock).map_err(RunError::from)?;
-    errln!("{}", experiment.summary(Some(estimate)));
+    experiment.digest.clone_from(&folder.digest);
+    errln!("{}", estimate::in_words(experiment.estimate(&clock, estimate::BUDGET).map_err(RunError::from)?));
     let run = SearchPipeline { experiment: &experiment, folder, clock: &clock, stop: &stop, progress: Progress::new };
     match run.run()? {
         SearchOutcome::Stopped => Ok(stopped(&stop)),

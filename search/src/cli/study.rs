@@ -4,6 +4,7 @@ use anyhow::Result;
 use mobilenas_host::WallClock;
 
 use super::job::{Job, stopped};
+use crate::config::Origin;
 use crate::pipeline::RunError;
 use crate::study::{Finish, Folder, Plan, Study, words};
 use mobilenas_host::Progress;
@@ -25,17 +26,23 @@ pub struct Args {
 /// # Errors
 /// When the input is wrong or the study fails.
 pub fn run(args: &Args) -> Result<i32> {
-    let mut plan = Plan::prepare(&args.job.config)?;
+    let mut plan = Plan::prepare(&args.job.config, Origin::User)?;
+    let warnings = plan.experiment.check_threads().map_err(RunError::from)?;
     let root = args.job.folder("studies", plan.experiment.config.name());
-    let (clock, stop) = (WallClock::new(), Stop::on_signals()?);
+    let (clock, stop) = (WallClock::new(), Stop::within_seconds()?);
     tch::set_num_threads(plan.experiment.config.threads as i32);
-    let folder = if args.estimate { None } else { Some(Folder::open(&root, &plan.config, args.job.resume)?) };
-    let estimate = plan.estimate(&clock).map_err(RunError::from)?;
-    let Some(folder) = folder else {
-        outln!("{}", plan.summary(estimate))?;
+    warnings.iter().for_each(|warning| errln!("warning: {warning}"));
+    if args.estimate {
+        outln!("{}", plan.summary())?;
+        let estimate = plan.estimate(&clock).map_err(RunError::from)?;
+        outln!("{}", plan.estimate_in_words(estimate))?;
         return Ok(0);
-    };
-    errln!("{}", plan.summary(estimate));
+    }
+    let folder = Folder::open(&root, &plan.config, args.job.resume)?;
+    plan.digest.clone_from(&folder.digest);
+    errln!("{}", plan.summary());
+    let estimate = plan.estimate(&clock).map_err(RunError::from)?;
+    errln!("{}", plan.estimate_in_words(estimate));
     let study = Study { plan: &plan, folder, clock: &clock, stop: &stop, progress: Progress::new };
     match study.go()? {
         Finish::Stopped => Ok(stopped(&stop)),

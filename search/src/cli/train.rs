@@ -4,6 +4,7 @@ use anyhow::Result;
 use mobilenas_host::WallClock;
 
 use super::job::{Job, stopped};
+use crate::experiment::threads::more_threads_than_cores;
 use crate::pipeline::train_job::{Finish, TrainJob};
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
@@ -16,8 +17,11 @@ use mobilenas_host::{errln, outln};
 pub fn run(job: &Job) -> Result<i32> {
     let alone = TrainJob::prepare(&job.config)?;
     let root = job.folder("runs", alone.config.name());
-    let (clock, stop) = (WallClock::new(), Stop::on_signals()?);
+    let (clock, stop) = (WallClock::new(), Stop::within_seconds()?);
     errln!("{}", alone.summary());
+    if let Some(warning) = more_threads_than_cores("threads", alone.config.threads as usize) {
+        errln!("warning: {warning}");
+    }
     match alone.run(&root, job.resume, &clock, &stop, &Progress::new("train"))? {
         Finish::Stopped => Ok(stopped(&stop)),
         Finish::Done(result) => {

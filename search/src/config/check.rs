@@ -177,6 +177,17 @@ impl Checker<'_> {
             }
             path.pop();
         }
+        let limit = |key: &str| schema[key].as_u64().and_then(|n| usize::try_from(n).ok());
+        let (fewest, most) = (limit("minProperties").unwrap_or(0), limit("maxProperties").unwrap_or(usize::MAX));
+        if !(fewest..=most).contains(&pairs.len()) {
+            let names: Vec<&str> = known.keys().map(String::as_str).collect();
+            self.add(node, path, format!("found {} keys, expected one of {}", pairs.len(), names.join(", ")));
+        }
+        // The rest is checked further with the first of too many keys, or with an example where none is sound.
+        let mut sound: Map<String, Json> = out.into_iter().take(most).collect();
+        if let (true, Some(example)) = (sound.len() < fewest, schema["examples"][0].as_object()) {
+            sound = example.clone();
+        }
         for name in schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str) {
             if !pairs.iter().any(|(k, _)| k.name == name) {
                 let (inner, _) = resolve(self.schema, &known[name]);
@@ -184,10 +195,16 @@ impl Checker<'_> {
                 self.add(node, path, message);
             }
         }
-        Json::Object(out)
+        Json::Object(sound)
     }
 
     fn unknown(&mut self, key: &super::yaml::Key, known: &Map<String, Json>, path: &[String]) {
+        let above = path.iter().rev().skip(1).find(|step| step.parse::<usize>().is_err()).map_or("", String::as_str);
+        if let Some(new) = super::renamed::new_name(above, &key.name) {
+            let message = format!("renamed to {new}");
+            self.problems.all.push(super::Problem { line: key.line, path: path.to_vec(), message });
+            return;
+        }
         let names: Vec<&str> = known.keys().map(String::as_str).collect();
         let hint =
             nearest(&key.name, names.iter().copied()).map(|n| format!(", did you mean {n}?")).unwrap_or_default();
@@ -218,6 +235,8 @@ mod tests {
             "enum",
             "items",
             "minItems",
+            "minProperties",
+            "maxProperties",
             "minimum",
             "maximum",
             "exclusiveMinimum",

@@ -24,7 +24,7 @@ pub(in crate::config) fn once() -> u32 {
     1
 }
 
-pub(in crate::config) fn failures() -> usize {
+pub(in crate::config) fn max_failures() -> usize {
     5
 }
 

@@ -3,6 +3,10 @@
 
 mod check;
 mod defaults;
+pub mod difference;
+mod error;
+mod name;
+mod renamed;
 mod search;
 mod study;
 #[cfg(test)]
@@ -19,12 +23,15 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize as _;
 use serde_json::Value as Json;
 
+pub use error::ConfigError;
 pub use mobilenas_bench::models::published;
 pub use mobilenas_bench::profile::settings::*;
 pub use mobilenas_bench::regression::settings::*;
 pub use mobilenas_bench::settings::*;
 pub use mobilenas_data::settings::*;
 pub use mobilenas_host::{Problem, Problems, nearest};
+use mobilenas_space::fnv;
+pub use mobilenas_strategy::StrategyConfig;
 pub use mobilenas_torch::device::DeviceName as Device;
 pub use mobilenas_train::recipe::*;
 pub use mobilenas_train::settings::*;
@@ -34,30 +41,15 @@ pub use train::*;
 pub use types::*;
 pub use yaml::Node;
 
-/// A config that cannot be used: the user's to mend.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read as text.
-    #[error("{}: {found}, expected a YAML file in UTF-8", file.display())]
-    File {
-        /// The file.
-        file: PathBuf,
-        /// What was found.
-        found: String,
-    },
-    /// The text is no YAML.
-    #[error("{}{}: {message}", file.display(), place(*line))]
-    Syntax {
-        /// The file.
-        file: PathBuf,
-        /// The line; 0 if the parser does not say.
-        line: u64,
-        /// What was found and what was expected.
-        message: String,
-    },
-    /// The YAML does not say what it should.
-    #[error(transparent)]
-    Problems(#[from] Problems),
+use crate::strategy::space_info;
+
+/// Whose config is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A user's: an old name of a key is a mistake.
+    User,
+    /// The resolved one in the folder of a run: its keys may have the names that they had when it began.
+    Run,
 }
 
 /// A config with the tree it was read from, which knows the lines.
@@ -71,9 +63,8 @@ pub struct Loaded {
     pub config: Config,
 }
 
-fn place(line: u64) -> String {
-    if line == 0 { String::new() } else { format!(", line {line}") }
-}
+/// Name of the resolved config in the folder of a run.
+pub const FILE: &str = "config.yaml";
 
 /// Larger files are no configs.
 const LARGEST: u64 = 1 << 20;
@@ -147,8 +138,9 @@ fn text(file: &Path) -> Result<String, ConfigError> {
 /// can add theirs.
 fn read<T: schemars::JsonSchema + serde::de::DeserializeOwned>(
     file: &Path,
+    origin: Origin,
 ) -> Result<(Node, Json, Problems), ConfigError> {
-    let tree = yaml::parse(&text(file)?).map_err(|e| ConfigError::Syntax {
+    let mut tree = yaml::parse(&text(file)?).map_err(|e| ConfigError::Syntax {
         file: file.to_path_buf(),
         line: e.line,
         message: e.message,
@@ -157,6 +149,9 @@ fn read<T: schemars::JsonSchema + serde::de::DeserializeOwned>(
     if tree.value == yaml::Value::Null {
         let found = "found no values".to_string();
         return Err(ConfigError::File { file: file.to_path_buf(), found });
+    }
+    if origin == Origin::Run {
+        renamed::rename(&mut tree);
     }
     let schema = schema_of::<T>();
     let mut json = check::Checker { schema: &schema, root: &tree, problems: &mut problems }.run();
@@ -202,42 +197,68 @@ fn sound<T>(value: Option<T>, problems: Problems) -> Result<T, ConfigError> {
 /// # Errors
 /// When the file cannot be read, is no YAML, or has mistakes: then all of them.
 pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
-    let (tree, json, problems) = read::<Config>(file)?;
-    let config = Config::deserialize(&json).ok();
-    let mistakes = config.iter().flat_map(Config::validate).collect();
-    loaded(file, (tree, json, problems), config, mistakes)
+    load_from(file, Origin::User)
 }
 
-/// Reads a config of a study: the search's part of it, and what is studied.
+/// Reads a config, or the one in the folder of a run.
+///
+/// # Errors
+/// As for [`load`].
+pub fn load_from(file: &Path, origin: Origin) -> Result<Loaded, ConfigError> {
+    let (tree, json, problems) = read::<Config>(file, origin)?;
+    let config = Config::deserialize(&json).ok();
+    let mistakes = config.iter().flat_map(Config::validate).collect();
+    loaded((file, origin), (tree, json, problems), config, mistakes, &[])
+}
+
+/// Reads a config of a study, or the one in its folder: the search's part of it, and what is studied.
 ///
 /// # Errors
 /// When the file cannot be read, is no YAML, or has mistakes: then all of them.
-pub fn load_study(file: &Path) -> Result<(Loaded, Study), ConfigError> {
-    let (tree, json, problems) = read::<StudyConfig>(file)?;
-    let config = StudyConfig::deserialize(&json).ok();
+pub fn load_study(file: &Path, origin: Origin) -> Result<(Loaded, Study), ConfigError> {
+    let (tree, json, problems) = read::<StudyConfig>(file, origin)?;
+    let mut config = StudyConfig::deserialize(&json).ok();
+    let mut listed = Vec::new();
+    if let Some(StudyConfig { search, study }) = &mut config {
+        match json["study"]["strategies"].is_null() {
+            true => study.strategies.retain(|s| s.kind().check_number(search.search.objectives.len()).is_ok()),
+            false => listed = study.strategies.clone(),
+        }
+    }
     let mistakes = config.iter().flat_map(StudyConfig::validate).collect();
     let (search, study) = config.map(|c| (c.search, c.study)).unzip();
-    Ok((loaded(file, (tree, json, problems), search, mistakes)?, study.unwrap_or_default()))
+    Ok((loaded((file, origin), (tree, json, problems), search, mistakes, &listed)?, study.unwrap_or_default()))
 }
 
-/// A config whose values were read, with its name, if nothing is wrong with it.
+/// A config whose values were read, with its name, if nothing is wrong with it. `studied` are the strategies that a study
+/// lists beside that of the search.
 fn loaded(
-    file: &Path,
+    (file, origin): (&Path, Origin),
     (tree, json, mut problems): (Node, Json, Problems),
     config: Option<Config>,
     mistakes: Vec<(Vec<String>, String)>,
+    studied: &[StrategyConfig],
 ) -> Result<Loaded, ConfigError> {
-    for (path, message) in mistakes {
+    let name = config.as_ref().filter(|_| origin == Origin::User).and_then(|c| name::mistake(c.name.as_deref()));
+    for (path, message) in mistakes.into_iter().chain(name) {
         add_new(&mut problems, &tree, &path, message);
     }
     if let Ok(section) = Space::deserialize(&json["space"]) {
         // The number of classes changes nothing about what may be wrong.
-        let _ = space(&tree, &["space"], &section, 10, &mut problems);
+        if let Some(space) = space(&tree, &["space"], &section, 10, &mut problems).map(|space| space_info(&space)) {
+            let own = config.iter().map(|c| ("search.strategy".to_string(), &c.search.strategy));
+            let listed = studied.iter().enumerate().map(|(i, s)| (format!("study.strategies.{i}"), s));
+            for (at, strategy) in own.chain(listed) {
+                for (key, message) in strategy.validate(&space) {
+                    let path = format!("{at}.{}.{key}", strategy.kind().name);
+                    let path: Vec<String> = path.split('.').map(str::to_string).collect();
+                    add_new(&mut problems, &tree, &path, message);
+                }
+            }
+        }
     }
     let mut config = sound(config, problems)?;
-    if config.name.is_none() {
-        config.name = file.file_stem().map(|s| s.to_string_lossy().into_owned());
-    }
+    config.name.get_or_insert_with(|| name::of(file));
     Ok(Loaded { file: file.to_path_buf(), tree, config })
 }
 
@@ -246,9 +267,10 @@ fn loaded(
 /// # Errors
 /// When the file cannot be read, is no YAML, or has mistakes: then all of them.
 pub fn load_train(file: &Path) -> Result<TrainConfig, ConfigError> {
-    let (tree, json, mut problems) = read::<TrainConfig>(file)?;
+    let (tree, json, mut problems) = read::<TrainConfig>(file, Origin::User)?;
     let config = TrainConfig::deserialize(&json).ok();
-    for (path, message) in config.iter().flat_map(TrainConfig::validate) {
+    let name = config.iter().flat_map(|c| name::mistake(c.name.as_deref()));
+    for (path, message) in config.iter().flat_map(TrainConfig::validate).chain(name) {
         add_new(&mut problems, &tree, &path, message);
     }
     let design = config.as_ref().filter(|_| problems.all.is_empty()).and_then(|c| c.network.design(10));
@@ -258,9 +280,7 @@ pub fn load_train(file: &Path) -> Result<TrainConfig, ConfigError> {
         add_new(&mut problems, &tree, &path, format!("found {}, expected {}{hint}", e.found, e.expected));
     }
     let mut config = sound(config, problems)?;
-    if config.name.is_none() {
-        config.name = file.file_stem().map(|s| s.to_string_lossy().into_owned());
-    }
+    config.name.get_or_insert_with(|| name::of(file));
     Ok(config)
 }
 
@@ -269,12 +289,7 @@ pub fn load_train(file: &Path) -> Result<TrainConfig, ConfigError> {
 /// # Errors
 /// When the file cannot be read, is no YAML, or has mistakes: then all of them.
 pub fn load_gate(file: &Path) -> Result<RegressionConfig, ConfigError> {
-    let (tree, json, mut problems) = read::<RegressionConfig>(file)?;
-    let config = RegressionConfig::deserialize(&json).ok();
-    for (path, message) in config.iter().flat_map(RegressionConfig::validate) {
-        add_new(&mut problems, &tree, &path, message);
-    }
-    sound(config, problems)
+    load_checked(file, RegressionConfig::validate)
 }
 
 /// Reads a config of measuring networks.
@@ -282,9 +297,16 @@ pub fn load_gate(file: &Path) -> Result<RegressionConfig, ConfigError> {
 /// # Errors
 /// When the file cannot be read, is no YAML, or has mistakes: then all of them.
 pub fn load_bench(file: &Path) -> Result<BenchConfig, ConfigError> {
-    let (tree, json, mut problems) = read::<BenchConfig>(file)?;
-    let config = BenchConfig::deserialize(&json).ok();
-    for (path, message) in config.iter().flat_map(BenchConfig::validate) {
+    load_checked(file, BenchConfig::validate)
+}
+
+fn load_checked<T: schemars::JsonSchema + serde::de::DeserializeOwned>(
+    file: &Path,
+    validate: fn(&T) -> Vec<(Vec<String>, String)>,
+) -> Result<T, ConfigError> {
+    let (tree, json, mut problems) = read::<T>(file, Origin::User)?;
+    let config = T::deserialize(&json).ok();
+    for (path, message) in config.iter().flat_map(validate) {
         add_new(&mut problems, &tree, &path, message);
     }
     sound(config, problems)
@@ -295,7 +317,7 @@ pub fn load_bench(file: &Path) -> Result<BenchConfig, ConfigError> {
 /// # Errors
 /// When the file cannot be read, is no YAML, or has mistakes: then all of them.
 pub fn load_genome(file: &Path, classes: u32) -> Result<mobilenas_space::Space, ConfigError> {
-    let (tree, json, mut problems) = read::<Space>(file)?;
+    let (tree, json, mut problems) = read::<Space>(file, Origin::User)?;
     let section = Space::deserialize(&json).ok();
     let space = section.and_then(|s| space(&tree, &[], &s, classes, &mut problems));
     sound(space, problems)
@@ -349,4 +371,20 @@ fn space(
 /// Never for a config that was loaded.
 pub fn to_yaml(config: &impl serde::Serialize) -> Result<String, serde_yaml::ser::Error> {
     serde_yaml::to_string(config)
+}
+
+/// Digest of the config as YAML.
+///
+/// # Errors
+/// Never for a config that was loaded.
+pub fn digest(config: &impl serde::Serialize) -> Result<String, serde_yaml::ser::Error> {
+    to_yaml(config).map(|text| fnv::text_digest(&text))
+}
+
+/// Digest of a resolved config that was written to a file.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn text_digest(file: &Path) -> Result<String, ConfigError> {
+    text(file).map(|text| fnv::text_digest(&text))
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use mobilenas_record::Goal;
+use mobilenas_strategy::StrategyConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,7 @@ use super::defaults;
 #[serde(deny_unknown_fields)]
 pub struct Search {
     /// One strategy with its settings.
-    pub strategy: Strategy,
+    pub strategy: StrategyConfig,
     /// Candidates to score, at most.
     #[schemars(range(min = 1, max = 1000000))]
     pub trials: u64,
@@ -21,9 +22,9 @@ pub struct Search {
     #[serde(default)]
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub minutes: Option<f64>,
-    /// It also ends when the front has stood still.
+    /// Early stopping: the search also ends when the hypervolume of the front has stopped growing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until_still: Option<Still>,
+    pub early_stopping: Option<EarlyStopping>,
     /// Candidates asked for at once.
     #[serde(default = "defaults::one")]
     #[schemars(range(min = 1, max = 10000))]
@@ -54,23 +55,23 @@ pub struct Search {
     #[serde(default)]
     pub cache: Cache,
     /// Failed candidates in a row that end the search.
-    #[serde(default = "defaults::failures")]
+    #[serde(default = "defaults::max_failures")]
     #[schemars(range(min = 1, max = 1000000))]
-    pub failures: usize,
+    pub max_failures: usize,
 }
 
-/// When the front counts as standing still.
+/// When the hypervolume of the front has stopped growing. It is measured in the objectives, from the worst value of each so
+/// far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Still {
-    /// Candidates in which the hypervolume of the front has hardly grown. It is measured in the objectives, from the worst
-    /// of each so far.
+pub struct EarlyStopping {
+    /// Candidates in which it has to grow by more than `min_delta`.
     #[schemars(range(min = 1, max = 1000000))]
-    pub trials: u64,
-    /// Growth that is hardly any, as a share of the hypervolume.
+    pub patience: u64,
+    /// Growth that does not count, as a share of the hypervolume.
     #[serde(default = "defaults::thousandth")]
     #[schemars(range(min = 0, max = 1))]
-    pub gain: f64,
+    pub min_delta: f64,
 }
 
 /// Scores by graph, weights and protocol, kept for other runs.
@@ -98,155 +99,6 @@ pub enum Proxy {
     Synflow,
     Nwot,
     GradNorm,
-}
-
-/// Exactly one of the strategies.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Strategy {
-    /// Every genome as likely as every other.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub random: Option<Random>,
-    /// Ageing evolution (Real et al., 2019).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub regularized_evolution: Option<RegularizedEvolution>,
-    /// NSGA-II with constrained domination (Deb et al., 2002).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nsga2: Option<Nsga2>,
-    /// Evaluation-based slimming from the largest subnet on (EfficientFormerV2; Li et al., 2022). The first objective is
-    /// what may be lost, the second what is to be gained: `top1` and `mes`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mes_slimming: Option<MesSlimming>,
-    /// An accuracy predictor, fitted on the scored trials, proposes the next ones.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub predictor: Option<Predictor>,
-}
-
-/// Settings of NSGA-II.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Nsga2 {
-    /// Genomes alive.
-    #[schemars(range(min = 2, max = 100000))]
-    pub population: usize,
-    /// Probability that a child has two parents. Half of the knobs they differ in then get a choice near one of theirs.
-    #[schemars(range(min = 0, max = 1))]
-    pub crossover: f64,
-    /// Probability that a knob of a child mutates, most often to the next choice; one knob a child on average if left out.
-    #[schemars(range(min = 0, max = 1))]
-    pub mutation: Option<f64>,
-}
-
-impl Default for Nsga2 {
-    fn default() -> Nsga2 {
-        Nsga2 { population: 20, crossover: 0.9, mutation: None }
-    }
-}
-
-impl Action {
-    /// The kind of knob, in the word that the space has for it.
-    pub fn kind(self) -> &'static str {
-        match self {
-            Action::Depth => "depth",
-            Action::Width => "width",
-            Action::Expansion => "expansion",
-            Action::Patch => "patch",
-            Action::Heads => "heads",
-            Action::Kernel => "kernel",
-            Action::Stride => "stride",
-            Action::Resolution => "resolution",
-        }
-    }
-}
-
-/// Settings of slimming.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct MesSlimming {
-    /// Subnets followed side by side.
-    #[schemars(range(min = 1, max = 1000))]
-    pub beam: usize,
-    /// Changes that a step tries of those whose price is known from an earlier step, the cheapest first; all if left out. What
-    /// has never been tried is always tried. With few trials a small number reaches small networks.
-    #[schemars(range(min = 1, max = 1000))]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub probe: Option<usize>,
-    /// It ends at a subnet within the bounds whose second objective reaches this; at the smallest subnet if left out.
-    pub target: Option<f64>,
-    /// Kinds of knobs that a step may lower by one choice: `depth` drops a block, `width` narrows a stage or a transformer,
-    /// `expansion` those of one block, `patch` makes patches larger.
-    #[schemars(length(min = 1))]
-    pub actions: Vec<Action>,
-}
-
-/// A kind of knob that slimming may lower.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum Action {
-    Depth,
-    Width,
-    Expansion,
-    Patch,
-    Heads,
-    Kernel,
-    Stride,
-    Resolution,
-}
-
-impl Default for MesSlimming {
-    fn default() -> MesSlimming {
-        MesSlimming {
-            beam: 1,
-            probe: None,
-            target: None,
-            actions: vec![Action::Depth, Action::Width, Action::Expansion, Action::Patch],
-        }
-    }
-}
-
-/// Settings of the predictor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Predictor {
-    /// Random trials before the first fit.
-    #[schemars(range(min = 5, max = 1000000))]
-    pub warm: usize,
-    /// Share of random trials afterwards.
-    #[schemars(range(min = 0, max = 1))]
-    pub explore: f64,
-}
-
-impl Default for Predictor {
-    fn default() -> Predictor {
-        Predictor { warm: 16, explore: 0.1 }
-    }
-}
-
-/// Random search has no settings.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Random {}
-
-/// Settings of ageing evolution.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RegularizedEvolution {
-    /// Genomes alive.
-    #[schemars(range(min = 1, max = 1000000))]
-    pub population: usize,
-    /// Genomes a parent is chosen among.
-    #[schemars(range(min = 1, max = 1000000))]
-    pub sample: usize,
-    /// Probability that a further knob mutates.
-    #[schemars(range(min = 0, max = 1))]
-    pub mutation: f64,
-}
-
-impl Default for RegularizedEvolution {
-    fn default() -> RegularizedEvolution {
-        RegularizedEvolution { population: 16, sample: 4, mutation: 0.1 }
-    }
 }
 
 /// Hard bounds: upper ones, but for `top1`.

@@ -1,11 +1,11 @@
 //! What a config of `mobilenas study` says: a search's config, and what is studied.
 
 use mobilenas_record::metric::name as metric;
+use mobilenas_strategy::{STRATEGIES, StrategyConfig, StrategyKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SupernetRule;
-use super::search::Strategy;
 use super::types::Config;
 
 /// A search's config and what is studied. The searches go by `search` (its objectives, bounds, trials), the last trainings
@@ -38,8 +38,9 @@ pub struct Study {
     /// Rules that supernets are trained by, one supernet each; the searches are on the first's.
     #[schemars(length(min = 1))]
     pub rules: Vec<By>,
-    /// Strategies that search, beside `random` and that of `search.strategy`, which always do.
-    pub strategies: Vec<Strategy>,
+    /// Strategies that search, beside `random` and that of `search.strategy`, which always do. All that support the number
+    /// of objectives if left out.
+    pub strategies: Vec<StrategyConfig>,
     /// Searches of each strategy, from the config's seed upwards; 0 leaves out the searches and what they would find.
     #[schemars(range(min = 0, max = 1000))]
     pub seeds: u64,
@@ -81,38 +82,18 @@ fn is_one(n: &u64) -> bool {
 impl Default for Study {
     fn default() -> Study {
         let by = |rule| By { rule, epochs: None };
-        let empty = Strategy::default;
         Study {
             subnets: 24,
             subnet_epochs: None,
             subnet_seeds: 1,
             rules: vec![by(SupernetRule::Sandwich), by(SupernetRule::Uniform)],
-            strategies: vec![
-                Strategy { regularized_evolution: Some(super::RegularizedEvolution::default()), ..empty() },
-                Strategy { nsga2: Some(super::Nsga2::default()), ..empty() },
-                Strategy { mes_slimming: Some(super::MesSlimming::default()), ..empty() },
-                Strategy { predictor: Some(super::Predictor::default()), ..empty() },
-            ],
+            strategies: STRATEGIES[1..].iter().map(StrategyKind::config).collect(),
             seeds: 5,
             retrain_seeds: 3,
             rounds: 30,
             workers: 1,
             threads: None,
         }
-    }
-}
-
-impl Strategy {
-    /// Names of the strategies that are set: one, if the config was checked.
-    pub fn named(&self) -> Vec<&'static str> {
-        let set = [
-            ("random", self.random.is_some()),
-            ("regularized_evolution", self.regularized_evolution.is_some()),
-            ("nsga2", self.nsga2.is_some()),
-            ("mes_slimming", self.mes_slimming.is_some()),
-            ("predictor", self.predictor.is_some()),
-        ];
-        set.into_iter().filter(|(_, is)| *is).map(|(name, _)| name).collect()
     }
 }
 
@@ -125,19 +106,15 @@ impl StudyConfig {
         self.study.threads.unwrap_or(self.search.threads)
     }
 
-    /// Strategies by name, each once: chance, that of the search, the others.
-    pub fn strategies(&self) -> Vec<(&'static str, Strategy)> {
-        let random = Strategy { random: Some(super::Random::default()), ..Strategy::default() };
-        let all = [&random, &self.search.search.strategy].into_iter().chain(&self.study.strategies);
-        let mut out: Vec<(&'static str, Strategy)> = Vec::new();
-        for s in all {
-            if let [name] = s.named()[..]
-                && !out.iter().any(|(n, _)| *n == name)
-            {
-                out.push((name, s.clone()));
+    /// The strategies, each once: random search, that of the search, the others.
+    pub fn strategies(&self) -> Vec<StrategyConfig> {
+        let mut distinct = vec![STRATEGIES[0].config()];
+        for s in std::iter::once(&self.search.search.strategy).chain(&self.study.strategies) {
+            if !distinct.iter().any(|d| d.kind().name == s.kind().name) {
+                distinct.push(s.clone());
             }
         }
-        out
+        distinct
     }
 
     /// What the types alone cannot say: mistakes between values, each with its path.
@@ -158,13 +135,14 @@ impl StudyConfig {
                 );
             }
         }
-        for (i, s) in self.study.strategies.iter().enumerate() {
-            let (path, named) = (format!("study.strategies.{i}"), s.named());
-            let twice = |n: &&str| self.study.strategies[..i].iter().any(|b| b.named().contains(n));
-            match &named[..] {
-                [name] if twice(name) => add(path, format!("found {name} twice, expected distinct strategies")),
-                [_] => {}
-                _ => add(path, format!("found {} strategies, expected one", named.len())),
+        for (i, kind) in self.study.strategies.iter().map(StrategyConfig::kind).enumerate() {
+            let path = || format!("study.strategies.{i}");
+            if self.study.strategies[..i].iter().any(|other| other.kind().name == kind.name) {
+                add(path(), format!("found {} twice, expected distinct strategies", kind.name));
+            }
+            // In the place of its second objective a study may have another.
+            if let Err(message) = kind.check_number(c.search.objectives.len()) {
+                add(path(), message);
             }
         }
         for (i, o) in c.search.objectives.iter().enumerate() {

@@ -1,8 +1,13 @@
 //! Every message a config can give rise to, and that a config written back reads as itself.
 #![allow(clippy::unwrap_used)]
 
+mod recipes;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+
+use mobilenas_strategy::STRATEGIES;
 
 use super::{Config, load, load_genome, schema, to_yaml};
 
@@ -12,7 +17,16 @@ fn read(text: impl AsRef<[u8]>) -> Result<Config, String> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("c.yaml");
     fs::write(&file, text).unwrap();
-    load(&file).map(|l| l.config).map_err(|e| e.to_string().replace(&format!("{}/", dir.path().display()), ""))
+    load(&file).map(|l| l.config).map_err(|e| {
+        let said = e.to_string().replace(&format!("{}/", dir.path().display()), "");
+        said.replace(&strategy_names(), "STRATEGIES")
+    })
+}
+
+/// The names of all strategies, as messages list them.
+fn strategy_names() -> String {
+    let names: BTreeSet<&str> = STRATEGIES.iter().map(|k| k.name).collect();
+    names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// What is said about a config.
@@ -38,7 +52,7 @@ fn keys() {
     ");
     insta::assert_snapshot!(more("supernet: {epoch: 3}"), @r"
     c.yaml: 1 mistake
-      line 3, supernet.epoch: unknown key, did you mean epochs? (keys here: accumulate, augment, batch, batch_norms, clip, cooldown, decay_all, distill, distill_subnets, drop_path, dropout, ema, epochs, head_dropout, label_smoothing, lr, lr_batch, min_lr, open, optimizer, precision, random_subnets, recipe, rule, sampler, schedule, skip, warmup, warmup_lr, warmup_steps, weight_decay)
+      line 3, supernet.epoch: unknown key, did you mean epochs? (keys here: augment, batch, batch_norms, clip, cooldown, decay_all, distill, distill_subnets, drop_path, dropout, ema, epochs, grad_accum_steps, head_dropout, label_smoothing, lr, lr_base_size, max_nonfinite_steps, min_lr, optimizer, precision, progressive_order, random_subnets, recipe, rule, sampler, schedule_interval, warmup, warmup_lr, warmup_steps, weight_decay)
     ");
     insta::assert_snapshot!(more("1.5: 3\n~: 3\n[1, 2]: 3"), @r"
     c.yaml: 3 mistakes
@@ -145,6 +159,34 @@ fn ranges() {
 }
 
 #[test]
+fn names_that_are_no_folder() {
+    for name in ["''", "..", "../esc", "a/b", "/tmp/a", r#""a\0b\e[31m""#] {
+        let message = more(&format!("name: {name}"));
+        assert!(message.starts_with("c.yaml: 1 mistake\n  line 3, name: found "), "{message}");
+    }
+    insta::assert_snapshot!(more("name: ../esc"), @r#"
+    c.yaml: 1 mistake
+      line 3, name: found "../esc", expected the name of one folder, without slashes and control characters
+    "#);
+}
+
+#[test]
+fn old_names_of_keys() {
+    insta::assert_snapshot!(more("supernet:\n  open: [depth]\n  skip: 3\nlatency: {race: 0}\nretrain: {distill: {lessons: soft}}"), @r"
+    c.yaml: 4 mistakes
+      line 4, supernet.open: renamed to progressive_order
+      line 5, supernet.skip: renamed to max_nonfinite_steps
+      line 6, latency.race: renamed to remeasure_processes
+      line 7, retrain.distill.lessons: renamed to type
+    ");
+    insta::assert_snapshot!(said(GOOD.replace("{random: {}}", "{predictor: {warm: 9}}, until_still: {trials: 3}")), @r"
+    c.yaml: 2 mistakes
+      line 2, search.strategy.predictor.warm: renamed to initial_random
+      line 2, search.until_still: renamed to early_stopping
+    ");
+}
+
+#[test]
 fn choices() {
     insta::assert_snapshot!(more("data: {name: fashion_mnist}"), @r#"
     c.yaml: 1 mistake
@@ -156,7 +198,7 @@ fn choices() {
     "#);
     insta::assert_snapshot!(said(GOOD.replace("random", "regularised_evolution")), @r#"
     c.yaml: 1 mistake
-      line 2, search.strategy.regularised_evolution: unknown key, did you mean regularized_evolution? (keys here: mes_slimming, nsga2, predictor, random, regularized_evolution)
+      line 2, search.strategy.regularised_evolution: unknown key, did you mean regularized_evolution? (keys here: STRATEGIES)
     "#);
     insta::assert_snapshot!(said(GOOD.replace("{random: {}}", "random")), @r#"
     c.yaml: 1 mistake
@@ -168,7 +210,7 @@ fn choices() {
 fn values_that_contradict_each_other() {
     insta::assert_snapshot!(said(GOOD.replace("{random: {}}", "{}")), @r#"
     c.yaml: 1 mistake
-      line 2, search.strategy: found 0 strategies, expected one of random, regularized_evolution, nsga2, mes_slimming, predictor
+      line 2, search.strategy: found 0 keys, expected one of STRATEGIES
     "#);
     insta::assert_snapshot!(search("objectives: [{metric: mes, goal: maximize}, {metric: mes, goal: minimize}]"), @r#"
     c.yaml: 1 mistake
@@ -190,6 +232,44 @@ fn values_that_contradict_each_other() {
     c.yaml: 2 mistakes
       line 3, supernet.min_lr: found 1, expected at most lr, 0.002
       line 4, retrain.warmup: found 2, expected at most epochs, 1
+    ");
+}
+
+#[test]
+fn settings_of_strategies() {
+    let strategy = |text: &str| said(GOOD.replace("{random: {}}", text));
+    insta::assert_snapshot!(strategy("{nsga2: {populaton: 5, population: 1, crossover: two}}"), @r#"
+    c.yaml: 3 mistakes
+      line 2, search.strategy.nsga2.populaton: unknown key, did you mean population? (keys here: crossover, mutation, population)
+      line 2, search.strategy.nsga2.population: found 1, expected a whole number of 2 to 100000
+      line 2, search.strategy.nsga2.crossover: found "two", expected a number of 0 to 1
+    "#);
+    // What else is wrong is told beside an unknown strategy.
+    insta::assert_snapshot!(strategy("{nsga3: {}}, objectives: [{metric: mse, goal: minimize}]"), @r#"
+    c.yaml: 2 mistakes
+      line 2, search.strategy.nsga3: unknown key, did you mean nsga2? (keys here: STRATEGIES)
+      line 2, search.objectives.0.metric: found "mse", expected one of params, macs, memory, latency_ms, mes, synflow, nwot, grad_norm, top1; did you mean mes?
+    "#);
+}
+
+#[test]
+fn what_a_strategy_can_work_with() {
+    let slimming = |objectives: &str, settings: &str| {
+        let text = GOOD.replace("{random: {}}", &format!("\n  {{mes_slimming: {settings}}}"));
+        said(text.replace("trials: 3", &format!("\n  objectives: {objectives},\n  trials: 3")))
+    };
+    let (top1, mes) = ("{metric: top1, goal: maximize}", "{metric: mes, goal: maximize}");
+    insta::assert_snapshot!(slimming(&format!("[{top1}]"), "{}"), @r"
+    c.yaml: 1 mistake
+      line 4, search.objectives: found a list of 1, expected 2 for mes_slimming
+    ");
+    insta::assert_snapshot!(slimming(&format!("[{mes},\n {top1}]"), "{}"), @r#"
+    c.yaml: 1 mistake
+      line 5, search.objectives.1.metric: found "top1", expected mes: the second objective of mes_slimming
+    "#);
+    insta::assert_snapshot!(slimming(&format!("[{top1}, {mes}]"), "{\n actions: [heads]}"), @r"
+    c.yaml: 1 mistake
+      line 4, search.strategy.mes_slimming.actions: found heads, expected a kind of knob with two choices in this space: depth, expansion, kernel, patch, resolution, stride, width
     ");
 }
 
@@ -278,7 +358,7 @@ fn a_config_written_back_reads_as_itself_whatever_its_file_is_called() {
         fs::write(&file, format!("{GOOD}seed: 18446744073709551615\nsupernet: {{lr: 1e-7, clip: {{value: 0.1}}}}\n"))
             .unwrap();
         let first = load(&file).unwrap().config;
-        assert_eq!(first.name(), stem);
+        assert_eq!(first.name(), stem.replace('\n', "_"));
         fs::write(&again, to_yaml(&first).unwrap()).unwrap();
         assert_eq!(load(&again).unwrap().config, first, "{stem:?}");
     }
@@ -301,62 +381,4 @@ fn the_schema_says_what_it_is_and_describes_every_field() {
             assert!(field["description"].is_string(), "{part}.{name}");
         }
     }
-}
-
-#[test]
-fn a_recipe_lies_below_a_sections_own_keys() {
-    let c = read(format!("{GOOD}retrain: {{recipe: efficientformerv2, epochs: 3, warmup: 1, clip: {{norm: 2}}}}\n"))
-        .unwrap();
-    let r = &c.retrain.recipe;
-    assert_eq!((r.epochs, r.cooldown, r.lr_batch, r.ema), (3.0, 10.0, Some(1024), Some(0.99996)));
-    assert_eq!((r.clip.norm, r.clip.adaptive), (Some(2.0), None));
-    assert_eq!(c.retrain.best, 3);
-    // What is written back says all of it, and reads as the same.
-    let again = read(to_yaml(&c).unwrap()).unwrap();
-    assert_eq!(again.retrain, c.retrain);
-}
-
-#[test]
-fn what_the_data_says_of_augmentation_goes_before_a_recipe_and_a_sections_own_words_before_both() {
-    let c = |lines: &str| read(format!("{GOOD}{lines}\n")).unwrap();
-    let base = c("retrain: {recipe: mobilevit}");
-    assert!(base.retrain.recipe.augment.as_ref().unwrap().crop.is_some());
-    assert!(base.retrain.recipe.sampler.as_ref().unwrap().multi_scale.is_some());
-    assert_eq!((&base.supernet.recipe.augment, &base.supernet.recipe.sampler), (&None, &None));
-    let said = c("data: {augment: {erase: 0.5}}\nretrain: {recipe: mobilevit}");
-    assert_eq!(said.retrain.recipe.augment, None, "data.augment is used");
-    assert!(said.retrain.recipe.sampler.is_some(), "the data says nothing of it");
-    let own = c("data: {augment: {erase: 0.5}}\nretrain: {recipe: mobilevit, augment: {mixup: 1}, sampler: {}}");
-    assert_eq!(own.retrain.recipe.augment.as_ref().map(|a| (a.mixup, a.erase)), Some((1.0, 0.0)));
-    assert_eq!(own.retrain.recipe.sampler.as_ref().map(|s| s.multi_scale.is_some()), Some(false));
-    for config in [base, said, own] {
-        assert_eq!(read(to_yaml(&config).unwrap()).unwrap(), config);
-    }
-}
-
-#[test]
-fn rand_augments_words_are_checked() {
-    insta::assert_snapshot!(more("data: {augment: {rand_augment: rand-m9-std1}}\nretrain: {augment: {rand_augment: m9}}"), @r#"
-    c.yaml: 2 mistakes
-      line 3, data.augment.rand_augment: found "rand-m9-std1" ("std1"), expected rand and any of -m0..10 (magnitude), -n1..16 (changes), -p0..1 (probability of each), -mstd0.. (noise), -mmax0..100 (largest magnitude), -inc0 or 1 (increasing), such as rand-m9-mstd0.5-inc1
-      line 4, retrain.augment.rand_augment: found "m9" ("m9"), expected rand and any of -m0..10 (magnitude), -n1..16 (changes), -p0..1 (probability of each), -mstd0.. (noise), -mmax0..100 (largest magnitude), -inc0 or 1 (increasing), such as rand-m9-mstd0.5-inc1
-    "#);
-}
-
-#[test]
-fn teachers_and_clips_are_single() {
-    insta::assert_snapshot!(more("retrain:\n  distill: {model: deit_tiny_patch16_224}\n  clip: {norm: 1, value: 1}\n  optimizer: {adamw: {}, sgd: {}}"), @r"
-    c.yaml: 3 mistakes
-      line 4, retrain.distill: found no single teacher, expected torchscript, or model and weights
-      line 5, retrain.clip: found 2 ways, expected at most one of norm, value, adaptive
-      line 6, retrain.optimizer: found 2 optimizers, expected one of adamw, sgd
-    ");
-    insta::assert_snapshot!(more("supernet: {distill: {torchscript: t.pt}}"), @r"
-    c.yaml: 1 mistake
-      line 3, supernet.distill: found a teacher, expected none: a supernet's subnets learn from its largest
-    ");
-    insta::assert_snapshot!(more("supernet: {recipe: mobilvit}"), @r#"
-    c.yaml: 1 mistake
-      line 3, supernet.recipe: found "mobilvit", expected one of mobilevit, mobilevitv2, mobilevitv3, efficientformerv2, small; did you mean mobilevit?
-    "#);
 }

@@ -21,21 +21,6 @@ impl Config {
     /// What the types alone cannot say: mistakes between values, each with its path.
     pub fn validate(&self) -> Vec<(Vec<String>, String)> {
         let mut all = Vec::new();
-        let set = [
-            ("random", self.search.strategy.random.is_some()),
-            ("regularized_evolution", self.search.strategy.regularized_evolution.is_some()),
-            ("nsga2", self.search.strategy.nsga2.is_some()),
-            ("mes_slimming", self.search.strategy.mes_slimming.is_some()),
-            ("predictor", self.search.strategy.predictor.is_some()),
-        ];
-        let named = set.iter().filter(|(_, is)| *is).count();
-        if named != 1 {
-            let names: Vec<&str> = set.iter().map(|(n, _)| *n).collect();
-            all.push((
-                at("search.strategy"),
-                format!("found {named} strategies, expected one of {}", names.join(", ")),
-            ));
-        }
         all.extend(self.objective_mistakes());
         if let Some(images) = self.scoring.images.filter(|n| *n > self.data.search_val) {
             let message = format!("found {images}, expected at most data.search_val, {}", self.data.search_val);
@@ -70,11 +55,10 @@ impl Config {
                 all.push((path, format!("found {:?} twice, expected distinct metrics", o.metric)));
             }
         }
-        let guided: Vec<&str> = self.search.objectives.iter().map(|o| o.metric.as_str()).collect();
-        if self.search.strategy.mes_slimming.is_some() && guided.get(1) != Some(&"mes") {
-            let message = format!("found {}, expected top1 and mes for mes_slimming, in this order", guided.join(", "));
-            all.push((at("search.objectives"), message));
-        }
+        let objectives: Vec<&str> = self.search.objectives.iter().map(|o| o.metric.as_str()).collect();
+        let kind = self.search.strategy.kind();
+        all.extend(kind.check_number(objectives.len()).err().map(|message| (at("search.objectives"), message)));
+        all.extend(kind.check_second(&objectives).err().map(|message| (at("search.objectives.1.metric"), message)));
         for (i, p) in self.search.proxies.iter().enumerate() {
             if self.search.proxies[..i].contains(p) {
                 let message = "found a proxy twice, expected distinct ones".to_string();

@@ -16,6 +16,9 @@ pub enum ExperimentError {
     /// The config.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The config has no YAML.
+    #[error("the config, written as YAML: {0}")]
+    Yaml(#[from] serde_yaml::ser::Error),
     /// The device.
     #[error(transparent)]
     Device(#[from] DeviceError),

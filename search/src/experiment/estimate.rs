@@ -1,7 +1,10 @@
 //! How long a search will take, and what step one found out, in words.
 
+use std::sync::Arc;
+
 use mobilenas_host::Clock;
 use mobilenas_space::seed::{Purpose, rng};
+use mobilenas_space::{CostCache, Genome};
 use mobilenas_task::{Batch, Targets};
 use mobilenas_torch::{Names, Net, Owned, ParamStore, device};
 use mobilenas_train::single_net::{Objective, SingleNet};
@@ -10,63 +13,132 @@ use tch::{Device, Kind, Tensor};
 
 use super::Experiment;
 
+/// Seconds that an estimate may take.
+pub const BUDGET: f64 = 15.0;
+
+/// Share of the budget for steps of a single network; the supernet's have the rest.
+const SINGLE: f64 = 0.35;
+
+/// Images in the smallest step: a batch norm needs two.
+const FEWEST: usize = 2;
+
+/// Bytes that feature maps of a timed step may take, about.
+const MEMORY: u64 = 1 << 29;
+
+/// Bytes that training keeps for each element that the cost counts as an activation: it counts no norms and no sums, and a
+/// gradient comes beside each.
+const BYTES: u64 = 16;
+
+/// Images of the largest step to time.
+fn largest_step(batch: usize, images: usize, activations: u64) -> usize {
+    let fit = usize::try_from(MEMORY / (activations * BYTES).max(1)).unwrap_or(usize::MAX);
+    batch.min(images).min(fit).max(FEWEST)
+}
+
+/// Seconds for each image of a step: steps of more and more images are timed, up to `largest`, as long as the next may be
+/// expected to end within the budget. The first of a size also makes ready what later ones find ready, so the last size is
+/// timed once more.
+fn seconds_per_image(
+    clock: &dyn Clock,
+    budget: f64,
+    largest: usize,
+    step: &mut dyn FnMut(usize) -> Result<(), TrainError>,
+) -> Result<f64, TrainError> {
+    let (begin, mut n, mut again) = (clock.now(), FEWEST.min(largest), false);
+    loop {
+        let before = clock.now();
+        step(n)?;
+        let seconds = (clock.now() - before).as_secs_f64();
+        let left = budget - (clock.now() - begin).as_secs_f64();
+        let next = (4 * n).min(largest);
+        // The larger step and its repetition.
+        if !again && next > n && 2.0 * seconds * next as f64 / n as f64 <= left {
+            n = next;
+        } else if !again && seconds <= left {
+            again = true;
+        } else {
+            return Ok(seconds / n as f64);
+        }
+    }
+}
+
 impl Experiment {
-    /// Estimated seconds of supernet training, search, retraining: a few steps are timed on noise.
+    /// Estimated seconds of supernet training, search, retraining. A few small steps are timed on noise, for about so many
+    /// seconds.
     ///
     /// # Errors
     /// When libtorch refuses.
-    pub fn estimate(&self, clock: &dyn Clock) -> Result<[f64; 3], TrainError> {
-        let c = &self.config;
-        let (channels, h, w) = self.train.shape(None);
-        let noise = |n: usize| -> Result<Batch, TrainError> {
-            let options = (Kind::Float, Device::Cpu);
-            let images =
-                Tensor::f_rand([n as i64, channels as i64, h as i64, w as i64], options).map_err(TrainError::torch)?;
-            let targets = Targets::classes(&vec![0; n]).map_err(TrainError::torch)?;
-            Ok(Batch { images, targets }.to(self.device)?)
-        };
-        let seconds = |work: &mut dyn FnMut() -> Result<(), TrainError>| -> Result<f64, TrainError> {
-            work()?;
-            device::wait(self.device);
-            let begin = clock.now();
-            work()?;
-            work()?;
-            device::wait(self.device);
-            Ok((clock.now() - begin).as_secs_f64() / 2.0)
-        };
-        let store = self.supernet_store()?;
+    pub fn estimate(&self, clock: &dyn Clock, budget: f64) -> Result<[f64; 3], TrainError> {
+        let (c, images) = (&self.config, self.split.train.len());
         let (wide, narrow) = (&c.supernet.recipe, &c.retrain.recipe);
-        let loader = self.supernet_loader()?;
-        let (batch, mut step) = (noise(wide.batch)?, 0);
-        let mut supernet = self.supernet(&loader).at_any_side(false);
-        let one = seconds(&mut || {
-            step += 1;
-            let at = StepAt { batch: step, share: 1.0 };
-            supernet.step(&store, &batch, at, self.task.meter().as_mut()).map(drop)
-        })?;
+        let mut costs = CostCache::new();
         let typical = self.space.sample(&mut rng(c.seed, Purpose::Subnets, 0, 0));
-        let graph = std::sync::Arc::new(self.space.lower(&typical)?);
-        let own = ParamStore::init(&graph, Names::Standalone, 0, self.device)?;
-        let (net, batch) = (Net::bind(graph, &Owned(&own))?, noise(narrow.batch)?);
-        let objective = Objective { task: self.task, label_smoothing: 0.0, teacher: None };
-        let mut single = SingleNet { net: &net, objective };
-        let at = StepAt { batch: 0, share: 1.0 };
-        let retrain = seconds(&mut || single.step(&own, &batch, at, self.task.meter().as_mut()).map(drop))?;
-        let images = self.split.train.len() as f64;
+        let cost = self.space.cost(&typical, &mut costs)?;
+        let largest = largest_step(narrow.batch, images, cost.activations);
+        let single = seconds_per_image(clock, budget * SINGLE, largest, &mut self.single_step(&typical)?)?;
+        let loader = self.supernet_loader()?;
+        let mut supernet = self.supernet(&loader).at_any_side(false);
+        let (mut macs, mut activations) = (0, 0);
+        for genome in supernet.genomes(1) {
+            let cost = self.space.cost(&genome, &mut costs)?;
+            (macs, activations) = (macs + cost.macs, activations.max(cost.activations));
+        }
+        // As far as operations tell; where even the smallest step would take too long, nothing else does.
+        let expected = single * macs as f64 / cost.macs.max(1) as f64;
+        let budget = budget * (1.0 - SINGLE);
+        let one = if 2.0 * expected * FEWEST as f64 > budget {
+            expected
+        } else {
+            let (store, mut at) = (self.supernet_store()?, 0);
+            let mut step = |n: usize| {
+                at += 1;
+                let (batch, at) = (self.noise(n)?, StepAt { batch: at, share: 1.0 });
+                supernet.step(&store, &batch, at, self.task.meter().as_mut())?;
+                device::wait(self.device);
+                Ok(())
+            };
+            seconds_per_image(clock, budget, largest_step(wide.batch, images, activations), &mut step)?
+        };
         // A pass forwards costs about a third of a training step on the same images.
         let scored = c.scoring.images.unwrap_or(usize::MAX).min(c.data.search_val) + c.scoring.recalibrate;
-        let forward = retrain / 3.0 * scored as f64 / narrow.batch as f64;
+        let forward = single / 3.0 * scored as f64;
         let measured = if self.table.is_some() { 0.0 } else { 1.0 };
         let timed = measured * (c.latency.warmup_ms + c.latency.max_ms) as f64 / 1e3;
         Ok([
-            one * wide.epochs * images / wide.batch as f64,
+            one * wide.epochs * images as f64,
             (forward + timed) * c.search.trials as f64,
-            retrain * narrow.epochs * images / narrow.batch as f64 * c.retrain.best as f64,
+            single * narrow.epochs * images as f64 * c.retrain.best as f64,
         ])
     }
 
+    /// A training step of one network on so many images.
+    fn single_step(
+        &self,
+        genome: &Genome,
+    ) -> Result<impl FnMut(usize) -> Result<(), TrainError> + use<'_>, TrainError> {
+        let graph = Arc::new(self.space.lower(genome)?);
+        let store = ParamStore::init(&graph, Names::Standalone, 0, self.device)?;
+        let net = Net::bind(graph, &Owned(&store))?;
+        Ok(move |n: usize| {
+            let objective = Objective { task: self.task, label_smoothing: 0.0, teacher: None };
+            let (batch, at) = (self.noise(n)?, StepAt { batch: 0, share: 1.0 });
+            let mut single = SingleNet { net: &net, objective };
+            single.step(&store, &batch, at, self.task.meter().as_mut())?;
+            device::wait(self.device);
+            Ok(())
+        })
+    }
+
+    fn noise(&self, n: usize) -> Result<Batch, TrainError> {
+        let (channels, h, w) = self.train.shape(None);
+        let (size, options) = ([n, channels, h, w].map(|d| d as i64), (Kind::Float, Device::Cpu));
+        let images = Tensor::f_rand(size, options).map_err(TrainError::torch)?;
+        let targets = Targets::classes(&vec![0; n]).map_err(TrainError::torch)?;
+        Ok(Batch { images, targets }.to(self.device)?)
+    }
+
     /// What step one found out, for people.
-    pub fn summary(&self, estimate: Option<[f64; 3]>) -> String {
+    pub fn summary(&self) -> String {
         let c = &self.config;
         let [low, high] = self.range;
         let free: Vec<String> = self
@@ -93,14 +165,67 @@ impl Experiment {
             self.test_split.indices().len(),
         );
         self.notes.iter().for_each(|note| out.push_str(&format!("\n{note}")));
-        if let Some([supernet, search, retrain]) = estimate {
-            out.push_str(&format!(
-                "\nestimated time on this machine: supernet {:.1} min, search {:.1} min, retraining {:.1} min",
-                supernet / 60.0,
-                search / 60.0,
-                retrain / 60.0
-            ));
-        }
         out
+    }
+}
+
+/// Estimated seconds, for people.
+pub fn in_words([supernet, search, retrain]: [f64; 3]) -> String {
+    format!(
+        "estimated time on this machine: supernet {:.1} min, search {:.1} min, retraining {:.1} min",
+        supernet / 60.0,
+        search / 60.0,
+        retrain / 60.0
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use mobilenas_host::FakeClock;
+
+    use super::*;
+
+    /// The steps that are timed, and the estimate for an image, where a step takes `overhead + each * n` seconds.
+    fn timed(overhead: f64, each: f64, budget: f64, largest: usize) -> (Vec<usize>, f64, f64) {
+        let (clock, mut steps) = (FakeClock::default(), Vec::new());
+        let found = seconds_per_image(&clock, budget, largest, &mut |n| {
+            clock.advance(Duration::from_secs_f64(overhead + each * n as f64));
+            steps.push(n);
+            Ok(())
+        });
+        (steps, found.unwrap(), clock.now().as_secs_f64())
+    }
+
+    #[test]
+    fn steps_grow_to_the_batch_where_there_is_time() {
+        let (steps, found, _) = timed(0.0, 0.001, 10.0, 128);
+        assert_eq!(steps, [2, 8, 32, 128, 128]);
+        assert!((found - 0.001).abs() < 1e-9);
+        assert_eq!(timed(0.0, 0.001, 10.0, 2).0, [2, 2]);
+    }
+
+    #[test]
+    fn no_step_is_begun_that_would_pass_the_budget() {
+        let (steps, found, took) = timed(0.0, 0.3, 10.0, 128);
+        assert_eq!(steps, [2, 8, 8]);
+        assert!((found - 0.3).abs() < 1e-9 && took <= 10.0, "{took}");
+        // The smallest step alone takes longer.
+        let (steps, found, _) = timed(0.0, 20.0, 10.0, 128);
+        assert_eq!((steps, found), (vec![2], 20.0));
+        for each in [0.01, 0.07, 0.4, 1.1, 2.4] {
+            assert!(timed(0.05, each, 10.0, 4096).2 <= 10.0, "{each}");
+        }
+    }
+
+    #[test]
+    fn a_timed_step_holds_no_more_images_than_training_and_memory_do() {
+        assert_eq!(largest_step(8192, 256, 1000), 256);
+        assert_eq!(largest_step(64, 1000, 1000), 64);
+        // Sixteen MiB of activations an image.
+        assert_eq!(largest_step(60_000, 60_000, 1 << 20), 32);
+        assert_eq!(largest_step(64, 1000, u64::MAX / BYTES), 2);
     }
 }

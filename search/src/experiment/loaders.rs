@@ -33,7 +33,7 @@ pub fn views(
 ) -> (TransformedDataset, TransformedDataset) {
     let how = space.family().preprocessing();
     let largest = space.knobs().iter().find(|k| k.name == "resolution").and_then(|k| k.choices.iter().max().copied());
-    let side = c.side.or_else(|| {
+    let side = c.image_size.or_else(|| {
         let photos = sets.0.images.memory().is_none();
         photos.then(|| largest.unwrap_or(SIDE))
     });
@@ -71,14 +71,14 @@ fn augment(data: &config::DataConfig, recipe: &config::Recipe, norm: &Normalizat
         interpolation: crop.map_or(how.interpolation, |c| c.interpolation),
         ..how
     });
-    let mix = Mix { mixup: a.mixup, cutmix: a.cutmix, switch: a.mix_switch.unwrap_or(0.5) };
+    let mix = Mix { mixup: a.mixup, cutmix: a.cutmix, switch: a.mixup_switch_prob.unwrap_or(0.5) };
     Augment {
         crop,
         flip: data.flip,
         shift: data.shift.unwrap_or(shift),
         rand,
         color_jitter: a.color_jitter,
-        erase: a.erase,
+        erase: a.random_erasing,
         mix: (mix.mixup > 0.0 || mix.cutmix > 0.0).then_some(mix),
     }
 }
@@ -92,10 +92,10 @@ fn sampler(data: &config::DataConfig, recipe: &config::Recipe) -> Sampler {
             ScaleFormula::CvnetsV01 => Formula::CvnetsV01,
             ScaleFormula::Cvnets => Formula::Cvnets,
         },
-        base: m.base,
-        sides: m.sides.clone(),
+        base: m.base_size,
+        sides: m.sizes.clone(),
     });
-    Sampler { batch: recipe.batch, repeats: said.repeats, scale }
+    Sampler { batch: recipe.batch, repeats: said.aug_repeats, scale }
 }
 
 /// Checks that the smallest and the largest network of a space have a form at each side of the trainings' steps.

@@ -1,8 +1,9 @@
 //! Step one of a search: the config becomes a space, bounds that can be met, images, and an estimate of the time.
 
 mod error;
-mod estimate;
+pub mod estimate;
 pub mod loaders;
+pub mod threads;
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +26,7 @@ use mobilenas_train::{TrainError, TrainerConfig};
 use tch::Device;
 
 use crate::bounds::Bounds;
-use crate::config::{self, Config, Recipe};
+use crate::config::{self, Config, Origin, Recipe};
 use crate::evaluator::EvaluatorConfig;
 
 pub use error::ExperimentError;
@@ -35,8 +36,12 @@ pub use error::ExperimentError;
 pub struct Experiment {
     /// The config's file.
     pub file: PathBuf,
+    /// Its values with their lines.
+    pub lines: config::Node,
     /// The config.
     pub config: Config,
+    /// Digest of the config; of a run that is resumed, of the config that it began with.
+    pub digest: String,
     /// The space.
     pub space: Space,
     /// Bounds on cost.
@@ -69,6 +74,17 @@ pub struct Experiment {
 /// What the user has to mend, all mistakes of the config at once.
 pub fn prepare(file: &Path) -> Result<Experiment, ExperimentError> {
     checked(config::load(file)?)
+}
+
+/// Reads the config in the folder of a run, and loads its images.
+///
+/// # Errors
+/// As for [`prepare`].
+pub fn prepare_run(root: &Path) -> Result<Experiment, ExperimentError> {
+    let file = root.join(config::FILE);
+    let mut experiment = checked(config::load_from(&file, Origin::Run)?)?;
+    experiment.digest = config::text_digest(&file)?;
+    Ok(experiment)
 }
 
 /// Checks a config that was read, and loads its images.
@@ -111,10 +127,12 @@ pub fn checked(loaded: config::Loaded) -> Result<Experiment, ExperimentError> {
     }
     let test_split = dataset::test_split(&test, c.data.test_limit);
     let (train, test) = loaders::views(&c.data, &space, (train, test), &split.train);
-    let file = file.to_path_buf();
+    let (file, digest) = (file.to_path_buf(), config::digest(&loaded.config)?);
     Ok(Experiment {
         file,
+        lines: loaded.tree,
         config: loaded.config,
+        digest,
         space,
         bounds,
         anchor,

@@ -1,125 +1,156 @@
-//! Asking a strategy: what it wants to try next, and what it is told of it. Knows nothing of journals and scoring.
+//! Proposals: the genomes that a strategy asks for, as networks to score. Knows nothing of journals and scoring.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use mobilenas_record::Goal;
 use mobilenas_record::metric::name as metric;
+use mobilenas_record::run::PredictorFit;
 use mobilenas_space::ir::Graph;
+use mobilenas_space::seed::{Purpose, rng};
 use mobilenas_space::{CostCache, Genome};
+use mobilenas_strategy::{Observation, Strategy, StrategyConfig};
 use rand::Rng;
 
 use super::RunError;
-use mobilenas_record::Goal;
-
 use crate::config::{self, Objective};
 use crate::experiment::Experiment;
-use crate::strategy::{Observation, Strategy};
+use crate::strategy::space_info;
 
 /// Draws that may repeat known networks before the space counts as exhausted.
 const REPEATS: usize = 500;
 
-/// What is known of networks, by the digest of their graph; `None` while it is being found out.
-pub type Seen = HashMap<String, Option<Observation>>;
+/// Results of networks by the digest of their graph; `None` while a network is being scored.
+pub type KnownNetworks = HashMap<String, Option<Observation>>;
 
-/// A genome that no trial has had.
+/// A network to score.
 #[derive(Clone, Debug)]
 pub struct Proposal {
     /// The genome.
     pub genome: Genome,
     /// Its graph.
     pub graph: Arc<Graph>,
-    /// Digest of that.
+    /// Digest of the graph.
     pub digest: String,
 }
 
-/// What a strategy asked for in a step: genomes in its order with the digests of their networks, and, of these, the
-/// networks that are not known yet, each once.
+/// What a strategy asked for in one step.
 #[derive(Clone, Debug, Default)]
 pub struct ProposalBatch {
-    /// Genome and digest of all.
-    pub all: Vec<(Genome, String)>,
-    /// Those to find out about.
-    pub fresh: Vec<Proposal>,
+    /// All genomes, in the strategy's order, with the digests of their graphs.
+    asked: Vec<(Genome, String)>,
+    /// The networks among them to score, each once.
+    pub proposals: Vec<Proposal>,
+    /// Whether it is the last batch.
+    pub last: bool,
 }
 
-impl ProposalBatch {
-    /// Whether there is nothing left to try, if `n` were wanted.
-    pub fn ends(&self, exact: bool, n: usize) -> bool {
-        self.all.is_empty() || (!exact && self.fresh.len() < n)
+/// A strategy that searches the space of an experiment.
+pub struct Proposer<'a> {
+    experiment: &'a Experiment,
+    strategy: Box<dyn Strategy>,
+    exact: bool,
+    seed: u64,
+    step: u64,
+    coster: CostCache,
+    known: KnownNetworks,
+}
+
+impl<'a> Proposer<'a> {
+    /// A strategy before its first step. Networks that are `known` are not proposed, unless the strategy is exact.
+    pub fn new(experiment: &'a Experiment, config: &StrategyConfig, seed: u64, known: KnownNetworks) -> Proposer<'a> {
+        let strategy = config.build(&space_info(&experiment.space));
+        let exact = config.kind().capabilities.exact;
+        Proposer { experiment, strategy, exact, seed, step: 0, coster: CostCache::new(), known }
     }
 
-    /// What is known of all by now.
-    pub fn told(&self, seen: &Seen) -> Vec<Observation> {
-        let known = |(genome, digest): &(Genome, String)| {
-            seen.get(digest).and_then(Option::as_ref).map(|t| Observation { genome: genome.clone(), ..t.clone() })
+    /// Whether the genomes that the strategy asks for are scored as they are.
+    pub fn exact(&self) -> bool {
+        self.exact
+    }
+
+    /// Number of networks that are known or being scored.
+    pub fn known(&self) -> usize {
+        self.known.len()
+    }
+
+    /// At most `n` proposals.
+    ///
+    /// # Errors
+    /// When a genome makes no network.
+    pub fn ask(&mut self, n: usize) -> Result<ProposalBatch, RunError> {
+        let mut rng = rng(self.seed, Purpose::Ask, self.step, 0);
+        self.step += 1;
+        let mut batch = ProposalBatch::default();
+        if !self.exact {
+            while batch.proposals.len() < n
+                && let Some(proposal) = self.unknown(&mut rng)?
+            {
+                batch.asked.push((proposal.genome.clone(), proposal.digest.clone()));
+                batch.proposals.push(proposal);
+            }
+            batch.last = batch.proposals.len() < n;
+            return Ok(batch);
+        }
+        let space = &self.experiment.space;
+        for genome in self.strategy.ask(space.domain(), n, &mut rng) {
+            let graph = Arc::new(space.lower(&genome)?);
+            let digest = graph.digest();
+            batch.asked.push((genome.clone(), digest.clone()));
+            let proposed = batch.proposals.iter().any(|p| p.digest == digest);
+            if !proposed && !matches!(self.known.get(&digest), Some(Some(_))) {
+                batch.proposals.push(Proposal { genome, graph, digest });
+            }
+        }
+        batch.last = batch.asked.is_empty();
+        Ok(batch)
+    }
+
+    /// A feasible genome of an unknown network; `None` when draws only repeat.
+    fn unknown(&mut self, rng: &mut dyn Rng) -> Result<Option<Proposal>, RunError> {
+        let Experiment { space, bounds, anchor, .. } = self.experiment;
+        for repeat in 0..REPEATS {
+            let draw = |rng: &mut dyn Rng| {
+                // A strategy that has converged keeps asking for the same genomes: then they are drawn at random.
+                let asked = if repeat < REPEATS / 2 { self.strategy.ask(space.domain(), 1, rng).pop() } else { None };
+                asked.unwrap_or_else(|| space.sample(rng))
+            };
+            let genome = bounds.meet(space, &mut self.coster, anchor, rng, draw)?;
+            let graph = Arc::new(space.lower(&genome)?);
+            let digest = graph.digest();
+            if let Entry::Vacant(place) = self.known.entry(digest.clone()) {
+                place.insert(None);
+                return Ok(Some(Proposal { genome, graph, digest }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the result of a proposal.
+    pub fn record(&mut self, digest: &str, observation: Observation) {
+        self.known.insert(digest.to_string(), Some(observation));
+    }
+
+    /// Tells the strategy the results of a batch. Returns the errors of predictor fits that are complete.
+    pub fn tell(&mut self, batch: &ProposalBatch) -> Vec<PredictorFit> {
+        let observation = |(genome, digest): &(Genome, String)| {
+            let known = self.known.get(digest).and_then(Option::as_ref);
+            known.map(|o| Observation { genome: genome.clone(), ..o.clone() })
         };
-        self.all.iter().filter_map(known).collect()
+        let observations: Vec<Observation> = batch.asked.iter().filter_map(observation).collect();
+        self.strategy.tell(&observations);
+        self.strategy.fits()
+    }
+
+    /// How the search went, in sentences for the report.
+    pub fn notes(&self) -> Vec<String> {
+        self.strategy.notes()
     }
 }
 
-/// Asks a strategy for at most `n` genomes. What is new is in `seen` afterwards, if draws were replaced.
-///
-/// # Errors
-/// When a genome makes no network.
-pub fn ask(
-    p: &Experiment,
-    strategy: &mut dyn Strategy,
-    n: usize,
-    coster: &mut CostCache,
-    seen: &mut Seen,
-    rng: &mut dyn Rng,
-) -> Result<ProposalBatch, RunError> {
-    let mut asked = ProposalBatch::default();
-    if !strategy.exact() {
-        while asked.fresh.len() < n
-            && let Some(one) = fresh(p, strategy, coster, seen, rng)?
-        {
-            asked.all.push((one.genome.clone(), one.digest.clone()));
-            asked.fresh.push(one);
-        }
-        return Ok(asked);
-    }
-    for genome in strategy.ask(p.space.domain(), n, rng) {
-        let graph = Arc::new(p.space.lower(&genome)?);
-        let digest = graph.digest();
-        asked.all.push((genome.clone(), digest.clone()));
-        let waits = asked.fresh.iter().any(|f| f.digest == digest);
-        if !waits && !matches!(seen.get(&digest), Some(Some(_))) {
-            asked.fresh.push(Proposal { genome, graph, digest });
-        }
-    }
-    Ok(asked)
-}
-
-/// A genome within the bounds whose network no trial has had; `None` when draws only repeat.
-fn fresh(
-    p: &Experiment,
-    strategy: &mut dyn Strategy,
-    coster: &mut CostCache,
-    seen: &mut Seen,
-    rng: &mut dyn Rng,
-) -> Result<Option<Proposal>, RunError> {
-    let space = &p.space;
-    for repeat in 0..REPEATS {
-        let draw = |rng: &mut dyn Rng| {
-            // A strategy that has settled keeps proposing the same: chance takes over.
-            let asked = if repeat < REPEATS / 2 { strategy.ask(space.domain(), 1, rng).pop() } else { None };
-            asked.unwrap_or_else(|| space.sample(rng))
-        };
-        let genome = p.bounds.meet(space, coster, &p.anchor, rng, draw)?;
-        let graph = Arc::new(space.lower(&genome)?);
-        let digest = graph.digest();
-        if let Entry::Vacant(place) = seen.entry(digest.clone()) {
-            place.insert(None);
-            return Ok(Some(Proposal { genome, graph, digest }));
-        }
-    }
-    Ok(None)
-}
-
-/// What a strategy is told of a genome's metrics.
-pub fn told(genome: Genome, metrics: &BTreeMap<String, f64>, search: &config::Search) -> Observation {
+/// The observation of a genome with these metrics.
+pub fn observe(genome: Genome, metrics: &BTreeMap<String, f64>, search: &config::Search) -> Observation {
     let (scores, violation) = (values(metrics, &search.objectives), violation(metrics, &search.bounds));
     Observation { genome, scores, violation }
 }
@@ -133,7 +164,7 @@ pub fn values(metrics: &BTreeMap<String, f64>, objectives: &[Objective]) -> Opti
     objectives.iter().map(one).collect()
 }
 
-/// By how much metrics pass the bounds, each as a share of its bound, summed.
+/// Constraint violation: each excess over a bound as a share of the bound, summed.
 pub fn violation(metrics: &BTreeMap<String, f64>, bounds: &config::Bounds) -> f64 {
     let over = |name: &str, bound: Option<f64>| match (metrics.get(name), bound) {
         (Some(v), Some(b)) if *v > b => v / b - 1.0,

@@ -1,14 +1,14 @@
-//! When a search has gone on long enough: trials, or a front that stands still.
+//! When a search ends: after its trials, or by early stopping.
 
 use mobilenas_record::{Goal, pareto};
 
-use crate::config::{Search, Still};
+use crate::config::{EarlyStopping, Search};
 
 /// What a search has had, counted trial by trial in the order of the journal, so that a resumed one counts the same.
 #[derive(Debug)]
 pub(super) struct Budget {
     trials: u64,
-    still: Option<Still>,
+    early_stopping: Option<EarlyStopping>,
     /// Trials that were asked for.
     pub asked: usize,
     /// Of each trial that counts, its objectives, larger better; `None` if it was not scored or passed a bound.
@@ -17,7 +17,7 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(search: &Search) -> Budget {
-        Budget { trials: search.trials, still: search.until_still.clone(), asked: 0, scores: Vec::new() }
+        Budget { trials: search.trials, early_stopping: search.early_stopping.clone(), asked: 0, scores: Vec::new() }
     }
 
     /// Counts a trial. What a bound ended before its accuracy was known cost next to nothing, and is no trial scored.
@@ -38,10 +38,10 @@ impl Budget {
         if self.asked as u64 >= 20 * self.trials { 0 } else { self.trials.saturating_sub(self.scored()) }
     }
 
-    /// In words, that the front has stood still for long enough.
-    pub(super) fn still(&self) -> Option<String> {
-        let rule = self.still.as_ref()?;
-        let before = self.scores.len().checked_sub(rule.trials as usize).filter(|n| *n > 0)?;
+    /// Why early stopping ends the search, if it does.
+    pub(super) fn stopped_early(&self) -> Option<String> {
+        let rule = self.early_stopping.as_ref()?;
+        let before = self.scores.len().checked_sub(rule.patience as usize).filter(|n| *n > 0)?;
         let points: Vec<&Vec<f64>> = self.scores.iter().flatten().collect();
         let n = points.first()?.len();
         let reference: Vec<f64> = (0..n).map(|k| points.iter().map(|p| p[k]).fold(f64::INFINITY, f64::min)).collect();
@@ -52,12 +52,12 @@ impl Budget {
             pareto::hypervolume(&front, &reference, &goals)
         };
         let (then, now) = (volume(before), volume(self.scores.len()));
-        (now - then <= rule.gain * now).then(|| {
+        (now - then <= rule.min_delta * now).then(|| {
             format!(
                 "The search ended after {} trials: in the last {} the front's hypervolume grew by no more than {}.",
                 self.scores.len(),
-                rule.trials,
-                rule.gain
+                rule.patience,
+                rule.min_delta
             )
         })
     }
@@ -67,19 +67,19 @@ impl Budget {
 mod tests {
     use super::*;
 
-    fn budget(trials: u64, still: Option<Still>) -> Budget {
-        Budget { trials, still, asked: 0, scores: Vec::new() }
+    fn budget(trials: u64, early_stopping: Option<EarlyStopping>) -> Budget {
+        Budget { trials, early_stopping, asked: 0, scores: Vec::new() }
     }
 
     #[test]
-    fn it_ends_when_the_front_stands_still_and_not_before() {
-        let mut b = budget(100, Some(Still { trials: 3, gain: 0.01 }));
+    fn early_stopping_ends_a_search_when_the_hypervolume_has_stopped_growing_and_not_before() {
+        let mut b = budget(100, Some(EarlyStopping { patience: 3, min_delta: 0.01 }));
         let mut at = Vec::new();
         // The front grows until the sixth trial; what follows is dominated, failed, or within a hundredth.
         let points = [(1, 1), (0, 300), (300, 0), (100, 100), (150, 150), (200, 200), (90, 90), (0, 0), (201, 200)];
         for (i, (x, y)) in points.into_iter().enumerate() {
             b.take(true, (i != 7).then(|| vec![f64::from(x), f64::from(y)]));
-            at.extend(b.still().map(|_| i));
+            at.extend(b.stopped_early().map(|_| i));
         }
         assert_eq!(at, [8]);
         assert_eq!((b.scored(), b.left()), (9, 91));
@@ -93,6 +93,6 @@ mod tests {
         assert_eq!((b.scored(), b.left(), b.asked), (1, 1, 2));
         (0..38).for_each(|_| b.take(false, None));
         assert_eq!(b.left(), 0);
-        assert_eq!(budget(5, Some(Still { trials: 1, gain: 0.0 })).still(), None);
+        assert_eq!(budget(5, Some(EarlyStopping { patience: 1, min_delta: 0.0 })).stopped_early(), None);
     }
 }

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use mobilenas_host::LockError;
 use mobilenas_reports::ReportError;
+use mobilenas_space::SpaceError;
 use mobilenas_space::ir::ShapeError;
 use mobilenas_torch::NetError;
 
+use crate::config::difference::Difference;
 use crate::evaluator::EvalError;
 use crate::experiment::ExperimentError;
 use crate::journal::JournalError;
@@ -38,6 +40,20 @@ pub enum RunError {
     /// Another process writes in the folder.
     #[error(transparent)]
     Locked(#[from] LockError),
+    /// The folder holds a run of another config.
+    #[error("{}: holds a run of another config{}", folder.display(), lines(keys))]
+    OtherConfig {
+        /// The folder.
+        folder: PathBuf,
+        /// The keys that differ.
+        keys: Vec<Difference>,
+    },
+    /// The config in a folder is not the one that its run began with.
+    #[error("{}: changed since the run began, expected the file as the run wrote it", path.display())]
+    ConfigEdited {
+        /// The file.
+        path: PathBuf,
+    },
     /// The disk.
     #[error("{}: {error}", path.display())]
     Io {
@@ -73,9 +89,15 @@ pub enum RunError {
     /// The report.
     #[error(transparent)]
     Report(#[from] ReportError),
-    /// The config could not be written.
-    #[error("the resolved config cannot be written: {0}")]
-    Config(String),
+    /// A config or a genome has no YAML.
+    #[error("written as YAML: {0}")]
+    Yaml(#[from] serde_yaml::ser::Error),
+    /// A result has no JSON.
+    #[error("written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A genome of a journal is none of the space.
+    #[error("a genome of the journal: {0}")]
+    Genome(SpaceError),
     /// The reference network is gone.
     #[error("the reference network of the score is not among the families")]
     Reference,
@@ -97,13 +119,21 @@ pub enum RunError {
     },
 }
 
+fn lines(keys: &[Difference]) -> String {
+    keys.iter().map(|key| format!("\n  {key}")).collect()
+}
+
 impl RunError {
     /// 2 for what the user has to mend in the input, 1 for a run that failed.
     pub fn exit_code(&self) -> i32 {
         match self {
             RunError::Prepare(ExperimentError::Shape(_) | ExperimentError::Engine(_)) => 1,
-            RunError::Prepare(_) | RunError::Exists(_) | RunError::Other { .. } => 2,
-            RunError::Locked(LockError::Held { .. }) => 2,
+            RunError::Prepare(_)
+            | RunError::Exists(_)
+            | RunError::Other { .. }
+            | RunError::OtherConfig { .. }
+            | RunError::ConfigEdited { .. }
+            | RunError::Locked(LockError::Held { .. }) => 2,
             _ => 1,
         }
     }

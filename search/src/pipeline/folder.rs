@@ -1,11 +1,9 @@
 //! The folder of a run: resolved config, journal, weights, report.
 
-use mobilenas_record::run::{JournalRow, RunHeader};
-use mobilenas_space::fnv::text_digest;
+use mobilenas_record::run::{FORMAT, JournalRow, RunHeader};
 
 use super::RunError;
-use crate::config;
-use crate::folder::Kept;
+use crate::folder::{Header, Kept};
 use crate::journal;
 
 /// A run's folder with its journal open.
@@ -15,32 +13,27 @@ impl Kept for JournalRow {
     const FILE: &str = journal::FILE;
     const INSIDE: &str = "winners";
     const COMMAND: &str = "mobilenas search";
-}
+    const FORMAT: u32 = FORMAT;
 
-/// Digest of a resolved config.
-///
-/// # Errors
-/// Never for a config that was loaded.
-pub fn config_digest(config: &impl serde::Serialize) -> Result<String, RunError> {
-    let text = config::to_yaml(config).map_err(|e| RunError::Config(e.to_string()))?;
-    Ok(text_digest(&text))
+    fn header(&self) -> Option<Header<'_>> {
+        match self {
+            JournalRow::Run(run) => {
+                Some(Header { format: run.format, program: &run.program, config_digest: &run.config_digest })
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Folder {
-    /// Refuses to go on with a run of another version, config or format.
+    /// Refuses to go on with a run whose latencies come from another table.
     ///
     /// # Errors
-    /// When something differs.
-    pub fn check_header(&self, own: &RunHeader) -> Result<(), RunError> {
-        let Some(JournalRow::Run(there)) = self.rows.first() else {
-            return Err(self.other("kind", "a journal that does not begin with its run", journal::FILE));
-        };
-        let table = |run: &RunHeader| run.engine.table.as_ref().map_or("none", |t| t.digest.as_str()).to_string();
-        self.same([
-            ("format", there.format.to_string(), own.format.to_string()),
-            ("program version", there.program.clone(), own.program.clone()),
-            ("config", there.config_digest.clone(), own.config_digest.clone()),
-            ("latency table", table(there), table(own)),
-        ])
+    /// When the table differs.
+    pub fn check_table(&self, own: &RunHeader) -> Result<(), RunError> {
+        let Some(JournalRow::Run(there)) = self.rows.first() else { return Ok(()) };
+        let digest = |run: &RunHeader| run.engine.table.as_ref().map_or("none", |t| t.digest.as_str()).to_string();
+        let (found, expected) = (digest(there), digest(own));
+        if found == expected { Ok(()) } else { Err(self.other("latency table", found, expected)) }
     }
 }

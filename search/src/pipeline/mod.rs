@@ -29,7 +29,7 @@ use mobilenas_torch::{ParamStore, weights};
 use tch::Device;
 
 pub use error::RunError;
-pub use folder::{Folder, config_digest};
+pub use folder::Folder;
 pub use mobilenas_bench::latency_table::networks::REFERENCE;
 pub use subnet::{stored_supernet, subnet};
 
@@ -77,14 +77,18 @@ impl SearchPipeline<'_> {
     pub fn run(mut self) -> Result<SearchOutcome, RunError> {
         let p = self.experiment;
         tch::set_num_threads(p.config.threads as i32);
+        let header = self.header();
         if self.folder.rows.is_empty() {
-            self.folder.append(JournalRow::Run(Box::new(self.header()?)))?;
+            self.folder.append(JournalRow::Run(Box::new(header)))?;
         } else {
-            self.folder.check_header(&self.header()?)?;
+            self.folder.check_table(&header)?;
         }
         // Also on resuming: a run may have been killed between its header and its caveats.
         for text in self.caveats() {
             self.caveat(text)?;
+        }
+        for key in std::mem::take(&mut self.folder.raised) {
+            self.caveat(format!("The run was resumed with a higher limit: {}.", key.raised_in_words()))?;
         }
         if let Some(row) = p.table.as_ref().map(Table::row).filter(|row| !self.folder.rows.contains(row)) {
             self.folder.append(row)?;
@@ -116,19 +120,19 @@ impl SearchPipeline<'_> {
         if self.folder.rows.contains(&row) { Ok(()) } else { self.folder.append(row) }
     }
 
-    fn header(&self) -> Result<record::RunHeader, RunError> {
+    fn header(&self) -> record::RunHeader {
         let p = self.experiment;
         let c = &p.config;
         let [low, high] = p.range;
-        Ok(record::RunHeader {
+        record::RunHeader {
             format: record::FORMAT,
             name: c.name().to_string(),
             program: env!("CARGO_PKG_VERSION").to_string(),
             started_unix: unix_now(),
-            config_digest: folder::config_digest(c)?,
+            config_digest: p.digest.clone(),
             seed: c.seed,
             family: p.space.family().name().to_string(),
-            strategy: crate::strategy::from_config(&c.search.strategy, &p.space).name().to_string(),
+            strategy: c.search.strategy.kind().name.to_string(),
             space_size: p.space.size(),
             params_range: [low.params, high.params],
             macs_range: [low.macs, high.macs],
@@ -136,7 +140,7 @@ impl SearchPipeline<'_> {
             host: Host::read().machine,
             engine: p.engine(),
             mes: p.constants(),
-        })
+        }
     }
 
     /// What a reader of the results has to know from the beginning.
@@ -206,7 +210,7 @@ impl SearchPipeline<'_> {
             config: &config,
             loader: &loader,
             checkpoint: self.folder.path("supernet.checkpoint.safetensors"),
-            digest: folder::config_digest(&p.config)?,
+            digest: p.digest.clone(),
             clock: self.clock,
             stop: self.stop,
             log: Some(self.folder.path("training/supernet.jsonl")),
@@ -215,7 +219,7 @@ impl SearchPipeline<'_> {
         let ended = trainer.run(&mut store, &bar, &mut p.supernet(&loader));
         bar.done();
         let TrainOutcome::Done { steps, loss, seconds, skipped } = ended? else { return Ok(None) };
-        weights::save(&path, &store.named(), &p.about()?)?;
+        weights::save(&path, &store.named(), &p.about())?;
         self.left_out("the supernet", skipped, steps)?;
         let row = record::Supernet { epochs: config.recipe.epochs, steps, loss, seconds };
         self.folder.append(JournalRow::Supernet(row))?;
@@ -257,8 +261,14 @@ impl SearchPipeline<'_> {
         })
     }
 
+    /// Whether nothing was added since the run was last done.
+    fn is_done(&self) -> bool {
+        let adds = |r: &&JournalRow| !matches!(r, JournalRow::Caveat(_));
+        matches!(self.folder.rows.iter().rfind(adds), Some(JournalRow::Done(_)))
+    }
+
     fn finish(mut self) -> Result<SearchOutcome, RunError> {
-        if !self.folder.rows.iter().any(|r| matches!(r, JournalRow::Done(_))) {
+        if !self.is_done() {
             let mut seconds = BTreeMap::new();
             let mut add = |phase: &str, s: f64| *seconds.entry(phase.to_string()).or_insert(0.0) += s;
             for row in &self.folder.rows {

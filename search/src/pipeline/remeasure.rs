@@ -1,10 +1,11 @@
-//! Remeasuring at the end of a search: trials near the front are timed once more, together and for longer. A few processes
-//! tell networks apart that differ by some percent; two neighbours on a front often differ by less.
+//! The end of a search: trials near the front are measured again, together and in more processes. A few processes tell
+//! networks apart that differ by some percent; neighbours on a front often differ by less.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use mobilenas_bench::process::InterleavedProcesses;
 use mobilenas_record::metric::name as metric;
+use mobilenas_record::pareto::dominates;
 use mobilenas_record::run::{JournalRow, Latency, Origin, Remeasured, Trial, TrialOutcome};
 use mobilenas_record::score;
 
@@ -12,7 +13,6 @@ use super::ask::{values, violation};
 use super::scoring::missed_in_words;
 use super::{RunError, SearchPipeline};
 use crate::config::{Bounds, Config};
-use crate::strategy::dominates;
 use mobilenas_bench::cache::Cache;
 use mobilenas_bench::paired_latency::DigestedDesign;
 
@@ -25,15 +25,15 @@ impl Config {
     /// Processes in which trials near the front are timed once more, if they are.
     pub fn remeasure(&self) -> Option<usize> {
         let timed = |name: &str| name == metric::LATENCY || name == metric::MES;
-        let asked = self.latency.processes > 0 && self.latency.race > 0;
-        (asked && self.search.objectives.iter().any(|o| timed(&o.metric))).then_some(self.latency.race)
+        let asked = self.latency.processes > 0 && self.latency.remeasure_processes > 0;
+        (asked && self.search.objectives.iter().any(|o| timed(&o.metric))).then_some(self.latency.remeasure_processes)
     }
 }
 
 impl SearchPipeline<'_> {
     /// Times trials near the front once more, where that is wanted. False if the run was asked to stop.
     pub(super) fn remeasure(&mut self, unit_ms: f64) -> Result<bool, RunError> {
-        let (p, over) = (self.experiment, self.folder.rows.iter().any(|r| matches!(r, JournalRow::Done(_))));
+        let (p, over) = (self.experiment, self.is_done());
         let Some(processes) = p.config.remeasure().filter(|_| !over) else { return Ok(true) };
         let Some(mut blocks) = self.blocks(unit_ms, Cache::none())? else { return Ok(true) };
         // Other orders than those of the first times.
@@ -51,7 +51,7 @@ impl SearchPipeline<'_> {
             bar.begin(done + left.len() as u64, done);
             for block in left.chunks(BLOCK) {
                 let candidate = |t: &Trial| -> Result<DigestedDesign, RunError> {
-                    let genome = p.space.genome(&t.genome).map_err(|e| RunError::Config(e.to_string()))?;
+                    let genome = p.space.genome(&t.genome).map_err(RunError::Genome)?;
                     Ok((t.digest.clone(), p.space.config_of(&genome)))
                 };
                 let candidates = block.iter().map(candidate).collect::<Result<Vec<_>, _>>()?;
@@ -79,7 +79,7 @@ impl SearchPipeline<'_> {
         Ok(true)
     }
 
-    /// The second times, by trial.
+    /// Remeasured latencies, by trial.
     fn timed(&self) -> HashMap<u64, &Remeasured> {
         let rows = self.folder.rows.iter();
         rows.filter_map(|r| match r {
@@ -89,7 +89,7 @@ impl SearchPipeline<'_> {
         .collect()
     }
 
-    /// All trials, with their second times in the place of the first ones.
+    /// All trials, remeasured latencies in the place of the first ones.
     pub(super) fn as_timed(&self) -> impl Iterator<Item = Trial> {
         let timed = self.timed();
         self.folder.rows.iter().filter_map(move |r| {

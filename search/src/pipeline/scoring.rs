@@ -340,7 +340,7 @@ impl SearchPipeline<'_> {
         let TrialOutcome::Failed { why } = &last.outcome else { return Ok(()) };
         let all: Vec<&Trial> = self.searched().collect();
         let count = all.iter().rev().take_while(|t| matches!(t.outcome, TrialOutcome::Failed { .. })).count();
-        match count >= self.experiment.config.search.failures {
+        match count >= self.experiment.config.search.max_failures {
             true => Err(RunError::Failing { count, why: why.clone() }),
             false => Ok(()),
         }

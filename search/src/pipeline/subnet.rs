@@ -7,23 +7,20 @@ use mobilenas_space::ir::Graph;
 use mobilenas_torch::weights::About;
 use mobilenas_torch::{Net, ParamStore, weights};
 
-use super::{RunError, SUPERNET, folder};
+use super::{RunError, SUPERNET};
 use crate::evaluator;
 use crate::experiment::Experiment;
 
 impl Experiment {
     /// Words that go into every weights file of a run.
-    ///
-    /// # Errors
-    /// Never for a config that was loaded.
-    pub fn about(&self) -> Result<About, RunError> {
+    pub fn about(&self) -> About {
         let mut words = self.train.words();
         words.extend([
             ("program".to_string(), format!("mobilenas {}", env!("CARGO_PKG_VERSION"))),
             ("family".to_string(), self.space.family().name().to_string()),
-            ("config_digest".to_string(), folder::config_digest(&self.config)?),
+            ("config_digest".to_string(), self.digest.clone()),
         ]);
-        Ok(words)
+        words
     }
 }
 

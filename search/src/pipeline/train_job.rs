@@ -9,6 +9,7 @@ use std::sync::Arc;
 use mobilenas_bench::Host;
 use mobilenas_host::write::write_whole;
 use mobilenas_host::{Clock, Lock};
+use mobilenas_space::fnv::text_digest;
 use mobilenas_space::ir::Graph;
 use mobilenas_space::{Cost, Space, cost};
 use mobilenas_task::{Classification, Task};
@@ -17,12 +18,13 @@ use mobilenas_torch::{Names, Net, Owned, ParamStore, weights};
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
+use super::RunError;
 use super::retraining::{named, test_metrics};
-use super::{RunError, folder};
 use crate::config::{self, TrainConfig};
 use crate::evaluator::test_scores;
 use crate::experiment::ExperimentError;
 use crate::experiment::loaders::{check_sides, data_loader, views};
+use crate::folder::changed;
 use crate::quantize::Sets;
 use mobilenas_data::dataset::{self, Split, Splits, Test};
 use mobilenas_data::loader::{DataLoader, TransformedDataset};
@@ -266,7 +268,7 @@ impl TrainJob {
             threads: c.threads,
             host: Host::read(),
         };
-        let text = serde_json::to_string_pretty(&outcome).map_err(|e| RunError::Config(e.to_string()))?;
+        let text = serde_json::to_string_pretty(&outcome)?;
         write_whole(&result, text.as_bytes()).map_err(|error| RunError::Io { path: result.clone(), error })?;
         trainer.remove_checkpoints();
         Ok(Finish::Done(Box::new(outcome)))
@@ -282,17 +284,15 @@ impl TrainJob {
             return Err(RunError::Exists(root.to_path_buf()));
         }
         let lock = Lock::folder(root, "mobilenas train")?;
-        let digest = folder::config_digest(&self.config)?;
-        let path = root.join("config.yaml");
-        let text = config::to_yaml(&self.config).map_err(|e| RunError::Config(e.to_string()))?;
+        let (path, text) = (root.join(config::FILE), config::to_yaml(&self.config)?);
+        let digest = text_digest(&text);
         match fs::read_to_string(&path) {
-            Ok(there) if there != text => Err(RunError::Other {
-                folder: root.to_path_buf(),
-                what: "config",
-                found: "another config.yaml".to_string(),
-                expected: digest,
-            }),
-            Ok(_) => Ok((digest, lock)),
+            Ok(there) if there == text => Ok((digest, lock)),
+            Ok(there) => {
+                let began = text_digest(&there);
+                changed(root, &began, &self.config)?;
+                Ok((began, lock))
+            }
             Err(_) => write_whole(&path, text.as_bytes()).map_err(io(&path)).map(|()| (digest, lock)),
         }
     }

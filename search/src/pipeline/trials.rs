@@ -1,21 +1,20 @@
 //! Trials: the published variants first, then what the strategy asks for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mobilenas_record::metric::name as metric;
-use mobilenas_record::run::{JournalRow, Origin, Trial, TrialOutcome};
-use mobilenas_space::{CostCache, Genome};
+use mobilenas_record::run::{JournalRow, Origin, PredictorFit, Trial, TrialOutcome};
+use mobilenas_space::Genome;
+use mobilenas_strategy::Observation;
 
-use super::ask::{self, Proposal, Seen, values};
+use super::ask::{self, KnownNetworks, Proposal, Proposer, values};
 use super::budget::Budget;
 use super::scoring::ScoringSession;
 use super::{RunError, SearchPipeline};
 use crate::config::Objective;
 use crate::evaluator::SupernetEvaluator;
-use crate::strategy::{self, Observation, Strategy};
 use mobilenas_host::Progress;
-use mobilenas_space::seed::{Purpose, rng};
 
 /// The objectives' values with larger better; `None` if the trial was not scored, or one is missing or no finite number.
 pub(super) fn scores(trial: &Trial, objectives: &[Objective]) -> Option<Vec<f64>> {
@@ -29,7 +28,7 @@ pub(super) fn scores(trial: &Trial, objectives: &[Objective]) -> Option<Vec<f64>
 enum Why {
     Exhausted,
     Late,
-    Still(String),
+    Stopped(String),
 }
 
 impl SearchPipeline<'_> {
@@ -42,28 +41,26 @@ impl SearchPipeline<'_> {
         let mut desk = ScoringSession::new(scorer, &root, &p.config, bar)?;
         let past: Vec<Trial> = self.searched().cloned().collect();
         desk.bar().begin(search.trials, past.iter().filter(|t| whole(t)).count() as u64);
-        let mut seen = HashMap::new();
-        if !self.variants(&mut desk, &mut seen)? {
+        let mut known = KnownNetworks::new();
+        if !self.variants(&mut desk, &mut known)? {
             return Ok(false);
         }
-        let mut strategy = strategy::from_config(&search.strategy, &p.space);
-        let (mut coster, mut budget, mut step, mut why) = (CostCache::new(), Budget::new(search), 0, None);
+        let mut proposer = Proposer::new(p, &search.strategy, p.config.seed, known);
+        let (mut budget, mut why) = (Budget::new(search), None);
         while why.is_none() && budget.left() > 0 {
-            let mut rng = rng(p.config.seed, Purpose::Ask, step, 0);
-            step += 1;
-            let n = if strategy.exact() { usize::MAX } else { search.batch.max(1).min(budget.left()) as usize };
-            let mut asked = ask::ask(p, strategy.as_mut(), n, &mut coster, &mut seen, &mut rng)?;
-            if asked.ends(strategy.exact(), n) {
+            let n = if proposer.exact() { usize::MAX } else { search.batch.max(1).min(budget.left()) as usize };
+            let mut batch = proposer.ask(n)?;
+            if batch.last {
                 why = Some(Why::Exhausted);
             }
-            asked.fresh.truncate(budget.left() as usize);
-            let (wanted, before) = (asked.fresh.len(), budget.asked);
+            batch.proposals.truncate(budget.left() as usize);
+            let (wanted, before) = (batch.proposals.len(), budget.asked);
             // On resuming, the strategy asks for the same again: what the journal knows is not scored twice.
             let known = past.get(before..).unwrap_or_default().iter().take(wanted);
             let mut trials: Vec<Trial> = known.cloned().collect();
             if trials.len() < wanted {
-                let rest = &asked.fresh[trials.len()..];
-                trials.extend(self.score(&Origin::Search, rest, &mut desk, strategy.exact())?);
+                let rest = &batch.proposals[trials.len()..];
+                trials.extend(self.score(&Origin::Search, rest, &mut desk, proposer.exact())?);
             }
             if trials.len() < wanted && self.stop.asked() {
                 return Ok(false);
@@ -71,23 +68,23 @@ impl SearchPipeline<'_> {
             if trials.len() < wanted {
                 why = Some(Why::Late);
             }
-            for (fresh, trial) in asked.fresh.iter().zip(&trials) {
-                let one = self.told(fresh.genome.clone(), trial);
-                budget.take(whole(trial), one.feasible().map(<[f64]>::to_vec));
-                seen.insert(fresh.digest.clone(), Some(one));
+            for (proposal, trial) in batch.proposals.iter().zip(&trials) {
+                let observation = self.observe(proposal.genome.clone(), trial);
+                budget.take(whole(trial), observation.feasible().map(<[f64]>::to_vec));
+                proposer.record(&proposal.digest, observation);
             }
-            self.tell(strategy.as_mut(), &asked.told(&seen), desk.bar())?;
-            why = why.or(budget.still().map(Why::Still));
+            let fits = proposer.tell(&batch);
+            self.keep_fits(fits, desk.bar())?;
+            why = why.or(budget.stopped_early().map(Why::Stopped));
         }
         desk.bar().done();
-        self.ended(why, strategy.as_ref(), &budget, seen.len())?;
+        self.ended(why, &proposer, &budget)?;
         Ok(true)
     }
 
-    /// Tells a strategy what came of what it asked for, and writes down how well it had foretold that.
-    fn tell(&mut self, strategy: &mut dyn Strategy, told: &[Observation], bar: &Progress) -> Result<(), RunError> {
-        strategy.tell(told);
-        for f in strategy.foretold() {
+    /// Appends the errors of predictor fits to the journal.
+    fn keep_fits(&mut self, fits: Vec<PredictorFit>, bar: &Progress) -> Result<(), RunError> {
+        for f in fits {
             let tau = f.kendall.map_or_else(String::new, |t| format!(", Kendall's tau {t:.2}"));
             let row = JournalRow::PredictorFit(f.clone());
             if !self.folder.rows.contains(&row) {
@@ -102,38 +99,33 @@ impl SearchPipeline<'_> {
     }
 
     /// Writes down why a search ended, and what else its reader should know.
-    fn ended(
-        &mut self,
-        why: Option<Why>,
-        strategy: &dyn Strategy,
-        budget: &Budget,
-        seen: usize,
-    ) -> Result<(), RunError> {
+    fn ended(&mut self, why: Option<Why>, proposer: &Proposer<'_>, budget: &Budget) -> Result<(), RunError> {
         match why {
-            Some(Why::Exhausted) if !strategy.exact() => {
+            Some(Why::Exhausted) if !proposer.exact() => {
+                let seen = proposer.known();
                 self.caveat(format!("The space holds no more than {seen} different networks within the bounds."))?;
             }
-            Some(Why::Still(text)) => self.caveat(text)?,
+            Some(Why::Stopped(text)) => self.caveat(text)?,
             None if budget.scored() < self.experiment.config.search.trials => {
                 let (scored, asked) = (budget.scored(), budget.asked);
                 self.caveat(format!("Only {scored} of {asked} candidates met the bound on latency."))?;
             }
             _ => {}
         }
-        for note in strategy.notes() {
+        for note in proposer.notes() {
             self.caveat(note)?;
         }
         Ok(())
     }
 
-    /// What a strategy is told of a trial.
-    fn told(&self, genome: Genome, trial: &Trial) -> Observation {
+    /// The observation of a trial.
+    fn observe(&self, genome: Genome, trial: &Trial) -> Observation {
         let nothing = BTreeMap::new();
         let known = match &trial.outcome {
             TrialOutcome::Scored(metrics) | TrialOutcome::Infeasible { metrics, .. } => metrics,
             TrialOutcome::Failed { .. } => &nothing,
         };
-        ask::told(genome, known, &self.experiment.config.search)
+        ask::observe(genome, known, &self.experiment.config.search)
     }
 
     /// Trials that the strategy asked for.
@@ -149,33 +141,33 @@ impl SearchPipeline<'_> {
         if best.is_nan() { String::new() } else { format!("best top-1 {best:.2} %") }
     }
 
-    fn variants(&mut self, desk: &mut ScoringSession<'_>, seen: &mut Seen) -> Result<bool, RunError> {
+    fn variants(&mut self, desk: &mut ScoringSession<'_>, known: &mut KnownNetworks) -> Result<bool, RunError> {
         let (p, mut all) = (self.experiment, Vec::new());
         for v in p.space.family().variants() {
             let Ok(genome) = p.space.variant(v.id) else { continue };
             let graph = Arc::new(p.space.lower(&genome)?);
             let digest = graph.digest();
-            seen.insert(digest.clone(), None);
+            known.insert(digest.clone(), None);
             let origin = Origin::Variant(v.id.to_string());
-            let known = self.folder.rows.iter().find_map(|r| match r {
+            let past = self.folder.rows.iter().find_map(|r| match r {
                 JournalRow::Trial(t) if t.origin == origin => Some(t.clone()),
                 _ => None,
             });
-            all.push((origin, Proposal { genome, graph, digest }, known));
+            all.push((origin, Proposal { genome, graph, digest }, past));
         }
-        let new = all.iter().filter(|(_, _, known)| known.is_none()).map(|(_, fresh, _)| fresh);
+        let new = all.iter().filter(|(_, _, past)| past.is_none()).map(|(_, proposal, _)| proposal);
         if !self.time_ahead(new, desk) {
             return Ok(false);
         }
-        for (origin, fresh, known) in all {
-            let trial = match known {
+        for (origin, proposal, past) in all {
+            let trial = match past {
                 Some(trial) => trial,
-                None => match self.score(&origin, std::slice::from_ref(&fresh), desk, false)?.pop() {
+                None => match self.score(&origin, std::slice::from_ref(&proposal), desk, false)?.pop() {
                     Some(trial) => trial,
                     None => return Ok(false),
                 },
             };
-            seen.insert(fresh.digest, Some(self.told(fresh.genome, &trial)));
+            known.insert(proposal.digest, Some(self.observe(proposal.genome, &trial)));
         }
         Ok(true)
     }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use mobilenas_record::pareto::dominates;
 use mobilenas_record::run::{JournalRow, Origin, Retrained, Trial};
 use mobilenas_torch::weights;
 
 use super::retraining::{Retraining, Trained, test_metrics};
-use super::{RunError, SearchPipeline, folder, trials};
-use crate::strategy::dominates;
+use super::{RunError, SearchPipeline, trials};
 
 impl SearchPipeline<'_> {
     /// The front in the search's objectives, best in the first objective first.
@@ -40,7 +40,7 @@ impl SearchPipeline<'_> {
     fn winner(&mut self, trial: &Trial) -> Result<bool, RunError> {
         let (p, config) = (self.experiment, self.experiment.retrain_trainer());
         let loader = p.retrain_loader()?;
-        let genome = p.space.genome(&trial.genome).map_err(|e| RunError::Config(e.to_string()))?;
+        let genome = p.space.genome(&trial.genome).map_err(RunError::Genome)?;
         let graph = Arc::new(p.space.lower(&genome)?);
         let retraining = Retraining {
             experiment: p,
@@ -49,7 +49,7 @@ impl SearchPipeline<'_> {
             config: &config,
             loader: &loader,
             checkpoint: self.folder.path(&format!("winners/{}.checkpoint.safetensors", trial.id)),
-            digest: format!("{}-{}", folder::config_digest(&p.config)?, trial.digest),
+            digest: format!("{}-{}", p.digest, trial.digest),
             log: self.folder.path(&format!("training/winner-{}.jsonl", trial.id)),
         };
         let bar = (self.progress)("retrain");
@@ -58,7 +58,7 @@ impl SearchPipeline<'_> {
             return Ok(false);
         };
         self.left_out(&format!("trial {}", trial.id), skipped, steps)?;
-        let mut about = p.about()?;
+        let mut about = p.about();
         about.insert("digest".to_string(), trial.digest.clone());
         weights::save(&self.folder.path(&format!("winners/{}.safetensors", trial.id)), &store.named(), &about)?;
         self.write_genome(trial)?;
@@ -79,7 +79,7 @@ impl SearchPipeline<'_> {
         let s = &self.experiment.config.space;
         let knobs: BTreeMap<&String, [i64; 1]> = trial.genome.iter().map(|(k, v)| (k, [*v])).collect();
         let tree = serde_json::json!({ "family": s.family, "scale": s.scale, "knobs": knobs });
-        let text = serde_yaml::to_string(&tree).map_err(|e| RunError::Config(e.to_string()))?;
+        let text = serde_yaml::to_string(&tree)?;
         let path = self.folder.path(&format!("winners/{}.yaml", trial.id));
         let text = format!(
             "# Trial {}, graph {}: the `space` of a config with this one network.\n{text}",

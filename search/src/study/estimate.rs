@@ -4,6 +4,7 @@ use mobilenas_host::Clock;
 
 use super::Plan;
 use crate::config;
+use crate::experiment::estimate;
 use mobilenas_train::TrainError;
 
 impl Plan {
@@ -17,13 +18,14 @@ impl Plan {
         let published = self.experiment.space.family().variants().into_iter();
         let published = published.filter(|v| self.experiment.space.variant(v.id).is_ok()).count();
         let (mut supernets, mut scores, mut retrain) = (0.0, 0.0, 0.0);
+        let budget = estimate::BUDGET / (s.rules.len() + usize::from(s.threads.is_some())) as f64;
         let mut timed = |by: &config::By| {
             let c = &mut self.experiment.config;
             c.supernet.rule = by.rule;
             c.supernet.recipe.epochs = by.epochs.unwrap_or(own.supernet.recipe.epochs);
             c.retrain.best = 1;
             (c.latency.warmup_ms, c.latency.max_ms) = (0, 0);
-            let found = self.experiment.estimate(clock);
+            let found = self.experiment.estimate(clock, budget);
             self.experiment.config = own.clone();
             found
         };
@@ -52,26 +54,31 @@ impl Plan {
     }
 
     /// What is studied, for people.
-    pub fn summary(&self, estimate: [f64; 4]) -> String {
+    pub fn summary(&self) -> String {
         let s = &self.config.study;
         let names = |all: Vec<&str>| all.join(", ");
-        let minutes = estimate.map(|s| s / 60.0);
-        let [supernets, searches, drawn, papers] = minutes;
         format!(
-            "{}\nstudy: {} drawn networks, {} trainings of each alone; supernets {}; {} searches of {} trials each: {}; {} trainings of each \
-             find and published network, {} side by side\nestimated time on this machine: supernets {supernets:.1} min, searches at most \
-             {searches:.1} min, drawn networks {drawn:.1} min, finds and published networks {papers:.1} min; together {:.1} \
-             min",
-            self.experiment.summary(None),
+            "{}\nstudy: {} drawn networks, {} trainings of each alone; supernets {}; {} searches of {} trials each: {}; {} \
+             trainings of each found and published network, {} side by side",
+            self.experiment.summary(),
             s.subnets,
             s.subnet_seeds,
             names(s.rules.iter().map(|b| b.rule.name()).collect()),
             s.seeds,
             self.experiment.config.search.trials,
-            names(self.config.strategies().into_iter().map(|(name, _)| name).collect()),
+            names(self.config.strategies().iter().map(|s| s.kind().name).collect()),
             s.retrain_seeds,
             s.workers,
-            minutes.iter().sum::<f64>()
+        )
+    }
+
+    /// Estimated seconds, for people.
+    pub fn estimate_in_words(&self, estimate: [f64; 4]) -> String {
+        let [supernets, searches, drawn, published] = estimate.map(|s| s / 60.0);
+        format!(
+            "estimated time on this machine: supernets {supernets:.1} min, searches at most {searches:.1} min, drawn networks \
+             {drawn:.1} min, found and published networks {published:.1} min; together {:.1} min",
+            estimate.iter().sum::<f64>() / 60.0
         )
     }
 }

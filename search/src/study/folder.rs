@@ -1,8 +1,8 @@
 //! The folder of a study: resolved config, rows, scores, weights, page.
 
-use mobilenas_reports::study::{FILE, StudyHeader, StudyRow};
+use mobilenas_reports::study::{FILE, FORMAT, StudyHeader, StudyRow};
 
-use crate::folder::Kept;
+use crate::folder::{Header, Kept};
 use crate::pipeline::RunError;
 
 /// A study's folder with its file open.
@@ -12,22 +12,24 @@ impl Kept for StudyRow {
     const FILE: &str = FILE;
     const INSIDE: &str = "training";
     const COMMAND: &str = "mobilenas study";
+    const FORMAT: u32 = FORMAT;
+
+    fn header(&self) -> Option<Header<'_>> {
+        match self {
+            StudyRow::Study(study) => {
+                Some(Header { format: study.format, program: &study.program, config_digest: &study.config_digest })
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Folder {
-    /// Writes the header, or refuses to go on with a study of another version, config or format.
+    /// Writes the header of a study that begins.
     ///
     /// # Errors
-    /// When something differs.
+    /// When the disk refuses.
     pub fn begin(&mut self, own: StudyHeader) -> Result<(), RunError> {
-        match self.rows.first() {
-            None => self.append(StudyRow::Study(Box::new(own))),
-            Some(StudyRow::Study(there)) => self.same([
-                ("format", there.format.to_string(), own.format.to_string()),
-                ("program version", there.program.clone(), own.program),
-                ("config", there.config_digest.clone(), own.config_digest),
-            ]),
-            Some(_) => Err(self.other("kind", "a file that does not begin with its study", FILE)),
-        }
+        if self.rows.is_empty() { self.append(StudyRow::Study(Box::new(own))) } else { Ok(()) }
     }
 }

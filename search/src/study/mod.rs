@@ -27,9 +27,9 @@ use mobilenas_space::Genome;
 
 pub use folder::Folder;
 
-use crate::config::{self, BatchNorms, StudyConfig};
-use crate::experiment::{Experiment, checked};
-use crate::pipeline::{RunError, config_digest};
+use crate::config::{self, BatchNorms, Origin, StrategyConfig, StudyConfig};
+use crate::experiment::{Experiment, ExperimentError, checked};
+use crate::pipeline::RunError;
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 
@@ -40,21 +40,21 @@ pub struct Plan {
     pub experiment: Experiment,
     /// The whole config.
     pub config: StudyConfig,
-    /// Digest of it.
+    /// Digest of it; of a study that is resumed, of the config that it began with.
     pub digest: String,
 }
 
 impl Plan {
-    /// Reads and checks a config, and loads its images.
+    /// Reads and checks a config, or the one in the folder of a study, and loads its images.
     ///
     /// # Errors
     /// What the user has to mend, all mistakes of the config at once.
-    pub fn prepare(file: &Path) -> Result<Plan, RunError> {
-        let (loaded, study) = config::load_study(file).map_err(crate::experiment::ExperimentError::from)?;
+    pub fn prepare(file: &Path, origin: Origin) -> Result<Plan, RunError> {
+        let (loaded, study) = config::load_study(file, origin).map_err(ExperimentError::from)?;
         let config = StudyConfig { search: loaded.config.clone(), study };
         let experiment = checked(loaded)?;
         experiment.check_latency_threads()?;
-        Ok(Plan { experiment, digest: config_digest(&config)?, config })
+        Ok(Plan { experiment, digest: config::digest(&config)?, config })
     }
 }
 
@@ -194,12 +194,13 @@ impl Study<'_> {
                  scores took when they were computed.",
                 s.rules.first().map_or("first", |b| b.rule.name())
             ));
-            let strategies = self.plan.config.strategies();
-            if strategies.iter().any(|(n, _)| *n == "mes_slimming") {
-                let second = p.config.search.objectives.get(1).map_or("nothing", |o| o.metric.as_str());
-                all.push(format!(
-                    "mes_slimming gains {second} here in place of the mobile efficiency score, which depends on time."
-                ));
+            for kind in self.plan.config.strategies().iter().map(StrategyConfig::kind) {
+                if let (Some(usual), Some(second)) =
+                    (kind.capabilities.second_objective, p.config.search.objectives.get(1))
+                {
+                    let (name, second) = (kind.name, &second.metric);
+                    all.push(format!("{name} is guided by {second} in place of {usual}, which depends on time."));
+                }
             }
             if s.retrain_seeds > 0 {
                 all.push(selection::in_words());
@@ -224,6 +225,6 @@ impl Study<'_> {
     }
 
     fn genome(&self, network: &StudyNetwork) -> Result<Genome, RunError> {
-        self.plan.experiment.space.genome(&network.genome).map_err(|e| RunError::Config(e.to_string()))
+        self.plan.experiment.space.genome(&network.genome).map_err(RunError::Genome)
     }
 }

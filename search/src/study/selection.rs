@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use mobilenas_record::metric::name as metric;
+use mobilenas_record::pareto::dominates;
 use mobilenas_space::{Cost, Genome, cost};
 
 use super::vs_random::Tried;
 use super::{Halt, Study};
-use crate::strategy::dominates;
 
 /// How finds are chosen, for a reader of the results.
 pub fn in_words() -> String {

@@ -36,7 +36,7 @@ pub fn track(
     let _guard = tch::no_grad_guard();
     let tracked = TrackedStats(store);
     let any_side = loader.config().sampler.scale.is_some();
-    let accumulate = u64::from(p.config.supernet.recipe.accumulate);
+    let accumulate = u64::from(p.config.supernet.recipe.grad_accum_steps);
     for step in steps.saturating_sub(STEPS) * accumulate..steps * accumulate {
         let batch = Batch::new(&loader.at(step)?)?.to(store.device())?;
         for genome in supernet.genomes(step) {

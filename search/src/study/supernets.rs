@@ -60,7 +60,7 @@ impl Study<'_> {
                 format!("Training the {name} supernet left out {skipped} of {steps} steps that were not finite.");
             self.caveat(text)?;
         }
-        let mut about = p.about()?;
+        let mut about = p.about();
         about.insert(SECONDS.to_string(), seconds.to_string());
         weights::save(&path, &store.named(), &about)?;
         trainer.remove_checkpoints();

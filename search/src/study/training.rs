@@ -86,7 +86,7 @@ impl Job {
         let seed = number(self.seed, Purpose::Weights, 1);
         let how = mobilenas_train::TrainerConfig { recipe, seed, checkpoint_every: c.checkpoint_seconds };
         let loader = data_loader(&p.train, &p.split.train, &c.data, &how.recipe, (plan.config.threads(), seed))?;
-        let genome = p.space.genome(&self.genome).map_err(|e| RunError::Config(e.to_string()))?;
+        let genome = p.space.genome(&self.genome).map_err(RunError::Genome)?;
         let retraining = Retraining {
             experiment: p,
             genome: &genome,
@@ -102,7 +102,7 @@ impl Job {
         };
         let outcome = Outcome { metrics: test_metrics(p.task, &test), seconds, steps, skipped };
         let kept = Kept { digest: self.digest.clone(), outcome: outcome.clone() };
-        let text = serde_json::to_vec(&kept).map_err(|e| RunError::Config(e.to_string()))?;
+        let text = serde_json::to_vec(&kept)?;
         write_whole(&path, &text).map_err(|error| RunError::Io { path, error })?;
         retraining.remove_checkpoints();
         Ok(Some(outcome))
@@ -218,7 +218,7 @@ pub fn serve(root: &Path, device: config::Device) -> Result<bool, RunError> {
     // A study that is killed leaves no trainings behind.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM)).map_err(|e| io(e.into()))?;
-    let mut plan = Plan::prepare(&root.join("config.yaml"))?;
+    let mut plan = Plan::prepare(&root.join(config::FILE), config::Origin::Run)?;
     plan.experiment.device = device::open(device).map_err(ExperimentError::from)?;
     tch::set_num_threads(plan.config.threads() as i32);
     let clock = WallClock::new();

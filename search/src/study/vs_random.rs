@@ -1,4 +1,4 @@
-//! SearchRun against chance: every strategy several times on one supernet, hypervolume over trials.
+//! Strategies against random search: each several times on one supernet, hypervolume over trials.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,17 @@ use mobilenas_record::Goal;
 use mobilenas_record::metric::name as metric;
 use mobilenas_record::pareto::{dominates_by, hypervolume};
 use mobilenas_reports::study::{SearchRun, StudyRow};
-use mobilenas_space::{CostCache, Genome, cost, memory};
+use mobilenas_space::{Genome, cost, memory};
 
 use super::scores::{self, Score, Scores};
 use super::{Halt, Study};
-use crate::config::{self, Statistics, Strategy};
+use crate::config::{self, Statistics, StrategyConfig};
 use crate::evaluator::Evaluator as _;
 use crate::evaluator::inherited::InheritedEvaluator;
 use crate::pipeline::RunError;
-use crate::pipeline::ask::{self, Proposal, Seen};
+use crate::pipeline::ask::{KnownNetworks, Proposal, Proposer, observe};
 use crate::pipeline::retraining::by_name;
-use crate::strategy;
 use mobilenas_host::Progress;
-use mobilenas_space::seed::{Purpose, rng};
 
 /// One objective of the searches, in the unit that hypervolumes are told in.
 #[derive(Clone, Copy, Debug)]
@@ -104,11 +102,12 @@ impl Study<'_> {
         let each = c.search.trials;
         bar.line.begin(each * strategies.len() as u64 * study.seeds, 0);
         for seed in (0..study.seeds).map(|k| c.seed + k) {
-            for (name, config) in &strategies {
-                let is = |r: &StudyRow| matches!(r, StudyRow::Search(s) if s.strategy == *name && s.seed == seed);
+            for config in &strategies {
+                let name = config.kind().name;
+                let is = |r: &StudyRow| matches!(r, StudyRow::Search(s) if s.strategy == name && s.seed == seed);
                 let end = bar.at + each;
                 if !self.folder.rows.iter().any(is) {
-                    let (mut row, tried) = self.search((name, config), seed, &mut desk, &mut bar)?;
+                    let (mut row, tried) = self.search(config, seed, &mut desk, &mut bar)?;
                     if (tried.len() as u64) < each {
                         self.caveat(format!(
                             "{name} with seed {seed} ended by itself after {} of {each} trials; it is held against the \
@@ -137,9 +136,7 @@ impl Study<'_> {
         let mut bar = Bar { line: Progress::hidden(), at: 0 };
         let mut all = Vec::new();
         for seed in (0..study.seeds).map(|k| c.seed + k) {
-            if let [name] = c.search.strategy.named()[..] {
-                all.extend(self.search((name, &c.search.strategy), seed, &mut desk, &mut bar)?.1);
-            }
+            all.extend(self.search(&c.search.strategy, seed, &mut desk, &mut bar)?.1);
         }
         Ok(all)
     }
@@ -147,41 +144,39 @@ impl Study<'_> {
     /// One search, from its first trial to its last.
     fn search(
         &self,
-        (name, config): (&str, &Strategy),
+        config: &StrategyConfig,
         seed: u64,
         desk: &mut ScoringSession,
         bar: &mut Bar,
     ) -> Result<(SearchRun, Vec<Tried>), Halt> {
         let (p, search, axes) = (&self.plan.experiment, &self.plan.experiment.config.search, self.axes()?);
-        let mut strategy = strategy::from_config(config, &p.space);
-        let (mut coster, mut seen, mut curve) = (CostCache::new(), Seen::new(), Curve::new(&axes));
-        let (mut tried, mut step, mut seconds, mut ends) = (Vec::new(), 0, 0.0, false);
-        while !ends && (tried.len() as u64) < search.trials {
+        let mut proposer = Proposer::new(p, config, seed, KnownNetworks::new());
+        let (name, mut curve, mut tried) = (config.kind().name, Curve::new(&axes), Vec::new());
+        let (mut seconds, mut last) = (0.0, false);
+        while !last && (tried.len() as u64) < search.trials {
             let left = (search.trials - tried.len() as u64) as usize;
-            let n = if strategy.exact() { left } else { left.min(search.batch.max(1) as usize) };
-            let mut rng = rng(seed, Purpose::Ask, step, 0);
-            step += 1;
-            let mut asked = ask::ask(p, strategy.as_mut(), n, &mut coster, &mut seen, &mut rng)?;
-            ends = asked.ends(strategy.exact(), n);
-            for fresh in asked.fresh.drain(..) {
-                let (metrics, took) = self.metrics(&fresh, desk)?;
-                let told = ask::told(fresh.genome.clone(), &metrics, search);
+            let n = if proposer.exact() { left } else { left.min(search.batch.max(1) as usize) };
+            let mut batch = proposer.ask(n)?;
+            last = batch.last;
+            for proposal in batch.proposals.drain(..) {
+                let (metrics, took) = self.metrics(&proposal, desk)?;
+                let observation = observe(proposal.genome.clone(), &metrics, search);
                 seconds += took;
-                let scores = told.feasible().map(<[f64]>::to_vec);
+                let scores = observation.feasible().map(<[f64]>::to_vec);
                 curve.add(scores.is_some().then_some(&metrics));
-                seen.insert(fresh.digest.clone(), Some(told));
-                tried.push(Tried { genome: fresh.genome, digest: fresh.digest, metrics, scores });
+                proposer.record(&proposal.digest, observation);
+                tried.push(Tried { genome: proposal.genome, digest: proposal.digest, metrics, scores });
                 bar.at += 1;
                 bar.line.at(bar.at, &format!("{name}, seed {seed}"));
             }
-            strategy.tell(&asked.told(&seen));
+            proposer.tell(&batch);
         }
         Ok((SearchRun { strategy: name.to_string(), seed, volume: curve.end(), seconds }, tried))
     }
 
     /// A network's metrics, and the seconds that its score took when it was computed.
-    fn metrics(&self, fresh: &Proposal, desk: &mut ScoringSession) -> Result<(BTreeMap<String, f64>, f64), Halt> {
-        if desk.scores.get(&fresh.digest).is_none() {
+    fn metrics(&self, proposal: &Proposal, desk: &mut ScoringSession) -> Result<(BTreeMap<String, f64>, f64), Halt> {
+        if desk.scores.get(&proposal.digest).is_none() {
             if self.stop.asked() {
                 return Err(Halt::Stopped);
             }
@@ -191,18 +186,18 @@ impl Study<'_> {
             };
             lab.recalibrated = self.plan.experiment.config.scoring.statistics == Statistics::Recalibrated;
             let begin = self.clock.now();
-            let metrics = by_name(self.plan.experiment.task, &lab.trained(&fresh.graph)?);
+            let metrics = by_name(self.plan.experiment.task, &lab.trained(&proposal.graph)?);
             let seconds = (self.clock.now() - begin).as_secs_f64();
-            let genome = self.plan.experiment.space.values(&fresh.genome);
-            desk.scores.add(Score { digest: fresh.digest.clone(), genome, metrics, seconds })?;
+            let genome = self.plan.experiment.space.values(&proposal.genome);
+            desk.scores.add(Score { digest: proposal.digest.clone(), genome, metrics, seconds })?;
         }
-        let known = desk.scores.get(&fresh.digest);
+        let known = desk.scores.get(&proposal.digest);
         let (trained, seconds) = known.map_or_else(Default::default, |s| (s.metrics.clone(), s.seconds));
-        let cost = cost::graph(&fresh.graph);
+        let cost = cost::graph(&proposal.graph);
         let all = [
             (metric::PARAMS, cost.params as f64),
             (metric::MACS, cost.macs as f64),
-            (metric::MEMORY, memory(&fresh.graph).bytes() as f64),
+            (metric::MEMORY, memory(&proposal.graph).bytes() as f64),
         ];
         Ok((all.into_iter().map(|(name, v)| (name.to_string(), v)).chain(trained).collect(), seconds))
     }

@@ -1,69 +1,64 @@
-//! Strategies: what to try next. A strategy asks for genomes and is told what came of them. It sees how many choices each
-//! knob has, and never a network.
+//! Search strategies: which genomes to score next. A strategy is asked for genomes and told their scores. It sees the
+//! choices of each knob, and never a network. One file each, one line in [`STRATEGIES`].
 
+pub mod analytic;
+mod kind;
 mod mes_slimming;
 mod nsga2;
 mod predictor;
 mod random;
-mod regressor;
 mod regularized_evolution;
 #[cfg(test)]
-mod testing;
+mod tests;
 
 use mobilenas_record::run::PredictorFit;
 use mobilenas_space::{Domain, Genome};
 use rand::Rng;
 
-pub use mobilenas_record::pareto::dominates;
+pub use kind::{Benchmark, Capabilities, Knob, Settings, SpaceInfo, StrategyConfig, StrategyError, StrategyKind};
 
-pub use mes_slimming::MesSlimming;
-pub use nsga2::Nsga2;
-pub use predictor::Predictor;
-pub use random::Random;
-pub use regularized_evolution::RegularizedEvolution;
+/// All strategies. Random search comes first: the others are compared with it.
+pub static STRATEGIES: &[StrategyKind] =
+    &[random::KIND, regularized_evolution::KIND, nsga2::KIND, mes_slimming::KIND, predictor::KIND];
 
-/// What came of a genome.
+/// A strategy by name.
+pub fn strategy(name: &str) -> Option<&'static StrategyKind> {
+    STRATEGIES.iter().find(|k| k.name == name)
+}
+
+/// A genome and its result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation {
     /// The genome.
     pub genome: Genome,
-    /// Each objective's value, larger is better; `None` if it failed, or went no further at a bound.
+    /// One score per objective, larger is better; `None` if scoring failed or a bound ended it.
     pub scores: Option<Vec<f64>>,
-    /// By how much it passes the hard bounds: each excess as a share of its bound, summed. 0 within them.
+    /// Constraint violation: each excess over a hard bound as a share of the bound, summed. 0 is feasible.
     pub violation: f64,
 }
 
 impl Observation {
-    /// The scores of a genome within the bounds.
+    /// The scores of a feasible genome.
     pub fn feasible(&self) -> Option<&[f64]> {
         self.scores.as_deref().filter(|_| self.violation <= 0.0)
     }
 }
 
-/// A way to choose what to try next.
-pub trait Strategy {
-    /// Its name in configs.
-    fn name(&self) -> &'static str;
-
-    /// Whether the genomes it asks for are wanted as they are: outside the bounds too, and if their network is known.
-    /// Else another is asked for in their place.
-    fn exact(&self) -> bool {
-        false
-    }
-
-    /// At most so many genomes to try next; none when it has nothing more to try.
+/// A search strategy under way.
+pub trait Strategy: Send {
+    /// At most `n` genomes to score next; none ends the search.
     fn ask(&mut self, domain: &Domain, n: usize, rng: &mut dyn Rng) -> Vec<Genome>;
 
-    /// What came of genomes, in the order in which they were asked for. Telling a journal from its beginning brings a
-    /// strategy to where it was.
-    fn tell(&mut self, done: &[Observation]);
+    /// Results, in the order in which the genomes were asked for. Telling all results of a journal again restores the
+    /// state of the strategy.
+    fn tell(&mut self, observations: &[Observation]);
 
-    /// How well it foretold what it was told, one for each fit, of those that were not given out before.
-    fn foretold(&mut self) -> Vec<PredictorFit> {
+    /// Errors of predictor fits that are complete, each returned once.
+    fn fits(&mut self) -> Vec<PredictorFit> {
         Vec::new()
     }
 
-    /// What a reader of the results should know of how it went, in sentences.
+    /// How the search went, in sentences for the report.
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }

@@ -1,22 +1,32 @@
-//! Random search: every genome is as likely as every other.
+//! Random search.
 
 use mobilenas_space::{Domain, Genome};
 use rand::Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{Observation, Strategy};
+use crate::{Observation, Settings, SpaceInfo, Strategy, StrategyKind};
 
-/// Draws evenly.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Random;
+pub(crate) const KIND: StrategyKind =
+    StrategyKind::new::<RandomSettings>("random", "draws every genome with equal probability");
+
+/// Random search has no settings.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RandomSettings {}
+
+impl Settings for RandomSettings {
+    fn build(&self, _space: &SpaceInfo) -> Box<dyn Strategy> {
+        Box::new(Random)
+    }
+}
+
+struct Random;
 
 impl Strategy for Random {
-    fn name(&self) -> &'static str {
-        "random"
-    }
-
     fn ask(&mut self, domain: &Domain, n: usize, rng: &mut dyn Rng) -> Vec<Genome> {
         (0..n).map(|_| domain.sample(rng)).collect()
     }
 
-    fn tell(&mut self, _done: &[Observation]) {}
+    fn tell(&mut self, _observations: &[Observation]) {}
 }

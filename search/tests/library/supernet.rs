@@ -63,7 +63,7 @@ fn uniform_is_one_random_network() {
 #[test]
 fn progressive_opens_one_kind_of_knob_after_another() {
     let (space, c) = (space(), config(|c| c.rule = Rule::Progressive));
-    assert_eq!(c.open, ["resolution", "kernel", "depth", "expand", "width"]);
+    assert_eq!(c.progressive_order, ["resolution", "kernel", "depth", "expand", "width"]);
     let supernet = Supernet::new(&space, &c, &Classification, (1, STEPS));
     // The kinds of knobs that are not at their largest anywhere in a phase of ten steps.
     let moved = |phase: u64| -> BTreeSet<String> {
@@ -74,7 +74,7 @@ fn progressive_opens_one_kind_of_knob_after_another() {
     assert!((0..10).all(|s| supernet.genomes(s) == [space.largest()]));
     let mut before = moved(0);
     assert!(before.is_empty());
-    for (phase, kind) in (1..).zip(&c.open) {
+    for (phase, kind) in (1..).zip(&c.progressive_order) {
         let now = moved(phase);
         let free = space.domain().free().iter().any(|i| space.knobs()[*i].name.ends_with(kind.as_str()));
         assert!(now.is_superset(&before) && now.contains(kind.as_str()) == free, "{kind}: {now:?} after {before:?}");

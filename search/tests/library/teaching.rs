@@ -1,4 +1,4 @@
-//! Teachers: a TorchScript file or a network of ours, hard and soft lessons, one head or two.
+//! Teachers: a TorchScript file or a network of ours, hard and soft distillation, one head or two.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -40,9 +40,9 @@ fn script(net: &Net, file: &Path) {
     traced.save(file).unwrap();
 }
 
-fn distill(file: Option<&Path>, lessons: DistillKind, share: f64) -> DistillConfig {
+fn distill(file: Option<&Path>, kind: DistillKind, alpha: f64) -> DistillConfig {
     let torchscript = file.map(Path::to_path_buf);
-    DistillConfig { torchscript, model: None, weights: None, resolution: None, lessons, share, temperature: 2.0 }
+    DistillConfig { torchscript, model: None, weights: None, resolution: None, kind, alpha, temperature: 2.0 }
 }
 
 fn step(net: &Net, teacher: Option<&Teacher>, store: &ParamStore, batch: &Batch) -> StepMetrics {
@@ -65,8 +65,8 @@ fn a_script_teaches_what_its_network_teaches() {
     let expected = tch::no_grad(|| ours.forward(&batch.images, Mode::Eval).unwrap());
     let (_, student) = network("mobilenet_v2", 1);
     let logits = tch::no_grad(|| student.forward(&batch.images, Mode::Train).unwrap());
-    for lessons in [DistillKind::Hard, DistillKind::Soft] {
-        let how = distill(Some(&file), lessons, 0.5);
+    for kind in [DistillKind::Hard, DistillKind::Soft] {
+        let how = distill(Some(&file), kind, 0.5);
         let recipe = Recipe { distill: Some(how.clone()), ..Recipe::default() };
         let script = teacher(&recipe, CLASSES, Device::Cpu).unwrap().unwrap();
         let taught = |t: &Teacher| {
@@ -76,14 +76,14 @@ fn a_script_teaches_what_its_network_teaches() {
         assert!(close(&script.outputs(&batch.images).unwrap().heads[0], &expected));
         let loss = taught(&script);
         // By hand: the likeliest class, or all probabilities at temperature 2, times 4.
-        let by_hand = match lessons {
+        let by_hand = match kind {
             DistillKind::Hard => logits.cross_entropy_for_logits(&expected.argmax(-1, false)),
             DistillKind::Soft => {
                 let (p, q) = ((&expected / 2.0).softmax(-1, None), (&logits / 2.0).log_softmax(-1, None));
                 -(p * q).sum_dim_intlist([-1i64].as_slice(), false, None).mean(None) * 4.0
             }
         };
-        assert!(close(&loss, &by_hand), "{lessons:?}: {loss:?}, by hand {by_hand:?}");
+        assert!(close(&loss, &by_hand), "{kind:?}: {loss:?}, by hand {by_hand:?}");
         let (_, own) = network("mobilevit_v1", 7);
         let own = Teacher::net(&how, "ours", own, CLASSES);
         assert!(close(&taught(&own), &loss));
@@ -106,7 +106,7 @@ fn of_two_heads_the_first_learns_labels_and_the_second_the_teacher() {
     assert_eq!(taught(0.0), [true, false], "labels alone");
     assert_eq!(taught(1.0), [false, true], "the teacher alone");
     assert_eq!(taught(0.5), [true, true]);
-    // Half of the loss of each, as published: hard lessons, alpha 0.5.
+    // Half of the loss of each, as published: hard distillation, alpha 0.5.
     let (store, net) = network("efficientformer", 1);
     let (_, ours) = network("mobilenet_v2", 7);
     let batch = batch();

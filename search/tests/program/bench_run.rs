@@ -37,7 +37,7 @@ threads: [1, 200]
 window_ms: 40
 warmup: {max_seconds: 0.5}
 samples: {min: 10, max_seconds: 0.3}
-processes: {fewest: 2, most: 2}
+processes: {min: 2, max: 2}
 ";
 
 fn read(folder: &Path) -> ProfileReport {
@@ -230,7 +230,7 @@ batch: []
 cores: [1, 1]
 warmup: {windows: 1}
 samples: {min: 50, max: 20}
-processes: {fewest: 5, most: 4}
+processes: {min: 5, max: 4}
 noise: {steel: 1}
 window: 3
 ";
@@ -246,8 +246,8 @@ window: 3
       line 6, cores.1: found 1 twice, expected distinct ones
       line 7, warmup.windows: found 1, expected a whole number of 2 to 100
       line 8, samples.min: found 50, expected at most max, 20
-      line 9, processes.fewest: found 5, expected at most most, 4
-      line 10, noise.steel: unknown key, did you mean steal? (keys here: drift, foreign, share, steal, trend)
+      line 9, processes.min: found 5, expected at most max, 4
+      line 10, noise.steel: unknown key, did you mean steal? (keys here: drift, max_noisy, other_load, steal, trend)
       line 11, window: unknown key, did you mean window_ms? (keys here: batch, cores, engines, found, models, noise, processes, samples, seed, threads, warmup, window_ms)
     "#);
 }
@@ -272,7 +272,7 @@ fn mistakes_on_the_command_line() {
 /// A search of four trials by fresh processes that remeasures the trials near its front.
 fn remeasuring(dir: &Path) {
     let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configs/tiny.yaml");
-    let latency = "latency: {engine: libtorch-plain, processes: 2, rounds: 4, race: 3}\n";
+    let latency = "latency: {engine: libtorch-plain, processes: 2, rounds: 4, remeasure_processes: 3}\n";
     let text = fs::read_to_string(tiny).unwrap();
     let (before, after) = text.split_once("latency: {").unwrap();
     let text = before.to_string() + latency + after.split_once('\n').unwrap().1;

@@ -248,7 +248,7 @@ data:
   dir: .
   search_val: 3
   damaged_limit: LIMIT
-  augment: {rand_augment: rand-m9-mstd0.5-inc1, erase: 0.5, mixup: 0.8, cutmix: 1.0}
+  augment: {rand_augment: rand-m9-mstd0.5-inc1, random_erasing: 0.5, mixup: 0.8, cutmix: 1.0}
 ";
 
 fn config(dir: &Path, section: &str, limit: &str) {
@@ -261,7 +261,7 @@ fn a_training_in_steps_of_several_sides_on_a_folder_stores_its_classes_in_order(
     let read = DataName::FOLDER.reader().load(dir.path(), Default::default()).unwrap();
     assert_eq!(read.train.classes, ["ant", "elk", "owl"]);
     fs::write(dir.path().join("train/elk/4.jpg"), b"nothing").unwrap();
-    config(dir.path(), "sampler: {multi_scale: {formula: cvnets, base: 32, sides: [32, 48, 64]}}", "0.04");
+    config(dir.path(), "sampler: {multi_scale: {formula: cvnets, base_size: 32, sizes: [32, 48, 64]}}", "0.04");
     let out = run(dir.path(), &["train", "c.yaml", "--out", "run"]);
     assert!(out.status.success(), "{}", said(&out));
     let text = said(&out);
@@ -283,7 +283,7 @@ fn a_training_in_steps_of_several_sides_on_a_folder_stores_its_classes_in_order(
 #[test]
 fn sides_that_a_network_has_no_form_for_are_told_before_the_training() {
     let dir = folder();
-    config(dir.path(), "sampler: {multi_scale: {sides: [32, 64]}}", "0");
+    config(dir.path(), "sampler: {multi_scale: {sizes: [32, 64]}}", "0");
     let text = fs::read_to_string(dir.path().join("c.yaml")).unwrap();
     fs::write(dir.path().join("c.yaml"), text.replace("mobilenetv2_100", "deit_tiny_patch16_224")).unwrap();
     let out = run(dir.path(), &["train", "c.yaml", "--out", "run"]);

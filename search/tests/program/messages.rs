@@ -1,8 +1,13 @@
 //! What the program says when the input is wrong or the run fails, and with which exit code.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
+use mobilenas_strategy::STRATEGIES;
 use tempfile::TempDir;
 
 use crate::common::{output, program};
@@ -20,7 +25,8 @@ fn check(text: impl AsRef<[u8]>) -> String {
     fs::write(dir.path().join("c.yaml"), text).unwrap();
     let (code, said) = run(dir.path(), &["check", "c.yaml"]);
     assert_eq!(code, 2, "{said}");
-    said
+    let names: BTreeSet<&str> = STRATEGIES.iter().map(|k| k.name).collect();
+    said.replace(&names.into_iter().collect::<Vec<_>>().join(", "), "STRATEGIES")
 }
 
 const GOOD: &str = "\
@@ -50,7 +56,7 @@ serch: {}
       line 3, space.family: found mobilevit_v9, expected one of mobilevit_v1, mobilevit_v2, mobilevit_v3, mobilevit_v3_separable, efficientformer, efficientformer_v2, mobilenet_v2, mobilenet_v3, deit; did you mean mobilevit_v1?
       line 4, space.scale.width: found 0, expected a number of 0.01 to 16
       line 6, supernet.epochs: found -1, expected a number above 0, at most 100000
-      line 7, supernet.learning_rate: unknown key (keys here: accumulate, augment, batch, batch_norms, clip, cooldown, decay_all, distill, distill_subnets, drop_path, dropout, ema, epochs, head_dropout, label_smoothing, lr, lr_batch, min_lr, open, optimizer, precision, random_subnets, recipe, rule, sampler, schedule, skip, warmup, warmup_lr, warmup_steps, weight_decay)
+      line 7, supernet.learning_rate: unknown key (keys here: augment, batch, batch_norms, clip, cooldown, decay_all, distill, distill_subnets, drop_path, dropout, ema, epochs, grad_accum_steps, head_dropout, label_smoothing, lr, lr_base_size, max_nonfinite_steps, min_lr, optimizer, precision, progressive_order, random_subnets, recipe, rule, sampler, schedule_interval, warmup, warmup_lr, warmup_steps, weight_decay)
       line 9, search: missing key trials, expected a whole number of 1 to 1000000
       line 10, search.objectives.0.goal: found "larger", expected one of maximize, minimize
       line 11, data.name: found "fashion-mist", expected one of fashion-mnist, cifar-10, cifar-100, folder; did you mean fashion-mnist?
@@ -92,7 +98,7 @@ fn values_that_contradict_each_other_are_named() {
     let text = text.replace("{random: {}}", "{random: {}, regularized_evolution: {}}");
     insta::assert_snapshot!(check(text), @r"
     error: c.yaml: 3 mistakes
-      line 2, search.strategy: found 2 strategies, expected one of random, regularized_evolution, nsga2, mes_slimming, predictor
+      line 2, search.strategy: found 2 keys, expected one of STRATEGIES
       line 3, supernet.min_lr: found 0.2, expected at most lr, 0.1
       line 3, supernet.warmup: found 2, expected at most epochs, 1
     ");
@@ -250,13 +256,79 @@ fn a_run_of_another_version_or_config_is_not_resumed() {
     let last = said.lines().last().unwrap().replace(env!("CARGO_PKG_VERSION"), "OURS");
     insta::assert_snapshot!(last, @"error: run: holds a run of another program version: 0.0.1, expected OURS");
     fs::write(&journal, &text).unwrap();
-    let other = fs::read_to_string(tiny()).unwrap().replace("seed: 3", "seed: 4");
-    fs::write(dir.path().join("tiny.yaml"), other).unwrap();
-    let (code, said) = run(dir.path(), &["search", "tiny.yaml", "--out", "run", "--resume"]);
+    let resume = |text: &str| {
+        fs::write(dir.path().join("other.yaml"), text).unwrap();
+        run(dir.path(), &["search", "other.yaml", "--out", "run", "--resume"])
+    };
+    let own = fs::read_to_string(tiny()).unwrap();
+    let (code, said) = resume(&own.replace("seed: 3", "seed: 4").replace("train_limit: 1500", "train_limit: 1600"));
     assert_eq!(code, 2);
-    assert!(said.contains("holds a run of another config"), "{said}");
+    let expected = "error: run: holds a run of another config\n  \
+                    data.train_limit: 1500 in the run, 1600 in this config\n  \
+                    seed: 3 in the run, 4 in this config\n";
+    assert!(said.ends_with(expected), "{said}");
+    // Another name, more trials and another interval of checkpoints change nothing that was done: the disk is full again.
+    let (code, said) =
+        resume(&own.replace("trials: 8", "trials: 9").replace("checkpoint_seconds: 0", "checkpoint_seconds: 7"));
+    assert!(code == 1 && said.contains("No space left on device"), "{said}");
+    fs::write(out.join("config.yaml"), "seed: 9\n").unwrap();
+    let (code, said) = resume(&own);
+    assert_eq!(code, 2);
+    let expected = "error: run/config.yaml: changed since the run began, expected the file as the run wrote it\n";
+    assert!(said.ends_with(expected), "{said}");
     fs::write(&journal, format!("rubbish\n{text}")).unwrap();
     let (code, said) = run(dir.path(), &["search", &tiny(), "--out", "run", "--resume"]);
     assert_eq!(code, 1);
     assert!(said.contains("journal.jsonl, line 1: damaged"), "{said}");
+}
+
+#[test]
+fn latencies_of_more_threads_than_cores_are_refused() {
+    let said = check(format!("{GOOD}latency: {{threads: 256}}\n"));
+    assert!(said.contains("latency.threads: found 256 threads, expected at most one for each of "), "{said}");
+    assert!(said.starts_with("error: c.yaml: 1 mistake\n  line 3, "), "{said}");
+}
+
+#[test]
+fn a_search_with_more_threads_than_cores_says_so_and_ends_when_it_is_asked_to() {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("c.yaml"), fs::read_to_string(tiny()).unwrap().replace("threads: 2", "threads: 200"))
+        .unwrap();
+    let mut c = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
+    let c = c.args(["search", "c.yaml", "--out", "run"]).current_dir(dir.path()).stdout(Stdio::null());
+    let mut child = c.stderr(Stdio::piped()).spawn().unwrap();
+    let (mut stderr, mut said) = (child.stderr.take().unwrap(), Vec::new());
+    let warning = "warning: threads: found 200 threads for ";
+    let mut byte = [0];
+    while !String::from_utf8_lossy(&said).contains(warning) {
+        assert_eq!(stderr.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&said));
+        said.push(byte[0]);
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let begin = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(60), "it does not end");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(status.code(), Some(143));
+}
+
+#[test]
+fn a_check_tells_the_space_first_and_the_time_last() {
+    let dir = TempDir::new().unwrap();
+    // The published space, with every default; a batch that no machine has the memory for.
+    fs::write(dir.path().join("c.yaml"), format!("{GOOD}supernet: {{batch: 60000}}\ndata: {{train_limit: 256}}\n"))
+        .unwrap();
+    let mut c = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
+    let out = c.args(["check", "c.yaml"]).current_dir(dir.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let at = |part: &str| said.find(part).unwrap_or_else(|| panic!("{part}: {said}"));
+    assert!(at("networks of mobilevit_v1") < at("params ") && at("params ") < at("data fashion-mnist"));
+    assert!(at("data fashion-mnist") < at("estimated time on this machine: supernet "));
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::{assert_same_rows, kill_at, program_with_data, rows_of, succeed};
+use crate::common::{assert_same_rows, comparable, kill_at, program_with_data, rows_of, succeed};
 
 /// The score here is one of parameters alone, so that slimming, which is guided by it, does the same twice.
 const CONFIG: &str = "
@@ -127,7 +127,7 @@ fn mes_slimming() {
 
 #[test]
 fn predictor() {
-    let (_tiny, whole) = the_same_however_it_ran("predictor: {warm: 5}", MACS, "trials: 12, batch: 2");
+    let (_tiny, whole) = the_same_however_it_ran("predictor: {initial_random: 5}", MACS, "trials: 12, batch: 2");
     let foretold = rows_of(&whole, "foretold");
     assert!(!foretold.is_empty());
     for f in &foretold {
@@ -137,8 +137,8 @@ fn predictor() {
 }
 
 #[test]
-fn a_search_ends_when_its_front_stands_still() {
-    let tiny = Tiny::new("random: {}", MACS, "trials: 60, until_still: {trials: 3, gain: 1}");
+fn early_stopping() {
+    let tiny = Tiny::new("random: {}", MACS, "trials: 60, early_stopping: {patience: 3, min_delta: 1}");
     let run = tiny.folder("a", "run");
     succeed(tiny.search(1, &run));
     let searched = trials_of(&run).iter().filter(|t| t["origin"] == "search").count();
@@ -146,4 +146,25 @@ fn a_search_ends_when_its_front_stands_still() {
     let caveats = rows_of(&run, "caveat");
     let ended = |c: &Value| c["text"].as_str().unwrap().starts_with("The search ended after 4 trials");
     assert!(caveats.iter().any(ended), "{caveats:?}");
+}
+
+#[test]
+fn a_search_that_is_over_goes_on_when_its_trials_are_raised() {
+    let few = Tiny::new("nsga2: {population: 4}", MACS, "trials: 5, batch: 3");
+    let many = Tiny::new("nsga2: {population: 4}", MACS, "trials: 9, batch: 3");
+    let (raised, whole) = (few.folder("a", "run"), many.folder("a", "run"));
+    succeed(few.search(1, &raised));
+    succeed(many.search(1, &raised));
+    succeed(many.search(1, &whole));
+    let all = |run: &Path| comparable(&run.join("journal.jsonl"), &[]);
+    let trials = |run: &Path| -> Vec<Value> { all(run).into_iter().filter(|r| r.get("trial").is_some()).collect() };
+    assert_eq!(trials(&raised), trials(&whole));
+    let of = |run: &Path, text: &str| all(run).iter().filter(|r| r["caveat"]["text"] == text).count();
+    let caveat = "The run was resumed with a higher limit: search.trials 9 in place of 5.";
+    assert_eq!((of(&raised, caveat), of(&whole, caveat)), (1, 0));
+    assert!(all(&raised).last().unwrap().get("done").is_some());
+    // Nothing is left to do, and nothing is written.
+    let rows = all(&raised).len();
+    succeed(many.search(1, &raised));
+    assert_eq!(all(&raised).len(), rows);
 }

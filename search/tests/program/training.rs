@@ -114,7 +114,7 @@ fn a_damaged_checkpoint_is_told_and_the_one_before_is_taken() {
 /// A training whose one step takes minutes.
 fn slow(dir: &Path) -> Command {
     let text = fs::read_to_string(TINY).unwrap();
-    fs::write(dir.join("slow.yaml"), text.replace("accumulate: 2", "accumulate: 4000")).unwrap();
+    fs::write(dir.join("slow.yaml"), text.replace("grad_accum_steps: 2", "grad_accum_steps: 4000")).unwrap();
     let mut c = program(&["train", "slow.yaml", "--out", "run"]);
     c.current_dir(dir);
     c
@@ -228,10 +228,12 @@ fn a_training_is_not_mixed_with_another() {
     let (code, text) = fails(train(&run, &[]));
     assert_eq!(code, 2);
     assert!(text.contains("HERE/run: exists, expected a new folder; --resume goes on"), "{text}");
-    fs::write(run.join("config.yaml"), "seed: 1\n").unwrap();
+    let other = fs::read_to_string(TINY).unwrap().replace("epochs: 2", "epochs: 3");
+    fs::write(run.join("config.yaml"), other).unwrap();
     let (code, text) = fails(train(&run, &["--resume"]));
     assert_eq!(code, 2);
-    assert!(text.contains("HERE/run: holds a run of another config"), "{text}");
+    let expected = "HERE/run: holds a run of another config\n  train.epochs: 3.0 in the run, 2.0 in this config";
+    assert!(text.contains(expected), "{text}");
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub struct Recipe {
     pub batch: usize,
     /// Batches whose gradients are added up before a step of the optimizer.
     #[schemars(range(min = 1, max = 4096))]
-    pub accumulate: u32,
+    pub grad_accum_steps: u32,
     /// What turns gradients into steps.
     pub optimizer: OptimizerConfig,
     /// Peak learning rate.
@@ -35,7 +35,7 @@ pub struct Recipe {
     pub min_lr: f64,
     /// The peak is for so many images in a step of the optimizer and scales with them; not scaled if left out.
     #[schemars(range(min = 1, max = 1000000))]
-    pub lr_batch: Option<u32>,
+    pub lr_base_size: Option<u32>,
     /// Epochs of linear warm-up.
     #[schemars(range(min = 0, max = 100000))]
     pub warmup: f64,
@@ -49,7 +49,7 @@ pub struct Recipe {
     #[schemars(range(min = 0, max = 100000))]
     pub cooldown: f64,
     /// Whether the cosine moves with every step or every epoch.
-    pub schedule: Per,
+    pub schedule_interval: Per,
     /// Weight decay.
     #[schemars(range(min = 0, max = 10))]
     pub weight_decay: f64,
@@ -86,7 +86,7 @@ pub struct Recipe {
     pub sampler: Option<SamplerConfig>,
     /// Steps in a row whose loss or gradient is not finite before the training goes back to its last checkpoint.
     #[schemars(range(min = 1, max = 1000000))]
-    pub skip: u32,
+    pub max_nonfinite_steps: u32,
 }
 
 /// A recipe that ships.
@@ -209,13 +209,13 @@ pub struct DistillConfig {
     #[schemars(range(min = 1, max = 4096))]
     pub resolution: Option<u32>,
     /// Whether the teacher's likeliest class is learnt, or all its probabilities.
-    #[serde(default = "hard")]
-    pub lessons: DistillKind,
+    #[serde(rename = "type", default = "hard")]
+    pub kind: DistillKind,
     /// Share of the teacher's loss; the labels have the rest.
     #[serde(default = "half")]
     #[schemars(range(min = 0, max = 1))]
-    pub share: f64,
-    /// Temperature of soft lessons.
+    pub alpha: f64,
+    /// Temperature of soft distillation.
     #[serde(default = "one")]
     #[schemars(extend("exclusiveMinimum" = 0), range(max = 1000))]
     pub temperature: f64,
@@ -257,16 +257,16 @@ impl Default for Recipe {
             base: None,
             epochs: 10.0,
             batch: 128,
-            accumulate: 1,
+            grad_accum_steps: 1,
             optimizer: OptimizerConfig::default(),
             lr: 2e-3,
             min_lr: 0.0,
-            lr_batch: None,
+            lr_base_size: None,
             warmup: 0.5,
             warmup_steps: None,
             warmup_lr: None,
             cooldown: 0.0,
-            schedule: Per::Step,
+            schedule_interval: Per::Step,
             weight_decay: 0.01,
             decay_all: false,
             clip: ClipConfig { norm: Some(1.0), ..ClipConfig::default() },
@@ -279,7 +279,7 @@ impl Default for Recipe {
             distill: None,
             augment: None,
             sampler: None,
-            skip: 10,
+            max_nonfinite_steps: 10,
         }
     }
 }

@@ -27,8 +27,9 @@ impl Schedule {
     /// The schedule of a recipe, for epochs of so many steps.
     pub fn new(recipe: &Recipe, per_epoch: f64) -> Schedule {
         let steps = |epochs: f64| (epochs * per_epoch).round() as u64;
-        let scale =
-            recipe.lr_batch.map_or(1.0, |b| (recipe.batch as f64 * f64::from(recipe.accumulate)) / f64::from(b));
+        let scale = recipe
+            .lr_base_size
+            .map_or(1.0, |b| (recipe.batch as f64 * f64::from(recipe.grad_accum_steps)) / f64::from(b));
         Schedule {
             lr: recipe.lr * scale,
             min_lr: recipe.min_lr,
@@ -36,7 +37,7 @@ impl Schedule {
             warmup: recipe.warmup_steps.unwrap_or_else(|| steps(recipe.warmup)),
             steps: steps(recipe.epochs).max(1),
             cooldown: steps(recipe.cooldown),
-            every: if recipe.schedule == Per::Epoch { per_epoch.round().max(1.0) as u64 } else { 1 },
+            every: if recipe.schedule_interval == Per::Epoch { per_epoch.round().max(1.0) as u64 } else { 1 },
             smooth_warmup: recipe.warmup_steps.is_some(),
         }
     }
@@ -86,14 +87,14 @@ mod tests {
         let recipe = Recipe {
             lr: 1e-3,
             min_lr: 1e-5,
-            lr_batch: Some(1024),
+            lr_base_size: Some(1024),
             batch: 512,
-            accumulate: 4,
+            grad_accum_steps: 4,
             warmup: 5.0,
             warmup_lr: Some(1e-5),
             cooldown: 10.0,
             epochs: 300.0,
-            schedule: Per::Epoch,
+            schedule_interval: Per::Epoch,
             ..Recipe::default()
         };
         let s = Schedule::new(&recipe, 100.0);
@@ -115,7 +116,7 @@ mod tests {
             min_lr: 2e-4,
             warmup_steps: Some(30),
             warmup_lr: Some(2e-4),
-            schedule: Per::Epoch,
+            schedule_interval: Per::Epoch,
             ..Recipe::default()
         };
         let s = Schedule::new(&recipe, 20.0);

@@ -22,7 +22,7 @@ pub struct SupernetConfig {
     pub distill_subnets: SubnetLoss,
     /// Kinds of knobs (the last part of their names) in the order in which progressive training opens them; the others open
     /// in the end.
-    pub open: Vec<String>,
+    pub progressive_order: Vec<String>,
     /// Whether subnets share batch norms, or each number of channels of a batch norm has weights and statistics of its own.
     pub batch_norms: BatchNorms,
 }
@@ -34,7 +34,7 @@ impl Default for SupernetConfig {
             rule: SupernetRule::Sandwich,
             random_subnets: 2,
             distill_subnets: SubnetLoss::Kl,
-            open: ["resolution", "kernel", "depth", "expand", "width"].map(String::from).to_vec(),
+            progressive_order: ["resolution", "kernel", "depth", "expand", "width"].map(String::from).to_vec(),
             batch_norms: BatchNorms::Shared,
         }
     }

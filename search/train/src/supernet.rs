@@ -97,7 +97,7 @@ impl<'a> Supernet<'a> {
 
     /// Knobs that are still shut at a step: none in the last phase, all in the first.
     fn shut(&self, step: u64) -> Vec<usize> {
-        let kinds = &self.config.open;
+        let kinds = &self.config.progressive_order;
         let phases = kinds.len() as u64 + 2;
         let phase = (step * phases / self.steps).min(phases - 1);
         let open = |name: &str| {

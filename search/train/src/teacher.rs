@@ -61,7 +61,7 @@ impl Teacher {
 
     /// Share of its loss in the whole.
     pub fn share(&self) -> f64 {
-        self.how.share
+        self.how.alpha
     }
 
     /// Its outputs for images.
@@ -95,7 +95,7 @@ impl Teacher {
 
     /// How it teaches: its likeliest class, or all classes at a temperature.
     pub fn rule(&self) -> Distillation {
-        match self.how.lessons {
+        match self.how.kind {
             DistillKind::Hard => Distillation::Hard,
             DistillKind::Soft => Distillation::Soft { temperature: self.how.temperature },
         }

@@ -157,7 +157,7 @@ impl Trainer<'_> {
     ) -> Result<TrainOutcome, TrainError> {
         let recipe = &self.config.recipe;
         // An epoch is a pass over the images, whatever share of a step its end would be.
-        let per_epoch = self.loader.steps(1.0).max(1) as f64 / f64::from(recipe.accumulate);
+        let per_epoch = self.loader.steps(1.0).max(1) as f64 / f64::from(recipe.grad_accum_steps);
         let schedule = Schedule::new(recipe, per_epoch);
         let files = CheckpointFiles::new(&self.checkpoint);
         let optimizer = Optimizer::new(store, recipe)?;
@@ -205,7 +205,7 @@ impl Trainer<'_> {
                     now.state.skipped += 1;
                     now.state.skipped_in_a_row += 1;
                     bar.say(&format!("step {at} is skipped: {why}"));
-                    if now.state.skipped_in_a_row >= recipe.skip {
+                    if now.state.skipped_in_a_row >= recipe.max_nonfinite_steps {
                         self.roll_back(&mut now, &files, train_step, bar, why)?;
                         batches = self.batches(now.state.step, schedule);
                         continue;
@@ -263,7 +263,7 @@ impl Trainer<'_> {
         if now.state.rolled_back {
             let mut first = finite::first(now.store)?;
             if first.is_none() {
-                let batch = self.loader.at(now.state.step * u64::from(self.config.recipe.accumulate))?;
+                let batch = self.loader.at(now.state.step * u64::from(self.config.recipe.grad_accum_steps))?;
                 let batch = Batch::new(&batch)?.to(now.store.device())?;
                 first = train_step.first_not_finite(now.store, &batch)?;
             }
@@ -281,7 +281,7 @@ impl Trainer<'_> {
 
     /// The batches from a step of the optimizer on.
     fn batches(&self, step: u64, schedule: Schedule) -> Batches {
-        let parts = u64::from(self.config.recipe.accumulate);
+        let parts = u64::from(self.config.recipe.grad_accum_steps);
         self.loader.prefetch(step * parts, schedule.total() * parts, Batch::new)
     }
 
@@ -292,7 +292,7 @@ impl Trainer<'_> {
         schedule: Schedule,
         train_step: &mut dyn TrainStep,
     ) -> Result<Step, TrainError> {
-        let (step, parts) = (now.state.step, u64::from(self.config.recipe.accumulate));
+        let (step, parts) = (now.state.step, u64::from(self.config.recipe.grad_accum_steps));
         now.store.zero_grad();
         let (mut loss, mut images, mut meter) = (0.0, 0, train_step.task().meter());
         for part in 0..parts {

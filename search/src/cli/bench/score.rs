@@ -98,7 +98,7 @@ fn export(
     let graph = Arc::new(p.space.lower(genome)?);
     let supernet = p.supernet_store().map_err(RunError::from)?;
     let net = Net::bind(graph.clone(), &Shared(&supernet)).map_err(RunError::from)?;
-    let about = p.about()?;
+    let about = p.about();
     weights::save(&folder.join("weights.safetensors"), &net.named(), &about).map_err(RunError::from)?;
     let images = scorer.exported(graph.input().dims[1])?;
     weights::save(&folder.join("images.safetensors"), &images, &about).map_err(RunError::from)?;

@@ -2,25 +2,22 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use mobilenas_bench::Host;
 use mobilenas_host::outln;
 use mobilenas_host::{Clock, WallClock};
-use mobilenas_record::{Goal, pareto};
+use mobilenas_space::seed::{Purpose, rng};
 use mobilenas_space::{CostCache, Domain, Genome, Space};
+use mobilenas_strategy::{Observation, STRATEGIES, Strategy, StrategyConfig, StrategyKind, analytic, strategy};
 use rayon::prelude::*;
 use serde_json::json;
 
 use crate::config::{self, LatencySource};
-use crate::strategy::{MesSlimming, Nsga2, Observation, Predictor, Random, RegularizedEvolution, Strategy};
+use crate::strategy::space_info;
 use mobilenas_bench::latency_table::{LatencyCoster, Table};
-use mobilenas_space::seed::{Purpose, rng};
 
-/// Candidates asked for at a time, and alive in NSGA-II: the population of the programs it is compared with.
-const POPULATION: usize = 100;
-
-/// Share of NSGA-II's children that have two parents: the config's default, and that of the programs it is compared with.
-const CROSSOVER: f64 = 0.9;
+/// Seeds of random search are other than those of the strategy that it is compared with, so that nothing is shared.
+const RANDOM_SEEDS: u64 = 1000;
 
 /// Arguments of `bench search`.
 #[derive(Debug, clap::Args)]
@@ -47,128 +44,81 @@ pub struct Args {
     json: bool,
 }
 
-/// The analytic problem: 20 knobs of 8 choices, two sums in conflict to be minimised, both within about 0 to 1.
-mod analytic {
-    use super::{Domain, Genome, Goal, pareto};
-
-    /// Hypervolume is taken against this point.
-    const REFERENCE: [f64; 2] = [1.1, 1.1];
-
-    pub fn domain() -> Domain {
-        Domain::new([8; 20])
-    }
-
-    /// `sum(x) / 140` and `sum((7 - x_i)^2 (1 + i mod 3)) / 1960 + 0.1 |x_1 - x_2| / 7`, `i` from 0.
-    pub fn values(genome: &Genome) -> [f64; 2] {
-        let x = genome.choices();
-        let (mut sum, mut squares) = (0u32, 0u32);
-        for (i, &c) in x.iter().enumerate() {
-            let left = 7 - u32::from(c);
-            sum += u32::from(c);
-            squares += left * left * (1 + i as u32 % 3);
-        }
-        [f64::from(sum) / 140.0, f64::from(squares) / 1960.0 + 0.1 * f64::from(x[1].abs_diff(x[2])) / 7.0]
-    }
-
-    pub fn hypervolume(points: &[Vec<f64>]) -> f64 {
-        pareto::hypervolume(points, &REFERENCE, &[Goal::Minimize, Goal::Minimize])
-    }
-}
-
-/// Candidates of the predictor, at most: it is made for scores that take minutes, and fits its models again and again.
-const FEW: usize = 400;
-
-/// A strategy for a search of `n` candidates, how many of them it sees, and how many at a time.
-fn strategies(n: usize) -> Vec<(Box<dyn Strategy>, usize, usize)> {
-    let knobs = 0..analytic::domain().counts().len();
-    vec![
-        (Box::new(Random), n, POPULATION),
-        (Box::new(RegularizedEvolution::new(POPULATION, POPULATION / 4, 0.1)), n, POPULATION),
-        (Box::new(Nsga2::new(POPULATION, CROSSOVER, None)), n, POPULATION),
-        (Box::new(MesSlimming::new(2, None, knobs)), n, n),
-        (Box::new(Predictor::new(40, 0.1)), n.min(FEW), 20),
-    ]
-}
-
-/// Asks for `at_once` candidates, scores and tells until `n` were seen or there are no more: how many were, and the
-/// seconds it took.
+/// Asks for `batch` candidates, scores and tells, until there are `n` or no more: how many there were, and the seconds.
 fn search(
     strategy: &mut dyn Strategy,
     domain: &Domain,
-    (n, at_once): (usize, usize),
+    (n, batch): (usize, usize),
     seed: u64,
     mut score: impl FnMut(Vec<Genome>) -> Result<Vec<Observation>>,
-    mut see: impl FnMut(&[Observation]),
 ) -> Result<(usize, f64)> {
     let clock = WallClock::new();
     let begin = clock.now();
     let mut rng = rng(seed, Purpose::Ask, 0, 1);
-    let mut seen = 0;
-    while seen < n {
-        let asked = strategy.ask(domain, at_once.min(n - seen), &mut rng);
+    let mut count = 0;
+    while count < n {
+        let asked = strategy.ask(domain, batch.min(n - count), &mut rng);
         if asked.is_empty() {
             break;
         }
-        seen += asked.len();
-        let told = score(asked)?;
-        see(&told);
-        strategy.tell(&told);
+        count += asked.len();
+        strategy.tell(&score(asked)?);
     }
-    Ok((seen, (clock.now() - begin).as_secs_f64()))
+    Ok((count, (clock.now() - begin).as_secs_f64()))
 }
 
 /// One strategy's figures: medians over the seeds.
 struct Figures {
-    strategy: &'static str,
+    strategy: StrategyConfig,
     candidates: usize,
     rate: f64,
     hypervolume: f64,
     /// That of random search after as many candidates.
-    chance: f64,
+    random_hypervolume: f64,
 }
 
-/// One search of the analytic problem: candidates seen, seconds, hypervolume.
-fn once(strategy: &mut dyn Strategy, size: (usize, usize), seed: u64) -> Result<(usize, f64, f64)> {
-    let mut points = Vec::with_capacity(size.0);
+/// One search of the analytic problem: candidates, seconds, hypervolume.
+fn analytic_search(config: &StrategyConfig, candidates: usize, seed: u64) -> Result<(usize, f64, f64)> {
+    let (kind, space) = (config.kind(), analytic::space(analytic::KNOBS));
+    let n = candidates.min(kind.benchmark.max_candidates);
+    let mut genomes = Vec::with_capacity(n);
     let score = |asked: Vec<Genome>| {
-        let scored = asked.into_iter().map(|genome| {
-            let [cost, loss] = analytic::values(&genome);
-            // What slimming may lose comes first, what it is to gain second; to the others the order is the same.
-            Observation { genome, scores: Some(vec![-loss, -cost]), violation: 0.0 }
-        });
-        Ok(scored.collect())
+        genomes.extend(asked.iter().cloned());
+        Ok(asked.into_iter().map(|genome| analytic::observe(genome, &kind.capabilities)).collect())
     };
-    let see = |told: &[Observation]| {
-        points.extend(told.iter().filter_map(|t| t.scores.as_ref()).map(|s| vec![-s[1], -s[0]]));
-    };
-    let (seen, seconds) = search(strategy, &analytic::domain(), size, seed, score, see)?;
-    Ok((seen, seconds, analytic::hypervolume(&points)))
+    let mut strategy = config.build(&space);
+    let (count, seconds) = search(strategy.as_mut(), &space.domain, (n, kind.benchmark.batch), seed, score)?;
+    let points: Vec<Vec<f64>> = genomes.iter().map(|genome| analytic::values(genome).to_vec()).collect();
+    Ok((count, seconds, analytic::hypervolume(&points)))
 }
 
-fn on_the_analytic_problem(args: &Args) -> Result<Vec<Figures>> {
-    (0..strategies(1).len())
-        .map(|i| {
-            let (mut seen, mut rates, mut volumes, mut chances) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-            for seed in 0..args.seeds.max(1) {
-                let (mut strategy, n, at_once) = strategies(args.evaluations).swap_remove(i);
-                let (candidates, seconds, volume) = once(strategy.as_mut(), (n, at_once), seed)?;
-                seen.push(candidates as f64);
-                rates.push(candidates as f64 / seconds);
-                volumes.push(volume);
-                // With other seeds than the strategy's, so that nothing is shared.
-                chances.push(once(&mut Random, (candidates, POPULATION), seed + 1000)?.2);
-            }
-            let strategy = strategies(1).swap_remove(i).0.name();
-            let candidates = median(seen) as usize;
-            Ok(Figures {
-                strategy,
-                candidates,
-                rate: median(rates),
-                hypervolume: median(volumes),
-                chance: median(chances),
-            })
-        })
-        .collect()
+fn on_the_analytic_problem(kind: &'static StrategyKind, args: &Args) -> Result<Figures> {
+    let (own, random) = (kind.benchmark_config()?, STRATEGIES[0].config());
+    let (mut counts, mut rates, mut volumes, mut randoms) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for seed in 0..args.seeds.max(1) {
+        let (count, seconds, volume) = analytic_search(&own, args.evaluations, seed)?;
+        counts.push(count as f64);
+        rates.push(count as f64 / seconds);
+        volumes.push(volume);
+        randoms.push(analytic_search(&random, count, seed + RANDOM_SEEDS)?.2);
+    }
+    Ok(Figures {
+        strategy: own,
+        candidates: median(counts) as usize,
+        rate: median(rates),
+        hypervolume: median(volumes),
+        random_hypervolume: median(randoms),
+    })
+}
+
+/// The settings of a strategy, defaults filled in.
+fn settings(config: &StrategyConfig) -> serde_json::Value {
+    serde_json::to_value(config).map(|mut all| all[config.kind().name].take()).unwrap_or_default()
+}
+
+/// NSGA-II, which also searches the config's space.
+fn nsga2() -> Result<StrategyConfig> {
+    Ok(strategy("nsga2").context("there is no strategy nsga2")?.benchmark_config()?)
 }
 
 /// What a thread remembers of the blocks of a space.
@@ -215,10 +165,10 @@ fn on_a_space(space: &Space, table: Option<&Table>, args: &Args, seed: u64) -> R
         })?;
         Ok(told.into_iter().flatten().collect())
     };
-    let size = (args.candidates, POPULATION);
-    let mut strategy = Nsga2::new(POPULATION, CROSSOVER, None);
-    let (seen, seconds) = pool.install(|| search(&mut strategy, space.domain(), size, seed, score, |_| {}))?;
-    Ok((seen as f64 / seconds, threads))
+    let nsga2 = nsga2()?;
+    let (size, mut strategy) = ((args.candidates, nsga2.kind().benchmark.batch), nsga2.build(&space_info(space)));
+    let (count, seconds) = pool.install(|| search(strategy.as_mut(), space.domain(), size, seed, score))?;
+    Ok((count as f64 / seconds, threads))
 }
 
 /// The table whose latencies a search on a config's space takes, if any.
@@ -249,45 +199,46 @@ pub fn run(args: &Args) -> Result<i32> {
         }
         None => None,
     };
-    let figures = on_the_analytic_problem(args)?;
+    let figures: Vec<Figures> =
+        STRATEGIES.iter().map(|kind| on_the_analytic_problem(kind, args)).collect::<Result<_>>()?;
     let step = space.as_ref().map(|(space, table, seed)| on_a_space(space, table.as_ref(), args, *seed)).transpose()?;
     let names: &[&str] = match &space {
         Some((_, Some(_), _)) => &["params", "macs", "latency_ms"],
         _ => &["params", "macs"],
     };
     if args.json {
-        let strategies: serde_json::Map<String, serde_json::Value> = figures
-            .iter()
-            .map(|f| {
-                let of = json!({
-                    "candidates": f.candidates, "candidates_per_second": f.rate, "hypervolume": f.hypervolume,
-                    "random_hypervolume": f.chance,
-                });
-                (f.strategy.into(), of)
-            })
-            .collect();
+        let figures = figures.iter().map(|f| {
+            let name = f.strategy.kind().name;
+            let of = json!({
+                "settings": settings(&f.strategy), "candidates": f.candidates, "candidates_per_second": f.rate,
+                "hypervolume": f.hypervolume, "random_hypervolume": f.random_hypervolume,
+            });
+            (name.to_string(), of)
+        });
         let step = step.map(|(rate, threads)| {
             json!({"config": args.config, "scores": names, "candidates": args.candidates, "threads": threads,
                    "candidates_per_second": rate})
         });
-        outln!(
-            "{}",
-            json!({
-                "bench": "search", "nsga2": {"population": POPULATION, "crossover": CROSSOVER}, "evaluations": args.evaluations, "seeds": args.seeds, "analytic": strategies,
-                "space": step, "host": Host::read(),
-            })
-        )?;
+        let all = json!({
+            "bench": "search", "evaluations": args.evaluations, "seeds": args.seeds,
+            "analytic": figures.collect::<serde_json::Map<_, _>>(), "space": step, "host": Host::read(),
+        });
+        outln!("{all}")?;
         return Ok(0);
     }
+    outln!("analytic problem, {} evaluations, median of {} seeds", args.evaluations, args.seeds)?;
     outln!(
-        "analytic problem, {} evaluations, median of {} seeds; nsga2 with population {POPULATION}, crossover {CROSSOVER}",
-        args.evaluations,
-        args.seeds
+        "{:<24}{:>12}{:>16}{:>14}{:>14}  settings",
+        "strategy",
+        "candidates",
+        "candidates/s",
+        "hypervolume",
+        "random's"
     )?;
-    outln!("{:<24}{:>12}{:>16}{:>14}{:>14}", "strategy", "candidates", "candidates/s", "hypervolume", "random's")?;
     for f in &figures {
-        let (strategy, seen) = (f.strategy, f.candidates);
-        outln!("{strategy:<24}{seen:>12}{:>16.0}{:>14.5}{:>14.5}", f.rate, f.hypervolume, f.chance)?;
+        let (name, settings) = (f.strategy.kind().name, settings(&f.strategy));
+        let (candidates, random) = (f.candidates, f.random_hypervolume);
+        outln!("{name:<24}{candidates:>12}{:>16.0}{:>14.5}{random:>14.5}  {settings}", f.rate, f.hypervolume)?;
     }
     if let (Some((rate, threads)), Some(path)) = (step, &args.config) {
         outln!("nsga2 on {}, {}: {rate:.0} candidates/s on {threads} threads", path.display(), names.join(", "))?;
@@ -296,33 +247,21 @@ pub fn run(args: &Args) -> Result<i32> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
-    #[allow(clippy::unwrap_used)]
-    fn the_analytic_problem_by_hand() {
-        let domain = analytic::domain();
-        let is = |choices: Vec<u8>, expected: [f64; 2]| {
-            let found = analytic::values(&domain.genome(choices).unwrap());
-            assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}, not {expected:?}");
-        };
-        is(vec![7; 20], [1.0, 0.0]);
-        // 49 times seven ones, seven twos and six threes.
-        is(vec![0; 20], [0.0, 49.0 * 39.0 / 1960.0]);
-        let mut one = vec![7; 20];
-        one[1] = 4;
-        is(one, [137.0 / 140.0, 18.0 / 1960.0 + 0.3 / 7.0]);
-    }
-
-    #[test]
-    #[allow(clippy::unwrap_used)]
-    fn every_strategy_beats_chance_there() {
-        // Slimming needs some 5,000 to get from the largest to the smallest.
+    fn every_strategy_is_benchmarked() {
         let args =
-            Args { config: None, table: None, evaluations: 6_000, seeds: 3, candidates: 1, threads: None, json: false };
-        for f in on_the_analytic_problem(&args).unwrap().into_iter().skip(1) {
-            assert!(f.hypervolume > f.chance, "{}: {} against {}", f.strategy, f.hypervolume, f.chance);
+            Args { config: None, table: None, evaluations: 60, seeds: 2, candidates: 1, threads: None, json: false };
+        for kind in STRATEGIES {
+            let f = on_the_analytic_problem(kind, &args).unwrap();
+            assert!(
+                (1..=60).contains(&f.candidates) && f.hypervolume > 0.0 && f.random_hypervolume > 0.0,
+                "{}",
+                kind.name
+            );
         }
     }
 }

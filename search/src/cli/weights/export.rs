@@ -15,7 +15,7 @@ use super::super::loaded::bound;
 use super::super::{Input, destination, models};
 use super::{finite, int8, unfit};
 use crate::config;
-use crate::experiment::{Experiment, prepare};
+use crate::experiment::{Experiment, prepare_run};
 use crate::pipeline::train_job::TrainJob;
 use crate::pipeline::{RunError, subnet};
 use crate::quantize::Sets;
@@ -121,7 +121,7 @@ impl Args {
     /// The training images of the network and its test images.
     fn sets(&self, net: &Net) -> Result<Sets> {
         if let Some(run) = &self.run {
-            return Ok(prepare(&run.join("config.yaml")).map_err(RunError::from)?.into());
+            return Ok(prepare_run(run).map_err(RunError::from)?.into());
         }
         if let Some(config) = &self.config {
             return Ok(TrainJob::prepare(config)?.sets());
@@ -203,7 +203,7 @@ fn found(args: &Args, root: &Path) -> Result<Exported> {
         let side = net.graph().input().dims[1];
         return Ok((net, about, format!("{name} at {side} px, {classes} classes, retrained")));
     }
-    let experiment = prepare(&root.join("config.yaml")).map_err(RunError::from)?;
+    let experiment = prepare_run(root).map_err(RunError::from)?;
     let (graph, name) = match (&args.genome, args.trial) {
         (Some(file), _) => {
             (models::genome(file, experiment.train.data.classes.len() as u32)?, file.display().to_string())
@@ -217,7 +217,7 @@ fn found(args: &Args, root: &Path) -> Result<Exported> {
     })?;
     let side = net.graph().input().dims[1];
     let title = format!("{name} at {side} px, cut from the supernet, batch norms recalibrated");
-    Ok((net, experiment.about()?, title))
+    Ok((net, experiment.about(), title))
 }
 
 /// The network of a trial.

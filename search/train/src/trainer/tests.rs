@@ -40,7 +40,7 @@ fn plan(change: impl FnOnce(&mut Recipe)) -> TrainerConfig {
         weight_decay: 0.01,
         warmup: 0.5,
         label_smoothing: 0.0,
-        skip: 3,
+        max_nonfinite_steps: 3,
         ..Recipe::default()
     };
     change(&mut recipe);
@@ -128,7 +128,7 @@ fn run(folder: &Path, plan: &TrainerConfig, broken: &dyn Fn(u64) -> bool, stop_a
     let (mut store, net) = small();
     let single = SingleNet { net: &net, objective: OBJECTIVE };
     let stop_at = stop_at.map(|s| (s, &stop));
-    let parts = plan.recipe.accumulate.into();
+    let parts = plan.recipe.grad_accum_steps.into();
     let mut lesson = Broken { single, at: broken, seen: vec![], stop: stop_at, parts };
     let ended = trainer.run(&mut store, &Progress::hidden(), &mut lesson);
     let statistic = store.entry("bn1.running_var").unwrap().tensor.copy();
@@ -152,7 +152,7 @@ fn recipes() -> Vec<TrainerConfig> {
             r.clip = ClipConfig { adaptive: Some(0.01), ..ClipConfig::default() };
         }),
         plan(|r| {
-            r.accumulate = 2;
+            r.grad_accum_steps = 2;
             r.ema = Some(0.5);
             r.epochs = 4.0;
             r.precision = recipe::Precision::Bfloat16;
@@ -238,7 +238,7 @@ fn too_many_in_a_row_go_back_once_to_the_epochs_begin() {
 
 #[test]
 fn going_back_and_being_stopped_at_any_step_leads_to_the_same_end() {
-    let plan = plan(|r| r.skip = 2);
+    let plan = plan(|r| r.max_nonfinite_steps = 2);
     // Steps 5 and 6 break at the full learning rate, and so the training goes back; then it holds. Whether it has gone back
     // shows in the step before: 4 follows on 6.
     let outcome = |stop: Option<u64>| {

@@ -1,22 +1,22 @@
-//! Regression of scores on genomes: ridge or a random forest, whichever foretells better what it was not fitted on.
+//! Regression of scores on genomes: ridge or a random forest, whichever has the lower cross-validation error.
 
-use mobilenas_space::Genome;
+use mobilenas_space::{Domain, Genome};
 use smartcore::ensemble::random_forest_regressor::{RandomForestRegressor, RandomForestRegressorParameters};
 use smartcore::linalg::basic::matrix::DenseMatrix;
 use smartcore::linear::ridge_regression::{RidgeRegression, RidgeRegressionParameters};
 
 type Matrix = DenseMatrix<f64>;
 
-/// Parts of a cross-validation.
+/// Folds of the cross-validation.
 const FOLDS: usize = 5;
 
 /// Trees of a forest.
 const TREES: usize = 60;
 
-/// Weight of ridge's penalty; features lie within 0 and 1.
+/// Weight of the ridge penalty; features lie within 0 and 1.
 const ALPHA: f64 = 0.1;
 
-/// A fitted model of one number.
+/// A fitted model of one objective.
 pub enum Model {
     /// Linear in each knob and its square.
     Ridge(RidgeRegression<f64, f64, Matrix, Vec<f64>>),
@@ -26,38 +26,29 @@ pub enum Model {
     Mean(f64),
 }
 
-impl std::fmt::Debug for Model {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Model::Ridge(_) => "Ridge",
-            Model::Forest(_) => "Forest",
-            Model::Mean(_) => "Mean",
-        })
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 enum Kind {
     Ridge,
     Forest,
 }
 
-/// What models read: each free knob's choice as a share of its range, and the squares.
-pub fn features(genome: &Genome, counts: &[u8], free: &[usize]) -> Vec<f64> {
-    let shares = free.iter().map(|&i| f64::from(genome.choices()[i]) / f64::from(counts[i] - 1));
+/// The models' input: the choice of each free knob as a share of its range, and the squares.
+pub fn features(domain: &Domain, genome: &Genome) -> Vec<f64> {
+    let share = |&i: &usize| f64::from(genome.choices()[i]) / f64::from(domain.counts()[i] - 1);
+    let shares = domain.free().iter().map(share);
     shares.clone().chain(shares.map(|x| x * x)).collect()
 }
 
 impl Model {
-    /// The model that is better in cross-validation, fitted on all.
+    /// The kind of model with the lower cross-validation error, fitted on all rows.
     pub fn fit(features: &[Vec<f64>], values: &[f64], seed: u64) -> Model {
         let error = |kind| -> f64 {
             let fold = |k: usize| {
-                let rows = |held: bool| (0..values.len()).filter(move |i| (i % FOLDS == k) == held);
+                let rows = |held_out: bool| (0..values.len()).filter(move |i| (i % FOLDS == k) == held_out);
                 let (x, y): (Vec<_>, Vec<_>) = rows(false).map(|i| (features[i].clone(), values[i])).unzip();
                 let model = Model::of(kind, &x, &y, seed);
-                let (held, truth): (Vec<_>, Vec<_>) = rows(true).map(|i| (features[i].clone(), values[i])).unzip();
-                model.predict(&held).iter().zip(truth).map(|(p, t)| (p - t).powi(2)).sum::<f64>()
+                let (held_out, truth): (Vec<_>, Vec<_>) = rows(true).map(|i| (features[i].clone(), values[i])).unzip();
+                model.predict(&held_out).iter().zip(truth).map(|(p, t)| (p - t).powi(2)).sum::<f64>()
             };
             (0..FOLDS).map(fold).sum()
         };
@@ -69,29 +60,29 @@ impl Model {
         let y = values.to_vec();
         let fitted = matrix(features).and_then(|x| match kind {
             Kind::Ridge => {
-                let how = RidgeRegressionParameters::default().with_alpha(ALPHA).with_normalize(false);
-                RidgeRegression::fit(&x, &y, how).ok().map(Model::Ridge)
+                let parameters = RidgeRegressionParameters::default().with_alpha(ALPHA).with_normalize(false);
+                RidgeRegression::fit(&x, &y, parameters).ok().map(Model::Ridge)
             }
             Kind::Forest => {
-                let how = RandomForestRegressorParameters::default()
+                let parameters = RandomForestRegressorParameters::default()
                     .with_n_trees(TREES)
                     .with_m((features[0].len() / 3).max(1))
                     .with_seed(seed);
-                RandomForestRegressor::fit(&x, &y, how).ok().map(Model::Forest)
+                RandomForestRegressor::fit(&x, &y, parameters).ok().map(Model::Forest)
             }
         });
         fitted.unwrap_or_else(|| Model::Mean(values.iter().sum::<f64>() / values.len().max(1) as f64))
     }
 
-    /// A value for each row of features.
+    /// One prediction per row of features; NaN where the model fails.
     pub fn predict(&self, features: &[Vec<f64>]) -> Vec<f64> {
         let Some(x) = matrix(features) else { return Vec::new() };
-        let said = match self {
+        let predictions = match self {
             Model::Ridge(m) => m.predict(&x).ok(),
             Model::Forest(m) => m.predict(&x).ok(),
             Model::Mean(v) => Some(vec![*v; features.len()]),
         };
-        said.unwrap_or_else(|| vec![f64::NAN; features.len()])
+        predictions.unwrap_or_else(|| vec![f64::NAN; features.len()])
     }
 }
 

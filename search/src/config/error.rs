@@ -1,0 +1,35 @@
+//! What is wrong with a config.
+
+use std::path::PathBuf;
+
+use mobilenas_host::Problems;
+
+/// A config that cannot be used: the user's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read as text.
+    #[error("{}: {found}, expected a YAML file in UTF-8", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What was found.
+        found: String,
+    },
+    /// The text is no YAML.
+    #[error("{}{}: {message}", file.display(), place(*line))]
+    Syntax {
+        /// The file.
+        file: PathBuf,
+        /// The line; 0 if the parser does not say.
+        line: u64,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// The YAML does not say what it should.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+}
+
+fn place(line: u64) -> String {
+    if line == 0 { String::new() } else { format!(", line {line}") }
+}
