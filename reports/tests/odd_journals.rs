@@ -41,7 +41,7 @@ fn odd_value(r: &mut Random) -> Value {
 /// Changes one value, or the name of one key, somewhere inside.
 fn distort(value: &mut Value, r: &mut Random) {
     let inside = match value {
-        Value::Object(map) if !map.is_empty() && r.next() % 4 > 0 => {
+        Value::Object(map) if !map.is_empty() && !r.next().is_multiple_of(4) => {
             let key = map.keys().nth((r.next() % map.len() as u64) as usize).unwrap().clone();
             match r.next() % 12 {
                 0 => drop(map.remove(&key)),
@@ -53,7 +53,7 @@ fn distort(value: &mut Value, r: &mut Random) {
             }
             true
         }
-        Value::Array(list) if !list.is_empty() && r.next() % 4 > 0 => {
+        Value::Array(list) if !list.is_empty() && !r.next().is_multiple_of(4) => {
             let at = (r.next() % list.len() as u64) as usize;
             distort(&mut list[at], r);
             true
@@ -70,7 +70,7 @@ fn distorted(text: &str, r: &mut Random, header: bool) -> Vec<u8> {
     let mut out = Vec::new();
     for (i, line) in text.lines().enumerate() {
         let mut bytes = line.as_bytes().to_vec();
-        if r.next() % 3 == 0 && (i > 0 || header) {
+        if r.next().is_multiple_of(3) && (i > 0 || header) {
             let at = (r.next() % bytes.len() as u64) as usize;
             match r.next() % 12 {
                 0 => bytes[at] = r.next() as u8,

@@ -318,7 +318,7 @@ mod tests {
     fn a_kill_leaves_no_lock() {
         if let Some(folder) = std::env::var_os(CHILD) {
             let _lock = Lock::folder(Path::new(&folder), "mobilenas search").unwrap();
-            println!("locked");
+            crate::outln!("locked").unwrap();
             let _ = io::stdin().read(&mut [0]);
             return;
         }

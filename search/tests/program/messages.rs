@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use mobilenas_strategy::STRATEGIES;
 use tempfile::TempDir;
 
-use crate::common::{output, program};
+use crate::common::{output, program, program_with_data, signal, succeed};
 
 fn run(dir: &Path, args: &[&str]) -> (i32, String) {
     let mut command = program(dir);
@@ -294,10 +294,10 @@ fn a_search_with_more_threads_than_cores_says_so_and_ends_when_it_is_asked_to() 
     let dir = TempDir::new().unwrap();
     fs::write(dir.path().join("c.yaml"), fs::read_to_string(tiny()).unwrap().replace("threads: 2", "threads: 200"))
         .unwrap();
-    let mut c = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
-    let c = c.args(["search", "c.yaml", "--out", "run"]).current_dir(dir.path()).stdout(Stdio::null());
-    let mut child = c.stderr(Stdio::piped()).spawn().unwrap();
-    let (mut stderr, mut said) = (child.stderr.take().unwrap(), Vec::new());
+    let mut c = program_with_data(dir.path());
+    c.args(["search", "c.yaml", "--out", "run"]).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = c.spawn().unwrap();
+    let (mut stderr, mut said) = (child.stderr.take().unwrap(), Vec::<u8>::new());
     let warning = "warning: threads: found 200 threads for ";
     let mut byte = [0];
     while !String::from_utf8_lossy(&said).contains(warning) {
@@ -305,8 +305,7 @@ fn a_search_with_more_threads_than_cores_says_so_and_ends_when_it_is_asked_to() 
         said.push(byte[0]);
     }
     std::thread::sleep(Duration::from_secs(1));
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    signal(&child, "-TERM");
     let begin = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -324,10 +323,9 @@ fn a_check_tells_the_space_first_and_the_time_last() {
     // The published space, with every default; a batch that no machine has the memory for.
     fs::write(dir.path().join("c.yaml"), format!("{GOOD}supernet: {{batch: 60000}}\ndata: {{train_limit: 256}}\n"))
         .unwrap();
-    let mut c = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
-    let out = c.args(["check", "c.yaml"]).current_dir(dir.path()).output().unwrap();
-    let said = String::from_utf8_lossy(&out.stdout).into_owned();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let mut c = program_with_data(dir.path());
+    c.args(["check", "c.yaml"]);
+    let said = succeed(c);
     let at = |part: &str| said.find(part).unwrap_or_else(|| panic!("{part}: {said}"));
     assert!(at("networks of mobilevit_v1") < at("params ") && at("params ") < at("data fashion-mnist"));
     assert!(at("data fashion-mnist") < at("estimated time on this machine: supernet "));

@@ -176,11 +176,14 @@ impl Machine<'_> {
         let damaged = self.damaged();
         let name = match function {
             Value::Name(name) => name,
-            Value::Opaque(_) => return Ok(self.stack.push(function)),
+            Value::Opaque(_) => {
+                self.stack.push(function);
+                return Ok(());
+            }
             _ => return Err(damaged),
         };
         let arguments = self.items(&arguments)?;
-        let first = || arguments.first().cloned().ok_or_else(|| Refused::Damaged(0));
+        let first = || arguments.first().cloned().ok_or(Refused::Damaged(0));
         match &*name {
             n if n == DICTS[0] && !arguments.is_empty() => self.ordered(&arguments)?,
             n if DICTS.contains(&n) => self.push(Part::Dict(Vec::new())),
