@@ -348,8 +348,9 @@ mod tests {
     #[test]
     fn a_chart_shows_the_front_between_candidates_and_variants() {
         let chart = plot().chart(0, 1);
-        let points = |s: &Series| s.points.iter().map(|p| (p.x, p.label.as_deref())).collect::<Vec<_>>();
-        let found: Vec<_> = chart.series.iter().map(|s| (s.name.as_str(), points(s))).collect();
+        let series = chart.series.iter();
+        let points = series.map(|s| (s.name.as_str(), s.points.iter().map(|p| (p.x, p.label.as_deref())).collect()));
+        let found: Vec<(_, Vec<_>)> = points.collect();
         let expected = [
             ("candidates", vec![(3.0, None)]),
             ("front", vec![(1.0, None), (2.0, Some("#7"))]),

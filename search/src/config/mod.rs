@@ -300,9 +300,12 @@ pub fn load_bench(file: &Path) -> Result<BenchConfig, ConfigError> {
     load_checked(file, BenchConfig::validate)
 }
 
+/// Path of a key, and what is wrong there.
+type Mistake = (Vec<String>, String);
+
 fn load_checked<T: schemars::JsonSchema + serde::de::DeserializeOwned>(
     file: &Path,
-    validate: fn(&T) -> Vec<(Vec<String>, String)>,
+    validate: fn(&T) -> Vec<Mistake>,
 ) -> Result<T, ConfigError> {
     let (tree, json, mut problems) = read::<T>(file, Origin::User)?;
     let config = T::deserialize(&json).ok();

@@ -244,12 +244,12 @@ impl Check<'_> {
         if let Some(folder) = &self.args.out {
             output::write(report, folder)?;
         }
-        if self.args.github {
-            if let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY") {
-                use std::io::Write as _;
-                let mut file = std::fs::File::options().create(true).append(true).open(file)?;
-                file.write_all(output::markdown(report).as_bytes())?;
-            }
+        if self.args.github
+            && let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY")
+        {
+            use std::io::Write as _;
+            let mut file = std::fs::File::options().create(true).append(true).open(file)?;
+            file.write_all(output::markdown(report).as_bytes())?;
         }
         let mut text = output::table(report);
         if self.args.why {
