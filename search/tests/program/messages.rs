@@ -157,7 +157,8 @@ fn more_threads_than_cores_time_nothing() {
     let dir = TempDir::new().unwrap();
     let latency = "latency: {threads: 256, warmup_ms: 1}";
     fs::write(dir.path().join("search.yaml"), format!("{GOOD}{latency}\n")).unwrap();
-    let study = fs::read_to_string("tests/configs/study/tiny.yaml").unwrap();
+    let study =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configs/study/tiny.yaml")).unwrap();
     fs::write(dir.path().join("study.yaml"), study.replace("latency: {warmup_ms: 1,", &latency.replace('}', ",")))
         .unwrap();
     for (words, expected) in [
