@@ -1,18 +1,20 @@
 //! Times published networks on engines, in turn within each round, and prints medians in milliseconds as JSON.
 //!
-//!     cargo run -p mobilenas-bench --example engines -- --engines libtorch,libtorch-plain mobilevit_xxs efficientformerv2_s0@224
+//!     cargo run -p mobilenas-bench --example engines -- --engines libtorch,libtorch-plain mobilevit_xxs@192
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Parser;
-use mobilenas_bench::engine::{ENGINES, Engine, Session, Setting, engine, kernel_timing::TimedSelector};
+use mobilenas_bench::engine::kernel_timing::TimedSelector;
+use mobilenas_bench::engine::{Engine, Session, Setting, enough_cores, named};
 use mobilenas_bench::{Host, Samples};
 use mobilenas_host::{Clock, WallClock};
 use mobilenas_space::families;
 use mobilenas_space::ir::Graph;
+use mobilenas_torch::tuned::KernelChoice;
 use mobilenas_torch::{Names, Net, Owned, ParamStore, TunedNet};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
@@ -104,20 +106,14 @@ fn steps(net: &Net, x: &Tensor, args: &Args, clock: &dyn Clock) -> Result<Vec<se
             Ok(())
         })?;
     }
-    let row = |(c, t): (&mobilenas_torch::tuned::KernelChoice, Vec<f64>)| json!({ "at": c.at, "does": c.step, "kernel": c.kernel, "ms": Samples(t).median() });
+    let row = |(c, t): (&KernelChoice, Vec<f64>)| json!({ "at": c.at, "does": c.step, "kernel": c.kernel, "ms": Samples(t).median() });
     Ok(tuned.choices().zip(times).map(row).collect())
 }
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let names = || ENGINES.iter().map(|e| e.name()).collect::<Vec<_>>().join(", ");
-    let mut engines = Vec::new();
-    for name in &args.engines {
-        match engine(name) {
-            Some(e) => engines.push(e),
-            None => bail!("no engine is named {name}; there are {}", names()),
-        }
-    }
+    enough_cores(args.threads)?;
+    let engines = args.engines.iter().map(|name| named(name)).collect::<Result<Vec<_>, _>>()?;
     let (clock, mut models) = (WallClock::new(), BTreeMap::new());
     for spec in &args.models {
         models.insert(spec.clone(), time(spec, &engines, &args, &clock)?);

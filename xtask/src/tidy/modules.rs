@@ -122,7 +122,14 @@ impl Modules {
         if let Some(target) = module.imports.get(first) {
             return self.resolve(at, &[target, rest].concat(), seen);
         }
-        module.globs.iter().find_map(|glob| self.resolve(at, &[glob, segments].concat(), seen))
+        // A glob of another crate would be followed for ever: nothing of it is known here.
+        let own = |glob: &&Vec<String>| {
+            glob.first().is_some_and(|first| {
+                ["crate", "self", "super"].contains(&first.as_str())
+                    || self.modules.contains_key(&[at, std::slice::from_ref(first)].concat())
+            })
+        };
+        module.globs.iter().filter(own).find_map(|glob| self.resolve(at, &[glob, segments].concat(), seen))
     }
 }
 
@@ -219,6 +226,15 @@ mod tests {
         let found = uses(&files);
         assert!(expected.iter().chain(&renamed[1..]).all(|e| found.iter().any(|f| f == e)), "{found:?}");
         assert!(found.iter().all(|f| f.starts_with("b.rs")), "{found:?}");
+    }
+
+    #[test]
+    fn globs_of_other_crates_end_a_path() {
+        let files = [
+            ("lib.rs", "mod a; pub use other::*; use another::*; fn f(x: other::X, y: Y) {}"),
+            ("a.rs", "use super::Z;"),
+        ];
+        assert_eq!(uses(&files), Vec::<String>::new());
     }
 
     #[test]
