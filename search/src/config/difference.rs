@@ -14,24 +14,24 @@ use super::{Config, ConfigError, Origin, StudyConfig, TrainConfig, read, sound};
 /// A config that a run can be resumed with.
 pub trait Resumable: Serialize + DeserializeOwned + JsonSchema {
     /// Keys that change no result: they may differ.
-    const FREE: &'static [&'static str];
+    const FREE: &[&str];
     /// Keys that may be raised: what was done stays as it is, and more of the same follows.
-    const RAISED: &'static [&'static str] = &[];
+    const RAISED: &[&str] = &[];
 }
 
 impl Resumable for Config {
     // The header of a run holds the digest of its latency table, wherever the file is.
-    const FREE: &'static [&'static str] =
+    const FREE: &[&str] =
         &["name", "checkpoint_seconds", "search.workers", "search.cache", "search.max_failures", "latency.table"];
-    const RAISED: &'static [&'static str] = &["search.trials", "search.minutes", "retrain.best"];
+    const RAISED: &[&str] = &["search.trials", "search.minutes", "retrain.best"];
 }
 
 impl Resumable for StudyConfig {
-    const FREE: &'static [&'static str] = &["name", "checkpoint_seconds"];
+    const FREE: &[&str] = &["name", "checkpoint_seconds"];
 }
 
 impl Resumable for TrainConfig {
-    const FREE: &'static [&'static str] = &["name", "checkpoint_seconds"];
+    const FREE: &[&str] = &["name", "checkpoint_seconds"];
 }
 
 /// A key whose value differs.

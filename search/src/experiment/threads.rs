@@ -28,10 +28,7 @@ impl Experiment {
     /// # Errors
     /// When latencies would be measured so.
     pub fn check_threads(&self) -> Result<Vec<String>, ExperimentError> {
-        self.check_threads_on(cores())
-    }
-
-    fn check_threads_on(&self, cores: usize) -> Result<Vec<String>, ExperimentError> {
+        let cores = cores();
         let (c, scoring) = (&self.config, self.config.scoring_threads() as usize);
         let threads = c.latency.threads;
         if c.latency.source == LatencySource::Measured && threads > cores {
