@@ -30,6 +30,10 @@ const BEAT: Duration = Duration::from_secs(20);
 /// A holder on another machine counts as dead after so long without a heartbeat.
 const DEAD: Duration = Duration::from_secs(120);
 
+/// How often, and after how long each time, a lock that is held is asked for again.
+const WAITS: usize = 10;
+const WAIT: Duration = Duration::from_millis(20);
+
 /// How often taking the lock starts again because the lock file was removed meanwhile.
 const TRIES: usize = 100;
 
@@ -177,7 +181,7 @@ fn beat(file: &File) {
 fn acquire(path: &Path, me: &Holder) -> io::Result<Result<File, String>> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).custom_flags(OFlags::NOFOLLOW.bits() as i32);
-    for _ in 0..TRIES {
+    for try_number in 0..TRIES {
         let old = match options.open(path) {
             Ok(file) => Some(file),
             Err(e) if e.kind() == ErrorKind::NotFound => None,
@@ -186,6 +190,11 @@ fn acquire(path: &Path, me: &Holder) -> io::Result<Result<File, String>> {
         if let Some(old) = &old {
             let granted = match old.try_lock() {
                 Ok(()) => true,
+                // A child that its holder is just starting has it for a moment, even if the holder has let go.
+                Err(TryLockError::WouldBlock) if try_number < WAITS => {
+                    std::thread::sleep(WAIT);
+                    continue;
+                }
                 Err(TryLockError::WouldBlock) => return Ok(Err(named(old)?.map_or_else(unnamed, |h| h.in_words()))),
                 // A file system without locks: the heartbeat decides.
                 Err(TryLockError::Error(_)) => false,

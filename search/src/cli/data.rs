@@ -79,8 +79,8 @@ fn data_loader(config: &Path, of: Of) -> Result<(String, DataLoader)> {
     let text = fs::read_to_string(config).unwrap_or_default();
     // A file that is no YAML is told as such by whoever reads it next.
     if yaml::parse(&text).is_ok_and(|tree| tree.get("network").is_some()) {
-        let alone = TrainJob::prepare(config)?;
-        return Ok((alone.config.name().to_string(), alone.loader().map_err(RunError::from)?));
+        let train_job = TrainJob::prepare(config)?;
+        return Ok((train_job.config.name().to_string(), train_job.loader().map_err(RunError::from)?));
     }
     let experiment = prepare(config).map_err(RunError::from)?;
     let loader = match of {

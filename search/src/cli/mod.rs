@@ -37,9 +37,9 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Train a supernet, search it, measure the finds, retrain the winners, write the report
+    /// Train a supernet, search it, measure candidates, retrain the winners, write the report
     Search(job::Job),
-    /// Ask whether the supernet tells the truth, the search beats chance, and the finds the papers' variants
+    /// Study a search: rank correlation of the supernet, search against random search, found networks against published ones
     Study(study::Args),
     /// Train one network by a recipe and score it on the test split
     Train(job::Job),

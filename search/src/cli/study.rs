@@ -6,7 +6,7 @@ use mobilenas_host::WallClock;
 use super::job::{Job, stopped};
 use crate::config::Origin;
 use crate::pipeline::RunError;
-use crate::study::{Finish, Folder, Plan, Study, words};
+use crate::study::{Folder, Study, StudyOutcome, StudyPlan, words};
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 use mobilenas_host::{errln, outln};
@@ -26,7 +26,7 @@ pub struct Args {
 /// # Errors
 /// When the input is wrong or the study fails.
 pub fn run(args: &Args) -> Result<i32> {
-    let mut plan = Plan::prepare(&args.job.config, Origin::User)?;
+    let mut plan = StudyPlan::prepare(&args.job.config, Origin::User)?;
     let warnings = plan.experiment.check_threads().map_err(RunError::from)?;
     let root = args.job.folder("studies", plan.experiment.config.name());
     let (clock, stop) = (WallClock::new(), Stop::within_seconds()?);
@@ -45,8 +45,8 @@ pub fn run(args: &Args) -> Result<i32> {
     errln!("{}", plan.estimate_in_words(estimate));
     let study = Study { plan: &plan, folder, clock: &clock, stop: &stop, progress: Progress::new };
     match study.go()? {
-        Finish::Stopped => Ok(stopped(&stop)),
-        Finish::Done(study, page) => {
+        StudyOutcome::Stopped => Ok(stopped(&stop)),
+        StudyOutcome::Done(study, page) => {
             for line in words::outcome(&study) {
                 outln!("{line}")?;
             }

@@ -5,7 +5,7 @@ use mobilenas_host::WallClock;
 
 use super::job::{Job, stopped};
 use crate::experiment::threads::more_threads_than_cores;
-use crate::pipeline::train_job::{Finish, TrainJob};
+use crate::pipeline::train_job::{TrainJob, TrainJobOutcome};
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 use mobilenas_host::{errln, outln};
@@ -15,16 +15,16 @@ use mobilenas_host::{errln, outln};
 /// # Errors
 /// When the input is wrong or the training fails.
 pub fn run(job: &Job) -> Result<i32> {
-    let alone = TrainJob::prepare(&job.config)?;
-    let root = job.folder("runs", alone.config.name());
+    let train_job = TrainJob::prepare(&job.config)?;
+    let root = job.folder("runs", train_job.config.name());
     let (clock, stop) = (WallClock::new(), Stop::within_seconds()?);
-    errln!("{}", alone.summary());
-    if let Some(warning) = more_threads_than_cores("threads", alone.config.threads as usize) {
+    errln!("{}", train_job.summary());
+    if let Some(warning) = more_threads_than_cores("threads", train_job.config.threads as usize) {
         errln!("warning: {warning}");
     }
-    match alone.run(&root, job.resume, &clock, &stop, &Progress::new("train"))? {
-        Finish::Stopped => Ok(stopped(&stop)),
-        Finish::Done(result) => {
+    match train_job.run(&root, job.resume, &clock, &stop, &Progress::new("train"))? {
+        TrainJobOutcome::Stopped => Ok(stopped(&stop)),
+        TrainJobOutcome::Done(result) => {
             outln!("{result}")?;
             outln!("weights: {}", root.join("weights.safetensors").display())?;
             Ok(0)

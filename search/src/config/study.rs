@@ -9,7 +9,7 @@ use super::SupernetRule;
 use super::types::Config;
 
 /// A search's config and what is studied. The searches go by `search` (its objectives, bounds, trials), the last trainings
-/// by `retrain` (its recipe, and `best`, the number of finds).
+/// by `retrain` (its recipe, and `best`, the number of found networks).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("additionalProperties" = false))]
 pub struct StudyConfig {
@@ -25,7 +25,7 @@ pub struct StudyConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Study {
-    /// Networks drawn over the space, spread over MACs, and trained alone; 0 leaves rank fidelity out.
+    /// Networks drawn over the space, spread over MACs, and trained from scratch; 0 leaves rank fidelity out.
     #[schemars(range(min = 0, max = 10000))]
     pub subnets: usize,
     /// Epochs of each of these trainings; those of `retrain` if left out.
@@ -47,7 +47,7 @@ pub struct Study {
     /// Trainings of each find and of each published network, from the config's seed upwards; 0 leaves them out.
     #[schemars(range(min = 0, max = 1000))]
     pub retrain_seeds: u64,
-    /// Rounds in which finds, published networks and the reference are timed in turn.
+    /// Rounds in which found networks, published networks and the reference are timed interleaved.
     #[schemars(range(min = 3, max = 10000))]
     pub rounds: usize,
     /// Trainings side by side, each in a process of its own. How many changes no result, and a study may go on with another

@@ -269,7 +269,7 @@ fn what_a_strategy_can_work_with() {
     "#);
     insta::assert_snapshot!(slimming(&format!("[{top1}, {mes}]"), "{\n actions: [heads]}"), @r"
     c.yaml: 1 mistake
-      line 4, search.strategy.mes_slimming.actions: found heads, expected a kind of knob with two choices in this space: depth, expansion, kernel, patch, resolution, stride, width
+      line 4, search.strategy.mes_slimming.actions: found heads, expected a kind of knob with two choices in this space: depth, expansion, patch, width
     ");
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{DataConfig, Device, Recipe, defaults, nearest};
 use crate::experiment::ExperimentError;
 
-/// One network, trained alone.
+/// One network, trained from scratch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {

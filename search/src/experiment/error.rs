@@ -43,14 +43,6 @@ pub enum ExperimentError {
     /// A genome that is no network.
     #[error(transparent)]
     Shape(#[from] ShapeError),
-    /// Latencies cannot be measured as the config wants.
-    #[error("{}: latency.threads: {error}", file.display())]
-    Latency {
-        /// The config.
-        file: PathBuf,
-        /// Why.
-        error: EngineError,
-    },
     /// A network could not be timed.
     #[error(transparent)]
     Engine(#[from] EngineError),

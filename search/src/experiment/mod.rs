@@ -7,7 +7,6 @@ pub mod threads;
 
 use std::path::{Path, PathBuf};
 
-use mobilenas_bench::engine::enough_cores;
 use mobilenas_bench::latency_table::row::TableSource;
 use mobilenas_bench::latency_table::{Table, TableRequirements};
 use mobilenas_bench::process::InterleavedProcesses;
@@ -263,25 +262,12 @@ impl Experiment {
         LatencyProtocol { protocol, batch: l.batch, threads: l.threads, engine: l.engine.clone(), interleaved }
     }
 
-    /// Checks that a core is there for each thread of a measured latency.
+    /// Checks before any training that some network meets the bound on latency: times the smallest ones quickly, and the
+    /// fastest of them by the config's protocol.
     ///
     /// # Errors
-    /// More threads than cores.
-    pub fn check_latency_threads(&self) -> Result<(), ExperimentError> {
-        if self.table.is_some() {
-            return Ok(());
-        }
-        let enough = enough_cores(self.config.latency.threads);
-        enough.map_err(|error| ExperimentError::Latency { file: self.file.clone(), error })
-    }
-
-    /// Checks before any training that latencies can be measured here, and that some network meets the bound: times the
-    /// smallest ones quickly, and the fastest of them by the config's protocol.
-    ///
-    /// # Errors
-    /// More threads than cores; or the nearest miss, when no network meets the bound.
+    /// The nearest miss, when no network meets the bound.
     pub fn check_latency(&self, clock: &dyn Clock) -> Result<(), ExperimentError> {
-        self.check_latency_threads()?;
         let Some(bound) = self.config.search.bounds.latency_ms else { return Ok(()) };
         let (space, mut timing, mut coster) = (&self.space, self.latency_protocol(), CostCache::new());
         let ms = std::time::Duration::from_millis;

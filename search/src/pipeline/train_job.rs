@@ -117,7 +117,7 @@ impl fmt::Display for TrainResult {
 
 /// How a training ended.
 #[derive(Debug)]
-pub enum Finish {
+pub enum TrainJobOutcome {
     /// All is done.
     Done(Box<TrainResult>),
     /// It was asked to stop; `--resume` goes on.
@@ -218,12 +218,12 @@ impl TrainJob {
         clock: &dyn Clock,
         stop: &Stop,
         bar: &Progress,
-    ) -> Result<Finish, RunError> {
+    ) -> Result<TrainJobOutcome, RunError> {
         let c = &self.config;
         let (digest, _lock) = self.open(root, resume)?;
         let (weights_file, result) = (root.join("weights.safetensors"), root.join("result.json"));
         if let Some(done) = read(&result).filter(|r| r.config_digest == digest) {
-            return Ok(Finish::Done(Box::new(done)));
+            return Ok(TrainJobOutcome::Done(Box::new(done)));
         }
         tch::set_num_threads(c.threads as i32);
         let config = TrainerConfig { recipe: c.train.clone(), seed: c.seed, checkpoint_every: c.checkpoint_seconds };
@@ -242,7 +242,7 @@ impl TrainJob {
         let lower = |side| self.space.lower_at(&self.space.smallest(), side);
         let ended = single_net::train(&trainer, &mut store, bar, &self.graph, (self.task, teacher.as_ref()), &lower);
         bar.done();
-        let TrainOutcome::Done { steps, seconds, skipped, .. } = ended? else { return Ok(Finish::Stopped) };
+        let TrainOutcome::Done { steps, seconds, skipped, .. } = ended? else { return Ok(TrainJobOutcome::Stopped) };
         let net = Net::bind(self.graph.clone(), &Owned(&store))?;
         let test = test_scores(&net, &self.test, &self.test_split, 500, self.task)?;
         weights::save(&weights_file, &store.named(), &self.about(&digest))?;
@@ -271,7 +271,7 @@ impl TrainJob {
         let text = serde_json::to_string_pretty(&outcome)?;
         write_whole(&result, text.as_bytes()).map_err(|error| RunError::Io { path: result.clone(), error })?;
         trainer.remove_checkpoints();
-        Ok(Finish::Done(Box::new(outcome)))
+        Ok(TrainJobOutcome::Done(Box::new(outcome)))
     }
 
     /// Makes the folder, or goes on with one of the same config, and locks it. Gives the config's digest.

@@ -1,15 +1,15 @@
-//! Against the papers' variants: finds and published networks timed in turn, then all trained alike, several seeds each.
+//! Found networks against published ones: timed interleaved, then all trained with the same recipe and several seeds.
 
 use std::sync::Arc;
 
 use mobilenas_reports::study::{NetworkOrigin, StudyNetwork, StudyRow};
 use mobilenas_space::Genome;
 
-use super::{Halt, Study};
+use super::{Study, StudyInterrupt};
 
 impl Study<'_> {
     /// Everything that this part of the study needs and has no row yet.
-    pub(super) fn against_papers(&mut self) -> Result<(), Halt> {
+    pub(super) fn against_papers(&mut self) -> Result<(), StudyInterrupt> {
         let (study, c) = (&self.plan.config.study, &self.plan.experiment.config);
         if study.retrain_seeds == 0 {
             return Ok(());
@@ -24,13 +24,13 @@ impl Study<'_> {
         [NetworkOrigin::Found, NetworkOrigin::Published].into_iter().flat_map(|o| self.networks(o)).collect()
     }
 
-    /// Writes the rows of finds and published networks, with their latencies.
-    fn entrants(&mut self) -> Result<(), Halt> {
+    /// Writes the rows of found and published networks, with their latencies.
+    fn entrants(&mut self) -> Result<(), StudyInterrupt> {
         let p = &self.plan.experiment;
         let mut wanted: Vec<(String, NetworkOrigin, Genome)> = Vec::new();
         if self.plan.config.study.seeds > 0 {
-            let finds = self.finds()?.into_iter().enumerate();
-            wanted.extend(finds.map(|(i, genome)| (format!("found {}", i + 1), NetworkOrigin::Found, genome)));
+            let found = self.found_networks()?.into_iter().enumerate();
+            wanted.extend(found.map(|(i, genome)| (format!("found {}", i + 1), NetworkOrigin::Found, genome)));
         }
         let variants = p.space.family().variants().into_iter();
         wanted.extend(

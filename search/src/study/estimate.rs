@@ -2,13 +2,13 @@
 
 use mobilenas_host::Clock;
 
-use super::Plan;
+use super::StudyPlan;
 use crate::config;
 use crate::experiment::estimate;
 use mobilenas_train::TrainError;
 
-impl Plan {
-    /// Estimated seconds of supernets, searches, trainings of drawn networks, trainings of finds and published ones. Scores
+impl StudyPlan {
+    /// Estimated seconds of supernets, searches, trainings of drawn networks, trainings of found and published ones. Scores
     /// that strategies share are counted as if they did not: the searches take at most so long.
     ///
     /// # Errors
@@ -44,12 +44,12 @@ impl Plan {
         retrain /= s.workers.max(1) as f64;
         let searches = self.config.strategies().len() as f64 * s.seeds as f64;
         let share = s.subnet_epochs.map_or(1.0, |e| e / own.retrain.recipe.epochs);
-        let finds = if s.seeds > 0 { own.retrain.best } else { 0 };
+        let found = if s.seeds > 0 { own.retrain.best } else { 0 };
         Ok([
             supernets,
             scores * searches,
             retrain * share * (s.subnets as u64 * s.subnet_seeds) as f64,
-            retrain * ((finds + published) as u64 * s.retrain_seeds) as f64,
+            retrain * ((found + published) as u64 * s.retrain_seeds) as f64,
         ])
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mobilenas_reports::study::{Condition, InheritedScore, NetworkOrigin, StudyNetwork, StudyRow};
 use mobilenas_space::{Genome, cost, memory};
 
-use super::{Halt, Study, sample};
+use super::{Study, StudyInterrupt, sample};
 use crate::evaluator::Evaluator as _;
 use crate::pipeline::RunError;
 use crate::pipeline::retraining::by_name as named;
@@ -37,7 +37,7 @@ impl Study<'_> {
     }
 
     /// The drawn networks and their top-1 with inherited weights, under each rule, recalibrated or not.
-    pub(super) fn inherited(&mut self) -> Result<(), Halt> {
+    pub(super) fn inherited(&mut self) -> Result<(), StudyInterrupt> {
         let (p, study) = (&self.plan.experiment, &self.plan.config.study);
         if study.subnets == 0 {
             return Ok(());
@@ -65,7 +65,7 @@ impl Study<'_> {
                         continue;
                     }
                     if self.stop.asked() {
-                        return Err(Halt::Stopped);
+                        return Err(StudyInterrupt::Stopped);
                     }
                     let lab = match &mut lab {
                         Some(lab) => lab,
@@ -88,7 +88,7 @@ impl Study<'_> {
     }
 
     /// Trains the drawn networks alone, with some of their seeds: all networks with one before any with the next.
-    pub(super) fn alone(&mut self, seeds: Range<u64>) -> Result<(), Halt> {
+    pub(super) fn alone(&mut self, seeds: Range<u64>) -> Result<(), StudyInterrupt> {
         let c = &self.plan.experiment.config;
         let study = &self.plan.config.study;
         let (epochs, drawn) =

@@ -1,5 +1,5 @@
-//! A study of the search itself: does the supernet tell the truth, does the search beat chance, do the finds stand against
-//! the papers' variants. Every phase begins where the study's file ends.
+//! A study of the search itself: the rank correlation of the supernet, the search against random search, found networks
+//! against published ones. Every phase begins where the study's file ends.
 
 mod baselines;
 mod estimate;
@@ -35,7 +35,7 @@ use mobilenas_host::Stop;
 
 /// A study's config, checked through.
 #[derive(Debug)]
-pub struct Plan {
+pub struct StudyPlan {
     /// The search: space, images, device.
     pub experiment: Experiment,
     /// The whole config.
@@ -44,24 +44,22 @@ pub struct Plan {
     pub digest: String,
 }
 
-impl Plan {
+impl StudyPlan {
     /// Reads and checks a config, or the one in the folder of a study, and loads its images.
     ///
     /// # Errors
     /// What the user has to mend, all mistakes of the config at once.
-    pub fn prepare(file: &Path, origin: Origin) -> Result<Plan, RunError> {
+    pub fn prepare(file: &Path, origin: Origin) -> Result<StudyPlan, RunError> {
         let (loaded, study) = config::load_study(file, origin).map_err(ExperimentError::from)?;
         let config = StudyConfig { search: loaded.config.clone(), study };
-        let experiment = checked(loaded)?;
-        experiment.check_latency_threads()?;
-        Ok(Plan { experiment, digest: config::digest(&config)?, config })
+        Ok(StudyPlan { experiment: checked(loaded)?, digest: config::digest(&config)?, config })
     }
 }
 
 /// A study under way.
 pub struct Study<'a> {
     /// The config, checked through.
-    pub plan: &'a Plan,
+    pub plan: &'a StudyPlan,
     /// Its folder.
     pub folder: Folder,
     /// Time.
@@ -74,7 +72,7 @@ pub struct Study<'a> {
 
 /// How a study ended.
 #[derive(Debug)]
-pub enum Finish {
+pub enum StudyOutcome {
     /// All is done: what was found, and the page.
     Done(Box<record_of::Study>, PathBuf),
     /// It was asked to stop; `--resume` goes on.
@@ -83,14 +81,14 @@ pub enum Finish {
 
 /// What a phase ends as when it was asked to stop.
 #[derive(Debug)]
-enum Halt {
+enum StudyInterrupt {
     Stopped,
     Failed(RunError),
 }
 
-impl<E: Into<RunError>> From<E> for Halt {
-    fn from(e: E) -> Halt {
-        Halt::Failed(e.into())
+impl<E: Into<RunError>> From<E> for StudyInterrupt {
+    fn from(e: E) -> StudyInterrupt {
+        StudyInterrupt::Failed(e.into())
     }
 }
 
@@ -99,18 +97,18 @@ impl Study<'_> {
     ///
     /// # Errors
     /// When a phase fails; what was written stays.
-    pub fn go(mut self) -> Result<Finish, RunError> {
+    pub fn go(mut self) -> Result<StudyOutcome, RunError> {
         match self.phases() {
             Ok(()) => {}
-            Err(Halt::Stopped) => return Ok(Finish::Stopped),
-            Err(Halt::Failed(e)) => return Err(e),
+            Err(StudyInterrupt::Stopped) => return Ok(StudyOutcome::Stopped),
+            Err(StudyInterrupt::Failed(e)) => return Err(e),
         }
         let study = record_of::Study::read(self.folder.root())?;
         let page = mobilenas_reports::render_study(&study, self.folder.root())?.index;
-        Ok(Finish::Done(Box::new(study), page))
+        Ok(StudyOutcome::Done(Box::new(study), page))
     }
 
-    fn phases(&mut self) -> Result<(), Halt> {
+    fn phases(&mut self) -> Result<(), StudyInterrupt> {
         tch::set_num_threads(self.plan.experiment.config.threads as i32);
         let header = self.header()?;
         self.folder.begin(header)?;

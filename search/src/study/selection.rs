@@ -7,19 +7,19 @@ use mobilenas_record::pareto::dominates;
 use mobilenas_space::{Cost, Genome, cost};
 
 use super::vs_random::Tried;
-use super::{Halt, Study};
+use super::{Study, StudyInterrupt};
 
-/// How finds are chosen, for a reader of the results.
+/// How found networks are chosen, for a reader of the results.
 pub fn in_words() -> String {
-    "Finds are chosen among what the searches of the config's own strategy tried, all seeds together, by inherited top-1 \
+    "Found networks are chosen among what the searches of the config's own strategy tried, all seeds together, by inherited top-1 \
      alone: for each published network the best that has fewer parameters and fewer MACs, then the best of the front. \
      The test split is seen by trained networks only and chooses nothing."
         .to_string()
 }
 
 impl Study<'_> {
-    /// The finds, at most `retrain.best`.
-    pub(super) fn finds(&self) -> Result<Vec<Genome>, Halt> {
+    /// The found networks, at most `retrain.best`.
+    pub(super) fn found_networks(&self) -> Result<Vec<Genome>, StudyInterrupt> {
         let p = &self.plan.experiment;
         let (mut rivals, mut taken) = (Vec::new(), BTreeSet::new());
         for v in p.space.family().variants() {

@@ -2,7 +2,7 @@
 
 use mobilenas_torch::{ParamStore, weights};
 
-use super::{Halt, Study, statistics};
+use super::{Study, StudyInterrupt, statistics};
 use crate::config::{self, BatchNorms};
 use crate::evaluator::inherited::InheritedEvaluator;
 use crate::pipeline::RunError;
@@ -26,7 +26,7 @@ impl Study<'_> {
     }
 
     /// Trains the supernet of a rule, if it is not. Gives the seconds it took.
-    pub(super) fn supernet(&mut self, rule: usize) -> Result<f64, Halt> {
+    pub(super) fn supernet(&mut self, rule: usize) -> Result<f64, StudyInterrupt> {
         let (p, own) = (&self.plan.experiment, self.by(rule));
         let path = self.folder.path(&self.supernet_file(rule));
         if path.exists() {
@@ -50,7 +50,7 @@ impl Study<'_> {
         };
         let bar = (self.progress)(name);
         let ended = trainer.run(&mut store, &bar, &mut supernet);
-        let TrainOutcome::Done { steps, seconds, skipped, .. } = ended? else { return Err(Halt::Stopped) };
+        let TrainOutcome::Done { steps, seconds, skipped, .. } = ended? else { return Err(StudyInterrupt::Stopped) };
         if p.config.supernet.batch_norms == BatchNorms::Shared {
             statistics::track(p, &supernet, &loader, &store, steps)?;
         }

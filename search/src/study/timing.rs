@@ -1,4 +1,4 @@
-//! Latency of finds and published networks, in turn with the reference: the host's drift cancels.
+//! Latency of found and published networks, interleaved with the reference: the host's drift cancels.
 
 use std::sync::Arc;
 

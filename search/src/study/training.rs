@@ -11,7 +11,7 @@ use mobilenas_host::{Clock, WallClock};
 use mobilenas_reports::study::{StudyNetwork, StudyRow, TrainedNetwork};
 use serde::{Deserialize, Serialize};
 
-use super::{Halt, Plan, Study};
+use super::{Study, StudyInterrupt, StudyPlan};
 use crate::config;
 use crate::experiment::ExperimentError;
 use crate::experiment::loaders::data_loader;
@@ -68,7 +68,7 @@ impl Job {
     /// Trains and scores, or finds that this was done; `None` if it was asked to stop.
     fn run(
         &self,
-        plan: &Plan,
+        plan: &StudyPlan,
         root: &Path,
         clock: &dyn Clock,
         stop: &Stop,
@@ -112,7 +112,10 @@ impl Job {
 impl Study<'_> {
     /// Trains networks from scratch and scores them on the test split, those that are not done: each for some epochs, with a
     /// seed.
-    pub(super) fn retrain(&mut self, wanted: impl Iterator<Item = (StudyNetwork, f64, u64)>) -> Result<(), Halt> {
+    pub(super) fn retrain(
+        &mut self,
+        wanted: impl Iterator<Item = (StudyNetwork, f64, u64)>,
+    ) -> Result<(), StudyInterrupt> {
         let done = |n: &StudyNetwork, seed: u64| {
             self.folder.rows.iter().any(|r| matches!(r, StudyRow::Retrained(r) if r.network == n.id && r.seed == seed))
         };
@@ -128,14 +131,14 @@ impl Study<'_> {
         let (all, own) = (self.plan.experiment.config.threads, self.plan.config.threads());
         for ((network, _, seed), job) in left.iter().zip(&jobs) {
             if self.stop.asked() {
-                return Err(Halt::Stopped);
+                return Err(StudyInterrupt::Stopped);
             }
             let bar = (self.progress)("retrain");
             bar.say(&format!("{}, seed {seed}", network.name));
             tch::set_num_threads(own as i32);
             let outcome = job.run(self.plan, self.folder.root(), self.clock, self.stop, &bar);
             tch::set_num_threads(all as i32);
-            self.trained(network, job, outcome?.ok_or(Halt::Stopped)?)?;
+            self.trained(network, job, outcome?.ok_or(StudyInterrupt::Stopped)?)?;
         }
         Ok(())
     }
@@ -151,21 +154,21 @@ impl Study<'_> {
     }
 
     /// By several processes; rows in the order of the jobs.
-    fn side_by_side(&mut self, wanted: &[(StudyNetwork, f64, u64)], jobs: &[Job]) -> Result<(), Halt> {
+    fn side_by_side(&mut self, wanted: &[(StudyNetwork, f64, u64)], jobs: &[Job]) -> Result<(), StudyInterrupt> {
         let (root, device) = (self.folder.root().to_path_buf(), self.plan.experiment.config.device);
         let mut pool =
             Pool::new(self.plan.config.study.workers, 0, move || worker::command(&root, device, true)).ending();
         let (stop, bar) = (self.stop, (self.progress)("retrain"));
         bar.begin(jobs.len() as u64, 0);
         let go_on = || !stop.asked();
-        pool.run(jobs, go_on, |i, answer| -> Result<(), Halt> {
+        pool.run(jobs, go_on, |i, answer| -> Result<(), StudyInterrupt> {
             let (Some((network, _, seed)), Some(job)) = (wanted.get(i), jobs.get(i)) else { return Ok(()) };
             let outcome = match answer {
                 Ok(values) => Outcome::of(values).ok_or_else(|| RunError::Training {
                     name: network.name.clone(),
                     why: "an answer that is not that of a training".to_string(),
                 })?,
-                Err(_) if stop.asked() => return Err(Halt::Stopped),
+                Err(_) if stop.asked() => return Err(StudyInterrupt::Stopped),
                 Err(why) => return Err(RunError::Training { name: network.name.clone(), why }.into()),
             };
             let metrics = outcome.metrics.clone();
@@ -174,7 +177,7 @@ impl Study<'_> {
             Ok(())
         })?;
         bar.done();
-        if stop.asked() { Err(Halt::Stopped) } else { Ok(()) }
+        if stop.asked() { Err(StudyInterrupt::Stopped) } else { Ok(()) }
     }
 
     /// Writes the row of a training.
@@ -218,7 +221,7 @@ pub fn serve(root: &Path, device: config::Device) -> Result<bool, RunError> {
     // A study that is killed leaves no trainings behind.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM)).map_err(|e| io(e.into()))?;
-    let mut plan = Plan::prepare(&root.join(config::FILE), config::Origin::Run)?;
+    let mut plan = StudyPlan::prepare(&root.join(config::FILE), config::Origin::Run)?;
     plan.experiment.device = device::open(device).map_err(ExperimentError::from)?;
     tch::set_num_threads(plan.config.threads() as i32);
     let clock = WallClock::new();

@@ -9,7 +9,7 @@ use mobilenas_reports::study::{SearchRun, StudyRow};
 use mobilenas_space::{Genome, cost, memory};
 
 use super::scores::{self, Score, Scores};
-use super::{Halt, Study};
+use super::{Study, StudyInterrupt};
 use crate::config::{self, Statistics, StrategyConfig};
 use crate::evaluator::Evaluator as _;
 use crate::evaluator::inherited::InheritedEvaluator;
@@ -94,7 +94,7 @@ impl Study<'_> {
     }
 
     /// Runs every search that has no row.
-    pub(super) fn searches(&mut self) -> Result<(), Halt> {
+    pub(super) fn searches(&mut self) -> Result<(), StudyInterrupt> {
         let (study, c) = (&self.plan.config.study, &self.plan.experiment.config);
         let strategies = self.plan.config.strategies();
         let mut desk = ScoringSession { scores: self.scores()?, lab: None };
@@ -130,7 +130,7 @@ impl Study<'_> {
     }
 
     /// What the searches of `search.strategy` tried, all seeds after each other: they are repeated on the known scores.
-    pub(super) fn tried(&self) -> Result<Vec<Tried>, Halt> {
+    pub(super) fn tried(&self) -> Result<Vec<Tried>, StudyInterrupt> {
         let (study, c) = (&self.plan.config.study, &self.plan.experiment.config);
         let mut desk = ScoringSession { scores: self.scores()?, lab: None };
         let mut bar = Bar { line: Progress::hidden(), at: 0 };
@@ -148,7 +148,7 @@ impl Study<'_> {
         seed: u64,
         desk: &mut ScoringSession,
         bar: &mut Bar,
-    ) -> Result<(SearchRun, Vec<Tried>), Halt> {
+    ) -> Result<(SearchRun, Vec<Tried>), StudyInterrupt> {
         let (p, search, axes) = (&self.plan.experiment, &self.plan.experiment.config.search, self.axes()?);
         let mut proposer = Proposer::new(p, config, seed, KnownNetworks::new());
         let (name, mut curve, mut tried) = (config.kind().name, Curve::new(&axes), Vec::new());
@@ -175,10 +175,14 @@ impl Study<'_> {
     }
 
     /// A network's metrics, and the seconds that its score took when it was computed.
-    fn metrics(&self, proposal: &Proposal, desk: &mut ScoringSession) -> Result<(BTreeMap<String, f64>, f64), Halt> {
+    fn metrics(
+        &self,
+        proposal: &Proposal,
+        desk: &mut ScoringSession,
+    ) -> Result<(BTreeMap<String, f64>, f64), StudyInterrupt> {
         if desk.scores.get(&proposal.digest).is_none() {
             if self.stop.asked() {
-                return Err(Halt::Stopped);
+                return Err(StudyInterrupt::Stopped);
             }
             let lab = match &mut desk.lab {
                 Some(lab) => lab,

@@ -103,7 +103,7 @@ fn objectives_are_checked_against_capabilities() {
 
 /// How good a search is after so many different genomes: hypervolume, or the best score with one objective.
 fn quality(config: &StrategyConfig, seed: u64, trials: usize) -> f64 {
-    let (space, capabilities) = (analytic::space(4), &config.kind().capabilities);
+    let (space, capabilities) = (analytic::space(8), &config.kind().capabilities);
     let (mut strategy, mut seen, mut points) = (config.build(&space), BTreeSet::new(), Vec::new());
     let mut best = f64::NEG_INFINITY;
     for step in 0..10_000 {
@@ -128,7 +128,7 @@ fn every_strategy_beats_random_search_in_the_median() {
     let random = StrategyKind::config(&STRATEGIES[0]);
     for config in &all()[1..] {
         let median = |config: &StrategyConfig| {
-            let mut all: Vec<f64> = (0..9).map(|seed| quality(config, seed, 120)).collect();
+            let mut all: Vec<f64> = (0..9).map(|seed| quality(config, seed, 200)).collect();
             all.sort_by(f64::total_cmp);
             all[4]
         };
