@@ -108,7 +108,7 @@ fn what_float16_cannot_hold_stays_in_float32() {
     for values in [[beyond, 0.0], [0.0, -1e30], [smallest * 0.99, 0.0], [-1e-9, 1e-9]] {
         let file = written("head.fc.bias", &values);
         assert_eq!(float32_weights(&file).unwrap(), ["head.fc.bias"], "{values:?}");
-        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>().repeat(5);
         assert_eq!(stored(&file, "head.fc.bias"), (bytes, proto::kind::FLOAT));
         assert_eq!(stored(&file, "head.fc.weight.pixel").1, proto::kind::FLOAT16);
         assert_sound("mobilevit_xxs", &proto::read(&file).unwrap());
