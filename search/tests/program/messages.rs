@@ -165,7 +165,7 @@ fn more_threads_than_cores_time_nothing() {
         (&["search", "search.yaml", "--out", "run"][..], "line 3, latency.threads: found 256 threads"),
         (&["check", "search.yaml"], "error: search.yaml: 1 mistake\n  line 3, latency.threads: found 256 threads"),
         (&["study", "study.yaml", "--out", "run"], ", latency.threads: found 256 threads"),
-        (&["latency-table", "build", "--config", "search.yaml", "--out", "run"], "error: found 256 threads"),
+        (&["latency-table", "build", "search.yaml", "--out", "run"], "error: found 256 threads"),
         (
             &["latency-table", "build", "--family", "deit", "--threads", "256", "--out", "run"],
             "error: found 256 threads",
@@ -246,7 +246,13 @@ fn a_run_of_another_version_or_config_is_not_resumed() {
     let dir = TempDir::new().unwrap();
     let out = dir.path().join("run");
     fs::create_dir(&out).unwrap();
-    std::os::unix::fs::symlink("/dev/full", out.join("supernet.checkpoint.next.safetensors.partial")).unwrap();
+    // A device that is always full, in the place where the next checkpoint is written; a failed attempt removes the link.
+    let fill = || {
+        let place = out.join("supernet.checkpoint.next.safetensors.partial");
+        let _ = fs::remove_file(&place);
+        std::os::unix::fs::symlink("/dev/full", place).unwrap();
+    };
+    fill();
     run(dir.path(), &["search", &tiny(), "--out", "run", "--resume"]);
     let journal = out.join("journal.jsonl");
     let text = fs::read_to_string(&journal).unwrap();
@@ -269,6 +275,7 @@ fn a_run_of_another_version_or_config_is_not_resumed() {
                     seed: 3 in the run, 4 in this config\n";
     assert!(said.ends_with(expected), "{said}");
     // Another name, more trials and another interval of checkpoints change nothing that was done: the disk is full again.
+    fill();
     let (code, said) =
         resume(&own.replace("trials: 8", "trials: 9").replace("checkpoint_seconds: 0", "checkpoint_seconds: 0.001"));
     assert!(code == 1 && said.contains("No space left on device"), "{said}");
