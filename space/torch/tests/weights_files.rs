@@ -119,7 +119,19 @@ fn files_of_other_kinds_are_called_what_they_are() {
             .unwrap()
             .to_string(),
     ];
-    insta::assert_snapshot!(seen.join("\n"), @"");
+    insta::assert_snapshot!(seen.join("\n"), @r"
+    x: a Git LFS pointer to a file of 12345 bytes that was not fetched (`git lfs pull` fetches it)
+    x: a web page (HTML), not the file that a link on it leads to
+    x: a web page (HTML), not the file that a link on it leads to
+    x: an XML document, as servers send instead of a file
+    x: a JSON file that is no index of shards
+    x: a gzip archive, to be unpacked first
+    x: a pickle that torch.save did not write
+    x: an ONNX file
+    x: a TensorFlow Lite file
+    x: a tar archive, to be unpacked first
+    a folder
+    ");
 }
 
 #[cfg(unix)]
@@ -195,7 +207,7 @@ fn sizes_beyond_the_file_are_refused() {
     insta::assert_snapshot!(refused(&shipped("repeats.pt")), @r#"repeats.pt: "a.weight": a tensor of size [1099511627776] and stride [0] beyond its storage of 1, expected safetensors, or a state dict that torch.save wrote"#);
     insta::assert_snapshot!(refused(&shipped("beyond.pt")), @"beyond.pt: storage 0 of 2147483647 elements in 96 bytes, expected safetensors, or a state dict that torch.save wrote");
     insta::assert_snapshot!(refused(&shipped("size.pt")), @r#"size.pt: "a.weight": a tensor of size [2, 120] and stride [3, 1] beyond its storage of 24, expected safetensors, or a state dict that torch.save wrote"#);
-    insta::assert_snapshot!(refused(&shipped("list.pt")), @"list.pt: something that is no dictionary, expected safetensors, or a state dict that torch.save wrote");
+    insta::assert_snapshot!(refused(&shipped("list.pt")), @"list.pt: a list, no dictionary of tensors, expected safetensors, or a state dict that torch.save wrote");
 }
 
 /// Whatever is wrong with a file, reading it ends with an error or with tensors.
@@ -280,7 +292,7 @@ fn damaged_safetensors_are_refused() {
     see("longer", safetensors(&two("[0,8]", b), 17));
     see("nothing", safetensors("{}", 0));
     insta::assert_snapshot!(seen, @r#"
-    empty: a file of 0 bytes
+    empty: an empty file
     short: a file of 3 bytes
     no_header: no header of either format: its first 8 bytes would be the length 8241904413164529780 of 46 bytes
     huge_header: no header of either format: its first 8 bytes would be the length 18446744073709551615 of 72 bytes
@@ -293,7 +305,7 @@ fn damaged_safetensors_are_refused() {
     overflow: a damaged header (overflow computing buffer size from shape and/or element type)
     cut: 127 bytes where its header says 132
     longer: 133 bytes where its header says 132
-    nothing: no tensors (its entries: none)
+    nothing: no tensors at its top level (its entries: none)
     "#);
 }
 
