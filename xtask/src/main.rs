@@ -104,8 +104,9 @@ fn tidy(target: &TargetDir, environment: &Environment) -> Result<ExitCode> {
     environment.apply(&mut program)?;
     let tree = tidy::Tree::read(&target::root())?;
     let facts = tidy::Facts::ask(&mut program, &tidy::questions(&tree))?;
-    let findings = tidy::check(&tree, &facts);
+    let all = tidy::check(&tree, &facts);
+    let (count, findings) = (all.len(), tidy::news(all));
     findings.iter().for_each(|finding| println!("{finding}"));
-    eprintln!("tidy: {} findings", findings.len());
+    eprintln!("tidy: {} new findings, {count} in all", findings.len());
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -28,10 +28,12 @@ pub fn check(tree: &Tree, facts: &Facts) -> Vec<Finding> {
         };
         let configs = command.words.iter().filter(|word| word.starts_with("configs/"));
         configs.filter(|word| !tree.has(word)).for_each(|word| finding(format!("there is no {word}")));
-        if let Some(words) = program_words(&command.words) {
+        if let Some(words) = program_words(&command.words).filter(|words| !words.is_empty()) {
             let refusal = facts.refusals.get(words).filter(|refusal| !excused(&command, words, refusal));
             refusal.into_iter().for_each(|refusal| finding(refusal.message.clone()));
-        } else if let Err(error) = Args::parse(command.words[2..].iter().cloned()) {
+        } else if command.words[0] == "cargo"
+            && let Err(error) = Args::parse(command.words[2..].iter().cloned())
+        {
             finding(format!("{error:#}"));
         }
     }
@@ -42,6 +44,7 @@ pub fn check(tree: &Tree, facts: &Facts) -> Vec<Finding> {
 pub fn of_program(tree: &Tree) -> Vec<Vec<String>> {
     let mut all: Vec<Vec<String>> =
         commands(tree).iter().filter_map(|command| program_words(&command.words)).map(<[String]>::to_vec).collect();
+    all.retain(|words| !words.is_empty());
     all.sort();
     all.dedup();
     all
@@ -103,7 +106,7 @@ fn page(path: &str, text: &str) -> Vec<Command> {
 
 /// The words of a command of ours, with the notation of a usage line taken off.
 fn words(code: &str) -> Option<Vec<String>> {
-    let code = code.replace("\\|", "|");
+    let code = code.replace("\\|", "|").replace(" 2>", " #");
     let mut words: Vec<String> = Vec::new();
     let mut quote = None;
     let mut word = String::new();
@@ -120,7 +123,7 @@ fn words(code: &str) -> Option<Vec<String>> {
     // Variables before a command; then what a shell reads for itself.
     let begin = words.iter().position(|word| !word.contains('='))?;
     let words = words.split_off(begin);
-    let end = words.iter().position(|word| ["#", "|", "2", "&"].contains(&word.as_str())).unwrap_or(words.len());
+    let end = words.iter().position(|word| ["#", "|", "&"].contains(&word.as_str())).unwrap_or(words.len());
     let usage = words[..end].iter().map(|word| {
         let word = word.trim_end_matches("...").trim_end_matches('…');
         word.split_once('|').map_or(word, |(first, _)| first).to_owned()

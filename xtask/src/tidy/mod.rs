@@ -114,6 +114,43 @@ impl Tree {
     }
 }
 
+/// Findings that are known and wait to be mended: cycles between files, by the file they are told at, and packages and
+/// files that are too long. The list may only get shorter.
+const KNOWN: &[&str] = &[
+    "bench/src/process/client.rs",
+    "reports/record/src/latency_table.rs",
+    "search/Cargo.toml",
+    "search/data/src/dataset/cifar.rs",
+    "search/data/src/loader/loader.rs",
+    "search/image/src/cut.rs",
+    "search/src/cli/completions.rs",
+    "search/src/config/mod.rs",
+    "search/src/experiment/loaders.rs",
+    "search/src/metric/analytic.rs",
+    "search/src/pipeline/mod.rs",
+    "search/src/study/mod.rs",
+    "search/strategy/src/lib.rs",
+    "search/task/src/batch.rs",
+    "search/tests/program/latency_table.rs",
+    "space/torch/src/error.rs",
+    "space/torch/src/weights/pickle/machine.rs",
+    "xtask/src/install.rs",
+    "xtask/src/tidy/commands.rs",
+    "xtask/src/torch.rs",
+];
+
+/// The findings that are not known, and a finding for each known one that is gone.
+pub fn news(findings: Vec<Finding>) -> Vec<Finding> {
+    let structural = |f: &Finding| f.message.contains(" build on one another, ") || f.message.contains(", at most ");
+    let (old, mut new): (Vec<_>, Vec<_>) =
+        findings.into_iter().partition(|f| structural(f) && KNOWN.contains(&f.path.as_str()));
+    let gone = KNOWN.iter().filter(|path| old.iter().all(|f| f.path != **path));
+    new.extend(
+        gone.map(|path| Finding::new(*path, 0, "its known finding is gone, take it off the list in tidy/mod.rs")),
+    );
+    new
+}
+
 /// All findings, in the order of their files.
 pub fn check(tree: &Tree, facts: &Facts) -> Vec<Finding> {
     let checks = [
@@ -136,6 +173,16 @@ pub fn questions(tree: &Tree) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn known_findings_are_no_news_and_new_ones_are() {
+        let known = |path: &&str| Finding::new(*path, 1, "3 files build on one another, such as: a, b");
+        let all: Vec<Finding> = KNOWN.iter().map(known).collect();
+        assert_eq!(news(all.clone()), []);
+        let other = Finding::new(KNOWN[0], 1, "`_ =>` over `Op`");
+        assert_eq!(news([all.clone(), vec![other.clone()]].concat()), [other]);
+        assert_eq!(news(all[1..].to_vec())[0].path, KNOWN[0]);
+    }
 
     #[test]
     fn folders_and_packages_are_found() {
