@@ -11,6 +11,7 @@ mod end_to_end;
 mod gate;
 mod images;
 mod int8;
+mod latency_list;
 mod latency_table;
 mod messages;
 mod models;

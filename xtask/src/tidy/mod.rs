@@ -131,7 +131,6 @@ const KNOWN: &[&str] = &[
     "search/src/study/mod.rs",
     "search/strategy/src/lib.rs",
     "search/task/src/batch.rs",
-    "search/tests/program/latency_table.rs",
     "space/torch/src/error.rs",
     "space/torch/src/weights/pickle/machine.rs",
     "xtask/src/install.rs",
