@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cargo::{Environment, quoted, succeed};
 use crate::onnx::LIBRARY;
-use crate::target::{Staging, TargetDir};
+use crate::target::{Staging, TargetDir, make_executable};
 
 /// Where a shell looks for completions, under the prefix.
 const COMPLETIONS: [(&str, &str); 3] = [
@@ -127,13 +127,6 @@ fn make_room(file: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Lets a file be run.
-pub fn make_executable(file: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = fs::Permissions::from_mode(0o755);
-    fs::set_permissions(file, mode).with_context(|| format!("cannot make {} executable", file.display()))
 }
 
 #[cfg(test)]

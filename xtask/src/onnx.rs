@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::install::make_executable;
 use crate::pip::{pip, python_with_pip, stamp, stamped, write};
-use crate::target::{Staging, TargetDir};
+use crate::target::{Staging, TargetDir, make_executable};
 
 /// The version of ONNX Runtime; the crate ort takes this one and every later one.
 pub const VERSION: &str = "1.32.0";

@@ -145,6 +145,13 @@ impl Drop for Staging {
     }
 }
 
+/// Lets a file be run.
+pub fn make_executable(file: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(file, mode).with_context(|| format!("cannot make {} executable", file.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

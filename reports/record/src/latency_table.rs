@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Engine;
 use crate::interval::Interval;
 use crate::rank;
-use crate::run::Engine;
 
 /// Where the latencies of a run's trials come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
