@@ -6,6 +6,8 @@
 use crate::Goal;
 
 /// Whether `a` dominates `b` where larger is better in every objective: nowhere smaller, somewhere larger.
+// A tournament calls it in its innermost loop, from another crate.
+#[inline]
 pub fn dominates(a: &[f64], b: &[f64]) -> bool {
     a.iter().zip(b).all(|(x, y)| x >= y) && a.iter().zip(b).any(|(x, y)| x > y)
 }
