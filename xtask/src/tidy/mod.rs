@@ -132,7 +132,6 @@ const KNOWN: &[&str] = &[
     "search/task/src/batch.rs",
     "space/torch/src/error.rs",
     "space/torch/src/weights/pickle/machine.rs",
-    "xtask/src/install.rs",
     "xtask/src/tidy/commands.rs",
     "xtask/src/torch.rs",
 ];
