@@ -156,7 +156,7 @@ fn basis(run: &RunData, pairs: &[(&Candidate, &Candidate)]) -> String {
         |(c, v): &&(&Candidate, &Candidate)| wilson(c.values[0], images).low > wilson(v.values[0], images).high;
     if !pairs.is_empty() {
         words += &format!(
-            " In {} of {} the 95 % intervals of the two do not overlap.",
+            " The 95 % intervals of the two networks are apart in {} of {}.",
             pairs.iter().filter(certain).count(),
             text::plural(pairs.len(), "comparison")
         );

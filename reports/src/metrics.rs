@@ -4,7 +4,7 @@
 use mobilenas_record::metric::{LATENCY, MACS, MEMORY, MES, PARAMS};
 use mobilenas_record::{Goal, MetricInfo, Stage, text};
 
-use crate::plot::NumberFormat;
+use crate::plot::{Axis, NumberFormat};
 
 /// The accuracy that ranks candidates: on the search-validation split, with weights inherited from the supernet.
 pub const ACCURACY: MetricInfo =
@@ -60,6 +60,20 @@ pub fn noun(metric: &MetricInfo) -> String {
     match label.chars().nth(1).is_some_and(char::is_uppercase) {
         true => label.to_owned(),
         false => label.to_lowercase(),
+    }
+}
+
+/// The metric as an axis of a plot, with the name of the files of its chart.
+pub fn axis(metric: &MetricInfo, label: &str, file: &'static str, values: Vec<Option<f64>>) -> Axis {
+    Axis {
+        name: noun(metric),
+        label: label.to_owned(),
+        unit: if metric.unit == "ms" { metric.unit } else { "" },
+        format: format(metric),
+        goal: metric.goal,
+        values,
+        file,
+        ..Axis::default()
     }
 }
 

@@ -29,7 +29,7 @@ fn compiled(dir: &Path, table: &str) -> String {
 
 #[test]
 #[ignore = "needs pdflatex"]
-fn the_table_compiles_whatever_the_names() {
+fn pdflatex_compiles_the_table_whatever_the_names() {
     let evil = [
         "[5pt] \\input{/etc/passwd}",
         "*a & b \\\\ $x^2$ 50% #1 ~ _ {",

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: all tests by `cargo test`, and their sum in the last line: `N passed, N failed, N skipped`.
 //!
-//! Each stage is one command over the same packages, so that no dependency is compiled twice. The tests of one program
+//! Every command selects the same targets: with another selection cargo compiles crates anew. The tests of one program
 //! share a process: loading libtorch for each test alone, as cargo-nextest would, costs more than it gains.
 
 use std::collections::BTreeSet;
@@ -12,13 +12,6 @@ use anyhow::{Context, Result, bail};
 
 use crate::cargo::{Environment, cargo, succeed};
 use crate::tools;
-
-/// The stages and how cargo is told of them.
-const STAGES: [(&str, &[&str]); 3] = [
-    ("unit tests", &["--lib", "--bins"]),
-    ("integration tests", &["--test", "*"]),
-    ("examples in the documentation", &["--doc"]),
-];
 
 /// What the tests came to.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -43,17 +36,15 @@ pub fn test(environment: &Environment, without_libtorch: bool, filter: &[String]
     };
     heading("building the tests");
     succeed(&mut command(&["--no-run"])?, "building the tests")?;
-    let mut sum = Sum::default();
-    for (name, targets) in STAGES {
-        heading(name);
-        let mut command = command(&[targets, &["--no-fail-fast", "--"]].concat())?;
-        sum.add(run(command.args(color()).args(filter))?);
-    }
+    heading("tests");
+    let mut sum = run(command(&["--no-fail-fast", "--"])?.args(color()).args(filter))?;
     // Tests that need a program are ignored so far; where it is there, they run now.
-    for (target, _) in tools::TESTS.iter().filter(|(_, tool)| tools::provide(tool)) {
-        heading(&format!("tests that were ignored: {target}"));
-        let mut command = command(&["--no-fail-fast", "--test", target, "--", "--ignored"])?;
-        let late = run(command.args(color()).args(filter))?;
+    let provided: Vec<String> =
+        tools::TESTS.iter().filter(|(_, tool)| tools::provide(tool)).map(|(name, _)| (*name).to_owned()).collect();
+    if !provided.is_empty() {
+        heading("tests that were ignored");
+        let names = if filter.is_empty() { &provided } else { filter };
+        let late = run(command(&["--no-fail-fast", "--", "--ignored"])?.args(color()).args(names))?;
         sum.ignored -= sum.ignored.min(late.passed + late.failed);
         sum.add(late);
     }

@@ -23,8 +23,8 @@ const CHROMIUM: Tool = Tool {
 const PDFLATEX: Tool =
     Tool { variable: "PDFLATEX", names: &["pdflatex"], packages: &["texlive-latex-base", "texlive-latex-recommended"] };
 
-/// Test targets, all of whose tests are `#[ignore]`d, and what they need.
-pub const TESTS: [(&str, Tool); 2] = [("browser", CHROMIUM), ("latex", PDFLATEX)];
+/// What the names of tests have that are `#[ignore]`d because they need a program, and the program.
+pub const TESTS: [(&str, Tool); 2] = [("chromium::", CHROMIUM), ("pdflatex_", PDFLATEX)];
 
 /// Whether a tool is there, if need be after installing it; says why not.
 pub fn provide(tool: &Tool) -> bool {

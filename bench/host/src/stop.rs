@@ -63,7 +63,8 @@ impl Stop {
                     // Without what libtorch does at a program's end: its threads are still at work, and it would crash.
                     signal_hook::low_level::exit(exit_code(signal));
                 }
-                crate::errln!("\nstopping after this step; once more to stop at once");
+                let latest = grace.map_or(String::new(), |grace| format!(", in {} s at the latest", grace.as_secs()));
+                crate::errln!("\nstopping after this step{latest}; once more to stop at once");
                 if let Some(grace) = grace {
                     std::thread::spawn(move || {
                         std::thread::sleep(grace);

@@ -133,6 +133,8 @@ impl Serving {
             drop(self.session.run(&self.images)?);
         }
         seen.running_bytes = peak().filter(|_| counted);
+        // Running may take more than all that came before.
+        seen.peak_bytes = seen.peak_bytes.max(seen.running_bytes);
         seen.allocator_bytes = self.session.peak_bytes(&self.images)?;
         Ok(seen)
     }

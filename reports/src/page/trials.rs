@@ -123,16 +123,7 @@ fn cost_axes(
 ) -> Vec<Axis> {
     let mut all = Vec::new();
     for (metric, label, file) in AXES.iter().filter(|(metric, ..)| shared(metric)) {
-        let mut axis = Axis {
-            name: metrics::noun(metric),
-            label: (*label).to_owned(),
-            unit: if metric.unit == "ms" { metric.unit } else { "" },
-            format: metrics::format(metric),
-            goal: metric.goal,
-            values: values(points, metric.name),
-            file,
-            ..Axis::default()
-        };
+        let mut axis = metrics::axis(metric, label, file, values(points, metric.name));
         match metric.name {
             name if name == LATENCY.name => latency_details(runs, points, &mut axis),
             name if name == MEMORY.name => axis.note = format!("Memory: {MEMORY_NOTE}"),

@@ -1,6 +1,6 @@
 //! `mobilenas report RUN...`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use mobilenas_host::{Lock, outln};
@@ -25,14 +25,11 @@ pub struct Args {
 /// # Errors
 /// When a folder holds no run, another process writes there, or the disk refuses.
 pub fn run(args: &Args) -> Result<i32> {
-    // A search that is still going on holds the lock of its folder; another `report` would hold this one.
-    let folder = args.out.as_ref().or(args.runs.first()).filter(|folder| folder.is_dir());
-    let lock = folder.map(|folder| Lock::file(&folder.join("report"), "mobilenas report")).transpose();
-    let _lock = lock.map_err(|e| anyhow!(Input(e.to_string())))?;
     if let [one] = args.runs.as_slice()
         && Study::is_in(one)
     {
         let study = Study::read(one).map_err(told)?;
+        let _lock = locked(args.out.as_ref().unwrap_or(one))?;
         let written = mobilenas_reports::render_study(&study, args.out.as_ref().unwrap_or(one)).map_err(told)?;
         outln!("study: {}", written.index.display())?;
         if !one.join(mobilenas_reports::JOURNAL).exists() {
@@ -41,6 +38,7 @@ pub fn run(args: &Args) -> Result<i32> {
     }
     let runs: Vec<RunData> =
         args.runs.iter().map(|dir| mobilenas_reports::read(dir)).collect::<Result<_, _>>().map_err(told)?;
+    let _lock = locked(args.out.as_ref().unwrap_or(&args.runs[0]))?;
     let written = match (runs.as_slice(), &args.out) {
         ([one], out) => mobilenas_reports::render(one, out.as_ref().unwrap_or(&args.runs[0])),
         (several, Some(out)) => mobilenas_reports::compare(several, out),
@@ -54,6 +52,17 @@ pub fn run(args: &Args) -> Result<i32> {
     outln!("report: {}", written.index.display())?;
     outln!("{} files beside it", written.files.len() - 1)?;
     Ok(0)
+}
+
+/// The lock of the report in a folder. A search that is still going on holds another one, that of the whole folder, and
+/// may write its report at any time: files are replaced as wholes.
+fn locked(folder: &Path) -> Result<Option<Lock>> {
+    // What keeps the folder from being made is told where the first file is written.
+    if std::fs::create_dir_all(folder).is_err() {
+        return Ok(None);
+    }
+    let lock = Lock::file(&folder.join("report"), "mobilenas report");
+    Ok(Some(lock.map_err(|e| anyhow!(Input(e.to_string())))?))
 }
 
 /// What was read wrongly is the user's to mend; what could not be written is a failed run.

@@ -92,16 +92,8 @@ fn value(n: &StudyNetwork, metric: &MetricInfo) -> Option<f64> {
 fn plot(study: &Study, all: &[ComparedNetwork]) -> InteractivePlot {
     let mut axes: Vec<Axis> = Vec::new();
     for (metric, label, file) in &AXES {
-        let mut axis = Axis {
-            name: metrics::noun(metric),
-            label: (*label).to_owned(),
-            unit: if metric.unit == "ms" { metric.unit } else { "" },
-            format: metrics::format(metric),
-            goal: metric.goal,
-            values: all.iter().map(|n| value(n.network, metric)).collect(),
-            file,
-            ..Axis::default()
-        };
+        let values = all.iter().map(|n| value(n.network, metric)).collect();
+        let mut axis = metrics::axis(metric, label, file, values);
         if metric.name == LATENCY.name {
             for (i, l) in all.iter().enumerate().filter_map(|(i, n)| Some((i, n.network.latency.as_ref()?))) {
                 axis.low.insert(i, l.p10_ms);
