@@ -40,7 +40,7 @@ enum What {
     Data(data::Args),
     /// Scoring one subnet: seconds to bind, recalibrate and evaluate it
     Score(score::Args),
-    /// Training steps: images per second of networks, or a sandwich step against its networks alone
+    /// Training steps: images per second of networks, or a sandwich step against its networks one at a time
     Train(train::Args),
     /// Networks on engines: time, throughput, memory and cold start, in a table and in files
     Run(run::Args),
