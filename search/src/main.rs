@@ -1,11 +1,12 @@
-//! The program.
+//! The program: its command line.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
+
+mod cli;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser as _;
-use mobilenas::cli;
 use mobilenas_host::{OutputError, errln};
 use mobilenas_torch::device;
 

@@ -3,7 +3,7 @@
 //! Where to look:
 //! - [`args`]: the command line, and the help text
 //! - [`target`]: the target folder, and how a folder in it appears finished or not at all
-//! - [`torch`]: libtorch, fetched ([`torch::fetch`]) or one that is already there ([`torch::existing`])
+//! - [`torch`]: libtorch, fetched, or one that is already there
 //! - [`data`]: the Fashion-MNIST dataset
 //! - [`onnx`]: ONNX Runtime, and the checker of ONNX files
 //! - [`pip`], [`tools`]: what fetches packages of Python and of Debian
@@ -104,9 +104,8 @@ fn tidy(target: &TargetDir, environment: &Environment) -> Result<ExitCode> {
     environment.apply(&mut program)?;
     let tree = tidy::Tree::read(&target::root())?;
     let facts = tidy::Facts::ask(&mut program, &tidy::questions(&tree))?;
-    let all = tidy::check(&tree, &facts);
-    let (count, findings) = (all.len(), tidy::news(all));
+    let findings = tidy::check(&tree, &facts);
     findings.iter().for_each(|finding| println!("{finding}"));
-    eprintln!("tidy: {} new findings, {count} in all", findings.len());
+    eprintln!("tidy: {} findings", findings.len());
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -8,31 +8,10 @@ use std::time::Duration;
 
 use mobilenas_host::load;
 use mobilenas_space::SpaceConfig;
-use serde::{Deserialize, Serialize};
 
-use super::{Client, MeasureError, WorkerProgram};
+use super::{Client, InterleavedJob, MeasureError, WorkerProgram};
 use crate::engine::enough_cores;
 use crate::interleaved::Series;
-
-/// Networks that are timed interleaved with the process' own, on the same engine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct InterleavedJob {
-    /// What they are.
-    pub designs: Vec<SpaceConfig>,
-    /// Rounds, each of which has every network once in an order of its own.
-    pub rounds: usize,
-    /// What the orders derive from.
-    pub seed: u64,
-}
-
-/// The times of an [`InterleavedJob`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct InterleavedTimes {
-    /// Those of each of its networks, in its order.
-    pub series: Vec<Series>,
-    /// Those of the process' own network, in ms, by round.
-    pub reference_ms: Vec<f64>,
-}
 
 /// How candidates are measured in fresh processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

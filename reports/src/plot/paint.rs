@@ -204,20 +204,24 @@ impl Bitmap {
 
 /// The bitmap (RGB, `width` pixels a row) with each square of `every` pixels averaged to one.
 fn averaged(fine: &[u8], width: usize, every: usize) -> Vec<u8> {
-    let rows = fine.len() / 3 / width;
+    if every == 1 {
+        return fine.to_vec();
+    }
     let count = (every * every) as u32;
     let mut out = Vec::with_capacity(fine.len() / (every * every));
-    for y in 0..rows / every {
-        for x in 0..width / every {
-            let mut sum = [0u32; 3];
-            for dy in 0..every {
-                let start = 3 * ((y * every + dy) * width + x * every);
-                for pixel in fine[start..start + 3 * every].chunks_exact(3) {
-                    sum.iter_mut().zip(pixel).for_each(|(s, c)| *s += u32::from(*c));
+    let mut sums = vec![0u32; 3 * (width / every)];
+    for rows in fine.chunks_exact(3 * width * every) {
+        sums.fill(0);
+        for row in rows.chunks_exact(3 * width) {
+            for (sum, block) in sums.chunks_exact_mut(3).zip(row.chunks_exact(3 * every)) {
+                for pixel in block.chunks_exact(3) {
+                    for channel in 0..3 {
+                        sum[channel] += u32::from(pixel[channel]);
+                    }
                 }
             }
-            out.extend(sum.map(|s| ((s + count / 2) / count) as u8));
         }
+        out.extend(sums.iter().map(|s| ((s + count / 2) / count) as u8));
     }
     out
 }
@@ -225,6 +229,14 @@ fn averaged(fine: &[u8], width: usize, every: usize) -> Vec<u8> {
 fn paint<B: DrawingBackend>(picture: &Picture, backend: &mut B, format: Format) -> Result<(), String> {
     theme::fonts();
     picture.shapes.iter().try_for_each(|shape| paint_one(shape, backend, format))
+}
+
+/// Two opposite corners of a polygon that is a rectangle along the axes.
+fn rectangle(points: &[(i32, i32)]) -> Option<[(i32, i32); 2]> {
+    let [a, b, c, d] = points else { return None };
+    let sides = (a.0 == b.0 && b.1 == c.1 && c.0 == d.0 && d.1 == a.1)
+        || (a.1 == b.1 && b.0 == c.0 && c.1 == d.1 && d.0 == a.0);
+    sides.then(|| [(a.0.min(c.0), a.1.min(c.1)), (a.0.max(c.0), a.1.max(c.1))])
 }
 
 fn paint_one<B: DrawingBackend>(shape: &Shape, backend: &mut B, format: Format) -> Result<(), String> {
@@ -237,7 +249,14 @@ fn paint_one<B: DrawingBackend>(shape: &Shape, backend: &mut B, format: Format) 
             let style = ShapeStyle { color: color.to_rgba(), filled: false, stroke_width };
             backend.draw_path(units(points), &style)
         }
-        Shape::Area { points, color, opacity } => backend.fill_polygon(units(points), &filled(color, *opacity)),
+        Shape::Area { points, color, opacity } => {
+            let (points, style) = (units(points), filled(color, *opacity));
+            match (format, rectangle(&points)) {
+                // A polygon's columns lie far apart in a bitmap, a rectangle's rows do not.
+                (Format::Bitmap, Some([a, b])) => backend.draw_rect(a, b, &style, true),
+                _ => backend.fill_polygon(points, &style),
+            }
+        }
         Shape::Dot { at, radius, color } => {
             backend.draw_circle((unit(at.0), unit(at.1)), unit(*radius) as u32, &filled(color, 1.0), true)
         }

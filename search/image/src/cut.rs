@@ -11,20 +11,7 @@ use mobilenas_space::families::Interpolation;
 
 use super::decode::{CUT_SHORT, decode_bytes, is_jpeg, jpeg_ends};
 use super::jpeg::{Upper, upper};
-use crate::Picture;
-
-/// A part of an image, in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Area {
-    /// Its leftmost column.
-    pub x: u32,
-    /// Its uppermost row.
-    pub y: u32,
-    /// Columns.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-}
+use crate::picture::{Area, Picture};
 
 thread_local! {
     /// Keeps its buffers from image to image.

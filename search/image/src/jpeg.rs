@@ -7,8 +7,7 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::Area;
-use crate::Picture;
+use crate::picture::{Area, Picture};
 
 /// What a JPEG's header says of its frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,8 +13,8 @@ mod planes;
 pub mod preprocess;
 mod resize;
 
-pub use cut::{Area, cut_file, cut_picture};
+pub use cut::{cut_file, cut_picture};
 pub use decode::{Damaged, decode};
-pub use picture::Picture;
+pub use picture::{Area, Picture};
 pub use planes::planes;
 pub use preprocess::{Float, Pipeline};

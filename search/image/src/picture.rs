@@ -53,6 +53,19 @@ impl From<image::RgbImage> for Picture {
     }
 }
 
+/// A part of an image, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Area {
+    /// Its leftmost column.
+    pub x: u32,
+    /// Its uppermost row.
+    pub y: u32,
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,8 +19,8 @@ use mobilenas_host::{Clock, WallClock};
 use mobilenas_space::{CostCache, Space};
 use rayon::prelude::*;
 
-use crate::config;
 use mobilenas_host::outln;
+use mobilenas_pipeline::config;
 use mobilenas_space::seed::{Purpose, rng};
 
 /// Arguments of `bench`.

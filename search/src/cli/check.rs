@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 use mobilenas_host::WallClock;
 
-use crate::experiment::{estimate, prepare};
-use crate::pipeline::RunError;
 use mobilenas_bench::latency_table::Table;
 use mobilenas_host::{errln, outln};
+use mobilenas_pipeline::experiment::{estimate, prepare};
+use mobilenas_pipeline::pipeline::RunError;
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]

@@ -1,7 +1,7 @@
 //! `mobilenas completions SHELL`
 
 use anyhow::Result;
-use clap::CommandFactory as _;
+use clap::Command;
 use clap_complete::Shell;
 use mobilenas_host::out;
 
@@ -12,13 +12,13 @@ pub struct Args {
     shell: Shell,
 }
 
-/// Prints a completion script.
+/// Prints a completion script of the whole command line.
 ///
 /// # Errors
 /// When standard output cannot be written.
-pub fn run(args: &Args) -> Result<i32> {
+pub fn run(args: &Args, command: &mut Command) -> Result<i32> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::Args::command(), "mobilenas", &mut script);
+    clap_complete::generate(args.shell, command, "mobilenas", &mut script);
     out!("{}", String::from_utf8_lossy(&script))?;
     Ok(0)
 }

@@ -8,12 +8,12 @@ use clap::{Subcommand, ValueEnum};
 use image::{ImageFormat, RgbImage};
 
 use super::destination;
-use crate::config::yaml;
-use crate::contact_sheet::{pairs, sheet};
-use crate::experiment::prepare;
-use crate::pipeline::RunError;
-use crate::pipeline::train_job::TrainJob;
 use mobilenas_data::loader::DataLoader;
+use mobilenas_pipeline::config::yaml;
+use mobilenas_pipeline::contact_sheet::{pairs, sheet};
+use mobilenas_pipeline::experiment::prepare;
+use mobilenas_pipeline::pipeline::RunError;
+use mobilenas_pipeline::pipeline::train_job::TrainJob;
 
 /// Arguments of `data`.
 #[derive(Debug, clap::Args)]

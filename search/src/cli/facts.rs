@@ -3,7 +3,7 @@
 use std::io::BufRead as _;
 
 use anyhow::Result;
-use clap::Parser as _;
+use clap::Command;
 use mobilenas_host::outln;
 
 /// Prints a line `entry REGISTRY NAME` for each entry of each registry. Then reads command lines, without `mobilenas`,
@@ -11,13 +11,13 @@ use mobilenas_host::outln;
 ///
 /// # Errors
 /// When standard input cannot be read.
-pub fn run() -> Result<i32> {
+pub fn run(command: &Command) -> Result<i32> {
     for (registry, names) in registries() {
         names.into_iter().try_for_each(|name| outln!("entry\t{registry}\t{name}"))?;
     }
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
         let line = line?;
-        let Err(e) = super::Args::try_parse_from(std::iter::once("mobilenas").chain(line.split('\t'))) else {
+        let Err(e) = command.clone().try_get_matches_from(std::iter::once("mobilenas").chain(line.split('\t'))) else {
             continue;
         };
         if e.use_stderr() {
@@ -34,6 +34,6 @@ fn registries() -> [(&'static str, Vec<&'static str>); 4] {
         ("FAMILIES", mobilenas_space::families::FAMILIES.iter().map(|f| f.name()).collect()),
         ("ENGINES", mobilenas_bench::engine::ENGINES.iter().map(|e| e.name()).collect()),
         ("TASKS", mobilenas_task::TASKS.iter().map(|t| t.name()).collect()),
-        ("METRICS", crate::metric::METRICS.iter().map(|m| m.info().name).collect()),
+        ("METRICS", mobilenas_pipeline::metric::METRICS.iter().map(|m| m.info().name).collect()),
     ]
 }

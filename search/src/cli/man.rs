@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use clap::CommandFactory as _;
+use clap::Command;
 
 /// Arguments of `man`.
 #[derive(Debug, clap::Args)]
@@ -13,13 +13,13 @@ pub struct Args {
     out: PathBuf,
 }
 
-/// Writes the pages.
+/// Writes the pages of the whole command line.
 ///
 /// # Errors
 /// When one cannot be written.
-pub fn run(args: &Args) -> Result<i32> {
+pub fn run(args: &Args, command: Command) -> Result<i32> {
     std::fs::create_dir_all(&args.out)
-        .and_then(|()| clap_mangen::generate_to(super::Args::command(), &args.out))
+        .and_then(|()| clap_mangen::generate_to(command, &args.out))
         .with_context(|| format!("cannot write manual pages to {}", args.out.display()))?;
     Ok(0)
 }

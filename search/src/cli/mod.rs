@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod data;
 mod destination;
+mod error;
 mod evaluate;
 mod facts;
 mod job;
@@ -22,10 +23,9 @@ mod weights;
 mod worker;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
-use mobilenas_bench::latency_table::TableError;
-use mobilenas_bench::latency_table::builder::BuildError;
-use mobilenas_bench::latency_table::import::ImportError;
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+pub use error::{Input, exit_code, message};
 
 /// Finds and measures vision backbones for phones.
 #[derive(Debug, Parser)]
@@ -95,52 +95,9 @@ pub fn run(args: Args) -> Result<i32> {
         Verb::Predict(a) => predict::run(&a),
         Verb::Weights(a) => weights::run(&a),
         Verb::Schema(a) => schema::run(&a),
-        Verb::Completions(a) => completions::run(&a),
+        Verb::Completions(a) => completions::run(&a, &mut Args::command()),
         Verb::Worker(a) => worker::run(&a),
-        Verb::Facts => facts::run(),
-        Verb::Man(a) => man::run(&a),
-    }
-}
-
-/// Something wrong with the command line's values: the user's to mend.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Input(pub String);
-
-/// The error and its causes on one line. A cause that the line already quotes is not repeated.
-pub fn message(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |line, cause| match line.as_str() {
-        "" => cause,
-        quoting if quoting.contains(&cause) => line,
-        _ => format!("{line}: {cause}"),
-    })
-}
-
-/// Exit code of an error: 2 for what the user has to mend, 1 for a run that failed.
-pub fn exit_code(error: &anyhow::Error) -> i32 {
-    if let Some(e) = error.downcast_ref::<crate::pipeline::RunError>() {
-        return e.exit_code();
-    }
-    let input = error.downcast_ref::<ImportError>().is_some_and(ImportError::is_input)
-        || error.downcast_ref::<BuildError>().is_some_and(BuildError::is_input)
-        || error.is::<TableError>()
-        || error.is::<crate::experiment::ExperimentError>()
-        || error.is::<crate::config::ConfigError>()
-        || error.is::<Input>();
-    if input { 2 } else { 1 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cause_is_told_once() {
-        let system = || std::io::Error::from_raw_os_error(17);
-        let table = anyhow::Error::from(system()).context("a.svg").context("no report");
-        assert_eq!(message(&table), "no report: a.svg: File exists (os error 17)");
-        let quoted =
-            anyhow::Error::from(mobilenas_reports::ReportError::Write { path: "a.svg".into(), source: system() });
-        assert_eq!(message(&quoted).matches("File exists").count(), 1, "{}", message(&quoted));
+        Verb::Facts => facts::run(&Args::command()),
+        Verb::Man(a) => man::run(&a, Args::command()),
     }
 }

@@ -10,7 +10,7 @@ use mobilenas_space::families::{self, FAMILIES, Family, Naming, VariantInfo};
 use mobilenas_space::ir::{Graph, Op, fold_batch_norms};
 use mobilenas_space::{Cost, Space, cost};
 
-use crate::config;
+use mobilenas_pipeline::config;
 
 /// Arguments of `models`.
 #[derive(Debug, clap::Args)]

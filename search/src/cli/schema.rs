@@ -27,11 +27,11 @@ enum Which {
 /// Never.
 pub fn run(args: &Args) -> Result<i32> {
     let schema = match args.which {
-        Which::Search => crate::config::schema(),
-        Which::Train => crate::config::train_schema(),
-        Which::Gate => crate::config::gate_schema(),
-        Which::Study => crate::config::study_schema(),
-        Which::Bench => crate::config::bench_schema(),
+        Which::Search => mobilenas_pipeline::config::schema(),
+        Which::Train => mobilenas_pipeline::config::train_schema(),
+        Which::Gate => mobilenas_pipeline::config::gate_schema(),
+        Which::Study => mobilenas_pipeline::config::study_schema(),
+        Which::Bench => mobilenas_pipeline::config::bench_schema(),
     };
     outln!("{}", serde_json::to_string_pretty(&schema)?)?;
     Ok(0)

@@ -4,12 +4,12 @@ use anyhow::Result;
 use mobilenas_host::WallClock;
 
 use super::job::{Job, stopped};
-use crate::experiment::{estimate, prepare};
-use crate::pipeline::{Folder, RunError, SearchOutcome, SearchPipeline};
 use mobilenas_bench::latency_table::Table;
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 use mobilenas_host::{errln, outln};
+use mobilenas_pipeline::experiment::{estimate, prepare};
+use mobilenas_pipeline::pipeline::{Folder, RunError, SearchOutcome, SearchPipeline};
 
 /// Runs a search.
 ///
@@ -31,7 +31,10 @@ pub fn run(job: &Job) -> Result<i32> {
     experiment.check_latency(&clock).map_err(RunError::from)?;
     let folder = Folder::open(&root, &experiment.config, job.resume)?;
     experiment.digest.clone_from(&folder.digest);
-    errln!("{}", estimate::in_words(experiment.estimate(&clock, estimate::BUDGET).map_err(RunError::from)?));
+    // A run that goes on shows how far it is.
+    if !job.resume {
+        errln!("{}", estimate::in_words(experiment.estimate(&clock, estimate::BUDGET).map_err(RunError::from)?));
+    }
     let run = SearchPipeline { experiment: &experiment, folder, clock: &clock, stop: &stop, progress: Progress::new };
     match run.run()? {
         SearchOutcome::Stopped => Ok(stopped(&stop)),

@@ -4,12 +4,12 @@ use anyhow::Result;
 use mobilenas_host::WallClock;
 
 use super::job::{Job, stopped};
-use crate::config::Origin;
-use crate::pipeline::RunError;
-use crate::study::{Folder, Study, StudyOutcome, StudyPlan, words};
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 use mobilenas_host::{errln, outln};
+use mobilenas_pipeline::config::Origin;
+use mobilenas_pipeline::pipeline::RunError;
+use mobilenas_pipeline::study::{Folder, Study, StudyOutcome, StudyPlan, words};
 
 /// Arguments of `study`.
 #[derive(Debug, clap::Args)]
@@ -41,8 +41,11 @@ pub fn run(args: &Args) -> Result<i32> {
     let folder = Folder::open(&root, &plan.config, args.job.resume)?;
     plan.digest.clone_from(&folder.digest);
     errln!("{}", plan.summary());
-    let estimate = plan.estimate(&clock).map_err(RunError::from)?;
-    errln!("{}", plan.estimate_in_words(estimate));
+    // A study that goes on shows how far it is.
+    if !args.job.resume {
+        let estimate = plan.estimate(&clock).map_err(RunError::from)?;
+        errln!("{}", plan.estimate_in_words(estimate));
+    }
     let study = Study { plan: &plan, folder, clock: &clock, stop: &stop, progress: Progress::new };
     match study.go()? {
         StudyOutcome::Stopped => Ok(stopped(&stop)),

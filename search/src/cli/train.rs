@@ -4,11 +4,11 @@ use anyhow::Result;
 use mobilenas_host::WallClock;
 
 use super::job::{Job, stopped};
-use crate::experiment::threads::more_threads_than_cores;
-use crate::pipeline::train_job::{TrainJob, TrainJobOutcome};
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 use mobilenas_host::{errln, outln};
+use mobilenas_pipeline::experiment::threads::more_threads_than_cores;
+use mobilenas_pipeline::pipeline::train_job::{TrainJob, TrainJobOutcome};
 
 /// Trains one network.
 ///

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::config::Device;
-use crate::study::training;
-use crate::worker::serve;
+use mobilenas_pipeline::config::Device;
+use mobilenas_pipeline::study::training;
+use mobilenas_pipeline::worker::serve;
 
 /// Exit code of one that was asked to stop in the middle of its work.
 const STOPPED: i32 = 143;

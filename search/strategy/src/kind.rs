@@ -1,18 +1,15 @@
-//! What the registry knows of a strategy, and a strategy as a config names it.
+//! What the registry knows of a strategy.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use mobilenas_space::Domain;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _};
-use serde::ser::{Serialize, SerializeMap as _, Serializer};
-use serde_json::{Map, Value as Json};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
 
-use crate::{STRATEGIES, Strategy, strategy};
+use crate::strategy::Strategy;
 
 /// Settings of a strategy: what a config says below the strategy's name.
 pub trait Settings: erased_serde::Serialize + fmt::Debug + Send + Sync {
@@ -77,7 +74,7 @@ impl Benchmark {
     pub const DEFAULT: Benchmark = Benchmark { settings: "{}", max_candidates: usize::MAX, batch: 100 };
 }
 
-/// An entry of [`STRATEGIES`].
+/// An entry of [`STRATEGIES`](crate::STRATEGIES).
 #[derive(Debug)]
 pub struct StrategyKind {
     /// Its name in configs.
@@ -108,21 +105,6 @@ impl StrategyKind {
             read: |json| Ok(Arc::new(serde_json::from_value::<S>(json)?)),
             default: || Arc::new(S::default()),
         }
-    }
-
-    /// The strategy with its default settings.
-    pub fn config(&'static self) -> StrategyConfig {
-        StrategyConfig { kind: self, settings: (self.default)() }
-    }
-
-    /// The strategy with the settings of its benchmark.
-    ///
-    /// # Errors
-    /// When they do not match its schema; a test checks that all do.
-    pub fn benchmark_config(&'static self) -> Result<StrategyConfig, StrategyError> {
-        let settings = serde_json::from_str(self.benchmark.settings).and_then(self.read);
-        let settings = settings.map_err(|source| StrategyError { strategy: self.name, source })?;
-        Ok(StrategyConfig { kind: self, settings })
     }
 
     /// Checks the number of objectives.
@@ -158,81 +140,6 @@ impl StrategyKind {
 #[derive(Debug, thiserror::Error)]
 #[error("settings of the benchmark of strategy {strategy}")]
 pub struct StrategyError {
-    strategy: &'static str,
-    source: serde_json::Error,
-}
-
-/// A strategy with its settings, as a config names it: `{nsga2: {population: 20}}`.
-#[derive(Clone, Debug)]
-pub struct StrategyConfig {
-    kind: &'static StrategyKind,
-    settings: Arc<dyn Settings>,
-}
-
-impl StrategyConfig {
-    /// Its entry in [`STRATEGIES`].
-    pub fn kind(&self) -> &'static StrategyKind {
-        self.kind
-    }
-
-    /// See [`Settings::validate`].
-    pub fn validate(&self, space: &SpaceInfo) -> Vec<(String, String)> {
-        self.settings.validate(space)
-    }
-
-    /// The strategy, before its first trial.
-    pub fn build(&self, space: &SpaceInfo) -> Box<dyn Strategy> {
-        self.settings.build(space)
-    }
-}
-
-impl PartialEq for StrategyConfig {
-    fn eq(&self, other: &StrategyConfig) -> bool {
-        let settings = |c: &StrategyConfig| serde_json::to_value(&*c.settings).ok();
-        self.kind.name == other.kind.name && settings(self) == settings(other)
-    }
-}
-
-impl Serialize for StrategyConfig {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(1))?;
-        map.serialize_entry(self.kind.name, &*self.settings)?;
-        map.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for StrategyConfig {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<StrategyConfig, D::Error> {
-        let mut map = BTreeMap::<String, Json>::deserialize(deserializer)?;
-        let (Some((name, settings)), true) = (map.pop_first(), map.is_empty()) else {
-            return Err(D::Error::custom("expected one strategy"));
-        };
-        let kind = strategy(&name).ok_or_else(|| D::Error::custom(format!("there is no strategy {name:?}")))?;
-        let settings = (kind.read)(settings).map_err(|e| D::Error::custom(format!("strategy {name}: {e}")))?;
-        Ok(StrategyConfig { kind, settings })
-    }
-}
-
-impl JsonSchema for StrategyConfig {
-    fn schema_name() -> Cow<'static, str> {
-        "Strategy".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut property = |kind: &StrategyKind| {
-            let mut schema = (kind.schema)(generator);
-            schema.insert("description".to_string(), kind.help.into());
-            (kind.name.to_string(), Json::from(schema))
-        };
-        let properties: Map<String, Json> = STRATEGIES.iter().map(&mut property).collect();
-        json_schema!({
-            "type": "object",
-            "description": "One strategy with its settings.",
-            "properties": properties,
-            "additionalProperties": false,
-            "minProperties": 1,
-            "maxProperties": 1,
-            "examples": [{ "random": {} }, { "nsga2": { "population": 20 } }],
-        })
-    }
+    pub(crate) strategy: &'static str,
+    pub(crate) source: serde_json::Error,
 }

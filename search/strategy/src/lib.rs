@@ -2,20 +2,20 @@
 //! choices of each knob, and never a network. One file each, one line in [`STRATEGIES`].
 
 pub mod analytic;
+mod config;
 mod kind;
 mod mes_slimming;
 mod nsga2;
 mod predictor;
 mod random;
 mod regularized_evolution;
+mod strategy;
 #[cfg(test)]
 mod tests;
 
-use mobilenas_record::run::PredictorFit;
-use mobilenas_space::{Domain, Genome};
-use rand::Rng;
-
-pub use kind::{Benchmark, Capabilities, Knob, Settings, SpaceInfo, StrategyConfig, StrategyError, StrategyKind};
+pub use config::StrategyConfig;
+pub use kind::{Benchmark, Capabilities, Knob, Settings, SpaceInfo, StrategyError, StrategyKind};
+pub use strategy::{Observation, Strategy};
 
 /// All strategies. Random search comes first: the others are compared with it.
 pub static STRATEGIES: &[StrategyKind] =
@@ -24,42 +24,4 @@ pub static STRATEGIES: &[StrategyKind] =
 /// A strategy by name.
 pub fn strategy(name: &str) -> Option<&'static StrategyKind> {
     STRATEGIES.iter().find(|k| k.name == name)
-}
-
-/// A genome and its result.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Observation {
-    /// The genome.
-    pub genome: Genome,
-    /// One score per objective, larger is better; `None` if scoring failed or a bound ended it.
-    pub scores: Option<Vec<f64>>,
-    /// Constraint violation: each excess over a hard bound as a share of the bound, summed. 0 is feasible.
-    pub violation: f64,
-}
-
-impl Observation {
-    /// The scores of a feasible genome.
-    pub fn feasible(&self) -> Option<&[f64]> {
-        self.scores.as_deref().filter(|_| self.violation <= 0.0)
-    }
-}
-
-/// A search strategy under way.
-pub trait Strategy: Send {
-    /// At most `n` genomes to score next; none ends the search.
-    fn ask(&mut self, domain: &Domain, n: usize, rng: &mut dyn Rng) -> Vec<Genome>;
-
-    /// Results, in the order in which the genomes were asked for. Telling all results of a journal again restores the
-    /// state of the strategy.
-    fn tell(&mut self, observations: &[Observation]);
-
-    /// Errors of predictor fits that are complete, each returned once.
-    fn fits(&mut self) -> Vec<PredictorFit> {
-        Vec::new()
-    }
-
-    /// How the search went, in sentences for the report.
-    fn notes(&self) -> Vec<String> {
-        Vec::new()
-    }
 }

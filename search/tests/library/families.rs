@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mobilenas::config::Recipe;
+use mobilenas_pipeline::config::Recipe;
 use mobilenas_space::families::FAMILIES;
 use mobilenas_space::seed::{Purpose, rng};
 use mobilenas_space::{Space, SpaceConfig};

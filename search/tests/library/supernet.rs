@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use mobilenas::config::{BatchNorms, Precision, Recipe, SubnetLoss, SupernetConfig as Config, SupernetRule as Rule};
+use mobilenas_pipeline::config::{
+    BatchNorms, Precision, Recipe, SubnetLoss, SupernetConfig as Config, SupernetRule as Rule,
+};
 use mobilenas_space::{Genome, Space, SpaceConfig};
 use mobilenas_task::{Batch, Classification, Targets, Task as _};
 use mobilenas_torch::{Mode, Net, ParamStore, PerWidthNorm, Shared, formula};

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mobilenas::config::{DistillConfig, DistillKind, Recipe};
+use mobilenas_pipeline::config::{DistillConfig, DistillKind, Recipe};
 use mobilenas_space::{Space, SpaceConfig};
 use mobilenas_task::{Batch, Classification, Outputs, Targets, Task as _};
 use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore};

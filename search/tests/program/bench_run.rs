@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use mobilenas::config;
 use mobilenas_bench::profile::output;
 use mobilenas_bench::profile::record::ProfileReport;
+use mobilenas_pipeline::config;
 use mobilenas_reports::flat::{Flat, Values};
 use tempfile::TempDir;
 

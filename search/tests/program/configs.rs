@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mobilenas::config::{self, Recipe};
+use mobilenas_pipeline::config::{self, Recipe};
 
 fn yaml_files(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba};
-use mobilenas::config::DataName;
 use mobilenas_data::Target;
 use mobilenas_data::dataset::{Dataset, ImageSource, InMemoryImages};
 use mobilenas_data::loader::{
@@ -17,6 +16,7 @@ use mobilenas_data::loader::{
 };
 use mobilenas_data::transform::{Augment, crop::Crop};
 use mobilenas_image::{Area, Picture, cut_file, decode};
+use mobilenas_pipeline::config::DataName;
 use mobilenas_space::families::Interpolation;
 use mobilenas_torch::weights;
 use tempfile::TempDir;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 
-use mobilenas::experiment::prepare;
+use mobilenas_pipeline::experiment::prepare;
 use mobilenas_space::ir::Graph;
 use mobilenas_task::Batch;
 use mobilenas_torch::weights::load;

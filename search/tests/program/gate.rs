@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use mobilenas::config;
 use mobilenas_bench::process::MeasureError;
 use mobilenas_bench::regression::paired::{PairedComparison, PairedRule, PairedRun};
 use mobilenas_bench::regression::round::{PairedRound, RoundSource};
 use mobilenas_bench::regression::{RegressionReport, Verdict};
+use mobilenas_pipeline::config;
 
 use crate::common::{program, said};
 

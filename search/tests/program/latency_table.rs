@@ -7,9 +7,9 @@ use std::process::Output;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use mobilenas::config;
 use mobilenas_bench::latency_table::row::Subset;
 use mobilenas_bench::latency_table::{LatencyCoster, Table};
+use mobilenas_pipeline::config;
 use mobilenas_record::latency_table::Pair;
 use mobilenas_space::{CostCache, Space, latency_key};
 use rand::SeedableRng as _;

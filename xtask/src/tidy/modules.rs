@@ -76,7 +76,11 @@ impl Modules {
                 {
                     module.items.insert(name.to_string());
                 }
-                [keyword, TokenTree::Ident(name), ..] if ITEMS.iter().any(|item| is_ident(keyword, item)) => {
+                // The `static` of `&'static Item` defines nothing.
+                [keyword, TokenTree::Ident(name), ..]
+                    if ITEMS.iter().any(|item| is_ident(keyword, item))
+                        && (at == 0 || !is_punct(&tokens[at - 1], '\'')) =>
+                {
                     module.items.insert(name.to_string());
                 }
                 _ => (),

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{VERSION, advice, check};
+use super::check::{VERSION, advice, check};
 use crate::pip::interpreters;
 
 /// Prints the folder of the package torch without importing it, which would take seconds.

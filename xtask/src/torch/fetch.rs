@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::{VERSION, by_hand, check};
+use super::check::{VERSION, by_hand, check, version_in};
 use crate::pip::{pip, python_with_pip, stamp, stamped, write};
 use crate::target::{Staging, TargetDir};
 
@@ -59,7 +59,7 @@ fn fetch(place: &Path) -> Result<()> {
     let libtorch = staging.tree().join("torch");
     write(&libtorch.join("lib/libtorch.so"), LINKER_SCRIPT)?;
     check(&libtorch, "the download")?;
-    let (version, _) = super::version_in(&libtorch)?;
+    let (version, _) = version_in(&libtorch)?;
     write(&libtorch.join("build-version"), &format!("{version}\n"))?;
     let made_of = wheels.iter().map(|wheel| format!("{}\n", wheel.file_name().unwrap_or_default().display()));
     stamp(&staging.tree(), &headline(), &made_of.collect::<String>())?;

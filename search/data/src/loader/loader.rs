@@ -123,11 +123,6 @@ impl DataLoader {
         self.0.batch(step, Vec::new())
     }
 
-    /// As [`DataLoader::at`]; the pixel values go into `values`, whatever is in there.
-    pub(super) fn at_into(&self, step: u64, values: Vec<f32>) -> Result<Batch, DataError> {
-        self.0.batch(step, values)
-    }
-
     /// The batches of the steps from `first` up to `end`, each converted (to tensors, say), made ahead by threads of their
     /// own until the prefetcher is dropped.
     pub fn prefetch<T: Send + 'static>(
@@ -136,7 +131,8 @@ impl DataLoader {
         end: u64,
         convert: impl Fn(&Batch) -> T + Send + 'static,
     ) -> Prefetcher<T> {
-        Prefetcher::new(self.clone(), (first, end), self.ahead(), convert)
+        let inner = Arc::clone(&self.0);
+        Prefetcher::new(move |step, values| inner.batch(step, values), (first, end), self.ahead(), convert)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
-use super::{Batch, DataLoader};
+use super::Batch;
 use crate::DataError;
 
 /// The batches of successive steps, a few ahead: one thread and the loader's make them, another converts them meanwhile.
@@ -19,8 +19,9 @@ pub struct Prefetcher<T> {
 }
 
 impl<T: Send + 'static> Prefetcher<T> {
+    /// `make` gives the batch of a step and may write its pixel values over old ones.
     pub(super) fn new(
-        loader: DataLoader,
+        make: impl Fn(u64, Vec<f32>) -> Result<Batch, DataError> + Send + 'static,
         (first, end): (u64, u64),
         ahead: usize,
         convert: impl Fn(&Batch) -> T + Send + 'static,
@@ -31,12 +32,12 @@ impl<T: Send + 'static> Prefetcher<T> {
         let (ready, batches) = sync_channel(ahead);
         let (stop, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let asked = stop.clone();
-        let make = move || {
+        let make_all = move || {
             for step in first..end {
                 if asked.load(Ordering::Relaxed) {
                     return;
                 }
-                let one = loader.at_into(step, spare.try_recv().unwrap_or_default());
+                let one = make(step, spare.try_recv().unwrap_or_default());
                 let failed = one.is_err();
                 // Nobody takes it any more, or it is the last.
                 if send.send(one).is_err() || failed {
@@ -61,7 +62,7 @@ impl<T: Send + 'static> Prefetcher<T> {
         };
         let run =
             |name: &str, work: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name(name.into()).spawn(work).ok();
-        let threads = [run("batches", Box::new(make)), run("convert", Box::new(copy))];
+        let threads = [run("batches", Box::new(make_all)), run("convert", Box::new(copy))];
         Prefetcher { batches: Some(batches), threads: threads.into_iter().flatten().collect(), stop, made }
     }
 

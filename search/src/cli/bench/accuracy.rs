@@ -8,9 +8,9 @@ use tch::{Kind, Tensor};
 
 use crate::cli::loaded::{Loaded, bound, class_names};
 use crate::cli::{Input, models};
-use crate::config::AccuracyOf;
 use mobilenas_data::dataset::ImageFolder;
 use mobilenas_image::{Pipeline, decode};
+use mobilenas_pipeline::config::AccuracyOf;
 use mobilenas_task::{Classification, Outputs, Targets, Task as _};
 
 /// Images in a batch.

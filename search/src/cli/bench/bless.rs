@@ -10,7 +10,7 @@ use mobilenas_host::{Stop, outln};
 
 use super::accuracy;
 use super::regression::{self, Which, program};
-use crate::config::RegressionConfig;
+use mobilenas_pipeline::config::RegressionConfig;
 
 /// Arguments of `bench bless`.
 #[derive(Debug, clap::Args)]

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::accuracy;
 use super::regression::{self, Which, input, program};
-use crate::config::RegressionConfig;
+use mobilenas_pipeline::config::RegressionConfig;
 
 /// Arguments of `bench check`.
 #[derive(Debug, clap::Args)]

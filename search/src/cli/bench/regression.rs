@@ -9,9 +9,9 @@ use mobilenas_bench::process::{MeasureError, WorkerProgram, Workload};
 use mobilenas_bench::regression::Exact;
 
 use crate::cli::Input;
-use crate::config::{self, RegressionConfig};
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
+use mobilenas_pipeline::config::{self, RegressionConfig};
 
 /// Which networks, by a config or by name.
 #[derive(Debug, clap::Args)]

@@ -9,11 +9,11 @@ use mobilenas_host::WallClock;
 use mobilenas_torch::{Net, Shared, weights};
 use serde_json::json;
 
-use crate::evaluator::{ScoreTimes, SupernetEvaluator};
-use crate::experiment::{Experiment, prepare};
-use crate::pipeline::RunError;
-use crate::pipeline::retraining::by_name;
 use mobilenas_host::outln;
+use mobilenas_pipeline::evaluator::{ScoreTimes, SupernetEvaluator};
+use mobilenas_pipeline::experiment::{Experiment, prepare};
+use mobilenas_pipeline::pipeline::RunError;
+use mobilenas_pipeline::pipeline::retraining::by_name;
 use mobilenas_space::seed::{Purpose, rng};
 
 /// Arguments of `bench score`.

@@ -12,9 +12,9 @@ use mobilenas_strategy::{Observation, STRATEGIES, Strategy, StrategyConfig, Stra
 use rayon::prelude::*;
 use serde_json::json;
 
-use crate::config::{self, LatencySource};
-use crate::strategy::space_info;
 use mobilenas_bench::latency_table::{LatencyCoster, Table};
+use mobilenas_pipeline::config::{self, LatencySource};
+use mobilenas_pipeline::strategy::space_info;
 
 /// Seeds of random search are other than those of the strategy that it is compared with, so that nothing is shared.
 const RANDOM_SEEDS: u64 = 1000;

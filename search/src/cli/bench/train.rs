@@ -14,8 +14,8 @@ use serde_json::{Map, Value as Json, json};
 use tch::{Device, Kind, Tensor};
 
 use super::super::{Input, models};
-use crate::config::{self, Precision};
 use mobilenas_host::outln;
+use mobilenas_pipeline::config::{self, Precision};
 use mobilenas_task::{Batch, Classification, Targets};
 use mobilenas_torch::device;
 use mobilenas_train::TrainStep;

@@ -16,11 +16,11 @@ use mobilenas_torch::{Names, Net, Owned, ParamStore};
 use tch::Device as At;
 
 use super::Input;
-use crate::config;
 use mobilenas_bench::latency_table::builder::TableBuilder;
 use mobilenas_bench::latency_table::file::engine as engine_in_words;
 use mobilenas_bench::latency_table::import::{Device, import};
 use mobilenas_bench::latency_table::{Table, jobs};
+use mobilenas_pipeline::config;
 
 /// Arguments of `latency-table`.
 #[derive(Debug, clap::Args)]
@@ -171,7 +171,9 @@ fn meant(config: Option<&Path>, family: Option<&str>, classes: u32) -> Result<Me
         let c = &loaded.config;
         let classes = match c.data.name.reader().classes() {
             Some(n) => n,
-            None => c.data.load().map_err(crate::experiment::ExperimentError::from)?.train.classes.len() as u32,
+            None => {
+                c.data.load().map_err(mobilenas_pipeline::experiment::ExperimentError::from)?.train.classes.len() as u32
+            }
         };
         let space = loaded.space(classes)?;
         return Ok(Meant { space, name: c.name().to_string(), seed: c.seed, latency: c.latency.clone() });

@@ -5,20 +5,21 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use mobilenas_space::ir::Graph;
-use mobilenas_space::onnx::{Batch, OPSET, Options, float32_weights};
+use mobilenas_space::onnx::{Batch, Options, float32_weights};
 use mobilenas_torch::onnx::to_onnx;
 use mobilenas_torch::weights::About;
 use mobilenas_torch::{Names, Net, Owned, ParamStore};
 use tch::{Device, Kind, Tensor};
 
 use super::super::loaded::bound;
-use super::super::{Input, destination, models};
-use super::{finite, int8, unfit};
-use crate::config;
-use crate::experiment::{Experiment, prepare_run};
-use crate::pipeline::train_job::TrainJob;
-use crate::pipeline::{RunError, subnet};
-use crate::quantize::Sets;
+use super::super::{Input, models};
+use super::int8;
+use super::output::{finite, in_words, unfit, write, written};
+use mobilenas_pipeline::config;
+use mobilenas_pipeline::experiment::{Experiment, prepare_run};
+use mobilenas_pipeline::pipeline::train_job::TrainJob;
+use mobilenas_pipeline::pipeline::{RunError, subnet};
+use mobilenas_pipeline::quantize::Sets;
 
 /// Arguments of `weights export`.
 #[derive(Debug, clap::Args)]
@@ -105,7 +106,7 @@ pub fn run(args: &Args) -> Result<i32> {
     } else {
         let sound = |(name, t): (&String, &Tensor)| finite(name, t).map(drop);
         net.named().iter().try_for_each(sound)?;
-        super::write(&args.out, &net.named(), &about, &title)?;
+        write(&args.out, &net.named(), &about, &title)?;
     }
     Ok(0)
 }
@@ -141,21 +142,6 @@ fn write_onnx(args: &Args, net: &Net, about: About, title: &str) -> Result<()> {
         }
     };
     written(&args.out, &bytes, &format!("{title}: {kind}, {}", in_words(batch)))
-}
-
-/// Writes an ONNX file and says so.
-pub(super) fn written(out: &Path, bytes: &[u8], what: &str) -> Result<()> {
-    destination::write(out, bytes)?;
-    destination::say(out, format!("{what}, opset {OPSET}, {} bytes written to {}", bytes.len(), out.display()))?;
-    Ok(())
-}
-
-/// A batch in words.
-pub(super) fn in_words(batch: Batch) -> String {
-    match batch {
-        Batch::Dynamic => "any number of images".to_string(),
-        Batch::Fixed(n) => format!("batch {n}"),
-    }
 }
 
 type Exported = (Net, About, String);

@@ -11,7 +11,7 @@ use tch::Device;
 
 use super::super::loaded::{MOST_CLASSES, classes_of, head, misfits, open};
 use super::super::{Input, destination, models};
-use super::finite;
+use super::output::{finite, write};
 
 /// Arguments of `weights import`.
 #[derive(Debug, clap::Args)]
@@ -97,7 +97,7 @@ pub fn run(args: &Args) -> Result<i32> {
         ("model".to_string(), args.model.clone()),
         ("resolution".to_string(), side.to_string()),
     ]);
-    super::write(&args.out, &named, &about, &title)?;
+    write(&args.out, &named, &about, &title)?;
     Ok(0)
 }
 

@@ -18,11 +18,10 @@ use mobilenas_torch::weights::About;
 use serde_json::json;
 
 use super::super::{Input, destination};
-use super::export::{in_words, written};
-use super::unfit;
-use crate::quantize::{Comparison, Sets, Shape, calibrate, compare};
+use super::output::{in_words, unfit, written};
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
+use mobilenas_pipeline::quantize::{Comparison, Sets, Shape, calibrate, compare};
 use mobilenas_space::seed::{Purpose, rng};
 
 /// Flags of an int8 file.

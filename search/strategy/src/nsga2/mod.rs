@@ -1,13 +1,13 @@
 //! NSGA-II (Deb et al., 2002) on genomes: parents by binary tournament on constrained domination and crowding distance,
 //! simulated binary crossover and polynomial mutation, and the best of parents and offspring as the next population.
 
+mod individual;
 mod selection;
 mod variation;
 
 use std::collections::HashSet;
 
 use foldhash::fast::FixedState;
-use mobilenas_record::pareto::dominates;
 use mobilenas_space::{Domain, Genome};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng as _};
@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use self::individual::Individual;
 use crate::{Benchmark, Observation, Settings, SpaceInfo, Strategy, StrategyKind};
 
 pub(crate) const KIND: StrategyKind = StrategyKind {
@@ -53,35 +54,6 @@ impl Default for Nsga2Settings {
 impl Settings for Nsga2Settings {
     fn build(&self, _space: &SpaceInfo) -> Box<dyn Strategy> {
         Box::new(Nsga2::new(self))
-    }
-}
-
-/// A scored genome.
-#[derive(Clone, Debug)]
-struct Individual {
-    genome: Genome,
-    scores: Vec<f64>,
-    violation: f64,
-    /// 0 on the first front.
-    rank: usize,
-    crowding_distance: f64,
-}
-
-impl Individual {
-    /// Constrained domination: feasible before infeasible, then the smaller violation, then the scores.
-    fn dominates(&self, other: &Individual) -> bool {
-        match (self.violation > 0.0, other.violation > 0.0) {
-            (false, true) => true,
-            (true, false) => false,
-            (true, true) => self.violation < other.violation,
-            (false, false) => dominates(&self.scores, &other.scores),
-        }
-    }
-
-    /// Domination decides, then crowding distance, whatever the ranks: the end of a later front is a rarer parent than one
-    /// in the crowd of an earlier front.
-    fn wins_against(&self, other: &Individual) -> bool {
-        self.dominates(other) || (!other.dominates(self) && self.crowding_distance > other.crowding_distance)
     }
 }
 

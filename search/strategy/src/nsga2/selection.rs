@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use mobilenas_record::pareto::dominates;
 
-use super::Individual;
+use super::individual::Individual;
 
 /// The best `n`: front by front, within the last front by crowding distance.
 pub fn best(all: Vec<Individual>, n: usize) -> Vec<Individual> {

@@ -1,74 +1,17 @@
 //! A weights file, opened: what is in it is known before any of its numbers is read, and its checksums are checked with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use mobilenas_space::families::Naming;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
+use super::stored::{Dict, EXPECTED, Other, Span, Stored};
 use super::torch_file::{self, Layout};
 use super::{About, CHECKSUM, Checksum, Named, Wanted, file as fail_at, index, misfits, other, part, safetensors};
-use crate::error::{NetError, torch};
-
-/// Bytes of a file that belong together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
-    /// Which of the files.
-    pub file: usize,
-    /// First byte.
-    pub start: u64,
-    /// Number of bytes.
-    pub bytes: u64,
-    /// Their CRC-32, if the file has one.
-    pub crc: Option<u32>,
-}
-
-impl Span {
-    /// What is wrong with its bytes.
-    pub fn damage(&self, data: &[u8]) -> Option<String> {
-        let (expected, found) = (self.crc?, crc32fast::hash(data));
-        (found != expected).then(|| format!("damaged (its checksum is {found:08x}, expected {expected:08x})"))
-    }
-}
-
-/// Where a tensor lies in a file.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stored {
-    /// Its name in the file.
-    pub(super) name: String,
-    /// Type of its elements.
-    pub kind: Kind,
-    /// Its sizes.
-    pub shape: Vec<i64>,
-    /// Elements between neighbours along each axis; row-major if none.
-    pub(super) stride: Option<Vec<i64>>,
-    /// Its first element in the span.
-    pub(super) offset: u64,
-    pub(super) span: Span,
-}
-
-/// An entry that is no tensor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Other {
-    /// Its name.
-    pub name: String,
-    /// What it is, in words.
-    pub what: String,
-}
-
-/// A dictionary of a file: its keys, and the tensors in it.
-#[derive(Debug, Default)]
-pub(super) struct Dict {
-    /// Tensors by name.
-    pub tensors: Vec<(String, Stored)>,
-    /// Entries that are neither tensors nor dictionaries.
-    pub others: Vec<Other>,
-    /// Dictionaries by name.
-    pub dicts: Vec<(String, Rc<Dict>)>,
-}
+use crate::error::NetError;
 
 /// A file with its tensors' names, types and sizes.
 #[derive(Debug)]
@@ -88,9 +31,6 @@ pub struct Weights {
     pub taken: Vec<String>,
 }
 
-/// What this program expects of a file.
-pub(super) const EXPECTED: &str = "safetensors, or a state dict that torch.save wrote";
-
 /// As many bytes tell what a file is.
 const BEGIN: u64 = 512;
 
@@ -109,8 +49,7 @@ impl Weights {
             Some(shards) => {
                 let mut whole = Dict::default();
                 for (file, names) in shards {
-                    let (shard, dict) =
-                        index::shard(&file, &names, files.len()).map_err(|e| fail_at(&file, e, EXPECTED))?;
+                    let (shard, dict) = shard(&file, &names, files.len()).map_err(|e| fail_at(&file, e, EXPECTED))?;
                     whole.tensors.extend(dict);
                     files.push((file, shard));
                 }
@@ -234,11 +173,21 @@ fn contents(f: &mut File, begin: &[u8]) -> Result<(Dict, About), String> {
     }
 }
 
-/// A file that is no index, and what it holds.
-pub(super) fn single(path: &Path) -> Result<(File, Dict), String> {
+/// One of several files, which holds exactly the given tensors. `place` counts the files.
+fn shard(path: &Path, names: &BTreeSet<String>, place: usize) -> Result<(File, Vec<(String, Stored)>), String> {
     let (mut f, begin) = begin(path)?;
-    let (dict, _) = contents(&mut f, &begin)?;
-    Ok((f, dict))
+    let (mut dict, _) = contents(&mut f, &begin)?;
+    let has: BTreeSet<&String> = dict.tensors.iter().map(|(n, _)| n).collect();
+    if let Some(name) = names.iter().find(|n| !has.contains(n)) {
+        return Err(format!("no tensor {name:?}, which its index places here"));
+    }
+    if let Some(name) = has.into_iter().find(|n| !names.contains(*n)) {
+        return Err(format!("a tensor {name:?} that its index does not name"));
+    }
+    for (_, stored) in &mut dict.tensors {
+        stored.span.file = place;
+    }
+    Ok((f, dict.tensors))
 }
 
 /// The bytes of the span that a tensor lies in.
@@ -254,51 +203,4 @@ fn read(files: &mut [(PathBuf, File)], stored: &Stored) -> Result<Vec<u8>, NetEr
         None => Ok(data),
         Some(damage) => Err(fail_at(path, format!("{name} is {damage}"), "a whole file")),
     }
-}
-
-impl Stored {
-    /// Takes a wanted shape, where only axes of length 1 are more or fewer.
-    fn take_shape(&mut self, wanted: Option<&[i64]>) {
-        let long = |shape: &[i64]| shape.iter().copied().filter(|d| *d != 1).collect::<Vec<_>>();
-        let Some(wanted) = wanted.filter(|w| long(w) == long(&self.shape) && *w != self.shape) else { return };
-        let rows = row_major(&self.shape);
-        if self.stride.as_ref().is_none_or(|s| same_order(&self.shape, s, &rows)) {
-            (self.shape, self.stride) = (wanted.to_vec(), None);
-        }
-    }
-
-    /// The tensor, from the bytes of its span.
-    fn tensor(&self, data: &[u8]) -> Result<Tensor, NetError> {
-        let elements: i64 = self.shape.iter().product();
-        let rows = row_major(&self.shape);
-        let stride = self.stride.as_ref().filter(|s| elements > 0 && !same_order(&self.shape, s, &rows));
-        // From the first element to the last one, whatever lies between.
-        let reach = match stride {
-            Some(s) => 1 + self.shape.iter().zip(s).map(|(d, s)| (d - 1) * s).sum::<i64>(),
-            None => elements,
-        };
-        let width = self.kind.elt_size_in_bytes();
-        let from = self.offset as usize * width;
-        let data = data.get(from..from + reach as usize * width);
-        let data = data.filter(|_| elements > 0).unwrap_or_default();
-        match stride {
-            None => Tensor::f_from_data_size(data, &self.shape, self.kind),
-            Some(stride) => Tensor::f_from_data_size(data, &[reach], self.kind)
-                .and_then(|t| t.f_as_strided(&self.shape, stride, None)?.f_contiguous()),
-        }
-        .map_err(torch(&self.name))
-    }
-}
-
-fn row_major(shape: &[i64]) -> Vec<i64> {
-    let mut stride = vec![1; shape.len()];
-    for axis in (1..shape.len()).rev() {
-        stride[axis - 1] = stride[axis] * shape[axis];
-    }
-    stride
-}
-
-/// Whether two strides mean the same places: axes of one element have none.
-fn same_order(shape: &[i64], a: &[i64], b: &[i64]) -> bool {
-    shape.iter().zip(a.iter().zip(b)).all(|(d, (a, b))| *d == 1 || a == b)
 }

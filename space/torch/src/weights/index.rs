@@ -7,8 +7,6 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::file::{Stored, single};
-
 /// The longest index that is read: a line a tensor.
 const MOST: u64 = 64 << 20;
 
@@ -34,20 +32,4 @@ pub fn shards(path: &Path, f: &mut File, begin: &[u8]) -> Result<Option<BTreeMap
         all.entry(path.with_file_name(&file)).or_default().insert(tensor);
     }
     Ok(Some(all))
-}
-
-/// One of several files, which holds exactly the given tensors. `place` counts the files.
-pub fn shard(path: &Path, names: &BTreeSet<String>, place: usize) -> Result<(File, Vec<(String, Stored)>), String> {
-    let (f, mut dict) = single(path)?;
-    let has: BTreeSet<&String> = dict.tensors.iter().map(|(n, _)| n).collect();
-    if let Some(name) = names.iter().find(|n| !has.contains(n)) {
-        return Err(format!("no tensor {name:?}, which its index places here"));
-    }
-    if let Some(name) = has.into_iter().find(|n| !names.contains(*n)) {
-        return Err(format!("a tensor {name:?} that its index does not name"));
-    }
-    for (_, stored) in &mut dict.tensors {
-        stored.span.file = place;
-    }
-    Ok((f, dict.tensors))
 }

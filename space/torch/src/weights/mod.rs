@@ -1,12 +1,15 @@
 //! Tensors in files: safetensors, written beside and renamed; read strictly, those of PyTorch too.
 
+mod about;
 mod file;
 mod fit;
 mod index;
+mod misfit;
 mod other;
 mod part;
 mod pickle;
 mod safetensors;
+mod stored;
 mod torch_file;
 
 use std::collections::BTreeMap;
@@ -19,19 +22,11 @@ use tch::{Kind, Tensor};
 use crate::error::{NetError, torch};
 use crate::store::ParamStore;
 
-pub use file::{Other, Stored, Weights};
+use about::{ABOUT, CHECKSUM, Checksum, file};
+pub use about::{About, Named};
+pub use file::Weights;
 pub use fit::{Misfit, Wanted, complete, misfits, wanted};
-
-/// Tensors by name.
-pub type Named = BTreeMap<String, Tensor>;
-
-/// Words about them.
-pub type About = BTreeMap<String, String>;
-
-/// An error about a file.
-fn file(path: &Path, found: impl std::fmt::Display, expected: &str) -> NetError {
-    NetError::File { path: path.display().to_string(), found: found.to_string(), expected: expected.to_string() }
-}
+pub use stored::{Other, Stored};
 
 fn bytes(t: &Tensor) -> Result<(Dtype, Vec<u8>), tch::TchError> {
     let t = t.f_detach()?.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
@@ -47,42 +42,6 @@ fn bytes(t: &Tensor) -> Result<(Dtype, Vec<u8>), tch::TchError> {
     t.f_copy_data_u8(&mut data, t.numel())?;
     Ok((dtype, data))
 }
-
-/// The word that holds the checksum of the other words and of all tensors.
-const CHECKSUM: &str = "checksum";
-
-/// CRC-32 of the words, and of each tensor's name and bytes in the order of the names.
-struct Checksum(crc32fast::Hasher);
-
-impl Checksum {
-    fn of(about: &About) -> Checksum {
-        let mut sum = crc32fast::Hasher::new();
-        for (key, value) in about {
-            sum.update(key.as_bytes());
-            sum.update(value.as_bytes());
-        }
-        Checksum(sum)
-    }
-
-    fn add(&mut self, name: &str, data: &[u8]) {
-        self.0.update(name.as_bytes());
-        self.0.update(data);
-    }
-
-    fn text(self) -> String {
-        format!("{:08x}", self.0.finalize())
-    }
-
-    fn check(self, expected: &str, path: &Path) -> Result<(), NetError> {
-        match self.text() {
-            found if found == expected => Ok(()),
-            found => Err(file(path, format!("damaged (its checksum is {found})"), &format!("checksum {expected}"))),
-        }
-    }
-}
-
-/// The header's entry that holds the words about the tensors, as a JSON object of texts.
-const ABOUT: &str = "mobilenas";
 
 /// Writes named tensors and a few words about them.
 ///

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
-use super::file::{Dict, EXPECTED, Other, Stored};
+use super::stored::{Dict, EXPECTED, Other, Stored};
 use crate::error::NetError;
 
 /// Dictionaries of a checkpoint that hold the weights, the averaged ones first, as timm prefers them.

@@ -6,7 +6,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use safetensors::tensor::{Dtype, Metadata};
 use tch::Kind;
 
-use super::file::{Dict, Span, Stored};
+use super::stored::{Dict, Span, Stored};
 use super::{ABOUT, About, CHECKSUM};
 
 /// The format allows no longer header.

@@ -13,8 +13,8 @@ use mobilenas_bench::profile::{ProfileCase, measure};
 
 use super::regression::{file, input, program};
 use crate::cli::{Input, models};
-use crate::config::{self, BenchConfig, Found};
 use mobilenas_host::{Lock, Progress, Stop, errln, outln};
+use mobilenas_pipeline::config::{self, BenchConfig, Found};
 
 /// Arguments of `bench run`.
 #[derive(Debug, clap::Args)]

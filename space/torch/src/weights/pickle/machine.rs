@@ -4,10 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::names::{DICTS, PARAMETERS, RECONSTRUCTOR, SIZE, TENSOR_OF_CLASS, TENSORS, harmful};
-use super::{Part, Pickle, Refused, Value};
-
-/// The most values that a pickle may make: a state dict takes some dozens a tensor.
-pub const MOST_VALUES: usize = 4 << 20;
+use super::value::{MOST_VALUES, Part, Pickle, Refused, Value};
 
 type Result<T> = std::result::Result<T, Refused>;
 

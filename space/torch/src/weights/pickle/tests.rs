@@ -1,6 +1,7 @@
 //! Pickles as Python writes them, and as nobody should.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use super::value::Refused;
 use super::*;
 
 #[test]

@@ -5,9 +5,21 @@ use std::rc::Rc;
 
 use tch::Kind;
 
-use super::super::file::{Dict, Other, Stored};
 use super::super::pickle::{Part, Pickle, Value};
-use super::{Found, Storages};
+use super::super::stored::{Dict, Other, Span, Stored};
+
+/// A storage: its numbers, one after another.
+#[derive(Clone, Copy, Debug)]
+pub struct Storage {
+    pub kind: Kind,
+    pub span: Span,
+    pub len: u64,
+}
+
+pub type Storages = HashMap<String, Storage>;
+
+/// What was found, where a state dict was expected.
+pub type Found<T> = Result<T, String>;
 
 /// Key, type and elements of a storage, from its persistent id: ("storage", type, key, device, elements, ...).
 fn storage(id: &[Value]) -> Found<(String, Kind, u64)> {

@@ -12,9 +12,9 @@ use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
 use tch::Kind;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::file::{Dict, Span};
 use super::pickle::{self, Pickle, Value};
-use dict::{Reader, storages};
+use super::stored::{Dict, Span};
+use dict::{Found, Reader, Storage, Storages, storages};
 
 /// The largest pickle that is read: those of state dicts take some hundred bytes a tensor.
 const MOST: u64 = 64 << 20;
@@ -41,19 +41,6 @@ impl Layout {
         }
     }
 }
-
-/// A storage: its numbers, one after another.
-#[derive(Clone, Copy, Debug)]
-struct Storage {
-    kind: Kind,
-    span: Span,
-    len: u64,
-}
-
-type Storages = HashMap<String, Storage>;
-
-/// What was found, where a state dict was expected.
-type Found<T> = Result<T, String>;
 
 fn io(e: std::io::Error) -> String {
     format!("cannot be read ({e})")

@@ -1,0 +1,161 @@
+//! Reads configs: all mistakes of a file at once.
+
+use std::path::{Path, PathBuf};
+
+use mobilenas_host::Problems;
+use mobilenas_strategy::StrategyConfig;
+use serde::Deserialize as _;
+use serde_json::Value as Json;
+
+use super::file::{Origin, add_new, read, sound};
+use super::genome::space;
+use super::types::{Config, Space};
+use super::yaml::Node;
+use super::{BenchConfig, ConfigError, RegressionConfig, Study, StudyConfig, TrainConfig, name};
+use crate::strategy::space_info;
+
+/// A config with the tree it was read from, which knows the lines.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The file.
+    pub file: PathBuf,
+    /// The tree.
+    pub tree: Node,
+    /// The config, every default filled in.
+    pub config: Config,
+}
+
+impl Loaded {
+    /// The space that the config describes.
+    ///
+    /// # Errors
+    /// Every mistake below `space`, with its line; none for a config that was loaded.
+    pub fn space(&self, classes: u32) -> Result<mobilenas_space::Space, ConfigError> {
+        let mut problems = Problems::new(&self.file);
+        let space = space(&self.tree, &["space"], &self.config.space, classes, &mut problems);
+        sound(space, problems)
+    }
+}
+
+/// Reads a config.
+///
+/// # Errors
+/// When the file cannot be read, is no YAML, or has mistakes: then all of them.
+pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
+    load_from(file, Origin::User)
+}
+
+/// Reads a config, or the one in the folder of a run.
+///
+/// # Errors
+/// As for [`load`].
+pub fn load_from(file: &Path, origin: Origin) -> Result<Loaded, ConfigError> {
+    let (tree, json, problems) = read::<Config>(file, origin)?;
+    let config = Config::deserialize(&json).ok();
+    let mistakes = config.iter().flat_map(Config::validate).collect();
+    loaded((file, origin), (tree, json, problems), config, mistakes, &[])
+}
+
+/// Reads a config of a study, or the one in its folder: the search's part of it, and what is studied.
+///
+/// # Errors
+/// When the file cannot be read, is no YAML, or has mistakes: then all of them.
+pub fn load_study(file: &Path, origin: Origin) -> Result<(Loaded, Study), ConfigError> {
+    let (tree, json, problems) = read::<StudyConfig>(file, origin)?;
+    let mut config = StudyConfig::deserialize(&json).ok();
+    let mut listed = Vec::new();
+    if let Some(StudyConfig { search, study }) = &mut config {
+        match json["study"]["strategies"].is_null() {
+            true => study.strategies.retain(|s| s.kind().check_number(search.search.objectives.len()).is_ok()),
+            false => listed = study.strategies.clone(),
+        }
+    }
+    let mistakes = config.iter().flat_map(StudyConfig::validate).collect();
+    let (search, study) = config.map(|c| (c.search, c.study)).unzip();
+    Ok((loaded((file, origin), (tree, json, problems), search, mistakes, &listed)?, study.unwrap_or_default()))
+}
+
+/// A config whose values were read, with its name, if nothing is wrong with it. `studied` are the strategies that a study
+/// lists beside that of the search.
+fn loaded(
+    (file, origin): (&Path, Origin),
+    (tree, json, mut problems): (Node, Json, Problems),
+    config: Option<Config>,
+    mistakes: Vec<(Vec<String>, String)>,
+    studied: &[StrategyConfig],
+) -> Result<Loaded, ConfigError> {
+    let name = config.as_ref().filter(|_| origin == Origin::User).and_then(|c| name::mistake(c.name.as_deref()));
+    for (path, message) in mistakes.into_iter().chain(name) {
+        add_new(&mut problems, &tree, &path, message);
+    }
+    if let Ok(section) = Space::deserialize(&json["space"]) {
+        // The number of classes changes nothing about what may be wrong.
+        if let Some(space) = space(&tree, &["space"], &section, 10, &mut problems).map(|space| space_info(&space)) {
+            let own = config.iter().map(|c| ("search.strategy".to_string(), &c.search.strategy));
+            let listed = studied.iter().enumerate().map(|(i, s)| (format!("study.strategies.{i}"), s));
+            for (at, strategy) in own.chain(listed) {
+                for (key, message) in strategy.validate(&space) {
+                    let path = format!("{at}.{}.{key}", strategy.kind().name);
+                    let path: Vec<String> = path.split('.').map(str::to_string).collect();
+                    add_new(&mut problems, &tree, &path, message);
+                }
+            }
+        }
+    }
+    let mut config = sound(config, problems)?;
+    config.name.get_or_insert_with(|| name::of(file));
+    Ok(Loaded { file: file.to_path_buf(), tree, config })
+}
+
+/// Reads a config of one network's training.
+///
+/// # Errors
+/// When the file cannot be read, is no YAML, or has mistakes: then all of them.
+pub fn load_train(file: &Path) -> Result<TrainConfig, ConfigError> {
+    let (tree, json, mut problems) = read::<TrainConfig>(file, Origin::User)?;
+    let config = TrainConfig::deserialize(&json).ok();
+    let name = config.iter().flat_map(|c| name::mistake(c.name.as_deref()));
+    for (path, message) in config.iter().flat_map(TrainConfig::validate).chain(name) {
+        add_new(&mut problems, &tree, &path, message);
+    }
+    let design = config.as_ref().filter(|_| problems.all.is_empty()).and_then(|c| c.network.design(10));
+    for e in design.and_then(|d| mobilenas_space::Space::new(&d).err()).unwrap_or_default() {
+        let path: Vec<String> = std::iter::once("network".to_string()).chain(e.at).collect();
+        let hint = e.nearest.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+        add_new(&mut problems, &tree, &path, format!("found {}, expected {}{hint}", e.found, e.expected));
+    }
+    let mut config = sound(config, problems)?;
+    config.name.get_or_insert_with(|| name::of(file));
+    Ok(config)
+}
+
+/// Reads a config of `bench check`.
+///
+/// # Errors
+/// When the file cannot be read, is no YAML, or has mistakes: then all of them.
+pub fn load_gate(file: &Path) -> Result<RegressionConfig, ConfigError> {
+    load_checked(file, RegressionConfig::validate)
+}
+
+/// Reads a config of measuring networks.
+///
+/// # Errors
+/// When the file cannot be read, is no YAML, or has mistakes: then all of them.
+pub fn load_bench(file: &Path) -> Result<BenchConfig, ConfigError> {
+    load_checked(file, BenchConfig::validate)
+}
+
+/// Path of a key, and what is wrong there.
+type Mistake = (Vec<String>, String);
+
+fn load_checked<T: schemars::JsonSchema + serde::de::DeserializeOwned>(
+    file: &Path,
+    validate: fn(&T) -> Vec<Mistake>,
+) -> Result<T, ConfigError> {
+    let (tree, json, mut problems) = read::<T>(file, Origin::User)?;
+    let config = T::deserialize(&json).ok();
+    for (path, message) in config.iter().flat_map(validate) {
+        add_new(&mut problems, &tree, &path, message);
+    }
+    sound(config, problems)
+}

@@ -1,0 +1,359 @@
+//! Step one of a search: the config becomes a space, bounds that can be met, images, and an estimate of the time.
+
+mod error;
+pub mod estimate;
+pub mod loaders;
+pub mod threads;
+
+use std::path::{Path, PathBuf};
+
+use mobilenas_bench::latency_table::row::TableSource;
+use mobilenas_bench::latency_table::{Table, TableRequirements};
+use mobilenas_bench::process::InterleavedProcesses;
+use mobilenas_bench::{LatencyProtocol, Protocol};
+use mobilenas_data::dataset::{self, Split, Test};
+use mobilenas_data::{DataLoader, TransformedDataset};
+use mobilenas_host::Clock;
+use mobilenas_record::run as record;
+use mobilenas_space::ir::ShapeError;
+use mobilenas_space::seed::{Purpose, number, rng};
+use mobilenas_space::{Cost, CostCache, Genome, Space};
+use mobilenas_task::{Classification, Task};
+use mobilenas_torch::{ParamStore, device};
+use mobilenas_train::supernet::Supernet;
+use mobilenas_train::{TrainError, TrainerConfig};
+use tch::Device;
+
+use crate::bounds::Bounds;
+use crate::config::{self, Config, Origin, Recipe};
+use crate::evaluator::EvaluatorConfig;
+
+pub use error::ExperimentError;
+
+/// A config, checked through: everything a run needs.
+#[derive(Debug)]
+pub struct Experiment {
+    /// The config's file.
+    pub file: PathBuf,
+    /// Its values with their lines.
+    pub lines: config::Node,
+    /// The config.
+    pub config: Config,
+    /// Digest of the config; of a run that is resumed, of the config that it began with.
+    pub digest: String,
+    /// The space.
+    pub space: Space,
+    /// Bounds on cost.
+    pub bounds: Bounds,
+    /// A genome that meets them.
+    pub anchor: Genome,
+    /// Smallest and largest cost over the space.
+    pub range: [Cost; 2],
+    /// The training set.
+    pub train: TransformedDataset,
+    /// The test set.
+    pub test: TransformedDataset,
+    /// What weights are trained on and candidates are scored on.
+    pub split: Split,
+    /// What retrained winners are scored on.
+    pub test_split: Test,
+    /// What networks are trained and judged for.
+    pub task: &'static dyn Task,
+    /// Where it is trained and scored.
+    pub device: Device,
+    /// What was left out of the dataset, in words.
+    pub notes: Vec<String>,
+    /// The table that latencies come from, if they do; it serves the space.
+    pub table: Option<Table>,
+}
+
+/// Reads and checks a config, and loads its images.
+///
+/// # Errors
+/// What the user has to mend, all mistakes of the config at once.
+pub fn prepare(file: &Path) -> Result<Experiment, ExperimentError> {
+    checked(config::load(file)?)
+}
+
+/// Reads the config in the folder of a run, and loads its images.
+///
+/// # Errors
+/// As for [`prepare`].
+pub fn prepare_run(root: &Path) -> Result<Experiment, ExperimentError> {
+    let file = root.join(config::FILE);
+    let mut experiment = checked(config::load_from(&file, Origin::Run)?)?;
+    experiment.digest = config::text_digest(&file)?;
+    Ok(experiment)
+}
+
+/// Checks a config that was read, and loads its images.
+///
+/// # Errors
+/// As for [`prepare`].
+pub fn checked(loaded: config::Loaded) -> Result<Experiment, ExperimentError> {
+    let (file, c) = (loaded.file.as_path(), &loaded.config);
+    let device = device::open(c.device)?;
+    // The space is checked before the images are read, unless they alone say how many classes there are.
+    let (classes, mut early) = (c.data.name.reader().classes(), None);
+    let classes = match classes {
+        Some(n) => n,
+        None => early.insert(c.data.load()?).train.classes.len() as u32,
+    };
+    let space = loaded.space(classes)?;
+    let table = table(c, &space)?;
+    let bounds = Bounds { params: c.search.bounds.params, macs: c.search.bounds.macs };
+    let mut coster = CostCache::new();
+    let found = bounds.anchor(&space, &mut coster, &mut rng(c.seed, Purpose::Ask, u64::MAX, 0))?;
+    let anchor = found.map_err(|miss| ExperimentError::Infeasible {
+        file: file.to_path_buf(),
+        size: space.size(),
+        missed: bounds.missed(miss.cost).unwrap_or_default(),
+        knobs: knobs_in_words(&space, &miss.genome),
+    })?;
+    let range = [extreme(&space, &mut coster, -1)?, extreme(&space, &mut coster, 1)?];
+    let dataset::Splits { train, test, notes } = match early {
+        Some(splits) => splits,
+        None => c.data.load()?,
+    };
+    let sections = [("supernet", &c.supernet.recipe), ("retrain", &c.retrain.recipe)];
+    loaders::check_sides(file, &c.data, sections, &space)?;
+    let split = dataset::split(&train, c.data.search_val, c.data.train_limit, c.seed);
+    let needed =
+        c.supernet.recipe.batch.max(c.retrain.recipe.batch).min(c.data.train_limit.unwrap_or(usize::MAX)).max(2);
+    if split.train.len() < needed {
+        let found = split.train.len();
+        return Err(ExperimentError::TooFew { file: file.to_path_buf(), found, expected: needed });
+    }
+    let test_split = dataset::test_split(&test, c.data.test_limit);
+    let (train, test) = loaders::views(&c.data, &space, (train, test), &split.train);
+    let (file, digest) = (file.to_path_buf(), config::digest(&loaded.config)?);
+    Ok(Experiment {
+        file,
+        lines: loaded.tree,
+        config: loaded.config,
+        digest,
+        space,
+        bounds,
+        anchor,
+        range,
+        train,
+        test,
+        split,
+        test_split,
+        task: &Classification,
+        device,
+        notes,
+        table,
+    })
+}
+
+/// The table that a config names, once it is known to serve the space.
+fn table(c: &Config, space: &Space) -> Result<Option<Table>, ExperimentError> {
+    let source = match c.latency.source {
+        config::LatencySource::Measured => return Ok(None),
+        config::LatencySource::Table => TableSource::Measured,
+        config::LatencySource::Imported => TableSource::Imported,
+    };
+    // Another table without a file is a mistake that the config's check has named.
+    let Some(path) = &c.latency.table else { return Ok(None) };
+    let table = Table::load(path)?;
+    // What runs on another device has a name of its own.
+    let engine = (source == TableSource::Measured).then_some(c.latency.engine.as_str());
+    let wanted = TableRequirements { source, engine, threads: c.latency.threads, batch: c.latency.batch };
+    table.serves(space, &wanted, &mut rng(c.seed, Purpose::Timing, 0, 0))?;
+    Ok(Some(table))
+}
+
+/// Knobs that have a choice, with a genome's values.
+pub fn knobs_in_words(space: &Space, genome: &Genome) -> String {
+    let values = space.values(genome);
+    let free = space.knobs().iter().filter(|k| k.choices.len() > 1);
+    free.map(|k| format!("{} {}", k.name, values[&k.name])).collect::<Vec<_>>().join(", ")
+}
+
+/// Smallest (-1) or largest (1) params and MACs, each by itself, from the smallest or largest genome on, one knob at a
+/// time while that goes further.
+fn extreme(space: &Space, coster: &mut CostCache, sign: i64) -> Result<Cost, ShapeError> {
+    let begin = if sign < 0 { space.smallest() } else { space.largest() };
+    let mut best = space.cost(&begin, coster)?;
+    for of in [|c: &Cost| c.params, |c: &Cost| c.macs] {
+        let mut at = begin.clone();
+        loop {
+            let (mut next, mut value) = (None, of(&space.cost(&at, coster)?));
+            for g in space.domain().neighbours(&at) {
+                let v = of(&space.cost(&g, coster)?);
+                if (v as i64 - value as i64) * sign > 0 {
+                    (next, value) = (Some(g), v);
+                }
+            }
+            match next {
+                Some(g) => at = g,
+                None => break,
+            }
+        }
+        let end = space.cost(&at, coster)?;
+        let further = |a: u64, b: u64| if sign < 0 { a.min(b) } else { a.max(b) };
+        best.params = further(best.params, end.params);
+        best.macs = further(best.macs, end.macs);
+    }
+    Ok(best)
+}
+
+impl Experiment {
+    /// Training images that recalibrate batch norms: a fixed, seeded list.
+    pub fn calibration(&self) -> Vec<usize> {
+        use rand::seq::SliceRandom as _;
+        let mut all = self.split.train.clone();
+        all.shuffle(&mut rng(self.config.seed, Purpose::Recalibrate, 0, 0));
+        all.truncate(self.config.scoring.recalibrate);
+        all
+    }
+
+    /// Constants of the score.
+    pub fn constants(&self) -> record::Mes {
+        let m = &self.config.mes;
+        record::Mes {
+            score: m.score,
+            unit_params: m.unit_params,
+            alpha_params: m.alpha_params,
+            alpha_latency: m.alpha_latency,
+            reference_units: m.reference_units,
+        }
+    }
+
+    /// What candidates are scored with, beside the supernet.
+    pub fn evaluator_config<'a>(
+        &'a self,
+        calibration: &'a [usize],
+        clock: &'a dyn Clock,
+        unit_ms: f64,
+    ) -> EvaluatorConfig<'a> {
+        EvaluatorConfig {
+            task: self.task,
+            images: &self.train,
+            validation: &self.split.search_val,
+            validation_images: self.config.scoring.images.unwrap_or(usize::MAX),
+            calibration,
+            statistics: self.config.scoring.statistics,
+            batch: self.config.scoring.batch,
+            threads: self.config.scoring_threads() as usize,
+            protocol: self.latency_protocol(),
+            table: self.table.as_ref(),
+            clock,
+            constants: self.constants(),
+            unit_ms,
+            blocks: None,
+            seed: self.config.seed,
+        }
+    }
+
+    /// How networks are timed.
+    pub fn latency_protocol(&self) -> LatencyProtocol {
+        let l = &self.config.latency;
+        let ms = std::time::Duration::from_millis;
+        let protocol = Protocol {
+            warmup: ms(l.warmup_ms),
+            min_samples: l.min_samples,
+            max_samples: l.max_samples,
+            max_time: ms(l.max_ms),
+        };
+        let interleaved = InterleavedProcesses { processes: l.processes, rounds: l.rounds, seed: self.config.seed };
+        let interleaved = (l.processes > 0).then_some(interleaved);
+        LatencyProtocol { protocol, batch: l.batch, threads: l.threads, engine: l.engine.clone(), interleaved }
+    }
+
+    /// Checks before any training that some network meets the bound on latency: times the smallest ones quickly, and the
+    /// fastest of them by the config's protocol.
+    ///
+    /// # Errors
+    /// The nearest miss, when no network meets the bound.
+    pub fn check_latency(&self, clock: &dyn Clock) -> Result<(), ExperimentError> {
+        let Some(bound) = self.config.search.bounds.latency_ms else { return Ok(()) };
+        let (space, mut timing, mut coster) = (&self.space, self.latency_protocol(), CostCache::new());
+        let ms = std::time::Duration::from_millis;
+        timing.protocol = Protocol { warmup: ms(5), min_samples: 3, max_samples: 10, max_time: ms(30) };
+        let mut fastest: Option<(f64, Genome)> = None;
+        let near =
+            [self.anchor.clone(), space.smallest()].into_iter().chain(space.domain().neighbours(&space.smallest()));
+        for genome in near {
+            if self.bounds.excess(space.cost(&genome, &mut coster)?) > 0.0 {
+                continue;
+            }
+            let median = self.latency(&timing, &genome, clock)?;
+            if fastest.as_ref().is_none_or(|(f, _)| median < *f) {
+                fastest = Some((median, genome));
+            }
+        }
+        let genome = fastest.map_or_else(|| self.anchor.clone(), |(_, g)| g);
+        let median = self.latency(&self.latency_protocol(), &genome, clock)?;
+        if median <= bound {
+            return Ok(());
+        }
+        Err(ExperimentError::Infeasible {
+            file: self.file.clone(),
+            size: space.size(),
+            missed: format!("latency_ms {median:.3} above the bound {bound}"),
+            knobs: knobs_in_words(space, &genome),
+        })
+    }
+
+    /// A genome's latency in ms: by the table, or as it is measured now.
+    fn latency(&self, timing: &LatencyProtocol, genome: &Genome, clock: &dyn Clock) -> Result<f64, ExperimentError> {
+        let graph = self.space.lower(genome)?;
+        match &self.table {
+            Some(table) => Ok(table.latency(&graph)?),
+            None => Ok(timing.latency(&std::sync::Arc::new(graph), clock)?.median_ms),
+        }
+    }
+
+    /// How the supernet is trained.
+    pub fn supernet_trainer(&self) -> TrainerConfig {
+        self.trainer_config(&self.config.supernet.recipe, self.config.seed)
+    }
+
+    /// How a winner is trained: on another stream than the supernet's, the same for all winners.
+    pub fn retrain_trainer(&self) -> TrainerConfig {
+        self.trainer_config(&self.config.retrain.recipe, number(self.config.seed, Purpose::Weights, 1))
+    }
+
+    fn trainer_config(&self, recipe: &Recipe, seed: u64) -> TrainerConfig {
+        let checkpoint_every = self.config.checkpoint_seconds;
+        TrainerConfig { recipe: recipe.clone(), seed, checkpoint_every }
+    }
+
+    /// The batches of the supernet's training.
+    ///
+    /// # Errors
+    /// When there are no threads to be had.
+    pub fn supernet_loader(&self) -> Result<DataLoader, TrainError> {
+        let c = &self.config;
+        loaders::data_loader(&self.train, &self.split.train, &c.data, &c.supernet.recipe, (c.threads, c.seed))
+    }
+
+    /// The batches of a winner's training: other ones than the supernet's, the same for all winners.
+    ///
+    /// # Errors
+    /// When there are no threads to be had.
+    pub fn retrain_loader(&self) -> Result<DataLoader, TrainError> {
+        let (c, seed) = (&self.config, number(self.config.seed, Purpose::Weights, 1));
+        loaders::data_loader(&self.train, &self.split.train, &c.data, &c.retrain.recipe, (c.threads, seed))
+    }
+
+    /// The supernet under training with the batches of a loader.
+    pub fn supernet(&self, loader: &DataLoader) -> Supernet<'_> {
+        let recipe = &self.config.supernet.recipe;
+        let steps = (recipe.epochs + recipe.cooldown) * loader.steps(1.0).max(1) as f64;
+        let supernet =
+            Supernet::new(&self.space, &self.config.supernet, self.task, (self.config.seed, steps.round() as u64));
+        supernet.at_any_side(loader.config().sampler.scale.is_some())
+    }
+
+    /// The supernet's tensors before its first step, or for those of a trained one to be filled in.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn supernet_store(&self) -> Result<ParamStore, TrainError> {
+        let supernet = Supernet::new(&self.space, &self.config.supernet, self.task, (self.config.seed, 1));
+        supernet.store(number(self.config.seed, Purpose::Weights, 0), self.device)
+    }
+}

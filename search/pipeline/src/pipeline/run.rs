@@ -1,0 +1,244 @@
+//! The phases of a search, each of which begins where the journal ends.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mobilenas_bench::Host;
+use mobilenas_bench::process::{WorkerProgram, Workload};
+use mobilenas_host::unix_now;
+use mobilenas_record::run::{self as record, Done, JournalRow};
+use mobilenas_record::score;
+use mobilenas_reports::RunData;
+use mobilenas_torch::{ParamStore, weights};
+use tch::Device;
+
+use super::search_pipeline::SUPERNET;
+use super::{REFERENCE, RunError, SearchPipeline, scoring};
+use crate::evaluator::{EvaluatorConfig, SupernetEvaluator};
+use mobilenas_bench::PairedLatency;
+use mobilenas_bench::cache::Cache;
+use mobilenas_bench::latency_table::{Table, networks};
+use mobilenas_bench::paired_latency;
+use mobilenas_train::{TrainOutcome, Trainer};
+
+/// How a search ended.
+#[derive(Debug)]
+pub enum SearchOutcome {
+    /// All is done: the run, and its page.
+    Done(Box<RunData>, PathBuf),
+    /// It was asked to stop; `--resume` goes on.
+    Stopped,
+}
+
+impl SearchPipeline<'_> {
+    /// Runs what is not yet done.
+    ///
+    /// # Errors
+    /// When a phase fails; what was written stays.
+    pub fn run(mut self) -> Result<SearchOutcome, RunError> {
+        let p = self.experiment;
+        tch::set_num_threads(p.config.threads as i32);
+        let header = self.header();
+        if self.folder.rows.is_empty() {
+            self.folder.append(JournalRow::Run(Box::new(header)))?;
+        } else {
+            self.folder.check_table(&header)?;
+        }
+        // Also on resuming: a run may have been killed between its header and its caveats.
+        for text in self.caveats() {
+            self.caveat(text)?;
+        }
+        for key in std::mem::take(&mut self.folder.raised) {
+            self.caveat(format!("The run was resumed with a higher limit: {}.", key.raised_in_words()))?;
+        }
+        if let Some(row) = p.table.as_ref().map(Table::row).filter(|row| !self.folder.rows.contains(row)) {
+            self.folder.append(row)?;
+        }
+        let unit_ms = self.unit()?;
+        let Some(supernet) = self.supernet()? else { return Ok(SearchOutcome::Stopped) };
+        let calibration = p.calibration();
+        let kept = self.kept_latencies();
+        let blocks = self.blocks(unit_ms, kept)?;
+        let bench = EvaluatorConfig { blocks, ..p.evaluator_config(&calibration, self.clock, unit_ms) };
+        let scorer = SupernetEvaluator::new(supernet, bench)?;
+        tch::set_num_threads(p.config.scoring_threads() as i32);
+        if !self.trials(scorer)? {
+            return Ok(SearchOutcome::Stopped);
+        }
+        tch::set_num_threads(p.config.threads as i32);
+        if !self.remeasure(unit_ms)? {
+            return Ok(SearchOutcome::Stopped);
+        }
+        if !self.winners()? {
+            return Ok(SearchOutcome::Stopped);
+        }
+        self.finish()
+    }
+
+    fn header(&self) -> record::RunHeader {
+        let p = self.experiment;
+        let c = &p.config;
+        let [low, high] = p.range;
+        record::RunHeader {
+            format: record::FORMAT,
+            name: c.name().to_string(),
+            program: env!("CARGO_PKG_VERSION").to_string(),
+            started_unix: unix_now(),
+            config_digest: p.digest.clone(),
+            seed: c.seed,
+            family: p.space.family().name().to_string(),
+            strategy: c.search.strategy.kind().name.to_string(),
+            space_size: p.space.size(),
+            params_range: [low.params, high.params],
+            macs_range: [low.macs, high.macs],
+            dataset: p.dataset(),
+            host: Host::read().machine,
+            engine: p.engine(),
+            mes: p.constants(),
+        }
+    }
+
+    /// What a reader of the results has to know from the beginning.
+    fn caveats(&self) -> Vec<String> {
+        let p = self.experiment;
+        let objectives: Vec<&str> = p.config.search.objectives.iter().map(|o| o.metric.as_str()).collect();
+        let mut all = vec![
+            match &p.table {
+                Some(table) => table.in_words(),
+                None => format!(
+                    "Latency is that of this host's processor under {}; it stands in for no phone.",
+                    p.config.latency.engine
+                ),
+            },
+            "The accuracy of a candidate is that of weights inherited from the supernet; only retrained networks were \
+             trained for themselves."
+                .to_string(),
+            "The published variants are scored with inherited weights like every candidate, and are not retrained."
+                .to_string(),
+            format!("The search was guided by {}; other metrics were recorded beside it.", objectives.join(" and ")),
+        ];
+        if p.device != Device::Cpu {
+            all.push(
+                "Trained and scored on a GPU: a repeat need not give the same numbers to the last bit.".to_string(),
+            );
+        }
+        all.extend(p.table.as_ref().and_then(Table::warning));
+        for v in p.space.family().variants() {
+            if let Err(e) = p.space.variant(v.id) {
+                let knob = e.at.join(".");
+                all.push(format!("{} is no point of this space: its {knob} would be {}.", v.id, e.found));
+            }
+        }
+        all
+    }
+
+    /// One unit of latency in ms: the reference network is timed once a run.
+    fn unit(&mut self) -> Result<f64, RunError> {
+        let (p, clock) = (self.experiment, self.clock);
+        if !self.folder.rows.iter().any(|r| matches!(r, JournalRow::Unit(_))) {
+            let (graph, resolution) = networks::reference().ok_or(RunError::Reference)?;
+            let latency = match p.table.as_ref().and_then(|t| t.reference.as_ref()) {
+                Some(reference) => reference.latency.clone(),
+                None => p.latency_protocol().latency(&Arc::new(graph), clock)?,
+            };
+            let row = record::Unit { model: REFERENCE.to_string(), resolution, latency };
+            self.folder.append(JournalRow::Unit(row))?;
+        }
+        let found = self.folder.rows.iter().find_map(|r| match r {
+            JournalRow::Unit(u) => Some(u.latency.median_ms),
+            _ => None,
+        });
+        let constants = p.constants();
+        found.map(|ms| score::unit_latency_ms(&constants, ms)).ok_or(RunError::Reference)
+    }
+
+    /// The trained supernet; `None` if the run was asked to stop.
+    fn supernet(&mut self) -> Result<Option<ParamStore>, RunError> {
+        let (p, path) = (self.experiment, self.folder.path(SUPERNET));
+        let mut store = p.supernet_store()?;
+        if self.folder.rows.iter().any(|r| matches!(r, JournalRow::Supernet(_))) {
+            store.fill(&weights::load(&path)?.0)?;
+            return Ok(Some(store));
+        }
+        let (config, loader) = (p.supernet_trainer(), p.supernet_loader()?);
+        let trainer = Trainer {
+            config: &config,
+            loader: &loader,
+            checkpoint: self.folder.path("supernet.checkpoint.safetensors"),
+            digest: p.digest.clone(),
+            clock: self.clock,
+            stop: self.stop,
+            log: Some(self.folder.path("training/supernet.jsonl")),
+        };
+        let bar = (self.progress)("supernet");
+        let ended = trainer.run(&mut store, &bar, &mut p.supernet(&loader));
+        bar.done();
+        let TrainOutcome::Done { steps, loss, seconds, skipped } = ended? else { return Ok(None) };
+        weights::save(&path, &store.named(), &p.about())?;
+        self.left_out("the supernet", skipped, steps)?;
+        let row = record::Supernet { epochs: config.recipe.epochs, steps, loss, seconds };
+        self.folder.append(JournalRow::Supernet(row))?;
+        trainer.remove_checkpoints();
+        Ok(Some(store))
+    }
+
+    /// Where candidates are timed in blocks, if they are; latencies of a table need none.
+    pub(super) fn blocks(&self, unit_ms: f64, kept: Cache) -> Result<Option<PairedLatency>, RunError> {
+        let (p, timing) = (self.experiment, self.experiment.latency_protocol());
+        let Some(how) = timing.interleaved.filter(|_| p.table.is_none()) else { return Ok(None) };
+        let program = std::env::current_exe().map_err(RunError::Program)?;
+        let (threads, batch) = (timing.threads, timing.batch);
+        let workload = Workload { threads, batch, ..Workload::new(REFERENCE, &timing.engine) };
+        let reference = WorkerProgram::new(program, &["bench", "worker"], workload);
+        Ok(Some(PairedLatency::new(how, reference, unit_ms * p.config.mes.reference_units, kept)))
+    }
+
+    /// Latencies of other runs on this host, by the same protocol; none where they cannot be read.
+    fn kept_latencies(&self) -> Cache {
+        let timing = self.experiment.latency_protocol();
+        let Some(how) = timing.interleaved else { return Cache::none() };
+        let Ok(program) = std::env::current_exe() else { return Cache::none() };
+        let protocol = paired_latency::protocol(&timing, how, &Host::read(), &program);
+        let opened = scoring::kept(self.folder.root(), &self.experiment.config.search, ["latency", &protocol]);
+        opened.unwrap_or_else(|why| {
+            (self.progress)("search").say(&format!("{why}; latencies of other runs are not looked up"));
+            Cache::none()
+        })
+    }
+
+    /// Whether nothing was added since the run was last done.
+    pub(super) fn is_done(&self) -> bool {
+        let adds = |r: &&JournalRow| !matches!(r, JournalRow::Caveat(_));
+        matches!(self.folder.rows.iter().rfind(adds), Some(JournalRow::Done(_)))
+    }
+
+    fn finish(mut self) -> Result<SearchOutcome, RunError> {
+        if !self.is_done() {
+            let mut seconds = BTreeMap::new();
+            let mut add = |phase: &str, s: f64| *seconds.entry(phase.to_string()).or_insert(0.0) += s;
+            for row in &self.folder.rows {
+                match row {
+                    JournalRow::Supernet(s) => add("supernet", s.seconds),
+                    JournalRow::Trial(t) => add("trials", t.seconds),
+                    JournalRow::Remeasured(t) => add("remeasuring", t.seconds),
+                    JournalRow::Retrained(r) => add("retraining", r.seconds),
+                    _ => {}
+                }
+            }
+            self.folder.append(JournalRow::Done(Done { seconds }))?;
+        }
+        let (run, page) = report(self.folder.root())?;
+        Ok(SearchOutcome::Done(Box::new(run), page))
+    }
+}
+
+/// Writes tables, plots and page of a run folder, finished or not.
+///
+/// # Errors
+/// When there is no journal, or the disk refuses.
+pub fn report(folder: &Path) -> Result<(RunData, PathBuf), RunError> {
+    let run = mobilenas_reports::read(folder)?;
+    let written = mobilenas_reports::render(&run, folder)?;
+    Ok((run, written.index))
+}

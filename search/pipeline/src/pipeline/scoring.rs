@@ -1,0 +1,360 @@
+//! Scoring candidates: metrics in the order of their stage, by this process or by workers, and the rows that come of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::run::{JournalRow, Latency, Origin, Trial, TrialOutcome};
+use mobilenas_space::cost;
+
+use super::ask::{Proposal, violation};
+use super::budget::whole;
+use super::{RunError, SearchPipeline};
+use crate::config::{self, Config};
+use crate::evaluator::SupernetEvaluator;
+use crate::metric::{self as metrics, Candidate, Metric, Stage};
+use crate::worker::{self, Job, evaluate};
+use mobilenas_bench::cache::Cache;
+use mobilenas_host::Pool;
+use mobilenas_host::Progress;
+
+/// Who scores, and what is known of other runs.
+pub(super) struct ScoringSession<'a> {
+    scorer: SupernetEvaluator<'a>,
+    /// Workers, if there are several.
+    pool: Option<Pool>,
+    books: ScoreSink,
+}
+
+/// Where a trial is written beside its row.
+struct ScoreSink {
+    cache: Cache,
+    bar: Progress,
+}
+
+/// A candidate under way.
+struct PendingTrial {
+    candidate: Candidate,
+    digest: String,
+    /// The bound that it missed, in words.
+    missed: Option<String>,
+    /// How it ended, if it did.
+    end: Option<TrialOutcome>,
+    latency: Option<Latency>,
+    /// Metrics that it still needs.
+    left: Vec<&'static dyn Metric>,
+    cached: Vec<String>,
+    seconds: f64,
+}
+
+/// The bounds that metrics pass, in words.
+pub(super) fn missed_in_words(metrics: &BTreeMap<String, f64>, bounds: &config::Bounds) -> String {
+    let all = [
+        (metric::PARAMS, bounds.params.map(|b| b as f64), 0, true),
+        (metric::MACS, bounds.macs.map(|b| b as f64), 0, true),
+        (metric::LATENCY, bounds.latency_ms, 3, true),
+        (metric::TOP1, bounds.top1, 2, false),
+    ];
+    let word = |(name, bound, digits, most): (&str, Option<f64>, usize, bool)| {
+        let (v, b) = (*metrics.get(name)?, bound?);
+        let side = if most { "above" } else { "below" };
+        (if most { v > b } else { v < b }).then(|| format!("{name} {v:.digits$} {side} the bound {b}"))
+    };
+    all.into_iter().filter_map(word).collect::<Vec<_>>().join(", ")
+}
+
+/// What other runs found out about networks: of what, and by which protocol. Nothing, if the config does not want it.
+///
+/// # Errors
+/// Where the file is and what is wrong with it.
+pub(super) fn kept(root: &Path, search: &config::Search, [of, protocol]: [&str; 2]) -> Result<Cache, String> {
+    if !search.cache.enabled {
+        return Ok(Cache::none());
+    }
+    let beside = root.parent().unwrap_or(Path::new("")).join("scores");
+    let folder = search.cache.dir.clone().unwrap_or(beside);
+    Cache::open(&folder, of, protocol).map_err(|e| format!("{}: {e}", folder.display()))
+}
+
+impl<'a> ScoringSession<'a> {
+    /// Progress of the search.
+    pub(super) fn bar(&self) -> &Progress {
+        &self.books.bar
+    }
+
+    /// A scorer, workers if the config wants several, and the scores of other runs.
+    pub(super) fn new(
+        scorer: SupernetEvaluator<'a>,
+        root: &Path,
+        config: &Config,
+        bar: Progress,
+    ) -> Result<ScoringSession<'a>, RunError> {
+        let search = &config.search;
+        let cache = if search.cache.enabled {
+            let [weights, protocol] = scorer.digests(config.scoring_threads())?;
+            kept(root, search, [&weights, &protocol]).unwrap_or_else(|why| {
+                bar.say(&format!("{why}; scores of other runs are not looked up"));
+                Cache::none()
+            })
+        } else {
+            Cache::none()
+        };
+        let (root, device) = (root.to_path_buf(), config.device);
+        let pool = (search.workers > 1)
+            .then(|| Pool::new(search.workers, search.retries, move || worker::command(&root, device, false)));
+        Ok(ScoringSession { scorer, pool, books: ScoreSink { cache, bar } })
+    }
+}
+
+impl SearchPipeline<'_> {
+    /// Scores networks and writes their rows, in order. Fewer rows than networks come back where `go_on` ended it. If
+    /// `whole`, a bound that is missed ends nothing.
+    pub(super) fn score(
+        &mut self,
+        origin: &Origin,
+        fresh: &[Proposal],
+        desk: &mut ScoringSession<'_>,
+        whole: bool,
+    ) -> Result<Vec<Trial>, RunError> {
+        let bounds = match origin {
+            Origin::Search => self.experiment.config.search.bounds.clone(),
+            Origin::Variant(_) => config::Bounds::default(),
+        };
+        let mut rows = Vec::with_capacity(fresh.len());
+        if !self.time_ahead(fresh.iter(), desk) {
+            return Ok(rows);
+        }
+        // Without workers each is done before the next begins; with them, nothing is measured while they work.
+        let at_once = if desk.pool.is_some() { fresh.len() } else { 1 };
+        for some in fresh.chunks(at_once.max(1)) {
+            let mut drafts = Vec::with_capacity(some.len());
+            for one in some {
+                if !self.go_on(origin) {
+                    break;
+                }
+                drafts.push(self.measured(one, &bounds, desk, whole));
+            }
+            let stopped = drafts.len() < some.len();
+            // What was measured and not yet scored is measured again some other day.
+            if !(stopped && self.stop.asked()) {
+                let before = rows.len();
+                self.trained(origin, drafts, &bounds, desk, &mut rows)?;
+                // Only after their rows, as scores are.
+                rows[before..].iter().for_each(|t| desk.scorer.keep_ahead(&t.digest));
+                if let Some(why) = desk.scorer.trouble_ahead() {
+                    desk.books.bar.say(&format!("latencies are not kept for other runs: {why}"));
+                }
+            }
+            if stopped {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Times networks together, where latencies are measured so. False if the run was asked to stop.
+    pub(super) fn time_ahead<'f>(
+        &self,
+        fresh: impl Iterator<Item = &'f Proposal>,
+        desk: &mut ScoringSession<'_>,
+    ) -> bool {
+        let space = &self.experiment.space;
+        let block: Vec<_> = fresh.map(|f| (f.digest.clone(), space.config_of(&f.genome))).collect();
+        desk.scorer.time_ahead(&block, self.stop)
+    }
+
+    /// Whether a further candidate may be begun.
+    fn go_on(&self, origin: &Origin) -> bool {
+        let late = || self.experiment.config.search.minutes.is_some_and(|m| self.seconds() >= 60.0 * m);
+        !self.stop.asked() && (*origin != Origin::Search || !late())
+    }
+
+    /// Seconds that the search's trials took so far.
+    fn seconds(&self) -> f64 {
+        self.searched().map(|t| t.seconds).sum()
+    }
+
+    /// What the graph and an engine tell, and what other runs found out.
+    fn measured(
+        &self,
+        fresh: &Proposal,
+        bounds: &config::Bounds,
+        desk: &mut ScoringSession<'_>,
+        whole: bool,
+    ) -> PendingTrial {
+        let (begin, search) = (self.clock.now(), &self.experiment.config.search);
+        let mut d = PendingTrial {
+            candidate: Candidate {
+                genome: fresh.genome.clone(),
+                graph: fresh.graph.clone(),
+                cost: cost::graph(&fresh.graph),
+                known: BTreeMap::new(),
+            },
+            digest: fresh.digest.clone(),
+            missed: None,
+            end: None,
+            latency: None,
+            left: Vec::new(),
+            cached: Vec::new(),
+            seconds: 0.0,
+        };
+        let (engine, left): (Vec<_>, Vec<_>) =
+            metrics::wanted(search).into_iter().partition(|m| m.info().stage <= Stage::Measured);
+        for m in engine {
+            if let Err(why) = again(search.retries, || evaluate(&mut d.candidate, &[m], &mut desk.scorer)) {
+                d.end = Some(TrialOutcome::Failed { why });
+                break;
+            }
+            self.bound(&mut d, bounds);
+            if let Some(why) = d.missed.as_ref().filter(|_| !whole) {
+                d.end = Some(TrialOutcome::Infeasible { why: why.clone(), metrics: d.candidate.known.clone() });
+                break;
+            }
+        }
+        d.latency = desk.scorer.take_latency();
+        if d.latency.is_some() && desk.scorer.was_kept(&d.digest) {
+            d.cached.push(metric::LATENCY.to_string());
+        }
+        if d.end.is_none() {
+            for m in left {
+                match desk.books.cache.get(&d.digest, m.info().name) {
+                    Some(v) => {
+                        d.candidate.known.insert(m.info().name.to_string(), v);
+                        d.cached.push(m.info().name.to_string());
+                    }
+                    None => d.left.push(m),
+                }
+            }
+        }
+        d.seconds = (self.clock.now() - begin).as_secs_f64() + desk.scorer.seconds_ahead(&d.digest);
+        d
+    }
+
+    fn bound(&self, d: &mut PendingTrial, bounds: &config::Bounds) {
+        if violation(&d.candidate.known, bounds) > 0.0 {
+            d.missed = Some(missed_in_words(&d.candidate.known, bounds));
+        }
+    }
+
+    /// What weights and images tell, and the rows.
+    fn trained(
+        &mut self,
+        origin: &Origin,
+        drafts: Vec<PendingTrial>,
+        bounds: &config::Bounds,
+        desk: &mut ScoringSession<'_>,
+        rows: &mut Vec<Trial>,
+    ) -> Result<(), RunError> {
+        let mut begin = self.clock.now();
+        let ScoringSession { scorer, pool, books } = desk;
+        let p = self.experiment;
+        let Some(pool) = pool else {
+            for mut d in drafts {
+                let retries = p.config.search.retries;
+                let found = match d.end.is_none() && !d.left.is_empty() {
+                    true => again(retries, || evaluate(&mut d.candidate, &d.left, scorer)),
+                    false => Ok(BTreeMap::new()),
+                };
+                d.seconds += (self.clock.now() - begin).as_secs_f64();
+                rows.push(self.write(origin, d, found, bounds, books)?);
+                begin = self.clock.now();
+            }
+            return Ok(());
+        };
+        let needs = |d: &PendingTrial| d.end.is_none() && !d.left.is_empty();
+        let job = |d: &PendingTrial| Job {
+            genome: p.space.values(&d.candidate.genome),
+            metrics: d.left.iter().map(|m| m.info().name.to_string()).collect(),
+        };
+        let jobs: Vec<Job> = drafts.iter().filter(|d| needs(d)).map(job).collect();
+        let mut waiting = drafts.into_iter().peekable();
+        let stop = self.stop;
+        // Trials are counted by the rows that are written; what is under way then is finished and counts too.
+        let late = std::sync::atomic::AtomicBool::new(false);
+        let order = std::sync::atomic::Ordering::SeqCst;
+        let go_on = || !stop.asked() && !late.load(order);
+        pool.run(&jobs, go_on, |_, answer| -> Result<(), RunError> {
+            while let Some(d) = waiting.next_if(|d| !needs(d)) {
+                rows.push(self.write(origin, d, Ok(BTreeMap::new()), bounds, books)?);
+            }
+            let Some(mut d) = waiting.next() else { return Ok(()) };
+            let now = self.clock.now();
+            d.seconds += (now - std::mem::replace(&mut begin, now)).as_secs_f64();
+            rows.push(self.write(origin, d, answer, bounds, books)?);
+            late.store(!self.go_on(origin), order);
+            Ok(())
+        })?;
+        while let Some(d) = waiting.next_if(|d| !needs(d)) {
+            rows.push(self.write(origin, d, Ok(BTreeMap::new()), bounds, books)?);
+        }
+        Ok(())
+    }
+
+    /// Writes a trial's row, and keeps its scores for other runs.
+    fn write(
+        &mut self,
+        origin: &Origin,
+        mut d: PendingTrial,
+        found: Result<BTreeMap<String, f64>, String>,
+        bounds: &config::Bounds,
+        books: &mut ScoreSink,
+    ) -> Result<Trial, RunError> {
+        let mut fresh = BTreeMap::new();
+        let outcome = match (d.end.take(), found) {
+            (Some(end), _) => end,
+            (None, Err(why)) => TrialOutcome::Failed { why },
+            (None, Ok(values)) => {
+                d.candidate.known.extend(values.clone());
+                fresh = values;
+                self.bound(&mut d, bounds);
+                match d.missed.take() {
+                    Some(why) => TrialOutcome::Infeasible { why, metrics: d.candidate.known },
+                    None => TrialOutcome::Scored(d.candidate.known),
+                }
+            }
+        };
+        let trial = Trial {
+            id: self.folder.rows.iter().filter(|r| matches!(r, JournalRow::Trial(_))).count() as u64,
+            origin: origin.clone(),
+            genome: self.experiment.space.values(&d.candidate.genome),
+            digest: d.digest,
+            outcome,
+            latency: d.latency,
+            cached: d.cached,
+            seconds: d.seconds,
+        };
+        self.folder.append(JournalRow::Trial(trial.clone()))?;
+        // Only after its row: a run that was killed here finds its own scores in its journal, not among those of others.
+        if !fresh.is_empty()
+            && let Err(e) = books.cache.put(&trial.digest, fresh)
+        {
+            books.bar.say(&format!("scores are not kept for other runs: {e}"));
+        }
+        books.bar.at(self.searched().filter(|t| whole(t)).count() as u64, &self.best_so_far());
+        self.failing(&trial)?;
+        Ok(trial)
+    }
+
+    /// Ends the search when trial after trial fails.
+    fn failing(&self, last: &Trial) -> Result<(), RunError> {
+        let TrialOutcome::Failed { why } = &last.outcome else { return Ok(()) };
+        let all: Vec<&Trial> = self.searched().collect();
+        let count = all.iter().rev().take_while(|t| matches!(t.outcome, TrialOutcome::Failed { .. })).count();
+        match count >= self.experiment.config.search.max_failures {
+            true => Err(RunError::Failing { count, why: why.clone() }),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Tries once, and once more as often as allowed.
+fn again<T>(retries: u32, mut attempt: impl FnMut() -> Result<T, String>) -> Result<T, String> {
+    let mut last = attempt();
+    for n in 0..retries {
+        match last {
+            Ok(_) => break,
+            Err(_) => last = attempt().map_err(|why| format!("{why} (tried {} times)", n + 2)),
+        }
+    }
+    last
+}

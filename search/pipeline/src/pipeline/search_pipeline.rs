@@ -1,0 +1,42 @@
+//! A search under way: what its phases share.
+
+use mobilenas_host::{Clock, Progress, Stop};
+use mobilenas_record::run::{Caveat, JournalRow};
+
+use super::{Folder, RunError};
+use crate::experiment::Experiment;
+
+/// File of the trained supernet in a run's folder.
+pub(super) const SUPERNET: &str = "supernet.safetensors";
+
+/// A search under way.
+pub struct SearchPipeline<'a> {
+    /// The config, checked through.
+    pub experiment: &'a Experiment,
+    /// Its folder.
+    pub folder: Folder,
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// Whether to stop.
+    pub stop: &'a Stop,
+    /// Makes a progress line for a phase.
+    pub progress: fn(&'static str) -> Progress,
+}
+
+impl SearchPipeline<'_> {
+    /// Writes a caveat, once.
+    pub(super) fn caveat(&mut self, text: String) -> Result<(), RunError> {
+        let row = JournalRow::Caveat(Caveat { text });
+        if self.folder.rows.contains(&row) { Ok(()) } else { self.folder.append(row) }
+    }
+
+    /// A caveat for a training that left steps out.
+    pub(super) fn left_out(&mut self, what: &str, skipped: u64, steps: u64) -> Result<(), RunError> {
+        match skipped {
+            0 => Ok(()),
+            n => self.caveat(format!(
+                "Training {what} left out {n} of {steps} steps, whose loss or gradient was not finite."
+            )),
+        }
+    }
+}

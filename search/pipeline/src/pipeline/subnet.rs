@@ -1,0 +1,51 @@
+//! Networks that leave a run: a subnet of its supernet as a network of its own, and the words that go with weights.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mobilenas_space::ir::Graph;
+use mobilenas_torch::weights::About;
+use mobilenas_torch::{Net, ParamStore, weights};
+
+use super::RunError;
+use super::search_pipeline::SUPERNET;
+use crate::evaluator;
+use crate::experiment::Experiment;
+
+impl Experiment {
+    /// Words that go into every weights file of a run.
+    pub fn about(&self) -> About {
+        let mut words = self.train.words();
+        words.extend([
+            ("program".to_string(), format!("mobilenas {}", env!("CARGO_PKG_VERSION"))),
+            ("family".to_string(), self.space.family().name().to_string()),
+            ("config_digest".to_string(), self.digest.clone()),
+        ]);
+        words
+    }
+}
+
+/// The trained supernet in a run's folder.
+///
+/// # Errors
+/// When it is not there yet, or not the config's.
+pub fn stored_supernet(experiment: &Experiment, root: &Path) -> Result<ParamStore, RunError> {
+    let mut store = experiment.supernet_store()?;
+    store.fill(&weights::load(&root.join(SUPERNET))?.0)?;
+    Ok(store)
+}
+
+/// Binds a graph to slices of the supernet in a run's folder and recalibrates its batch norms on the run's own images, as
+/// scoring does.
+///
+/// # Errors
+/// When the supernet is not there yet or not the config's, or the graph is none of its subnets.
+pub fn subnet(experiment: &Experiment, root: &Path, graph: Arc<Graph>) -> Result<Net, RunError> {
+    let store = stored_supernet(experiment, root)?;
+    Ok(evaluator::subnet(
+        &store,
+        graph,
+        &experiment.train,
+        (experiment.config.scoring.statistics, &experiment.calibration()),
+    )?)
+}

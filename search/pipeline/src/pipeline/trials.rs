@@ -1,0 +1,174 @@
+//! Trials: the published variants first, then what the strategy asks for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::run::{JournalRow, Origin, PredictorFit, Trial, TrialOutcome};
+use mobilenas_space::Genome;
+use mobilenas_strategy::Observation;
+
+use super::ask::{self, KnownNetworks, Proposal, Proposer, values};
+use super::budget::{Budget, whole};
+use super::scoring::ScoringSession;
+use super::{RunError, SearchPipeline};
+use crate::config::Objective;
+use crate::evaluator::SupernetEvaluator;
+use mobilenas_host::Progress;
+
+/// The objectives' values with larger better; `None` if the trial was not scored, or one is missing or no finite number.
+pub(super) fn scores(trial: &Trial, objectives: &[Objective]) -> Option<Vec<f64>> {
+    match &trial.outcome {
+        TrialOutcome::Scored(metrics) => values(metrics, objectives),
+        _ => None,
+    }
+}
+
+/// Why a search ended, if not for its number of trials.
+enum Why {
+    Exhausted,
+    Late,
+    Stopped(String),
+}
+
+impl SearchPipeline<'_> {
+    /// Scores variants and candidates until there are enough. False if the run was asked to stop.
+    pub(super) fn trials(&mut self, scorer: SupernetEvaluator<'_>) -> Result<bool, RunError> {
+        let p = self.experiment;
+        let search = &p.config.search;
+        let bar = (self.progress)("search");
+        let root = self.folder.root().to_path_buf();
+        let mut desk = ScoringSession::new(scorer, &root, &p.config, bar)?;
+        let past: Vec<Trial> = self.searched().cloned().collect();
+        desk.bar().begin(search.trials, past.iter().filter(|t| whole(t)).count() as u64);
+        let mut known = KnownNetworks::new();
+        if !self.variants(&mut desk, &mut known)? {
+            return Ok(false);
+        }
+        let mut proposer = Proposer::new(p, &search.strategy, p.config.seed, known);
+        let (mut budget, mut why) = (Budget::new(search), None);
+        while why.is_none() && budget.left() > 0 {
+            let n = if proposer.exact() { usize::MAX } else { search.batch.max(1).min(budget.left()) as usize };
+            let mut batch = proposer.ask(n)?;
+            if batch.last {
+                why = Some(Why::Exhausted);
+            }
+            batch.proposals.truncate(budget.left() as usize);
+            let (wanted, before) = (batch.proposals.len(), budget.asked);
+            // On resuming, the strategy asks for the same again: what the journal knows is not scored twice.
+            let known = past.get(before..).unwrap_or_default().iter().take(wanted);
+            let mut trials: Vec<Trial> = known.cloned().collect();
+            if trials.len() < wanted {
+                let rest = &batch.proposals[trials.len()..];
+                trials.extend(self.score(&Origin::Search, rest, &mut desk, proposer.exact())?);
+            }
+            if trials.len() < wanted && self.stop.asked() {
+                return Ok(false);
+            }
+            if trials.len() < wanted {
+                why = Some(Why::Late);
+            }
+            for (proposal, trial) in batch.proposals.iter().zip(&trials) {
+                let observation = self.observe(proposal.genome.clone(), trial);
+                budget.take(whole(trial), observation.feasible().map(<[f64]>::to_vec));
+                proposer.record(&proposal.digest, observation);
+            }
+            let fits = proposer.tell(&batch);
+            self.keep_fits(fits, desk.bar())?;
+            why = why.or(budget.stopped_early().map(Why::Stopped));
+        }
+        desk.bar().done();
+        self.ended(why, &proposer, &budget)?;
+        Ok(true)
+    }
+
+    /// Appends the errors of predictor fits to the journal.
+    fn keep_fits(&mut self, fits: Vec<PredictorFit>, bar: &Progress) -> Result<(), RunError> {
+        for f in fits {
+            let tau = f.kendall.map_or_else(String::new, |t| format!(", Kendall's tau {t:.2}"));
+            let row = JournalRow::PredictorFit(f.clone());
+            if !self.folder.rows.contains(&row) {
+                bar.say(&format!(
+                    "predictor fitted on {}: mean error {:.3} on the next {}{tau}",
+                    f.fitted_on, f.mean_error, f.trials
+                ));
+                self.folder.append(row)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down why a search ended, and what else its reader should know.
+    fn ended(&mut self, why: Option<Why>, proposer: &Proposer<'_>, budget: &Budget) -> Result<(), RunError> {
+        match why {
+            Some(Why::Exhausted) if !proposer.exact() => {
+                let seen = proposer.known();
+                self.caveat(format!("The space holds no more than {seen} different networks within the bounds."))?;
+            }
+            Some(Why::Stopped(text)) => self.caveat(text)?,
+            None if budget.scored() < self.experiment.config.search.trials => {
+                let (scored, asked) = (budget.scored(), budget.asked);
+                self.caveat(format!("Only {scored} of {asked} candidates met the bound on latency."))?;
+            }
+            _ => {}
+        }
+        for note in proposer.notes() {
+            self.caveat(note)?;
+        }
+        Ok(())
+    }
+
+    /// The observation of a trial.
+    fn observe(&self, genome: Genome, trial: &Trial) -> Observation {
+        let nothing = BTreeMap::new();
+        let known = match &trial.outcome {
+            TrialOutcome::Scored(metrics) | TrialOutcome::Infeasible { metrics, .. } => metrics,
+            TrialOutcome::Failed { .. } => &nothing,
+        };
+        ask::observe(genome, known, &self.experiment.config.search)
+    }
+
+    /// Trials that the strategy asked for.
+    pub(super) fn searched(&self) -> impl Iterator<Item = &Trial> {
+        self.folder.rows.iter().filter_map(|r| match r {
+            JournalRow::Trial(t) if t.origin == Origin::Search => Some(t),
+            _ => None,
+        })
+    }
+
+    pub(super) fn best_so_far(&self) -> String {
+        let best = self.searched().filter_map(|t| t.score(metric::TOP1)).fold(f64::NAN, f64::max);
+        if best.is_nan() { String::new() } else { format!("best top-1 {best:.2} %") }
+    }
+
+    fn variants(&mut self, desk: &mut ScoringSession<'_>, known: &mut KnownNetworks) -> Result<bool, RunError> {
+        let (p, mut all) = (self.experiment, Vec::new());
+        for v in p.space.family().variants() {
+            let Ok(genome) = p.space.variant(v.id) else { continue };
+            let graph = Arc::new(p.space.lower(&genome)?);
+            let digest = graph.digest();
+            known.insert(digest.clone(), None);
+            let origin = Origin::Variant(v.id.to_string());
+            let past = self.folder.rows.iter().find_map(|r| match r {
+                JournalRow::Trial(t) if t.origin == origin => Some(t.clone()),
+                _ => None,
+            });
+            all.push((origin, Proposal { genome, graph, digest }, past));
+        }
+        let new = all.iter().filter(|(_, _, past)| past.is_none()).map(|(_, proposal, _)| proposal);
+        if !self.time_ahead(new, desk) {
+            return Ok(false);
+        }
+        for (origin, proposal, past) in all {
+            let trial = match past {
+                Some(trial) => trial,
+                None => match self.score(&origin, std::slice::from_ref(&proposal), desk, false)?.pop() {
+                    Some(trial) => trial,
+                    None => return Ok(false),
+                },
+            };
+            known.insert(proposal.digest, Some(self.observe(proposal.genome, &trial)));
+        }
+        Ok(true)
+    }
+}

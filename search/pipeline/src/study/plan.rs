@@ -1,0 +1,84 @@
+//! A study under way: what its phases share.
+
+use std::path::Path;
+
+use mobilenas_host::{Clock, Progress, Stop};
+use mobilenas_record::run::Caveat;
+use mobilenas_reports::study::{NetworkOrigin, StudyNetwork, StudyRow};
+use mobilenas_space::Genome;
+
+use super::Folder;
+use crate::config::{self, Origin, StudyConfig};
+use crate::experiment::{Experiment, ExperimentError, checked};
+use crate::pipeline::RunError;
+
+/// A study's config, checked through.
+#[derive(Debug)]
+pub struct StudyPlan {
+    /// The search: space, images, device.
+    pub experiment: Experiment,
+    /// The whole config.
+    pub config: StudyConfig,
+    /// Digest of it; of a study that is resumed, of the config that it began with.
+    pub digest: String,
+}
+
+impl StudyPlan {
+    /// Reads and checks a config, or the one in the folder of a study, and loads its images.
+    ///
+    /// # Errors
+    /// What the user has to mend, all mistakes of the config at once.
+    pub fn prepare(file: &Path, origin: Origin) -> Result<StudyPlan, RunError> {
+        let (loaded, study) = config::load_study(file, origin).map_err(ExperimentError::from)?;
+        let config = StudyConfig { search: loaded.config.clone(), study };
+        Ok(StudyPlan { experiment: checked(loaded)?, digest: config::digest(&config)?, config })
+    }
+}
+
+/// A study under way.
+pub struct Study<'a> {
+    /// The config, checked through.
+    pub plan: &'a StudyPlan,
+    /// Its folder.
+    pub folder: Folder,
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// Whether to stop.
+    pub stop: &'a Stop,
+    /// Makes a progress line for a phase.
+    pub progress: fn(&'static str) -> Progress,
+}
+
+/// What a phase ends as when it was asked to stop.
+#[derive(Debug)]
+pub(super) enum StudyInterrupt {
+    Stopped,
+    Failed(RunError),
+}
+
+impl<E: Into<RunError>> From<E> for StudyInterrupt {
+    fn from(e: E) -> StudyInterrupt {
+        StudyInterrupt::Failed(e.into())
+    }
+}
+
+impl Study<'_> {
+    /// Writes a caveat, once.
+    pub(super) fn caveat(&mut self, text: String) -> Result<(), RunError> {
+        let row = StudyRow::Caveat(Caveat { text });
+        if self.folder.rows.contains(&row) { Ok(()) } else { self.folder.append(row) }
+    }
+
+    /// Networks of the study so far, of one origin.
+    pub(super) fn networks(&self, origin: NetworkOrigin) -> Vec<StudyNetwork> {
+        let of = |r: &StudyRow| match r {
+            StudyRow::Network(n) if n.origin == origin => Some(n.clone()),
+            _ => None,
+        };
+        self.folder.rows.iter().filter_map(of).collect()
+    }
+
+    pub(super) fn genome(&self, network: &StudyNetwork) -> Result<Genome, RunError> {
+        self.plan.experiment.space.genome(&network.genome).map_err(RunError::Genome)
+    }
+}

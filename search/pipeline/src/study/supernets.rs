@@ -1,0 +1,80 @@
+//! One supernet for each rule.
+
+use mobilenas_torch::{ParamStore, weights};
+
+use super::plan::StudyInterrupt;
+use super::{Study, statistics};
+use crate::config::{self, BatchNorms};
+use crate::evaluator::inherited::InheritedEvaluator;
+use crate::pipeline::RunError;
+use mobilenas_train::supernet::Supernet;
+use mobilenas_train::{TrainOutcome, Trainer, TrainerConfig};
+
+/// Word in a weights file: seconds that the training took.
+const SECONDS: &str = "seconds";
+
+impl Study<'_> {
+    /// How the supernet of a rule is trained.
+    fn by(&self, rule: usize) -> config::SupernetConfig {
+        let (by, mut own) = (&self.plan.config.study.rules[rule], self.plan.experiment.config.supernet.clone());
+        own.rule = by.rule;
+        own.recipe.epochs = by.epochs.unwrap_or(own.recipe.epochs);
+        own
+    }
+
+    fn supernet_file(&self, rule: usize) -> String {
+        format!("supernet-{}.safetensors", self.plan.config.study.rules[rule].rule.name())
+    }
+
+    /// Trains the supernet of a rule, if it is not. Gives the seconds it took.
+    pub(super) fn supernet(&mut self, rule: usize) -> Result<f64, StudyInterrupt> {
+        let (p, own) = (&self.plan.experiment, self.by(rule));
+        let path = self.folder.path(&self.supernet_file(rule));
+        if path.exists() {
+            let (_, about) = weights::load(&path)?;
+            return Ok(about.get(SECONDS).and_then(|s| s.parse().ok()).unwrap_or(0.0));
+        }
+        let (name, loader) = (own.rule.name(), p.supernet_loader()?);
+        let config = TrainerConfig { recipe: own.recipe.clone(), ..p.supernet_trainer() };
+        let mut store = p.supernet_store()?;
+        let steps = (own.recipe.epochs + own.recipe.cooldown) * loader.steps(1.0).max(1) as f64;
+        let mut supernet = Supernet::new(&p.space, &own, p.task, (p.config.seed, steps.round() as u64))
+            .at_any_side(loader.config().sampler.scale.is_some());
+        let trainer = Trainer {
+            config: &config,
+            loader: &loader,
+            checkpoint: self.folder.path(&format!("supernet-{name}.checkpoint.safetensors")),
+            digest: format!("{}-{name}", self.plan.digest),
+            clock: self.clock,
+            stop: self.stop,
+            log: Some(self.folder.path(&format!("training/supernet-{name}.jsonl"))),
+        };
+        let bar = (self.progress)(name);
+        let ended = trainer.run(&mut store, &bar, &mut supernet);
+        let TrainOutcome::Done { steps, seconds, skipped, .. } = ended? else { return Err(StudyInterrupt::Stopped) };
+        if p.config.supernet.batch_norms == BatchNorms::Shared {
+            statistics::track(p, &supernet, &loader, &store, steps)?;
+        }
+        bar.done();
+        if skipped > 0 {
+            let text =
+                format!("Training the {name} supernet left out {skipped} of {steps} steps that were not finite.");
+            self.caveat(text)?;
+        }
+        let mut about = p.about();
+        about.insert(SECONDS.to_string(), seconds.to_string());
+        weights::save(&path, &store.named(), &about)?;
+        trainer.remove_checkpoints();
+        Ok(seconds)
+    }
+
+    /// The supernet of a rule with the images that its subnets are scored on.
+    pub(super) fn inheriting(&self, rule: usize) -> Result<InheritedEvaluator, RunError> {
+        let p = &self.plan.experiment;
+        let mut store: ParamStore = p.supernet_store()?;
+        store.fill(&weights::load(&self.folder.path(&self.supernet_file(rule)))?.0)?;
+        let limit = p.config.scoring.images.unwrap_or(usize::MAX);
+        let scored = (&p.split.search_val, limit, p.config.scoring.batch);
+        Ok(InheritedEvaluator::new((store, p.task), &p.train, scored, &p.calibration())?)
+    }
+}

@@ -1,0 +1,275 @@
+//! Strategies against random search: each several times on one supernet, hypervolume over trials.
+
+use std::collections::BTreeMap;
+
+use mobilenas_record::Goal;
+use mobilenas_record::metric::name as metric;
+use mobilenas_record::pareto::{dominates_by, hypervolume};
+use mobilenas_reports::study::{SearchRun, StudyRow};
+use mobilenas_space::{Genome, cost, memory};
+
+use super::Study;
+use super::plan::StudyInterrupt;
+use super::scores::{self, Score, Scores};
+use crate::config::{self, Statistics, StrategyConfig};
+use crate::evaluator::Evaluator as _;
+use crate::evaluator::inherited::InheritedEvaluator;
+use crate::pipeline::RunError;
+use crate::pipeline::ask::{KnownNetworks, Proposal, Proposer, observe};
+use crate::pipeline::retraining::by_name;
+use mobilenas_host::Progress;
+
+/// One objective of the searches, in the unit that hypervolumes are told in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Axis {
+    metric: &'static str,
+    /// What it is called.
+    pub name: &'static str,
+    /// Its unit.
+    pub unit: &'static str,
+    per_unit: f64,
+    reference: f64,
+    goal: Goal,
+}
+
+impl Axis {
+    /// The reference in words.
+    pub fn in_words(&self) -> String {
+        let digits = if self.reference.abs() < 100.0 { 3 } else { 1 };
+        let number = format!("{:.digits$}", self.reference);
+        let number = number.trim_end_matches('0').trim_end_matches('.');
+        format!("{number} {} {}", self.unit, self.name)
+    }
+}
+
+/// A network that a search scored.
+#[derive(Clone, Debug)]
+pub(super) struct Tried {
+    pub genome: Genome,
+    pub digest: String,
+    pub metrics: BTreeMap<String, f64>,
+    /// Each objective's value with larger better; `None` outside the bounds.
+    pub scores: Option<Vec<f64>>,
+}
+
+/// What scores networks: known scores, and the supernet once an unknown one is wanted.
+struct ScoringSession {
+    scores: Scores,
+    lab: Option<InheritedEvaluator>,
+}
+
+/// How far all searches are.
+struct Bar {
+    line: Progress,
+    at: u64,
+}
+
+impl Study<'_> {
+    /// The objectives with the one reference point of all searches: top-1 of guessing, and the largest network, or the bound.
+    pub(super) fn axes(&self) -> Result<Vec<Axis>, RunError> {
+        let p = &self.plan.experiment;
+        let (largest, bounds) = (p.range[1], &p.config.search.bounds);
+        let bound = |most: u64, bound: Option<u64>| bound.map_or(most, |b| b.min(most)) as f64;
+        let all_memory = memory(&p.space.lower(&p.space.largest())?).bytes() as f64;
+        let known = [
+            (metric::TOP1, "top-1", "%", 1.0, 100.0 / p.train.data.classes.len().max(1) as f64),
+            (metric::MACS, "MACs", "M", 1e6, bound(largest.macs, bounds.macs)),
+            (metric::PARAMS, "params", "M", 1e6, bound(largest.params, bounds.params)),
+            (metric::MEMORY, "memory", "MiB", (1u64 << 20) as f64, all_memory),
+        ];
+        let axis = |o: &config::Objective| {
+            let &(metric, name, unit, per_unit, worst) = known.iter().find(|k| k.0 == o.metric)?;
+            let (goal, reference) = match o.goal {
+                Goal::Minimize => (Goal::Minimize, worst / per_unit),
+                Goal::Maximize if metric == metric::TOP1 => (Goal::Maximize, worst),
+                Goal::Maximize => (Goal::Maximize, 0.0),
+            };
+            Some(Axis { metric, name, unit, per_unit, reference, goal })
+        };
+        Ok(p.config.search.objectives.iter().filter_map(axis).collect())
+    }
+
+    /// The scores that are known.
+    pub(super) fn scores(&self) -> Result<Scores, RunError> {
+        Scores::open(self.folder.path(scores::FILE))
+    }
+
+    /// Runs every search that has no row.
+    pub(super) fn searches(&mut self) -> Result<(), StudyInterrupt> {
+        let (study, c) = (&self.plan.config.study, &self.plan.experiment.config);
+        let strategies = self.plan.config.strategies();
+        let mut desk = ScoringSession { scores: self.scores()?, lab: None };
+        let mut bar = Bar { line: (self.progress)("search"), at: 0 };
+        let each = c.search.trials;
+        bar.line.begin(each * strategies.len() as u64 * study.seeds, 0);
+        for seed in (0..study.seeds).map(|k| c.seed + k) {
+            for config in &strategies {
+                let name = config.kind().name;
+                let is = |r: &StudyRow| matches!(r, StudyRow::Search(s) if s.strategy == name && s.seed == seed);
+                let end = bar.at + each;
+                if !self.folder.rows.iter().any(is) {
+                    let (mut row, tried) = self.search(config, seed, &mut desk, &mut bar)?;
+                    if (tried.len() as u64) < each {
+                        self.caveat(format!(
+                            "{name} with seed {seed} ended by itself after {} of {each} trials; it is held against the \
+                             others with what it had.",
+                            tried.len()
+                        ))?;
+                    }
+                    if let Some(last) = row.volume.last().map(|(_, v)| (each, *v)).filter(|(at, _)| *at > 0) {
+                        row.volume.retain(|(at, _)| *at < each);
+                        row.volume.push(last);
+                    }
+                    self.folder.append(StudyRow::Search(row))?;
+                }
+                bar.at = end;
+                bar.line.at(end, &format!("{name}, seed {seed}"));
+            }
+        }
+        bar.line.done();
+        Ok(())
+    }
+
+    /// What the searches of `search.strategy` tried, all seeds after each other: they are repeated on the known scores.
+    pub(super) fn tried(&self) -> Result<Vec<Tried>, StudyInterrupt> {
+        let (study, c) = (&self.plan.config.study, &self.plan.experiment.config);
+        let mut desk = ScoringSession { scores: self.scores()?, lab: None };
+        let mut bar = Bar { line: Progress::hidden(), at: 0 };
+        let mut all = Vec::new();
+        for seed in (0..study.seeds).map(|k| c.seed + k) {
+            all.extend(self.search(&c.search.strategy, seed, &mut desk, &mut bar)?.1);
+        }
+        Ok(all)
+    }
+
+    /// One search, from its first trial to its last.
+    fn search(
+        &self,
+        config: &StrategyConfig,
+        seed: u64,
+        desk: &mut ScoringSession,
+        bar: &mut Bar,
+    ) -> Result<(SearchRun, Vec<Tried>), StudyInterrupt> {
+        let (p, search, axes) = (&self.plan.experiment, &self.plan.experiment.config.search, self.axes()?);
+        let mut proposer = Proposer::new(p, config, seed, KnownNetworks::new());
+        let (name, mut curve, mut tried) = (config.kind().name, Curve::new(&axes), Vec::new());
+        let (mut seconds, mut last) = (0.0, false);
+        while !last && (tried.len() as u64) < search.trials {
+            let left = (search.trials - tried.len() as u64) as usize;
+            let n = if proposer.exact() { left } else { left.min(search.batch.max(1) as usize) };
+            let mut batch = proposer.ask(n)?;
+            last = batch.last;
+            for proposal in batch.proposals.drain(..) {
+                let (metrics, took) = self.metrics(&proposal, desk)?;
+                let observation = observe(proposal.genome.clone(), &metrics, search);
+                seconds += took;
+                let scores = observation.feasible().map(<[f64]>::to_vec);
+                curve.add(scores.is_some().then_some(&metrics));
+                proposer.record(&proposal.digest, observation);
+                tried.push(Tried { genome: proposal.genome, digest: proposal.digest, metrics, scores });
+                bar.at += 1;
+                bar.line.at(bar.at, &format!("{name}, seed {seed}"));
+            }
+            proposer.tell(&batch);
+        }
+        Ok((SearchRun { strategy: name.to_string(), seed, volume: curve.end(), seconds }, tried))
+    }
+
+    /// A network's metrics, and the seconds that its score took when it was computed.
+    fn metrics(
+        &self,
+        proposal: &Proposal,
+        desk: &mut ScoringSession,
+    ) -> Result<(BTreeMap<String, f64>, f64), StudyInterrupt> {
+        if desk.scores.get(&proposal.digest).is_none() {
+            if self.stop.asked() {
+                return Err(StudyInterrupt::Stopped);
+            }
+            let lab = match &mut desk.lab {
+                Some(lab) => lab,
+                none => none.insert(self.inheriting(0)?),
+            };
+            lab.recalibrated = self.plan.experiment.config.scoring.statistics == Statistics::Recalibrated;
+            let begin = self.clock.now();
+            let metrics = by_name(self.plan.experiment.task, &lab.trained(&proposal.graph)?);
+            let seconds = (self.clock.now() - begin).as_secs_f64();
+            let genome = self.plan.experiment.space.values(&proposal.genome);
+            desk.scores.add(Score { digest: proposal.digest.clone(), genome, metrics, seconds })?;
+        }
+        let known = desk.scores.get(&proposal.digest);
+        let (trained, seconds) = known.map_or_else(Default::default, |s| (s.metrics.clone(), s.seconds));
+        let cost = cost::graph(&proposal.graph);
+        let all = [
+            (metric::PARAMS, cost.params as f64),
+            (metric::MACS, cost.macs as f64),
+            (metric::MEMORY, memory(&proposal.graph).bytes() as f64),
+        ];
+        Ok((all.into_iter().map(|(name, v)| (name.to_string(), v)).chain(trained).collect(), seconds))
+    }
+}
+
+/// Hypervolume over trials.
+struct Curve<'a> {
+    axes: &'a [Axis],
+    goals: Vec<Goal>,
+    front: Vec<Vec<f64>>,
+    trials: u64,
+    points: Vec<(u64, f64)>,
+}
+
+impl<'a> Curve<'a> {
+    fn new(axes: &'a [Axis]) -> Curve<'a> {
+        Curve { axes, goals: axes.iter().map(|a| a.goal).collect(), front: Vec::new(), trials: 0, points: Vec::new() }
+    }
+
+    /// One more trial; `None` for one outside the bounds.
+    fn add(&mut self, metrics: Option<&BTreeMap<String, f64>>) {
+        self.trials += 1;
+        let Some(metrics) = metrics else { return };
+        let value = |a: &Axis| metrics.get(a.metric).map_or(f64::NAN, |v| v / a.per_unit);
+        let point: Vec<f64> = self.axes.iter().map(value).collect();
+        let goals = &self.goals;
+        if self.front.iter().any(|f| f == &point || dominates_by(f, &point, goals)) {
+            return;
+        }
+        self.front.retain(|f| !dominates_by(&point, f, goals));
+        self.front.push(point);
+        let reference: Vec<f64> = self.axes.iter().map(|a| a.reference).collect();
+        let now = hypervolume(&self.front, &reference, goals);
+        if self.points.last().is_none_or(|(_, v)| now > *v) {
+            self.points.push((self.trials, now));
+        }
+    }
+
+    fn end(mut self) -> Vec<(u64, f64)> {
+        let last = self.points.last().map_or(0.0, |(_, v)| *v);
+        if self.points.last().is_none_or(|(at, _)| *at < self.trials) && self.trials > 0 {
+            self.points.push((self.trials, last));
+        }
+        self.points
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn axis(metric: &'static str, reference: f64, goal: Goal) -> Axis {
+        Axis { metric, name: metric, unit: "M", per_unit: 1e6, reference, goal }
+    }
+
+    #[test]
+    fn volume_rises_only_where_the_front_does() {
+        let top1 = Axis { per_unit: 1.0, unit: "%", ..axis(metric::TOP1, 10.0, Goal::Maximize) };
+        let axes = [top1, axis(metric::MACS, 2.0, Goal::Minimize)];
+        let mut curve = Curve::new(&axes);
+        let point = |top1: f64, macs: f64| BTreeMap::from([("top1".to_string(), top1), ("macs".to_string(), macs)]);
+        curve.add(None);
+        curve.add(Some(&point(20.0, 1e6)));
+        curve.add(Some(&point(15.0, 1.5e6)));
+        curve.add(Some(&point(15.0, 5e5)));
+        curve.add(Some(&point(99.0, 3e6)));
+        assert_eq!(curve.end(), [(2, 10.0), (4, 12.5), (5, 12.5)]);
+        assert_eq!(axes[1].in_words(), "2 M macs");
+    }
+}

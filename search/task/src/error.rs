@@ -1,0 +1,30 @@
+//! What a task cannot do.
+
+use tch::TchError;
+
+/// What a task cannot do.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// libtorch.
+    #[error("{task}: libtorch: {message}")]
+    Torch {
+        /// The task.
+        task: &'static str,
+        /// The first line of what it says.
+        message: String,
+    },
+    /// Samples with targets of another task.
+    #[error("{task}: found a sample without a {expected}, expected one for each image")]
+    Target {
+        /// The task.
+        task: &'static str,
+        /// What was expected.
+        expected: &'static str,
+    },
+}
+
+impl TaskError {
+    pub(crate) fn torch(task: &'static str) -> impl Fn(TchError) -> TaskError {
+        move |e| TaskError::Torch { task, message: e.to_string().lines().next().unwrap_or_default().to_string() }
+    }
+}
