@@ -309,21 +309,18 @@ fn a_search_times_its_candidates_interleaved_with_the_reference_in_fresh_process
     assert!(again.trials.iter().all(|e| e.trial.cached.iter().any(|name| name == "latency_ms")), "{:?}", again.trials);
     let front: Vec<_> = again.trials.iter().filter(|e| e.on_front).map(|e| e.trial.latency.clone().unwrap()).collect();
     assert!(!front.is_empty() && front.iter().all(|l| l.samples == 12), "{front:?}");
+    a_search_stopped_while_it_remeasured_remeasures_what_is_left(dir.path(), &run_data);
 }
 
-#[test]
-fn a_search_stopped_while_it_remeasured_remeasures_what_is_left() {
-    let dir = TempDir::new().unwrap();
-    remeasuring(dir.path());
-    let whole = searched(dir.path(), "run", &[]);
-    let journal = dir.path().join("run/journal.jsonl");
+fn a_search_stopped_while_it_remeasured_remeasures_what_is_left(dir: &Path, whole: &mobilenas_reports::RunData) {
+    let journal = dir.join("run/journal.jsonl");
     let text = fs::read_to_string(&journal).unwrap();
     let is_timed = |line: &str| line.starts_with(r#"{"timed""#);
     let lines: Vec<&str> = text.lines().collect();
     let first = lines.iter().position(|l| is_timed(l)).unwrap();
     // As a stop right after the first of them leaves it.
     fs::write(&journal, lines[..=first].join("\n") + "\n").unwrap();
-    let resumed = searched(dir.path(), "run", &["--resume"]);
+    let resumed = searched(dir, "run", &["--resume"]);
     let after = fs::read_to_string(&journal).unwrap();
     let after: Vec<&str> = after.lines().collect();
     assert_eq!(after[..=first], lines[..=first], "what was there stays");

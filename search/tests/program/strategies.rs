@@ -28,7 +28,7 @@ space:
 data: {name: fashion-mnist, search_val: 200, train_limit: 400, test_limit: 100}
 supernet: {epochs: 1, batch: 100, warmup: 0}
 scoring: {recalibrate: 64, batch: 100}
-latency: {warmup_ms: 0, min_samples: 1, max_samples: 1, max_ms: 1}
+latency: {engine: libtorch-plain, warmup_ms: 0, min_samples: 1, max_samples: 1, max_ms: 1}
 mes: {alpha_latency: 0}
 retrain: {best: 0, epochs: 0.1, batch: 64, warmup: 0}
 checkpoint_seconds: 1000
