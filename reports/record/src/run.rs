@@ -31,7 +31,7 @@ pub enum JournalRow {
     Remeasured(Remeasured),
     /// A winner trained from scratch and scored on the test split.
     Retrained(Retrained),
-    /// How well a predictor foretold trials before it was fitted on them.
+    /// How well a predictor predicted trials before it was fitted on them.
     #[serde(rename = "foretold")]
     PredictorFit(PredictorFit),
     /// Something a reader of the results has to know.
@@ -281,12 +281,12 @@ pub struct Retrained {
     pub seconds: f64,
 }
 
-/// How well a predictor foretold the first objective of trials that it had not been fitted on.
+/// How well a predictor predicted the first objective of trials that it had not been fitted on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PredictorFit {
     /// Trials that it had been fitted on.
     pub fitted_on: usize,
-    /// Trials that it foretold, none of them among those.
+    /// Trials that it predicted, none of them among those.
     pub trials: usize,
     /// Mean absolute error, in the objective's unit.
     pub mean_error: f64,

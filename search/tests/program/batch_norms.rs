@@ -14,7 +14,9 @@ fn config(statistics: &str) -> String {
     let text = fs::read_to_string(tiny).unwrap();
     let text = text.replace("supernet: {", "supernet: {batch_norms: per_width, ");
     let text = text.replace("scoring: {", &format!("scoring: {{statistics: {statistics}, "));
-    text.replace("retrain: {best: 2", "retrain: {best: 0").replace("trials: 8", "trials: 4")
+    text.replace("resolution: [16, 24]", "resolution: [16]")
+        .replace("retrain: {best: 2", "retrain: {best: 0")
+        .replace("trials: 8", "trials: 4")
 }
 
 fn search(dir: &Path, name: &str, text: &str) -> Output {

@@ -159,8 +159,11 @@ fn more_threads_than_cores_time_nothing() {
     fs::write(dir.path().join("search.yaml"), format!("{GOOD}{latency}\n")).unwrap();
     let study =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configs/study/tiny.yaml")).unwrap();
-    fs::write(dir.path().join("study.yaml"), study.replace("latency: {warmup_ms: 1,", &latency.replace('}', ",")))
-        .unwrap();
+    fs::write(
+        dir.path().join("study.yaml"),
+        study.replace("latency: {engine: libtorch-plain, warmup_ms: 1,", &latency.replace('}', ",")),
+    )
+    .unwrap();
     for (words, expected) in [
         (&["search", "search.yaml", "--out", "run"][..], "line 3, latency.threads: found 256 threads"),
         (&["check", "search.yaml"], "error: search.yaml: 1 mistake\n  line 3, latency.threads: found 256 threads"),
@@ -268,10 +271,10 @@ fn a_run_of_another_version_or_config_is_not_resumed() {
         run(dir.path(), &["search", "other.yaml", "--out", "run", "--resume"])
     };
     let own = fs::read_to_string(tiny()).unwrap();
-    let (code, said) = resume(&own.replace("seed: 3", "seed: 4").replace("train_limit: 1500", "train_limit: 1600"));
+    let (code, said) = resume(&own.replace("seed: 3", "seed: 4").replace("train_limit: 640", "train_limit: 650"));
     assert_eq!(code, 2);
     let expected = "error: run: holds a run of another config\n  \
-                    data.train_limit: 1500 in the run, 1600 in this config\n  \
+                    data.train_limit: 640 in the run, 650 in this config\n  \
                     seed: 3 in the run, 4 in this config\n";
     assert!(said.ends_with(expected), "{said}");
     // Another name, more trials and another interval of checkpoints change nothing that was done: the disk is full again.

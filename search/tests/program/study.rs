@@ -31,17 +31,17 @@ fn count(file: &Path, kind: &str) -> usize {
 fn check_rows(s: &Study) {
     let of = |o: NetworkOrigin| s.networks.iter().filter(|n| n.origin == o).count();
     let variants = of(NetworkOrigin::Published);
-    assert_eq!((of(NetworkOrigin::Drawn), of(NetworkOrigin::Found)), (6, 1));
+    assert_eq!((of(NetworkOrigin::Drawn), of(NetworkOrigin::Found)), (4, 1));
     assert!(variants >= 1);
     let digests: BTreeSet<&str> =
         s.networks.iter().filter(|n| n.origin == NetworkOrigin::Drawn).map(|n| n.digest.as_str()).collect();
-    assert_eq!(digests.len(), 6, "drawn networks differ");
+    assert_eq!(digests.len(), 4, "drawn networks differ");
     let compared = s.networks.iter().filter(|n| n.origin != NetworkOrigin::Drawn);
     assert!(compared.clone().all(|n| n.latency.as_ref().is_some_and(|l| l.median_ms > 0.0 && l.samples == 3)));
-    assert_eq!(s.inherited.len(), 6 * 2 * 2);
+    assert_eq!(s.inherited.len(), 4 * 2 * 2);
     let of_condition = fidelities(s);
     assert_eq!(of_condition.len(), 4);
-    assert!(of_condition.iter().all(|f| f.pairs.len() == 6));
+    assert!(of_condition.iter().all(|f| f.pairs.len() == 4));
     // Statistics make a difference: else recalibrating would not have happened, or tracking not.
     for rule in ["sandwich", "uniform"] {
         let tops = |recalibrated: bool| -> Vec<f64> {
@@ -51,7 +51,7 @@ fn check_rows(s: &Study) {
         };
         assert_ne!(tops(true), tops(false), "{rule}");
     }
-    assert_eq!(s.retrained.len(), 6 * 2 + (1 + variants) * 2);
+    assert_eq!(s.retrained.len(), 4 * 2 + (1 + variants) * 2);
     assert!(s.retrained.iter().all(|r| r.seconds > 0.0 && (0.0..=100.0).contains(&r.metric("test_top1").unwrap())));
     let mut searches: Vec<(&str, u64)> = s.searches.iter().map(|s| (s.strategy.as_str(), s.seed)).collect();
     searches.sort_unstable();
@@ -73,7 +73,7 @@ fn a_study_answers_and_killed_and_resumed_it_is_as_if_never_killed() {
         "rank fidelity, sandwich, recalibrated: Kendall's tau",
         "rank fidelity, uniform, not recalibrated: Kendall's tau",
         "rank fidelity, by size: Kendall's tau of MACs alone ",
-        "trainings with 2 seeds of 6 networks: standard deviation ",
+        "trainings with 2 seeds of 4 networks: standard deviation ",
         "against random search, regularized_evolution: median hypervolume",
         "against random search, mes_slimming: median hypervolume",
         "trained alike, found 1: test top-1",
@@ -97,7 +97,7 @@ fn a_study_answers_and_killed_and_resumed_it_is_as_if_never_killed() {
     let (journal, scores) = (killed.join("study.jsonl"), killed.join("scores.jsonl"));
     kill_at(study(&killed, false), || killed.join("supernet-sandwich.checkpoint.safetensors").exists());
     kill_at(study(&killed, true), || count(&scores, "digest") >= 3);
-    kill_at(study(&killed, true), || count(&journal, "retrained") >= 8);
+    kill_at(study(&killed, true), || count(&journal, "retrained") >= 6);
     let again = study(&killed, false).output().unwrap();
     assert_eq!(again.status.code(), Some(2), "a folder that is there is not written over");
     succeed(study(&killed, true));
@@ -133,7 +133,7 @@ fn trainings_side_by_side_change_nothing() {
     };
     let journal = several.join("study.jsonl");
     let mut child = of(&three, &several, false).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait_for(&mut child, || begun() >= 2 && count(&journal, "retrained") < 6);
+    wait_for(&mut child, || begun() >= 2 && count(&journal, "retrained") < 4);
     signal(&child, "-TERM");
     assert_eq!(child.wait().unwrap().code(), Some(143));
     assert!(begun() >= 1, "what was begun is kept");

@@ -34,8 +34,8 @@ fn result(run: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(run.join("result.json")).unwrap()).unwrap()
 }
 
-/// Steps and losses of the diary: all of it but what depends on time.
-fn diary(run: &Path) -> Vec<(u64, f64)> {
+/// Steps and losses of the log: all of it but what depends on time.
+fn training_log(run: &Path) -> Vec<(u64, f64)> {
     let text = fs::read_to_string(run.join("training.jsonl")).unwrap();
     let line = |l: &str| -> Value { serde_json::from_str(l).unwrap() };
     text.lines().map(line).map(|l| (l["step"].as_u64().unwrap(), l["loss"].as_f64().unwrap())).collect()
@@ -67,7 +67,7 @@ fn killed_again_and_again_it_ends_as_if_never_killed() {
     let weights = |run: &Path| fs::read(run.join("weights.safetensors")).unwrap();
     assert!(weights(&whole) == weights(&killed), "after four kills");
     assert_eq!(result(&whole)["test_top1"], result(&killed)["test_top1"]);
-    assert_eq!(diary(&whole), diary(&killed));
+    assert_eq!(training_log(&whole), training_log(&killed));
     let left = fs::read_dir(&killed).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
     assert!(left.filter(|n| n.contains("checkpoint")).all(|n| n.ends_with(".partial")), "checkpoints are left over");
     // Once more changes nothing.

@@ -64,8 +64,8 @@ mod tests {
 
     #[test]
     fn each_thread_has_one_of_libtorchs() {
-        let crew = EvalPool::new(3).unwrap();
-        let asked = || crew.each(vec![(); 3], |()| Ok(tch::get_num_threads())).unwrap();
+        let pool = EvalPool::new(3).unwrap();
+        let asked = || pool.each(vec![(); 3], |()| Ok(tch::get_num_threads())).unwrap();
         assert_eq!((asked(), asked()), (vec![1; 3], vec![1; 3]));
     }
 }

@@ -110,9 +110,9 @@ impl EvalImages {
             return Ok(net.recalibrate(images.iter())?);
         };
         let own = shares.into_iter().map(|share| Ok((net.replica()?, share)));
-        let parts = pool.each(own.collect::<Result<_, EvalError>>()?, |(twin, share)| {
-            twin.recalibrate(share.iter().map(|(x, _)| x))?;
-            Ok((share.len() as u32, twin))
+        let parts = pool.each(own.collect::<Result<_, EvalError>>()?, |(replica, share)| {
+            replica.recalibrate(share.iter().map(|(x, _)| x))?;
+            Ok((share.len() as u32, replica))
         })?;
         Ok(net.average_statistics(&parts)?)
     }

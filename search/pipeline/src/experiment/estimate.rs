@@ -29,6 +29,9 @@ const MEMORY: u64 = 1 << 29;
 /// gradient comes beside each.
 const BYTES: u64 = 16;
 
+/// Share of the training images that a timed step may take, so that the estimate of a short training costs little beside it.
+const IMAGES: f64 = 0.05;
+
 /// Images of the largest step to time.
 fn largest_step(batch: usize, images: usize, activations: u64) -> usize {
     let fit = usize::try_from(MEMORY / (activations * BYTES).max(1)).unwrap_or(usize::MAX);
@@ -70,11 +73,12 @@ impl Experiment {
     /// When libtorch refuses.
     pub fn estimate(&self, clock: &dyn Clock, budget: f64) -> Result<[f64; 3], TrainError> {
         let (c, images) = (&self.config, self.split.train.len());
+        let few = (IMAGES * images as f64) as usize;
         let (wide, narrow) = (&c.supernet.recipe, &c.retrain.recipe);
         let mut costs = CostCache::new();
         let typical = self.space.sample(&mut rng(c.seed, Purpose::Subnets, 0, 0));
         let cost = self.space.cost(&typical, &mut costs)?;
-        let largest = largest_step(narrow.batch, images, cost.activations);
+        let largest = largest_step(narrow.batch, few, cost.activations);
         let single = seconds_per_image(clock, budget * SINGLE, largest, &mut self.single_step(&typical)?)?;
         let loader = self.supernet_loader()?;
         let mut supernet = self.supernet(&loader).at_any_side(false);
@@ -97,7 +101,7 @@ impl Experiment {
                 device::wait(self.device);
                 Ok(())
             };
-            seconds_per_image(clock, budget, largest_step(wide.batch, images, activations), &mut step)?
+            seconds_per_image(clock, budget, largest_step(wide.batch, few, activations), &mut step)?
         };
         // A pass forwards costs about a third of a training step on the same images.
         let scored = c.scoring.images.unwrap_or(usize::MAX).min(c.data.search_val) + c.scoring.recalibrate;

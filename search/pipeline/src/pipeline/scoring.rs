@@ -23,7 +23,7 @@ pub(super) struct ScoringSession<'a> {
     scorer: SupernetEvaluator<'a>,
     /// Workers, if there are several.
     pool: Option<Pool>,
-    books: ScoreSink,
+    sink: ScoreSink,
 }
 
 /// Where a trial is written beside its row.
@@ -79,7 +79,7 @@ pub(super) fn kept(root: &Path, search: &config::Search, [of, protocol]: [&str; 
 impl<'a> ScoringSession<'a> {
     /// Progress of the search.
     pub(super) fn bar(&self) -> &Progress {
-        &self.books.bar
+        &self.sink.bar
     }
 
     /// A scorer, workers if the config wants several, and the scores of other runs.
@@ -102,7 +102,7 @@ impl<'a> ScoringSession<'a> {
         let (root, device) = (root.to_path_buf(), config.device);
         let pool = (search.workers > 1)
             .then(|| Pool::new(search.workers, search.retries, move || worker::command(&root, device, false)));
-        Ok(ScoringSession { scorer, pool, books: ScoreSink { cache, bar } })
+        Ok(ScoringSession { scorer, pool, sink: ScoreSink { cache, bar } })
     }
 }
 
@@ -113,7 +113,7 @@ impl SearchPipeline<'_> {
         &mut self,
         origin: &Origin,
         fresh: &[Proposal],
-        desk: &mut ScoringSession<'_>,
+        session: &mut ScoringSession<'_>,
         whole: bool,
     ) -> Result<Vec<Trial>, RunError> {
         let bounds = match origin {
@@ -121,28 +121,28 @@ impl SearchPipeline<'_> {
             Origin::Variant(_) => config::Bounds::default(),
         };
         let mut rows = Vec::with_capacity(fresh.len());
-        if !self.time_ahead(fresh.iter(), desk) {
+        if !self.time_ahead(fresh.iter(), session) {
             return Ok(rows);
         }
         // Without workers each is done before the next begins; with them, nothing is measured while they work.
-        let at_once = if desk.pool.is_some() { fresh.len() } else { 1 };
+        let at_once = if session.pool.is_some() { fresh.len() } else { 1 };
         for some in fresh.chunks(at_once.max(1)) {
-            let mut drafts = Vec::with_capacity(some.len());
+            let mut pending = Vec::with_capacity(some.len());
             for one in some {
                 if !self.go_on(origin) {
                     break;
                 }
-                drafts.push(self.measured(one, &bounds, desk, whole));
+                pending.push(self.measured(one, &bounds, session, whole));
             }
-            let stopped = drafts.len() < some.len();
+            let stopped = pending.len() < some.len();
             // What was measured and not yet scored is measured again some other day.
             if !(stopped && self.stop.asked()) {
                 let before = rows.len();
-                self.trained(origin, drafts, &bounds, desk, &mut rows)?;
+                self.trained(origin, pending, &bounds, session, &mut rows)?;
                 // Only after their rows, as scores are.
-                rows[before..].iter().for_each(|t| desk.scorer.keep_ahead(&t.digest));
-                if let Some(why) = desk.scorer.trouble_ahead() {
-                    desk.books.bar.say(&format!("latencies are not kept for other runs: {why}"));
+                rows[before..].iter().for_each(|t| session.scorer.keep_ahead(&t.digest));
+                if let Some(why) = session.scorer.trouble_ahead() {
+                    session.sink.bar.say(&format!("latencies are not kept for other runs: {why}"));
                 }
             }
             if stopped {
@@ -156,11 +156,11 @@ impl SearchPipeline<'_> {
     pub(super) fn time_ahead<'f>(
         &self,
         fresh: impl Iterator<Item = &'f Proposal>,
-        desk: &mut ScoringSession<'_>,
+        session: &mut ScoringSession<'_>,
     ) -> bool {
         let space = &self.experiment.space;
         let block: Vec<_> = fresh.map(|f| (f.digest.clone(), space.config_of(&f.genome))).collect();
-        desk.scorer.time_ahead(&block, self.stop)
+        session.scorer.time_ahead(&block, self.stop)
     }
 
     /// Whether a further candidate may be begun.
@@ -179,7 +179,7 @@ impl SearchPipeline<'_> {
         &self,
         fresh: &Proposal,
         bounds: &config::Bounds,
-        desk: &mut ScoringSession<'_>,
+        session: &mut ScoringSession<'_>,
         whole: bool,
     ) -> PendingTrial {
         let (begin, search) = (self.clock.now(), &self.experiment.config.search);
@@ -201,7 +201,7 @@ impl SearchPipeline<'_> {
         let (engine, left): (Vec<_>, Vec<_>) =
             metrics::wanted(search).into_iter().partition(|m| m.info().stage <= Stage::Measured);
         for m in engine {
-            if let Err(why) = again(search.retries, || evaluate(&mut d.candidate, &[m], &mut desk.scorer)) {
+            if let Err(why) = again(search.retries, || evaluate(&mut d.candidate, &[m], &mut session.scorer)) {
                 d.end = Some(TrialOutcome::Failed { why });
                 break;
             }
@@ -211,13 +211,13 @@ impl SearchPipeline<'_> {
                 break;
             }
         }
-        d.latency = desk.scorer.take_latency();
-        if d.latency.is_some() && desk.scorer.was_kept(&d.digest) {
+        d.latency = session.scorer.take_latency();
+        if d.latency.is_some() && session.scorer.was_kept(&d.digest) {
             d.cached.push(metric::LATENCY.to_string());
         }
         if d.end.is_none() {
             for m in left {
-                match desk.books.cache.get(&d.digest, m.info().name) {
+                match session.sink.cache.get(&d.digest, m.info().name) {
                     Some(v) => {
                         d.candidate.known.insert(m.info().name.to_string(), v);
                         d.cached.push(m.info().name.to_string());
@@ -226,7 +226,7 @@ impl SearchPipeline<'_> {
                 }
             }
         }
-        d.seconds = (self.clock.now() - begin).as_secs_f64() + desk.scorer.seconds_ahead(&d.digest);
+        d.seconds = (self.clock.now() - begin).as_secs_f64() + session.scorer.seconds_ahead(&d.digest);
         d
     }
 
@@ -240,23 +240,23 @@ impl SearchPipeline<'_> {
     fn trained(
         &mut self,
         origin: &Origin,
-        drafts: Vec<PendingTrial>,
+        pending: Vec<PendingTrial>,
         bounds: &config::Bounds,
-        desk: &mut ScoringSession<'_>,
+        session: &mut ScoringSession<'_>,
         rows: &mut Vec<Trial>,
     ) -> Result<(), RunError> {
         let mut begin = self.clock.now();
-        let ScoringSession { scorer, pool, books } = desk;
+        let ScoringSession { scorer, pool, sink } = session;
         let p = self.experiment;
         let Some(pool) = pool else {
-            for mut d in drafts {
+            for mut d in pending {
                 let retries = p.config.search.retries;
                 let found = match d.end.is_none() && !d.left.is_empty() {
                     true => again(retries, || evaluate(&mut d.candidate, &d.left, scorer)),
                     false => Ok(BTreeMap::new()),
                 };
                 d.seconds += (self.clock.now() - begin).as_secs_f64();
-                rows.push(self.write(origin, d, found, bounds, books)?);
+                rows.push(self.write(origin, d, found, bounds, sink)?);
                 begin = self.clock.now();
             }
             return Ok(());
@@ -266,8 +266,8 @@ impl SearchPipeline<'_> {
             genome: p.space.values(&d.candidate.genome),
             metrics: d.left.iter().map(|m| m.info().name.to_string()).collect(),
         };
-        let jobs: Vec<Job> = drafts.iter().filter(|d| needs(d)).map(job).collect();
-        let mut waiting = drafts.into_iter().peekable();
+        let jobs: Vec<Job> = pending.iter().filter(|d| needs(d)).map(job).collect();
+        let mut waiting = pending.into_iter().peekable();
         let stop = self.stop;
         // Trials are counted by the rows that are written; what is under way then is finished and counts too.
         let late = std::sync::atomic::AtomicBool::new(false);
@@ -275,17 +275,17 @@ impl SearchPipeline<'_> {
         let go_on = || !stop.asked() && !late.load(order);
         pool.run(&jobs, go_on, |_, answer| -> Result<(), RunError> {
             while let Some(d) = waiting.next_if(|d| !needs(d)) {
-                rows.push(self.write(origin, d, Ok(BTreeMap::new()), bounds, books)?);
+                rows.push(self.write(origin, d, Ok(BTreeMap::new()), bounds, sink)?);
             }
             let Some(mut d) = waiting.next() else { return Ok(()) };
             let now = self.clock.now();
             d.seconds += (now - std::mem::replace(&mut begin, now)).as_secs_f64();
-            rows.push(self.write(origin, d, answer, bounds, books)?);
+            rows.push(self.write(origin, d, answer, bounds, sink)?);
             late.store(!self.go_on(origin), order);
             Ok(())
         })?;
         while let Some(d) = waiting.next_if(|d| !needs(d)) {
-            rows.push(self.write(origin, d, Ok(BTreeMap::new()), bounds, books)?);
+            rows.push(self.write(origin, d, Ok(BTreeMap::new()), bounds, sink)?);
         }
         Ok(())
     }
@@ -297,7 +297,7 @@ impl SearchPipeline<'_> {
         mut d: PendingTrial,
         found: Result<BTreeMap<String, f64>, String>,
         bounds: &config::Bounds,
-        books: &mut ScoreSink,
+        sink: &mut ScoreSink,
     ) -> Result<Trial, RunError> {
         let mut fresh = BTreeMap::new();
         let outcome = match (d.end.take(), found) {
@@ -326,11 +326,11 @@ impl SearchPipeline<'_> {
         self.folder.append(JournalRow::Trial(trial.clone()))?;
         // Only after its row: a run that was killed here finds its own scores in its journal, not among those of others.
         if !fresh.is_empty()
-            && let Err(e) = books.cache.put(&trial.digest, fresh)
+            && let Err(e) = sink.cache.put(&trial.digest, fresh)
         {
-            books.bar.say(&format!("scores are not kept for other runs: {e}"));
+            sink.bar.say(&format!("scores are not kept for other runs: {e}"));
         }
-        books.bar.at(self.searched().filter(|t| whole(t)).count() as u64, &self.best_so_far());
+        sink.bar.at(self.searched().filter(|t| whole(t)).count() as u64, &self.best_so_far());
         self.failing(&trial)?;
         Ok(trial)
     }

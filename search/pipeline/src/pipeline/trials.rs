@@ -38,11 +38,11 @@ impl SearchPipeline<'_> {
         let search = &p.config.search;
         let bar = (self.progress)("search");
         let root = self.folder.root().to_path_buf();
-        let mut desk = ScoringSession::new(scorer, &root, &p.config, bar)?;
+        let mut session = ScoringSession::new(scorer, &root, &p.config, bar)?;
         let past: Vec<Trial> = self.searched().cloned().collect();
-        desk.bar().begin(search.trials, past.iter().filter(|t| whole(t)).count() as u64);
+        session.bar().begin(search.trials, past.iter().filter(|t| whole(t)).count() as u64);
         let mut known = KnownNetworks::new();
-        if !self.variants(&mut desk, &mut known)? {
+        if !self.variants(&mut session, &mut known)? {
             return Ok(false);
         }
         let mut proposer = Proposer::new(p, &search.strategy, p.config.seed, known);
@@ -60,7 +60,7 @@ impl SearchPipeline<'_> {
             let mut trials: Vec<Trial> = known.cloned().collect();
             if trials.len() < wanted {
                 let rest = &batch.proposals[trials.len()..];
-                trials.extend(self.score(&Origin::Search, rest, &mut desk, proposer.exact())?);
+                trials.extend(self.score(&Origin::Search, rest, &mut session, proposer.exact())?);
             }
             if trials.len() < wanted && self.stop.asked() {
                 return Ok(false);
@@ -74,10 +74,10 @@ impl SearchPipeline<'_> {
                 proposer.record(&proposal.digest, observation);
             }
             let fits = proposer.tell(&batch);
-            self.keep_fits(fits, desk.bar())?;
+            self.keep_fits(fits, session.bar())?;
             why = why.or(budget.stopped_early().map(Why::Stopped));
         }
-        desk.bar().done();
+        session.bar().done();
         self.ended(why, &proposer, &budget)?;
         Ok(true)
     }
@@ -141,7 +141,7 @@ impl SearchPipeline<'_> {
         if best.is_nan() { String::new() } else { format!("best top-1 {best:.2} %") }
     }
 
-    fn variants(&mut self, desk: &mut ScoringSession<'_>, known: &mut KnownNetworks) -> Result<bool, RunError> {
+    fn variants(&mut self, session: &mut ScoringSession<'_>, known: &mut KnownNetworks) -> Result<bool, RunError> {
         let (p, mut all) = (self.experiment, Vec::new());
         for v in p.space.family().variants() {
             let Ok(genome) = p.space.variant(v.id) else { continue };
@@ -156,13 +156,13 @@ impl SearchPipeline<'_> {
             all.push((origin, Proposal { genome, graph, digest }, past));
         }
         let new = all.iter().filter(|(_, _, past)| past.is_none()).map(|(_, proposal, _)| proposal);
-        if !self.time_ahead(new, desk) {
+        if !self.time_ahead(new, session) {
             return Ok(false);
         }
         for (origin, proposal, past) in all {
             let trial = match past {
                 Some(trial) => trial,
-                None => match self.score(&origin, std::slice::from_ref(&proposal), desk, false)?.pop() {
+                None => match self.score(&origin, std::slice::from_ref(&proposal), session, false)?.pop() {
                     Some(trial) => trial,
                     None => return Ok(false),
                 },

@@ -10,7 +10,7 @@ use super::plan::StudyInterrupt;
 
 impl Study<'_> {
     /// Everything that this part of the study needs and has no row yet.
-    pub(super) fn against_papers(&mut self) -> Result<(), StudyInterrupt> {
+    pub(super) fn retrain_baselines(&mut self) -> Result<(), StudyInterrupt> {
         let (study, c) = (&self.plan.config.study, &self.plan.experiment.config);
         if study.retrain_seeds == 0 {
             return Ok(());

@@ -58,7 +58,7 @@ impl StudyPlan {
         let s = &self.config.study;
         let names = |all: Vec<&str>| all.join(", ");
         format!(
-            "{}\nstudy: {} drawn networks, {} trainings of each alone; supernets {}; {} searches of {} trials each: {}; {} \
+            "{}\nstudy: {} drawn networks, {} trainings of each; supernets {}; {} searches of {} trials each: {}; {} \
              trainings of each found and published network, {} side by side",
             self.experiment.summary(),
             s.subnets,

@@ -1,4 +1,4 @@
-//! Rank fidelity: networks drawn over the space, their top-1 with inherited weights, and after training alone.
+//! Rank fidelity: networks drawn over the space, their top-1 with inherited weights, and after a training of their own.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -88,8 +88,8 @@ impl Study<'_> {
         Ok(())
     }
 
-    /// Trains the drawn networks alone, with some of their seeds: all networks with one before any with the next.
-    pub(super) fn alone(&mut self, seeds: Range<u64>) -> Result<(), StudyInterrupt> {
+    /// Trains the drawn networks, each by itself, with some of their seeds: all networks with one before any with the next.
+    pub(super) fn retrain_drawn(&mut self, seeds: Range<u64>) -> Result<(), StudyInterrupt> {
         let c = &self.plan.experiment.config;
         let study = &self.plan.config.study;
         let (epochs, drawn) =

@@ -50,10 +50,10 @@ impl Study<'_> {
             *seconds.entry("supernets".to_string()).or_insert(0.0) += self.supernet(i)?;
         }
         self.inherited()?;
-        self.alone(0..1)?;
+        self.retrain_drawn(0..1)?;
         self.searches()?;
-        self.against_papers()?;
-        self.alone(1..self.plan.config.study.subnet_seeds)?;
+        self.retrain_baselines()?;
+        self.retrain_drawn(1..self.plan.config.study.subnet_seeds)?;
         if self.folder.rows.iter().any(|r| matches!(r, StudyRow::Done(_))) {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! Which of the networks that the searches tried are trained alone: chosen by what the searches knew, before any is.
+//! Which of the networks that the searches tried are retrained: chosen by what the searches knew, before any is.
 
 use std::collections::BTreeSet;
 

@@ -42,7 +42,7 @@ pub struct Args {
     json: bool,
 }
 
-/// Measures the feed of a training: decoding, random resized crop, mirroring, normalising.
+/// Measures data loading: decoding, random resized crop, mirroring, normalising.
 ///
 /// # Errors
 /// When there are no images, or too few for a batch.

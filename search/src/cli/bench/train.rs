@@ -1,4 +1,4 @@
-//! `mobilenas bench train`: training steps per second, of networks alone and of a supernet.
+//! `mobilenas bench train`: training steps per second, of single networks and of a supernet.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -27,10 +27,10 @@ use mobilenas_train::trainer::StepAt;
 /// Arguments of `bench train`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Published networks to train alone
+    /// Published networks to train, each by itself
     #[arg(long, value_name = "A,B", value_delimiter = ',', required_unless_present = "supernet")]
     models: Vec<String>,
-    /// A config, for a sandwich step of its supernet beside steps of its four networks alone
+    /// A config, for a sandwich step of its supernet beside steps of its four networks, each by itself
     #[arg(long, value_name = "CONFIG", conflicts_with = "models")]
     supernet: Option<PathBuf>,
     /// Side of the images in pixels; of a supernet, that of each network unless given
@@ -87,7 +87,7 @@ pub fn run(args: &Args) -> Result<i32> {
             let mut all = Map::new();
             for name in &args.models {
                 let graph = models::variant(name, Some(args.size.unwrap_or(64)), args.classes)?;
-                let seconds = alone(args, graph, on)?;
+                let seconds = one_network(args, graph, on)?;
                 all.insert(name.clone(), json!(f64::from(args.batch) / seconds));
             }
             json!({ "images_per_second": all })
@@ -164,8 +164,8 @@ impl Trained {
     }
 }
 
-/// Seconds of a step of one network alone, its optimizer's part included.
-fn alone(args: &Args, graph: Graph, on: Device) -> Result<f64> {
+/// Seconds of a step of one network, its optimizer's part included.
+fn one_network(args: &Args, graph: Graph, on: Device) -> Result<f64> {
     let side = graph.input().dims[1];
     let graph = Arc::new(graph);
     let store = ParamStore::init(&graph, Names::Standalone, 0, on)?;
@@ -187,7 +187,7 @@ fn supernet(args: &Args, file: &Path, on: Device) -> Result<Json> {
     let mut supernet = Supernet::new(&space, &loaded.config.supernet, &Classification, (loaded.config.seed, 1));
     if let Some(part) = args.memory {
         return match part {
-            Part::Largest => memory(args, || alone(args, largest, on).map(drop)),
+            Part::Largest => memory(args, || one_network(args, largest, on).map(drop)),
             Part::Sandwich => memory(args, || {
                 let mut trained = Trained::new(args, supernet.store(0, on)?, side)?;
                 (0..u64::from(args.steps + WARM_UP)).try_for_each(|at| trained.step(&mut supernet, at))
@@ -199,7 +199,7 @@ fn supernet(args: &Args, file: &Path, on: Device) -> Result<Json> {
     let together = seconds(args, on, || trained.step(&mut supernet, 0))?;
     drop(trained);
     let four: Vec<Genome> = supernet.genomes(0);
-    let apart = four.iter().map(|g| alone(args, space.lower(g)?, on)).collect::<Result<Vec<f64>>>()?;
+    let apart = four.iter().map(|g| one_network(args, space.lower(g)?, on)).collect::<Result<Vec<f64>>>()?;
     let sum: f64 = apart.iter().sum();
     let mut out = json!({
         "sandwich_seconds": together, "alone_seconds": apart, "sum_of_alone_seconds": sum, "ratio": together / sum,

@@ -31,7 +31,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Time each distinct block of a space on this machine, and whole networks to correct and to judge their sums
+    /// Time each distinct block of a space on this machine, and whole networks to correct and to validate their sums
     Build(BuildArgs),
     /// Write the list of what to time on another device, and the networks as files
     Jobs(JobsArgs),
@@ -234,7 +234,7 @@ pub fn run(args: &Args) -> Result<i32> {
 fn draw(path: &Path, table: &Table, folder: &Path) -> Result<i32> {
     if table.validation.is_none() {
         bail!(Input(format!(
-            "--out: found no networks that judge the table in {}, expected some to plot",
+            "--out: found no networks that validate the table in {}, expected some to plot",
             path.display()
         )));
     }
