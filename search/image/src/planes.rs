@@ -1,11 +1,14 @@
 //! From levels to a network's values.
 
 use crate::Picture;
+use crate::preprocess::Float as _;
 
 /// Writes a picture as `[C, H, W]` values, each `(level / 255 - mean) / std` by its channel's mean and standard deviation.
 pub fn planes(picture: &Picture, norm: [(f32, f32); 3], out: &mut [f32]) {
     let size = picture.width * picture.height;
-    let tables = norm.map(|(mean, std)| -> [f32; 256] { std::array::from_fn(|l| (l as f32 / 255.0 - mean) / std) });
+    let tables = norm.map(|(mean, std)| -> [f32; 256] {
+        std::array::from_fn(|l| f32::normalised(l as u8, mean.into(), std.into()))
+    });
     match picture.channels {
         3 => {
             let (red, rest) = out.split_at_mut(size);
