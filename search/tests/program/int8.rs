@@ -27,8 +27,8 @@ fn done(dir: &Path, args: &str) -> String {
 const NETWORKS: [(&str, &str, &str); 2] = [
     (
         "mobilenetv2",
-        "{model: mobilenetv2_100, knobs: {resolution: 28, stem.width: 16, stem.stride: 1, stages.0.width: 8, \
-         stages.1.width: 16, stages.1.stride: 2, stages.2.width: 16, stages.3.width: 24, stages.4.width: 24, \
+        "{model: mobilenetv2_100, knobs: {resolution: 28, stem.width: 16, stem.stride: 2, stages.0.width: 8, \
+         stages.1.width: 16, stages.1.stride: 1, stages.2.width: 16, stages.3.width: 24, stages.4.width: 24, \
          stages.5.width: 32, stages.6.width: 32, head.width: 128, stages.1.depth: 1, stages.2.depth: 1, \
          stages.3.depth: 1, stages.4.depth: 1, stages.5.depth: 1}}",
         "minmax",
@@ -42,7 +42,7 @@ const NETWORKS: [(&str, &str, &str); 2] = [
     ),
 ];
 
-const DATA: &str = "{name: fashion-mnist, search_val: 500, train_limit: 4000, test_limit: 1000}";
+const DATA: &str = "{name: fashion-mnist, search_val: 500, train_limit: 3000, test_limit: 1000}";
 
 /// A training folder of a network, and its config.
 fn trained(dir: &Path, name: &str, network: &str) {
@@ -74,7 +74,7 @@ fn a_trained_network_loses_little_in_int8() {
         assert_eq!((f("/accuracy/images"), f("/calibration/images")), (1000.0, 256.0));
         assert_eq!(v["layers"], v["layers_in_int8"]);
         // It has learnt, or there is nothing to lose.
-        assert!(f("/accuracy/float32_top1") > 70.0, "{v}");
+        assert!(f("/accuracy/float32_top1") > 60.0, "{v}");
         // Of 1000 images one in twenty may change its class: after so short a training many lie between two. One in a
         // hundred may be lost.
         assert!(f("/accuracy/points") >= -1.0, "{v}");

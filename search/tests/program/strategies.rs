@@ -1,5 +1,5 @@
-//! Every strategy on a tiny supernet: killed and resumed it is as if never killed, however many workers score; and scores
-//! are looked up where another run has found them out.
+//! Searches on a tiny supernet: the same with any number of workers and resumed; scores are looked up where another run
+//! has found them out.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,23 +68,31 @@ fn trials_of(run: &Path) -> Vec<Value> {
 
 const MACS: &str = "{metric: macs, goal: minimize}";
 
-/// Undisturbed with one worker; and with two, killed in the middle, and resumed with three.
-fn the_same_however_it_ran(strategy: &str, objectives: &str, more: &str) -> (Tiny, PathBuf) {
+/// A whole run with one worker.
+fn whole(strategy: &str, objectives: &str, more: &str) -> (Tiny, PathBuf) {
     let tiny = Tiny::new(strategy, objectives, more);
-    let (whole, killed) = (tiny.folder("a", "run"), tiny.folder("b", "run"));
-    succeed(tiny.search(1, &whole));
+    let run = tiny.folder("a", "run");
+    succeed(tiny.search(1, &run));
+    (tiny, run)
+}
+
+/// With two workers, killed in the middle, and resumed with three. That each strategy goes on from a journal as if never
+/// stopped is tested where strategies are.
+#[test]
+fn a_search_is_the_same_with_any_number_of_workers_and_resumed() {
+    let (tiny, whole) =
+        whole("nsga2: {population: 4}", MACS, "trials: 10, batch: 4, bounds: {params: 400000, top1: 5}");
+    let killed = tiny.folder("b", "run");
     let middle = trials_of(&whole).len() / 2;
     kill_at(tiny.search(2, &killed), || trials_of(&killed).len() >= middle);
     succeed(tiny.search(3, &killed));
     let journal = |run: &Path| run.join("journal.jsonl");
-    assert_same_rows(&journal(&killed), &journal(&whole), &[], strategy);
-    (tiny, whole)
+    assert_same_rows(&journal(&killed), &journal(&whole), &[], "resumed");
 }
 
 #[test]
-fn random() {
-    let more = "trials: 7, batch: 3, proxies: [synflow, nwot, grad_norm]";
-    let (tiny, whole) = the_same_however_it_ran("random: {}", MACS, more);
+fn scores_of_other_runs_are_looked_up() {
+    let (tiny, whole) = whole("random: {}", MACS, "trials: 7, batch: 3, proxies: [synflow, nwot, grad_norm]");
     // Another run beside the first finds all its scores there.
     let again = tiny.folder("a", "again");
     succeed(tiny.search(2, &again));
@@ -102,19 +110,9 @@ fn random() {
 }
 
 #[test]
-fn regularized_evolution() {
-    the_same_however_it_ran("regularized_evolution: {population: 3, sample: 2}", MACS, "trials: 8, batch: 2");
-}
-
-#[test]
-fn nsga2() {
-    the_same_however_it_ran("nsga2: {population: 4}", MACS, "trials: 10, batch: 4, bounds: {params: 400000, top1: 5}");
-}
-
-#[test]
 fn mes_slimming() {
     let objectives = "{metric: mes, goal: maximize}";
-    let (_tiny, whole) = the_same_however_it_ran("mes_slimming: {beam: 2}", objectives, "trials: 40");
+    let (_tiny, whole) = whole("mes_slimming: {beam: 2}", objectives, "trials: 40");
     let resolution = |t: &Value| t["genome"]["resolution"].clone();
     let trials = trials_of(&whole);
     // The frontier of the largest is scored at once, and keeps what slimming does not lower.
@@ -127,7 +125,7 @@ fn mes_slimming() {
 
 #[test]
 fn predictor() {
-    let (_tiny, whole) = the_same_however_it_ran("predictor: {initial_random: 5}", MACS, "trials: 12, batch: 2");
+    let (_tiny, whole) = whole("predictor: {initial_random: 5}", MACS, "trials: 12, batch: 2");
     let foretold = rows_of(&whole, "foretold");
     assert!(!foretold.is_empty());
     for f in &foretold {

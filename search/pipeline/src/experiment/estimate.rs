@@ -29,18 +29,14 @@ const MEMORY: u64 = 1 << 29;
 /// gradient comes beside each.
 const BYTES: u64 = 16;
 
-/// Share of the training images that a timed step may take, so that the estimate of a short training costs little beside it.
-const IMAGES: f64 = 0.05;
-
 /// Images of the largest step to time.
 fn largest_step(batch: usize, images: usize, activations: u64) -> usize {
     let fit = usize::try_from(MEMORY / (activations * BYTES).max(1)).unwrap_or(usize::MAX);
     batch.min(images).min(fit).max(FEWEST)
 }
 
-/// Seconds for each image of a step: steps of more and more images are timed, up to `largest`, as long as the next may be
-/// expected to end within the budget. The first of a size also makes ready what later ones find ready, so the last size is
-/// timed once more.
+/// Seconds for each image of a step: a small step tells how large one may be, up to `largest`, to end within the budget.
+/// The first of a size also makes ready what later ones find ready, so the last size is timed once more.
 fn seconds_per_image(
     clock: &dyn Clock,
     budget: f64,
@@ -53,9 +49,9 @@ fn seconds_per_image(
         step(n)?;
         let seconds = (clock.now() - before).as_secs_f64();
         let left = budget - (clock.now() - begin).as_secs_f64();
-        let next = (4 * n).min(largest);
-        // The larger step and its repetition.
-        if !again && next > n && 2.0 * seconds * next as f64 / n as f64 <= left {
+        // The largest step that fits with its repetition; small steps cost more for each image, so it takes no longer.
+        let next = ((n as f64 * left / (2.0 * seconds.max(1e-9))) as usize).min(largest);
+        if !again && next > n {
             n = next;
         } else if !again && seconds <= left {
             again = true;
@@ -73,12 +69,11 @@ impl Experiment {
     /// When libtorch refuses.
     pub fn estimate(&self, clock: &dyn Clock, budget: f64) -> Result<[f64; 3], TrainError> {
         let (c, images) = (&self.config, self.split.train.len());
-        let few = (IMAGES * images as f64) as usize;
         let (wide, narrow) = (&c.supernet.recipe, &c.retrain.recipe);
         let mut costs = CostCache::new();
         let typical = self.space.sample(&mut rng(c.seed, Purpose::Subnets, 0, 0));
         let cost = self.space.cost(&typical, &mut costs)?;
-        let largest = largest_step(narrow.batch, few, cost.activations);
+        let largest = largest_step(narrow.batch, images, cost.activations);
         let single = seconds_per_image(clock, budget * SINGLE, largest, &mut self.single_step(&typical)?)?;
         let loader = self.supernet_loader()?;
         let mut supernet = self.supernet(&loader).at_any_side(false);
@@ -101,7 +96,7 @@ impl Experiment {
                 device::wait(self.device);
                 Ok(())
             };
-            seconds_per_image(clock, budget, largest_step(wide.batch, few, activations), &mut step)?
+            seconds_per_image(clock, budget, largest_step(wide.batch, images, activations), &mut step)?
         };
         // A pass forwards costs about a third of a training step on the same images.
         let scored = c.scoring.images.unwrap_or(usize::MAX).min(c.data.search_val) + c.scoring.recalibrate;
@@ -206,7 +201,7 @@ mod tests {
     #[test]
     fn steps_grow_to_the_batch_where_there_is_time() {
         let (steps, found, _) = timed(0.0, 0.001, 10.0, 128);
-        assert_eq!(steps, [2, 8, 32, 128, 128]);
+        assert_eq!(steps, [2, 128, 128]);
         assert!((found - 0.001).abs() < 1e-9);
         assert_eq!(timed(0.0, 0.001, 10.0, 2).0, [2, 2]);
     }
@@ -214,7 +209,7 @@ mod tests {
     #[test]
     fn no_step_is_begun_that_would_pass_the_budget() {
         let (steps, found, took) = timed(0.0, 0.3, 10.0, 128);
-        assert_eq!(steps, [2, 8, 8]);
+        assert_eq!(steps, [2, 15, 15]);
         assert!((found - 0.3).abs() < 1e-9 && took <= 10.0, "{took}");
         // The smallest step alone takes longer.
         let (steps, found, _) = timed(0.0, 20.0, 10.0, 128);
