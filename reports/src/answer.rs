@@ -140,7 +140,20 @@ pub fn answer(run: &RunData) -> Answer {
         }
         details.push(format!("No found network dominates {}.", joined(&named, "or")));
     }
-    details.extend(trained(run, &objectives));
+    let sentence = match trained_in_words(run, &objectives) {
+        // What was trained alike is the answer; inherited weights only chose it.
+        Some((trained, true)) => {
+            let mut inherited = sentence;
+            inherited.get_mut(..1).into_iter().for_each(str::make_ascii_lowercase);
+            details.insert(0, format!("With inherited weights: {inherited}"));
+            trained
+        }
+        Some((trained, false)) => {
+            details.push(trained);
+            sentence
+        }
+        None => sentence,
+    };
     Answer { sentence, details: details.join(" "), basis: basis(run, &pairs) }
 }
 
@@ -149,7 +162,7 @@ fn basis(run: &RunData, pairs: &[(&Candidate, &Candidate)]) -> String {
     let images = run.header.dataset.scoring_images();
     let label = metrics::noun(&metrics::ACCURACY);
     let mut words = format!(
-        "The {label} compared here is on {} search-validation images with weights inherited from the supernet.",
+        "The {label} with inherited weights is on {} search-validation images.",
         text::thousands(images as u64)
     );
     let certain =
@@ -164,30 +177,61 @@ fn basis(run: &RunData, pairs: &[(&Candidate, &Candidate)]) -> String {
     words
 }
 
-/// The best found network and the best published variant after training from scratch, as far as there are any.
-fn trained(run: &RunData, objectives: &[Objective]) -> Option<String> {
-    let all = retrained_networks(run);
-    let best = |published: bool| -> Option<(&RunTrial, Interval)> {
-        let trial = |id| run.trial(id).filter(|t| t.variant().is_some() == published);
-        all.iter().find_map(|n| Some((trial(n.trial)?, n.accuracy?)))
-    };
+/// A network trained from scratch, with its test accuracy.
+type Trained<'a> = (&'a RunTrial, Interval);
+
+/// The networks trained from scratch, best first: the found ones, and the published variants.
+fn trained(run: &RunData) -> (Vec<Trained<'_>>, Vec<Trained<'_>>) {
+    let all = retrained_networks(run).into_iter().filter_map(|n| Some((run.trial(n.trial)?, n.accuracy?)));
+    all.partition(|(trial, _)| trial.variant().is_none())
+}
+
+/// The answer where networks were trained from scratch: one sentence, and whether published variants were among them.
+fn trained_in_words(run: &RunData, objectives: &[Objective]) -> Option<(String, bool)> {
+    let (found, variants) = trained(run);
     let interval = |a: Interval| format!("{:.2} % ({:.2} to {:.2})", a.value, a.low, a.high);
     let label = metrics::noun(&metrics::TEST_ACCURACY);
-    let (found, accuracy) = best(false)?;
-    let mut words = format!("Trained from scratch, {} reaches {} {label}", found.label(), interval(accuracy));
-    if let Some((variant, other)) = best(true) {
-        let cheaper = objectives[1..].iter().all(|o| match (found.metric(&o.name), variant.metric(&o.name)) {
+    let (best, accuracy) = found.first()?;
+    let cheaper = |f: &RunTrial, v: &RunTrial| {
+        objectives[1..].iter().all(|o| match (f.metric(&o.name), v.metric(&o.name)) {
             (Some(a), Some(b)) => o.goal.cost(a) <= o.goal.cost(b),
             _ => false,
-        });
-        let verdict = match (accuracy.low > other.high, cheaper) {
-            (true, true) => "dominated outside the error bars",
-            (true, false) => "less accurate outside the error bars, but not dominated",
-            (false, _) => "not dominated outside the error bars",
-        };
-        words += &format!(", and {}, trained alike, {} ({verdict})", variant.label(), interval(other));
-    }
-    Some(words + ".")
+        })
+    };
+    let costs = |t: &RunTrial| {
+        let known = objectives[1..].iter().filter_map(|o| Some(o.quantity(t.metric(&o.name)?)));
+        known.map(|cost| format!(", {cost}")).collect::<String>()
+    };
+    let words = |(t, a): &Trained| format!("{} ({}{})", t.label(), interval(*a), costs(t));
+    // For each variant the most accurate network that costs no more.
+    let pairs: Vec<(&Trained, &Trained)> =
+        variants.iter().filter_map(|v| Some((found.iter().find(|f| cheaper(f.0, v.0))?, v))).collect();
+    let ahead: Vec<&(&Trained, &Trained)> = pairs.iter().filter(|(f, v)| f.1.low > v.1.high).collect();
+    let sentence = match (variants.as_slice(), ahead.as_slice()) {
+        ([], _) => format!("Trained from scratch, {} reaches {} {label}.", best.label(), interval(*accuracy)),
+        (all, []) => {
+            let nearest =
+                pairs.iter().max_by(|a, b| (a.0.1.value - a.1.1.value).total_cmp(&(b.0.1.value - b.1.1.value)));
+            let why = match nearest {
+                Some((f, v)) => format!("{} stands against {}", words(f), words(v)),
+                None => format!("{} costs more than each of them", words(&found[0])),
+            };
+            format!(
+                "Trained alike, no found network dominates {} in {label} outside the error bars: {why}.",
+                if all.len() == 1 { all[0].0.label() } else { format!("one of {} published variants", all.len()) },
+            )
+        }
+        (all, [(f, v), ..]) => {
+            let which = format!("dominates {} in {label} outside the error bars", words(v));
+            let more = if ahead.len() > 1 {
+                format!("; {} of {} variants are dominated", ahead.len(), all.len())
+            } else {
+                String::new()
+            };
+            format!("Trained alike, {} {which}{more}.", words(f))
+        }
+    };
+    Some((sentence, !variants.is_empty()))
 }
 
 /// `a, b and c`.

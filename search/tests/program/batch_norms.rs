@@ -14,7 +14,8 @@ fn config(statistics: &str) -> String {
     let text = fs::read_to_string(tiny).unwrap();
     let text = text.replace("supernet: {", "supernet: {batch_norms: per_width, ");
     let text = text.replace("scoring: {", &format!("scoring: {{statistics: {statistics}, "));
-    text.replace("resolution: [16, 24]", "resolution: [16]")
+    text.replace("epochs: 1", "epochs: 0.5")
+        .replace("resolution: [16, 24]", "resolution: [16]")
         .replace("retrain: {best: 2", "retrain: {best: 0")
         .replace("trials: 8", "trials: 4")
 }

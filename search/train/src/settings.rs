@@ -75,9 +75,12 @@ pub enum SubnetLoss {
 #[serde(default)]
 #[schemars(extend("additionalProperties" = false))]
 pub struct RetrainConfig {
-    /// How many members of the front, best in the first objective first.
+    /// How many found networks: for each published variant the best in the first objective that undercuts it in the
+    /// others, then the rest of the front, best in the first objective first.
     #[schemars(range(min = 0, max = 1000))]
     pub best: usize,
+    /// Whether the published variants that these networks stand against are trained, too.
+    pub variants: bool,
     /// How their weights are trained.
     #[serde(flatten)]
     pub recipe: Recipe,
@@ -85,7 +88,7 @@ pub struct RetrainConfig {
 
 impl Default for RetrainConfig {
     fn default() -> RetrainConfig {
-        RetrainConfig { best: 3, recipe: Recipe::default() }
+        RetrainConfig { best: 3, variants: true, recipe: Recipe::default() }
     }
 }
 

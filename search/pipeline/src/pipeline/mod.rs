@@ -4,6 +4,7 @@ mod about;
 pub mod ask;
 mod budget;
 mod error;
+mod finalists;
 mod folder;
 mod remeasure;
 pub mod retraining;

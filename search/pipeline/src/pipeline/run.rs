@@ -114,8 +114,13 @@ impl SearchPipeline<'_> {
             "The accuracy of a candidate is that of weights inherited from the supernet; only retrained networks were \
              trained for themselves."
                 .to_string(),
-            "The published variants are scored with inherited weights like every candidate, and are not retrained."
-                .to_string(),
+            match p.config.retrain.variants {
+                true => "The published variants are scored with inherited weights like every candidate; those that a winner \
+                         stands against are trained as it is.",
+                false => "The published variants are scored with inherited weights like every candidate, and are not \
+                          retrained.",
+            }
+            .to_string(),
             format!("The search was guided by {}; other metrics were recorded beside it.", objectives.join(" and ")),
         ];
         if p.device != Device::Cpu {

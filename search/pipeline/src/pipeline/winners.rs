@@ -1,34 +1,36 @@
-//! Winners: the best few of the front, trained from scratch under one budget and scored on the test split.
+//! Winners and the published variants that they stand against, trained from scratch under one budget and scored on the
+//! test split.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mobilenas_record::pareto::dominates;
 use mobilenas_record::run::{JournalRow, Origin, Retrained, Trial};
 use mobilenas_torch::weights;
 
+use super::finalists::{Scored, finalists};
 use super::retraining::{Retraining, Trained, test_metrics};
 use super::{RunError, SearchPipeline, trials};
 
 impl SearchPipeline<'_> {
-    /// The front in the search's objectives, best in the first objective first.
-    pub(super) fn front(&self) -> Vec<Trial> {
-        let objectives = &self.experiment.config.search.objectives;
-        let all: Vec<(Trial, Vec<f64>)> = self
-            .as_timed()
-            .filter(|t| t.origin == Origin::Search)
-            .filter_map(|t| trials::scores(&t, objectives).map(|s| (t, s)))
-            .collect();
-        let beaten = |s: &[f64]| all.iter().any(|(_, other)| dominates(other, s));
-        let mut front: Vec<&(Trial, Vec<f64>)> = all.iter().filter(|(_, s)| !beaten(s)).collect();
-        front.sort_by(|(a, x), (b, y)| y[0].total_cmp(&x[0]).then(a.id.cmp(&b.id)));
-        front.into_iter().map(|(t, _)| t.clone()).collect()
+    /// The trials to train from scratch: each winner, then the published variant that it stands against, so that a stopped
+    /// run has both.
+    fn finalists(&self) -> Vec<Trial> {
+        let config = &self.experiment.config;
+        let all: Vec<(Trial, Vec<f64>)> =
+            self.as_timed().filter_map(|t| trials::scores(&t, &config.search.objectives).map(|s| (t, s))).collect();
+        let of = |found: bool| -> Vec<Scored> {
+            let own = all.iter().filter(|(t, _)| (t.origin == Origin::Search) == found);
+            own.map(|(t, s)| (t.id, s.clone())).collect()
+        };
+        let variants = if config.retrain.variants { of(false) } else { Vec::new() };
+        let chosen = finalists(&of(true), &variants).into_iter().take(config.retrain.best);
+        let ids = chosen.flat_map(|f| std::iter::once(f.found).chain(f.variant));
+        ids.filter_map(|id| all.iter().find(|(t, _)| t.id == id).map(|(t, _)| t.clone())).collect()
     }
 
-    /// Trains and scores the winners that are not yet. False if the run was asked to stop.
+    /// Trains and scores the winners and variants that are not yet. False if the run was asked to stop.
     pub(super) fn winners(&mut self) -> Result<bool, RunError> {
-        let best: Vec<Trial> = self.front().into_iter().take(self.experiment.config.retrain.best).collect();
-        for trial in best {
+        for trial in self.finalists() {
             let done = self.folder.rows.iter().any(|r| matches!(r, JournalRow::Retrained(t) if t.trial == trial.id));
             if !done && !self.winner(&trial)? {
                 return Ok(false);
