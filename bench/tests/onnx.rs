@@ -74,13 +74,13 @@ const SMALL: u32 = 128;
 
 #[test]
 fn logits_of_every_published_network_are_libtorchs() {
-    logits_of_all(|graph| if cost::graph(graph).macs > MANY_MACS { SMALL } else { graph.input().dims[1] as u32 });
+    logits_of_all(|graph| if cost::graph(graph).macs > MANY_MACS { SMALL } else { graph.input().dims[1] });
 }
 
 #[test]
 #[ignore = "takes two minutes: every network at its published resolution"]
 fn logits_of_every_published_network_are_libtorchs_at_its_own_resolution() {
-    logits_of_all(|graph| graph.input().dims[1] as u32);
+    logits_of_all(|graph| graph.input().dims[1]);
 }
 
 fn logits_of_all(resolution: impl Fn(&Graph) -> u32) {
