@@ -220,7 +220,7 @@ fn lists_of_latencies_and_their_tables() {
     assert_eq!(read(&sound), None);
     let made = fs::read(&table).unwrap();
     fuzz("lists", vec![sound], read);
-    fuzz("tables", vec![made], in_a_file("t.jsonl", |file| Table::load(file)));
+    fuzz("tables", vec![made], in_a_file("t.jsonl", Table::load));
 }
 
 #[test]
