@@ -202,26 +202,32 @@ impl Bitmap {
     }
 }
 
-/// The bitmap (RGB, `width` pixels a row) with each square of `every` (1, 2 or 4) pixels averaged to one. Sums are far
-/// from overflowing, and a loop that checks them takes several times as long.
+/// The bitmap (RGB, `width` pixels a row) with each square of `every` (1, 2 or 4) pixels averaged to one. Plain loops,
+/// which are fast without much optimisation.
 fn averaged(fine: &[u8], width: usize, every: usize) -> Vec<u8> {
     if every == 1 {
         return fine.to_vec();
     }
+    let (stride, across) = (3 * width, width / every);
     let shift = 2 * every.trailing_zeros();
-    let half = 1 << (shift - 1);
-    let mut out = Vec::with_capacity(fine.len() >> shift);
-    let mut sums = vec![[0u32; 3]; width / every];
-    for rows in fine.chunks_exact(3 * width * every) {
-        sums.fill([half; 3]);
-        for row in rows.chunks_exact(3 * width) {
-            for (sum, block) in sums.iter_mut().zip(row.chunks_exact(3 * every)) {
-                for pixel in block.as_chunks::<3>().0 {
-                    *sum = std::array::from_fn(|k| sum[k].wrapping_add(u32::from(pixel[k])));
+    let mut out = vec![0; (fine.len() / (stride * every)) * 3 * across];
+    for (y, row) in out.chunks_exact_mut(3 * across).enumerate() {
+        let block = &fine[y * every * stride..(y + 1) * every * stride];
+        let mut at = 0;
+        while at < 3 * across {
+            let (first, mut sum) = ((at / 3) * 3 * every + at % 3, 1 << (shift - 1));
+            let mut line = 0;
+            while line < every {
+                let mut column = 0;
+                while column < every {
+                    sum += u32::from(block[line * stride + first + 3 * column]);
+                    column += 1;
                 }
+                line += 1;
             }
+            row[at] = (sum >> shift) as u8;
+            at += 1;
         }
-        out.extend(sums.iter().flatten().map(|sum| (sum >> shift) as u8));
     }
     out
 }
