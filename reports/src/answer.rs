@@ -214,7 +214,7 @@ fn trained_in_words(run: &RunData, objectives: &[Objective]) -> Option<(String, 
                 pairs.iter().max_by(|a, b| (a.0.1.value - a.1.1.value).total_cmp(&(b.0.1.value - b.1.1.value)));
             let why = match nearest {
                 Some((f, v)) => format!("{} stands against {}", words(f), words(v)),
-                None => format!("{} costs more than each of them", words(&found[0])),
+                None => format!("the most accurate one, {}, costs more", words(&found[0])),
             };
             format!(
                 "Trained alike, no found network dominates {} in {label} outside the error bars: {why}.",

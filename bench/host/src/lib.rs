@@ -16,7 +16,7 @@ pub mod write;
 pub use clock::{Clock, FakeClock, WallClock, time_ms, unix_now};
 pub use lock::{Lock, LockError};
 pub use output::OutputError;
-pub use problems::{Problem, Problems, nearest};
+pub use problems::{Problem, Problems, nearest, printable};
 pub use progress::Progress;
 pub use stop::Stop;
 pub use worker::{Pool, Worker, WorkerError};

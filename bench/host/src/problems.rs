@@ -53,12 +53,18 @@ impl fmt::Display for Problems {
         for p in &self.all {
             write!(f, "\n  line {}", p.line)?;
             if !p.path.is_empty() {
-                write!(f, ", {}", p.path.join("."))?;
+                write!(f, ", {}", printable(&p.path.join(".")))?;
             }
-            write!(f, ": {}", p.message)?;
+            write!(f, ": {}", printable(&p.message))?;
         }
         Ok(())
     }
+}
+
+/// A text of a file as a message may show it: control characters, which a terminal would obey, as escapes.
+pub fn printable(text: &str) -> String {
+    let one = |c: char| if c.is_control() && c != '\n' { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(one).collect()
 }
 
 /// The valid name most like a wrong one, if one is alike at all.

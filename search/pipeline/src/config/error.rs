@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mobilenas_host::Problems;
+use mobilenas_host::{Problems, printable};
 
 /// A config that cannot be used: the user's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +16,7 @@ pub enum ConfigError {
         found: String,
     },
     /// The text is no YAML.
-    #[error("{}{}: {message}", file.display(), place(*line))]
+    #[error("{}{}: {}", file.display(), place(*line), printable(message))]
     Syntax {
         /// The file.
         file: PathBuf,
