@@ -105,14 +105,15 @@ pub fn succeed(command: &mut Command, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// Builds the program, and says where it is. `--examples` makes cargo choose the dependencies' features as for the
-/// tests, so that `test` after `run` compiles no dependency a second time.
+/// Builds the program, and says where it is. `--bins --examples` selects every package, and their development
+/// dependencies: so cargo chooses the dependencies' features as for the tests. Without the bin of this package,
+/// proc-macro2 has other features, and with it nearly every dependency is compiled a second time.
 pub fn build(target: &TargetDir, environment: &Environment) -> Result<PathBuf> {
     let program = target.path.join("debug/mobilenas");
     let first = if program.exists() { "" } else { " (the first time takes minutes)" };
     eprintln!("building mobilenas{first}");
     let mut command = cargo();
-    environment.apply(command.args(["build", "--workspace", "--bin", "mobilenas", "--examples"]))?;
+    environment.apply(command.args(["build", "--workspace", "--bins", "--examples"]))?;
     succeed(&mut command, "cargo build")?;
     Ok(program)
 }
