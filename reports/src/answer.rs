@@ -218,7 +218,7 @@ fn trained_in_words(run: &RunData, objectives: &[Objective]) -> Option<(String, 
             };
             format!(
                 "Trained alike, no found network dominates {} in {label} outside the error bars: {why}.",
-                if all.len() == 1 { all[0].0.label() } else { format!("one of {} published variants", all.len()) },
+                if all.len() == 1 { all[0].0.label() } else { format!("any of the {} published variants", all.len()) },
             )
         }
         (all, [(f, v), ..]) => {
