@@ -4,9 +4,14 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::ir::{BlockKey, Graph, Plan, ShapeError, Value};
 
 type Map<K, V> = HashMap<K, V, FixedState>;
+
+/// The values that a block reads; nearly all read one.
+type Inputs = SmallVec<[u32; 2]>;
 
 /// A fact about each block of plans, computed once for each block and input: most blocks of a space recur.
 ///
@@ -15,7 +20,7 @@ type Map<K, V> = HashMap<K, V, FixedState>;
 pub struct BlockCache<T> {
     values: Vec<Value>,
     ids: Map<Value, u32>,
-    facts: Map<(u32, BlockKey), (T, u32)>,
+    facts: Map<(Inputs, BlockKey), (T, u32)>,
 }
 
 impl<T> Default for BlockCache<T> {
@@ -36,20 +41,29 @@ impl<T: Clone> BlockCache<T> {
         mut visit: impl FnMut(T),
     ) -> Result<(), E> {
         let mut at = self.id(&plan.input);
+        // What each block gives, where others than the next one may read it.
+        let joins = plan.blocks.iter().any(|p| !p.reads.is_empty());
+        let mut given: Vec<u32> = Vec::new();
         for placed in &plan.blocks {
-            let key = (at, BlockKey::of(placed.block.as_ref()));
+            let inputs =
+                if placed.reads.is_empty() { smallvec![at] } else { placed.reads.iter().map(|i| given[*i]).collect() };
+            let key = (inputs, BlockKey::of(placed.block.as_ref()));
             let (fact, next) = match self.facts.get(&key) {
                 Some((fact, next)) => (fact.clone(), *next),
                 None => {
-                    let block = placed.standalone(self.values[at as usize].clone(), plan.style)?;
+                    let inputs: SmallVec<[Value; 1]> = key.0.iter().map(|i| self.values[*i as usize].clone()).collect();
+                    let block = placed.standalone(&inputs, plan.style)?;
                     let fact = compute(&block)?;
-                    let next = self.id(&block.nodes[block.output].value);
+                    let next = self.id(block.output_value());
                     self.facts.insert(key, (fact.clone(), next));
                     (fact, next)
                 }
             };
             visit(fact);
             at = next;
+            if joins {
+                given.push(next);
+            }
         }
         Ok(())
     }

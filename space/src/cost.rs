@@ -4,7 +4,7 @@
 //! pooling, softmax and sums count nothing. PyTorch's `FlopCounterMode` counts the same, twice, with attention not fused.
 
 use crate::block_cache::BlockCache;
-use crate::ir::{Contraction, Graph, Groups, OpKind, ParamSpec, Plan, ShapeError, Value};
+use crate::ir::{Contraction, Graph, OpKind, ParamSpec, Plan, ShapeError, Value};
 
 /// Cost of a node, a block or a whole network. Costs add.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -54,14 +54,21 @@ fn macs<'a>(op: Contraction, out: &Value, input: impl Fn(usize) -> Option<&'a Va
     let channels = |i| input(i).map_or(0, |v| u64::from(v.channels()));
     match op {
         Contraction::Conv { kernel, groups } => {
-            let per_group = if groups == Groups::Depthwise { 1 } else { channels(0) };
-            out.elements() * per_group * u64::from(kernel * kernel)
+            let read = channels(0) as u32;
+            let per_group = u64::from(read / groups.count(read).max(1));
+            let [height, width] = groups.pair(kernel, 1);
+            out.elements() * per_group * u64::from(height * width)
         }
         Contraction::Linear => out.elements() * channels(0),
         Contraction::Attention => {
             let keys = input(1).map_or(0, |k| u64::from(k.dims[k.axis.saturating_sub(1)]));
             let queries = input(0).map_or(0, Value::positions);
             queries * keys * (channels(0) + channels(2))
+        }
+        // Twice each row of keys or queries with a row of values and of the divisor.
+        Contraction::LinearAttention { heads } => {
+            let positions = |i| input(i).map_or(0, Value::positions);
+            (positions(0) + positions(1)) * channels(0) * (channels(2) / u64::from(heads.max(1)) + 1)
         }
         Contraction::MatMul => out.elements() * input(0).and_then(|a| a.dims.last().copied()).map_or(0, u64::from),
     }

@@ -275,9 +275,17 @@ impl Space {
     /// # Errors
     /// When the choices do not fit each other.
     pub fn lower_at(&self, genome: &Genome, resolution: u32) -> Result<Graph, ShapeError> {
+        self.plan_at(genome, resolution)?.lower()
+    }
+
+    /// The chain of blocks of a genome at another resolution than its own.
+    ///
+    /// # Errors
+    /// When the choices do not fit each other.
+    pub fn plan_at(&self, genome: &Genome, resolution: u32) -> Result<Plan, ShapeError> {
         let values = genome.0.iter().zip(&self.knobs).map(|(&c, k)| k.choices[usize::from(c)]);
         let rest: SmallVec<[u32; 40]> = values.skip(1).collect();
-        self.template.plan(&rest, resolution, self.classes)?.lower()
+        self.template.plan(&rest, resolution, self.classes)
     }
 
     /// Cost of a genome.

@@ -11,20 +11,20 @@ pub mod blocks;
 pub mod cost;
 pub mod domain;
 pub mod families;
-pub mod fnv;
+pub mod formula;
 pub mod genome;
-pub mod ir;
 pub mod latency_key;
 pub mod memory;
-pub mod onnx;
 pub mod reachable;
 pub mod seed;
 pub mod widths;
 
 pub use block_cache::BlockCache;
+pub use mobilenas_ir as ir;
+pub use mobilenas_ir::{Fnv, fnv};
+
 pub use cost::{Cost, CostCache};
 pub use domain::{Domain, Genome};
-pub use fnv::Fnv;
 pub use genome::{Space, SpaceConfig, SpaceError, SpaceKnob};
 pub use memory::{Memory, memory};
 pub use reachable::Reachable;

@@ -1,7 +1,7 @@
 //! The memory that a network needs for one image: its weights, and the peak of its activations.
 //!
 //! Counted on the deployed graph (batch norms folded), in the order of its operations. A value is alive until its last reader
-//! has run; the output stays. An elementwise operation works in place if nothing else reads its input later. Nothing else
+//! has run; outputs stay. An elementwise operation works in place if nothing else reads its input later. Nothing else
 //! shares memory: views count as copies, and temporaries inside an operation (such as the logits of a fused attention) do not
 //! count. An engine that reorders, tiles or fuses needs less; one that keeps buffers for speed needs more.
 
@@ -37,7 +37,7 @@ fn peak(graph: &Graph) -> u64 {
     for (i, node) in graph.nodes.iter().enumerate() {
         node.inputs.iter().for_each(|x| last[*x as usize] = i);
     }
-    last[graph.output] = graph.nodes.len();
+    graph.outputs.iter().for_each(|o| last[o.node] = graph.nodes.len());
     let (mut alive, mut peak) = (0u64, 0u64);
     for (i, node) in graph.nodes.iter().enumerate() {
         let size = node.value.elements();

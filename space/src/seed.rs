@@ -29,6 +29,8 @@ pub enum Purpose {
     Mix = 10,
     /// The image that replaces a damaged one.
     Replace = 11,
+    /// The scenes of a composed dataset.
+    Scenes = 12,
     /// The order in which blocks and networks are timed.
     Timing = 40,
     /// The networks that a study trains stand-alone.

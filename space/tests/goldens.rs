@@ -6,7 +6,7 @@ use std::io::Write as _;
 
 use mobilenas_space::families::{self, FAMILIES};
 use mobilenas_space::ir::Graph;
-use mobilenas_space::{CostCache, cost};
+use mobilenas_space::{CostCache, Fnv, cost};
 use serde_json::Value;
 
 fn goldens() -> Vec<Value> {
@@ -55,19 +55,50 @@ fn every_tensor_has_its_published_name_and_shape() {
         let graph = lower(id, g["resolution"].as_u64().unwrap() as u32);
         let ours: BTreeMap<String, Vec<i64>> =
             graph.params().into_iter().map(|p| (p.name.clone(), p.shape())).collect();
+        assert_eq!(ours.len(), graph.params().len(), "{id}: a name occurs twice");
+        if let Some(digest) = g["state_dict_digest"].as_str() {
+            let sizes = |shape: &[i64]| shape.iter().map(|d| format!(" {d}")).collect::<String>();
+            let lines: String = ours.iter().map(|(name, shape)| format!("{name}{}\n", sizes(shape))).collect();
+            assert_eq!(format!("{:016x}", Fnv::hash(lines.as_bytes())), digest, "{id}: names or shapes of tensors");
+            continue;
+        }
         let theirs: BTreeMap<String, Vec<i64>> = g["state_dict"]
             .as_object()
             .unwrap()
             .iter()
             .map(|(k, v)| (k.clone(), v.as_array().unwrap().iter().map(|d| d.as_i64().unwrap()).collect()))
             .collect();
-        assert_eq!(ours.len(), graph.params().len(), "{id}: a name occurs twice");
         for (name, shape) in &theirs {
             assert_eq!(ours.get(name), Some(shape), "{id}: {name}");
         }
         for name in ours.keys() {
             assert!(theirs.contains_key(name), "{id}: {name} is not in the reference");
         }
+    }
+}
+
+/// Goldens that the reference made with its preprocessing.
+#[test]
+fn images_are_made_as_the_reference_makes_them() {
+    let mut compared = 0;
+    for g in goldens().iter().filter(|g| g["preprocessing"]["crop_pct"].is_number()) {
+        let id = g["model"].as_str().unwrap();
+        let (ours, theirs) = (families::variant(id).unwrap().1.preprocessing, &g["preprocessing"]);
+        assert_eq!(theirs["crop_pct"], ours.crop_pct, "{id}");
+        assert_eq!(theirs["interpolation"], ours.interpolation.name(), "{id}");
+        for (key, channels) in [("mean", ours.mean), ("std", ours.std)] {
+            assert_eq!(theirs[key].as_array().unwrap(), &channels.map(Value::from), "{id}: {key}");
+        }
+        compared += 1;
+    }
+    assert!(compared > 0);
+}
+
+#[test]
+fn goldens_have_the_gain_of_their_family() {
+    for g in goldens() {
+        let id = g["model"].as_str().unwrap();
+        assert_eq!(g["gain"].as_f64().unwrap_or(1.0), families::variant(id).unwrap().0.formula_gain(), "{id}");
     }
 }
 

@@ -61,7 +61,7 @@ fn keys_are_readable_and_stay_as_they_are() {
             "conv_unit.3x224x224.32x112x112.a3cb15ad2521d092",
             "inverted_residual.24x56x56.24x56x56.37b7f3b535aace83",
             "mobilevit_v1.48x32x32.48x32x32.d72bea8fb50eb1e3",
-            "efficientformer_v2.32x56x56.32x56x56.b8dbf588437acfcb",
+            "efficientformer_v2.32x56x56.32x56x56.d76dc45917de15fa",
         ]
     );
 }

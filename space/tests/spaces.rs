@@ -26,7 +26,7 @@ fn space(family: &dyn Family, width: f64, resolutions: &[i64]) -> Space {
 fn cuts(from: &SliceRule, to: &SliceRule) -> bool {
     match (from, to) {
         (SliceRule::Leading(a), SliceRule::Leading(b)) => {
-            a.0.len() == b.0.len() && a.0.iter().zip(&b.0).all(|(a, b)| a.count >= b.count && a.len >= b.len)
+            a.0.len() >= b.0.len() && a.0.iter().zip(&b.0).all(|(a, b)| a.count >= b.count && a.len >= b.len)
         }
         (SliceRule::Centre(a), SliceRule::Centre(b)) => a >= b && (a - b) % 2 == 0,
         (SliceRule::Whole(a), SliceRule::Whole(b)) => a == b,
@@ -72,7 +72,7 @@ fn check(space: &Space, genomes: usize, seed: u64) {
         let plan = space.plan(genome).unwrap_or_else(|e| panic!("{}: {e}", what()));
         let graph = plan.lower().unwrap_or_else(|e| panic!("{}: {e}", what()));
         assert_eq!(cache.cost(&plan).unwrap(), cost::graph(&graph), "{}", what());
-        assert_eq!(graph.nodes[graph.output].value.dims.as_slice(), [CLASSES], "{}", what());
+        assert_eq!(graph.output_value().dims.as_slice(), [CLASSES], "{}", what());
         assert!(names_are_unique(&graph), "{}: a name occurs twice", what());
         assert_covered(&what(), &largest, &graph);
     }
@@ -97,7 +97,8 @@ fn so_do_those_of_narrower_and_wider_spaces() {
 #[test]
 fn so_do_those_of_other_resolutions() {
     // The position embeddings of a vision transformer are for one resolution.
-    for family in FAMILIES.iter().filter(|f| f.name() != "deit") {
+    let fixed = |f: &str| ["deit", "cait", "pit"].iter().any(|name| f.starts_with(name));
+    for family in FAMILIES.iter().filter(|f| !fixed(f.name())) {
         check(&space(*family, 1.0, &[32, 100, 160, 224, 256]), 60, 3);
     }
 }

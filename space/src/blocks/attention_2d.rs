@@ -29,6 +29,7 @@ impl Attention2d {
     /// # Errors
     /// When `x` is not a map.
     pub(super) fn on_map(&self, b: &mut Builder, x: Val, stride: Option<u32>) -> Result<Val, ShapeError> {
+        b.class("Attention2d");
         let ((h, w), channels) = (b.hw(x)?, b.channels(x));
         let small = match stride {
             Some(stride) => ConvBn::depthwise(3).stride(stride).bias().append(b, "stride_conv", x)?,
@@ -51,7 +52,9 @@ impl Attention2d {
     /// # Errors
     /// When `x` is not a map.
     pub(super) fn downsample(&self, b: &mut Builder, x: Val, out: u32, stride: u32) -> Result<Val, ShapeError> {
+        b.class("Attention2dDownsample");
         let q = b.within("q", |b| {
+            b.class("LocalGlobalQuery");
             let local = b.depthwise("local", x, 3, stride, true)?;
             let picked = b.op(Op::AvgPool { kernel: 1, stride, pad: 0 }, &[x])?;
             let y = b.add(local, picked)?;
@@ -81,7 +84,7 @@ impl Attention2d {
         let bias = b.op(Op::BiasTable { heads, h: keys.0, w: keys.1, stride, index: false }, &[])?;
         let mut y = b.add(y, bias)?;
         let out = Sections::runs(heads, 1);
-        let talking = Op::Conv { out, kernel: 1, stride: 1, pad: 0, groups: Groups::Dense, bias: true };
+        let talking = Op::Conv { out, kernel: 1, stride: 1, pad: 0, dilation: 1, groups: Groups::Dense, bias: true };
         if talk {
             y = b.op_at("talking_head1", talking.clone(), &[y])?;
         }
@@ -90,6 +93,6 @@ impl Attention2d {
             y = b.op_at("talking_head2", talking, &[y])?;
         }
         let y = b.op(Op::MatMul, &[y, v])?;
-        b.op(Op::MergeHeads { h: queries.0, w: queries.1 }, &[y])
+        b.op(Op::MergeHeads { h: queries.0, w: queries.1, transposed: false }, &[y])
     }
 }

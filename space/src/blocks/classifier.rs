@@ -17,16 +17,22 @@ impl Block for Classifier {
     }
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        b.class("Classifier");
         let y = b.op(Op::GlobalPool { keep: false }, &[x])?;
         b.linear(self.fc, y, Sections::plain(self.classes))
     }
 }
 
-/// The head of MobileNetV3 (Howard et al., 2019): global average pooling, then `conv_head` and `classifier`.
+/// The head of MobileNetV3 (Howard et al., 2019) and of networks after it: global average pooling, then `conv_head`, with a
+/// batch norm or with a bias, an activation, and `classifier`.
 #[derive(Clone, Debug, Hash)]
 pub struct PooledClassifier {
     /// Output channels of `conv_head`.
     pub width: u32,
+    /// Name of the batch norm after it.
+    pub norm: Option<&'static str>,
+    /// Activation.
+    pub act: ActFn,
     /// Number of classes.
     pub classes: u32,
 }
@@ -37,9 +43,12 @@ impl Block for PooledClassifier {
     }
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
-        let y = b.op(Op::GlobalPool { keep: true }, &[x])?;
-        let y = b.conv("conv_head", y, self.width, 1, 1, true)?;
-        let y = b.act(ActFn::HardSwish, y)?;
+        let mut y = b.op(Op::GlobalPool { keep: true }, &[x])?;
+        y = b.conv("conv_head", y, self.width, 1, 1, self.norm.is_none())?;
+        if let Some(norm) = self.norm {
+            y = b.bn(norm, y)?;
+        }
+        y = b.act(self.act, y)?;
         Classifier { fc: "classifier", classes: self.classes }.lower(b, y)
     }
 }
@@ -51,6 +60,15 @@ pub enum FinalNorm {
     Batch,
     /// Layer norm over rows.
     Layer,
+}
+
+impl FinalNorm {
+    fn op(self) -> Op {
+        match self {
+            FinalNorm::Batch => Op::BatchNorm,
+            FinalNorm::Layer => Op::LayerNorm { eps_e7: 100 },
+        }
+    }
 }
 
 /// The head of the EfficientFormers: `norm`, global average pooling, and two classifiers, `head` and `head_dist`. The second
@@ -69,16 +87,94 @@ impl Block for DistilledHead {
     }
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
-        let norm = match self.norm {
-            FinalNorm::Batch => Op::BatchNorm,
-            FinalNorm::Layer => Op::LayerNorm { eps_e7: 100 },
-        };
-        let y = b.op_at("norm", norm, &[x])?;
+        let y = b.op_at("norm", self.norm.op(), &[x])?;
         let y = b.op(Op::GlobalPool { keep: false }, &[y])?;
         let first = b.linear("head", y, Sections::plain(self.classes))?;
         let second = b.linear("head_dist", y, Sections::plain(self.classes))?;
         b.head(first);
         b.head(second);
         b.op(Op::Mean, &[first, second])
+    }
+}
+
+/// Global average pooling and a classifier after a batch norm: `head.bn` and its linear layer. With distillation there is a
+/// second one, `head_dist`, and their mean is the output.
+#[derive(Clone, Debug, Hash)]
+pub struct NormedClassifier {
+    /// Name of the linear layers.
+    pub linear: &'static str,
+    /// Whether there are two.
+    pub distilled: bool,
+    /// Number of classes.
+    pub classes: u32,
+}
+
+impl NormedClassifier {
+    fn one(&self, b: &mut Builder, name: &'static str, x: Val) -> Result<Val, ShapeError> {
+        let y = b.within(name, |b| {
+            b.class("NormLinear");
+            let y = b.bn("bn", x)?;
+            b.linear(self.linear, y, Sections::plain(self.classes))
+        })?;
+        b.head(y);
+        Ok(y)
+    }
+}
+
+impl Block for NormedClassifier {
+    fn kind(&self) -> &'static str {
+        "normed_classifier"
+    }
+
+    fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        let x = b.op(Op::GlobalPool { keep: false }, &[x])?;
+        let first = self.one(b, "head", x)?;
+        if !self.distilled {
+            return Ok(first);
+        }
+        let second = self.one(b, "head_dist", x)?;
+        b.op(Op::Mean, &[first, second])
+    }
+}
+
+/// Global average pooling, a layer norm `norm` and the classifier `fc`.
+#[derive(Clone, Debug, Hash)]
+pub struct PooledNormClassifier {
+    /// Epsilon of the norm in units of 1e-7.
+    pub eps_e7: u32,
+    /// Number of classes.
+    pub classes: u32,
+}
+
+impl Block for PooledNormClassifier {
+    fn kind(&self) -> &'static str {
+        "pooled_norm_classifier"
+    }
+
+    fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        let y = b.op(Op::GlobalPool { keep: false }, &[x])?;
+        let y = b.op_at("norm", Op::LayerNorm { eps_e7: self.eps_e7 }, &[y])?;
+        b.linear("fc", y, Sections::plain(self.classes))
+    }
+}
+
+/// `norm`, global average pooling and the classifier `head`.
+#[derive(Clone, Debug, Hash)]
+pub struct FinalClassifier {
+    /// The norm.
+    pub norm: FinalNorm,
+    /// Number of classes.
+    pub classes: u32,
+}
+
+impl Block for FinalClassifier {
+    fn kind(&self) -> &'static str {
+        "final_classifier"
+    }
+
+    fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        let y = b.op_at("norm", self.norm.op(), &[x])?;
+        let y = b.op(Op::GlobalPool { keep: false }, &[y])?;
+        b.linear("head", y, Sections::plain(self.classes))
     }
 }

@@ -17,11 +17,13 @@ impl Block for MetaBlock2d {
     }
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        b.class("MetaBlock2d");
         let channels = b.channels(x);
         let mean = b.op(Op::AvgPool { kernel: 3, stride: 1, pad: 1 }, &[x])?;
         let y = b.op(Op::Sub, &[mean, x])?;
         let x = scaled_residual(b, x, y, "ls1", 0)?;
         let y = b.within("mlp", |b| {
+            b.class("ConvMlp");
             let y = b.conv("fc1", x, self.hidden, 1, 1, true)?;
             let y = b.bn("norm1", y)?;
             let y = b.act(ActFn::Gelu, y)?;
@@ -42,7 +44,26 @@ impl Block for Flat {
     }
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        b.class("Flat");
         b.op(Op::Flatten, &[x])
+    }
+}
+
+/// The group norm through which heads read a stage. Rows become a map of `side` x `side` first.
+#[derive(Clone, Debug, Hash)]
+pub struct NormedMap {
+    /// Side of the map, if the stage gives rows.
+    pub side: Option<u32>,
+}
+
+impl Block for NormedMap {
+    fn kind(&self) -> &'static str {
+        "efficientformer_norm"
+    }
+
+    fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        let map = self.side.map_or(Ok(x), |side| b.op(Op::Unflatten { h: side, w: side }, &[x]))?;
+        b.op(Op::GroupNorm, &[map])
     }
 }
 
@@ -68,6 +89,7 @@ impl MetaBlock1d {
     /// The layer `qkv` orders its channels head by head, each with its query, key and value: a narrower network uses the
     /// leading heads.
     fn attention(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        b.class("Attention");
         let (heads, channels) = (self.heads, b.channels(x));
         let (key, value) = (MetaBlock1d::KEY, MetaBlock1d::VALUE);
         let qkv = b.linear("qkv", x, Sections::runs(heads, 2 * key + value))?;
@@ -85,6 +107,7 @@ impl Block for MetaBlock1d {
     }
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        b.class("MetaBlock1d");
         let norm = Op::LayerNorm { eps_e7: 100 };
         let y = b.op_at("norm1", norm.clone(), &[x])?;
         let y = b.within("token_mixer", |b| self.attention(b, y))?;

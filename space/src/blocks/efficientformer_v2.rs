@@ -32,12 +32,14 @@ impl Block for EfficientFormerV2Block {
     }
 
     fn lower(&self, b: &mut Builder, mut x: Val) -> Result<Val, ShapeError> {
+        b.class(if self.mixer.is_some() { "AttentionBlock" } else { "ConvBlock" });
         if let Some(m) = &self.mixer {
             let y = b.within("token_mixer", |b| m.attention.on_map(b, x, m.stride))?;
             x = scaled_residual(b, x, y, "ls1", self.drop)?;
         }
         let out = Sections::plain(b.channels(x));
         let y = b.within("mlp", |b| {
+            b.class("ConvMlp");
             let y = ConvBn::dense(Sections::plain(self.hidden), 1).bias().act(ActFn::Gelu).append(b, "fc1", x)?;
             let y = ConvBn::depthwise(3).bias().act(ActFn::Gelu).append(b, "mid", y)?;
             ConvBn::dense(out, 1).bias().append(b, "fc2", y)
@@ -63,6 +65,7 @@ impl Block for Downsample {
     }
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        b.class(if self.attention.is_some() { "AttentionDownsample" } else { "Downsample" });
         let y = ConvBn::dense(Sections::plain(self.out), 3).stride(self.stride).bias().append(b, "conv", x)?;
         let Some(attention) = &self.attention else { return Ok(y) };
         let attended = b.within("attn", |b| attention.downsample(b, x, self.out, self.stride))?;

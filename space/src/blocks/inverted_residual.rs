@@ -1,7 +1,8 @@
 //! The inverted residual of MobileNetV2 (Sandler et al., 2018): expansion, depthwise convolution, linear projection; and of
-//! MobileNetV3 (Howard et al., 2019), with optional squeeze-and-excitation before the projection.
+//! MnasNet (Tan et al., 2019) and what followed it, with optional squeeze-and-excitation before the projection.
 
-use super::squeeze_excite::squeeze_excite;
+use super::residual::residual;
+use super::squeeze_excite::SqueezeExcite;
 use crate::ir::{ActFn, Block, Builder, ShapeError, Val};
 
 /// The names of the block's tensors in published checkpoints.
@@ -26,8 +27,10 @@ pub struct InvertedResidual {
     pub stride: u32,
     /// Activation after the first two convolutions.
     pub act: ActFn,
-    /// Channels inside squeeze-and-excitation; `None` leaves it out.
-    pub squeeze: Option<u32>,
+    /// Squeeze-and-excitation before the projection.
+    pub squeeze: Option<SqueezeExcite>,
+    /// Drop rate of stochastic depth, in thousandths.
+    pub drop: u32,
     /// Names of the tensors.
     pub naming: Naming,
 }
@@ -56,8 +59,40 @@ fn maybe_within(
     f: impl FnOnce(&mut Builder) -> Result<Val, ShapeError>,
 ) -> Result<Val, ShapeError> {
     match segment {
-        Some(s) => b.within(s, f),
+        Some(s) => b.within(s, |b| {
+            b.class("ConvNorm");
+            f(b)
+        }),
         None => f(b),
+    }
+}
+
+impl InvertedResidual {
+    /// The expansion, if there is one.
+    fn expanded(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        let ([expand, ..], Some(mid)) = (self.names(), self.mid) else { return Ok(x) };
+        maybe_within(b, expand.0, |b| {
+            let y = b.conv(expand.1, x, mid, 1, 1, false)?;
+            let y = b.bn(expand.2, y)?;
+            b.act(self.act, y)
+        })
+    }
+
+    /// Filter and projection of the expanded map.
+    fn projected(&self, b: &mut Builder, mut y: Val) -> Result<Val, ShapeError> {
+        let [_, filter, project] = self.names();
+        y = maybe_within(b, filter.0, |b| {
+            let y = b.depthwise(filter.1, y, self.kernel, self.stride, false)?;
+            let y = b.bn(filter.2, y)?;
+            b.act(self.act, y)
+        })?;
+        if let Some(squeeze) = self.squeeze {
+            y = squeeze.append(b, y)?;
+        }
+        maybe_within(b, project.0, |b| {
+            let y = b.conv(project.1, y, self.out, 1, 1, false)?;
+            b.bn(project.2, y)
+        })
     }
 }
 
@@ -67,27 +102,43 @@ impl Block for InvertedResidual {
     }
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
-        let [expand, filter, project] = self.names();
-        let mut y = x;
-        if let Some(mid) = self.mid {
-            y = maybe_within(b, expand.0, |b| {
-                let y = b.conv(expand.1, y, mid, 1, 1, false)?;
-                let y = b.bn(expand.2, y)?;
-                b.act(self.act, y)
-            })?;
-        }
-        y = maybe_within(b, filter.0, |b| {
-            let y = b.depthwise(filter.1, y, self.kernel, self.stride, false)?;
-            let y = b.bn(filter.2, y)?;
-            b.act(self.act, y)
-        })?;
-        if let Some(reduced) = self.squeeze {
-            y = squeeze_excite(b, y, reduced)?;
-        }
-        y = maybe_within(b, project.0, |b| {
-            let y = b.conv(project.1, y, self.out, 1, 1, false)?;
-            b.bn(project.2, y)
-        })?;
-        if self.stride == 1 && b.channels(x) == self.out { b.add(x, y) } else { Ok(y) }
+        b.class(if self.mid.is_some() { "InvertedResidual" } else { "DepthwiseSeparable" });
+        let y = self.expanded(b, x)?;
+        let y = self.projected(b, y)?;
+        if self.stride == 1 && b.channels(x) == self.out { residual(b, x, y, self.drop) } else { Ok(y) }
+    }
+
+    fn split(&self) -> Option<[Box<dyn Block>; 2]> {
+        let has_residual = self.stride == 1;
+        (self.mid.is_some() && !has_residual)
+            .then(|| -> [Box<dyn Block>; 2] { [Box::new(Expansion(self.clone())), Box::new(Projection(self.clone()))] })
+    }
+}
+
+/// The expansion of an inverted residual.
+#[derive(Debug, Hash)]
+struct Expansion(InvertedResidual);
+
+impl Block for Expansion {
+    fn kind(&self) -> &'static str {
+        "inverted_residual_expansion"
+    }
+
+    fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        self.0.expanded(b, x)
+    }
+}
+
+/// What an inverted residual without a sum does after its expansion.
+#[derive(Debug, Hash)]
+struct Projection(InvertedResidual);
+
+impl Block for Projection {
+    fn kind(&self) -> &'static str {
+        "inverted_residual_projection"
+    }
+
+    fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        self.0.projected(b, x)
     }
 }

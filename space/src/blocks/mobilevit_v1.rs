@@ -23,6 +23,9 @@ impl Block for MobileVitV1 {
     }
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        b.class("MobileViTBlock");
+        // As in ml-cvnets, which passes no dilation on to this block.
+        b.keep_undilated();
         let c = b.channels(x);
         let unit = |kernel| ConvBn::dense(Sections::plain(c), kernel).act(ActFn::Silu);
         let y = unit(3).append(b, "conv_kxk", x)?;

@@ -27,6 +27,7 @@ impl Block for MobileVitV2 {
     }
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        b.class("MobileViTBlock");
         let project = ConvBn::dense(Sections::plain(b.channels(x)), 1);
         let x = whole_patches(b, x, self.patch, true)?;
         let local = local(b, x, self.layer.dim)?;

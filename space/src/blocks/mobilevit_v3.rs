@@ -23,6 +23,9 @@ impl Block for MobileVitV3 {
     }
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        b.class("MobileViTBlock");
+        // As in ml-cvnets, which passes no dilation on to this block.
+        b.keep_undilated();
         let c = b.channels(x);
         let unit = || ConvBn::dense(Sections::plain(c), 1).act(ActFn::Silu);
         let local = local(b, x, self.layer.dim)?;

@@ -19,11 +19,13 @@ pub struct SeparableLayer {
 /// # Errors
 /// When `x` is not a map of `dim` channels.
 pub fn separable_layer(b: &mut Builder, x: Val, l: &SeparableLayer) -> Result<Val, ShapeError> {
+    b.class("TransformerLayer");
     let y = b.op_at("norm1", Op::GroupNorm, &[x])?;
     let y = b.within("attn", |b| attention(b, y, l.dim))?;
     let x = b.add(x, y)?;
     let y = b.op_at("norm2", Op::GroupNorm, &[x])?;
     let y = b.within("mlp", |b| {
+        b.class("ConvMlp");
         let y = b.conv("fc1", y, l.hidden, 1, 1, true)?;
         let y = b.act(l.act, y)?;
         b.conv("fc2", y, l.dim, 1, 1, true)
@@ -32,8 +34,9 @@ pub fn separable_layer(b: &mut Builder, x: Val, l: &SeparableLayer) -> Result<Va
 }
 
 fn attention(b: &mut Builder, x: Val, dim: u32) -> Result<Val, ShapeError> {
+    b.class("SeparableAttention");
     let out = Sections::plain(1).join(&Sections::plain(dim)).join(&Sections::plain(dim));
-    let qkv = Op::Conv { out, kernel: 1, stride: 1, pad: 0, groups: Groups::Dense, bias: true };
+    let qkv = Op::Conv { out, kernel: 1, stride: 1, pad: 0, dilation: 1, groups: Groups::Dense, bias: true };
     let qkv = b.op_at("qkv_proj", qkv, &[x])?;
     let mut piece = |start, len| b.op(Op::Slice { start, len }, &[qkv]);
     let (score, key, value) = (piece(0, 1)?, piece(1, dim)?, piece(1 + dim, dim)?);

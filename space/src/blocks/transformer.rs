@@ -34,6 +34,7 @@ impl Block for TransformerLayer {
 /// # Errors
 /// When `x` is not rows of `dim` channels.
 pub fn transformer_layer(b: &mut Builder, x: Val, l: &TransformerLayer) -> Result<Val, ShapeError> {
+    b.class("TransformerLayer");
     let norm = Op::LayerNorm { eps_e7: l.eps_e7 };
     let y = b.op_at("norm1", norm.clone(), &[x])?;
     let y = b.within("attn", |b| attention(b, y, l))?;
@@ -50,6 +51,7 @@ pub fn transformer_layer(b: &mut Builder, x: Val, l: &TransformerLayer) -> Resul
 pub(super) fn mlp(b: &mut Builder, x: Val, hidden: u32, act: ActFn) -> Result<Val, ShapeError> {
     let out = Sections::plain(b.channels(x));
     b.within("mlp", |b| {
+        b.class("Mlp");
         let y = b.linear("fc1", x, Sections::plain(hidden))?;
         let y = b.act(act, y)?;
         b.linear("fc2", y, out)
@@ -57,6 +59,7 @@ pub(super) fn mlp(b: &mut Builder, x: Val, hidden: u32, act: ActFn) -> Result<Va
 }
 
 fn attention(b: &mut Builder, x: Val, l: &TransformerLayer) -> Result<Val, ShapeError> {
+    b.class("Attention");
     let part = Sections::runs(l.heads, l.key_dim);
     let len = part.total();
     let qkv = b.linear("qkv", x, part.join(&part).join(&part))?;

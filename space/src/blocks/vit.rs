@@ -19,13 +19,16 @@ impl Block for PatchEmbed {
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
         let (kernel, channels) = (self.patch, self.dim);
         let out = Sections::plain(channels);
-        let conv = Op::Conv { out, kernel, stride: kernel, pad: 0, groups: Groups::Dense, bias: true };
-        let y = b.within("patch_embed", |b| b.op_at("proj", conv, &[x]))?;
+        let conv = Op::Conv { out, kernel, stride: kernel, pad: 0, dilation: 1, groups: Groups::Dense, bias: true };
+        let y = b.within("patch_embed", |b| {
+            b.class("PatchEmbed");
+            b.op_at("proj", conv, &[x])
+        })?;
         let (h, w) = b.hw(y)?;
         let y = b.op(Op::Flatten, &[y])?;
-        let class = b.op_at("cls_token", Op::Learnt { rows: 1, channels }, &[])?;
+        let class = b.op_at("cls_token", Op::learnt_rows(1, channels), &[])?;
         let y = b.op(Op::ConcatRows, &[class, y])?;
-        let positions = b.op_at("pos_embed", Op::Learnt { rows: 1 + h * w, channels }, &[])?;
+        let positions = b.op_at("pos_embed", Op::learnt_rows(1 + h * w, channels), &[])?;
         b.add(y, positions)
     }
 }

@@ -1,4 +1,4 @@
-//! DeiT (Touvron et al., 2021, arXiv 2012.12877), the plain vision transformer as a baseline: Tiny.
+//! DeiT (Touvron et al., 2021, arXiv 2012.12877), the plain vision transformer as a baseline: Tiny and Small.
 
 use super::preprocessing::Preprocessing;
 use super::spec::{Knob, Published, Spec, Variant, knob};
@@ -28,9 +28,14 @@ impl Spec for Deit {
     const PREPROCESSING: Preprocessing = Preprocessing::imagenet(0.9);
 
     fn variants() -> Vec<Variant<Cfg>> {
-        let cfg = Cfg { dim: 192, depth: 12, heads: 3, head_dim: 64, mlp: 4 };
-        let published = Published::all(72.2, 5.7, 1.3);
-        vec![Variant { id: "deit_tiny_patch16_224", resolution: 224, cfg, published }]
+        let of = |id, dim, heads, published| {
+            let cfg = Cfg { dim, depth: 12, heads, head_dim: 64, mlp: 4 };
+            Variant { id, resolution: 224, cfg, published }
+        };
+        vec![
+            of("deit_tiny_patch16_224", 192, 3, Published::all(72.2, 5.7, 1.3)),
+            of("deit_small_patch16_224", 384, 6, Published::all(79.8, 22.1, 4.6)),
+        ]
     }
 
     fn knobs() -> Vec<Knob<Cfg>> {

@@ -3,8 +3,8 @@
 use super::naming::{self, Naming};
 use super::preprocessing::Preprocessing;
 use super::spec::{Knob, Published, Spec, Variant, knob};
-use crate::blocks::{ConvBnAct, DistilledHead, FinalNorm, Flat, MetaBlock1d, MetaBlock2d};
-use crate::ir::{ActFn, InitStyle, Path, Plan, ShapeError};
+use crate::blocks::{ConvBnAct, DistilledHead, FinalNorm, Flat, MetaBlock1d, MetaBlock2d, NormedMap};
+use crate::ir::{ActFn, InitStyle, Path, Plan, Sections, ShapeError};
 
 pub(super) struct EfficientFormer;
 
@@ -27,6 +27,9 @@ struct Stage {
     stride: u32,
     expand: u32,
 }
+
+/// Names of the norms through which heads read the stages; classifiers have none.
+const TAPS: [&str; 4] = ["norm0", "norm2", "norm4", "norm6"];
 
 /// Pooling blocks of the deepest network of each stage.
 const DEEPEST: [u32; 4] = [6, 6, 18, 3];
@@ -81,7 +84,15 @@ impl Spec for EfficientFormer {
     fn plan(cfg: &Cfg, resolution: u32, classes: u32) -> Result<Plan, ShapeError> {
         let mut plan = Plan::of_image(resolution, InitStyle::Former);
         let root = Path::root();
-        let unit = |conv, bn, out, stride, act| ConvBnAct { conv, bn, out, kernel: 3, stride, bias: true, act };
+        let unit = |conv, bn, out, stride, act| ConvBnAct {
+            conv,
+            bn,
+            out: Sections::plain(out),
+            kernel: 3,
+            stride,
+            bias: true,
+            act,
+        };
         let (width, [first, second]) = (cfg.stages[0].width, cfg.stem_strides);
         let relu = Some(ActFn::Relu);
         plan.push(root.at("stem"), unit("conv1", "norm1", (width / 2).max(1), first, relu));
@@ -96,8 +107,12 @@ impl Spec for EfficientFormer {
             for j in 0..s.depth {
                 plan.push(stage.at("blocks").at(j), MetaBlock2d { hidden: s.width * s.expand });
             }
+            if i < 3 {
+                plan.tap(root.at(TAPS[i as usize]), NormedMap { side: None });
+            }
         }
         rows(&mut plan, cfg, side);
+        plan.tap(root.at(TAPS[3]), NormedMap { side: Some(side) });
         plan.push(root, DistilledHead { norm: FinalNorm::Layer, classes });
         Ok(plan)
     }

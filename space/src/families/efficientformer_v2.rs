@@ -4,7 +4,7 @@ use super::naming::{self, Naming};
 use super::preprocessing::Preprocessing;
 use super::spec::{Knob, Published, Spec, Variant, knob};
 use crate::blocks::{Attention2d, ConvBnAct, DistilledHead, Downsample, EfficientFormerV2Block, FinalNorm, TokenMixer};
-use crate::ir::{ActFn, InitStyle, Path, Plan, ShapeError};
+use crate::ir::{ActFn, InitStyle, Path, Plan, Sections, ShapeError};
 
 pub(super) struct EfficientFormerV2;
 
@@ -151,7 +151,7 @@ impl Spec for EfficientFormerV2 {
         let root = Path::root();
         let unit = |out, stride| {
             let act = Some(ActFn::Gelu);
-            ConvBnAct { conv: "conv", bn: "bn", out, kernel: 3, stride, bias: true, act }
+            ConvBnAct { conv: "conv", bn: "bn", out: Sections::plain(out), kernel: 3, stride, bias: true, act }
         };
         let (width, [first, second]) = (cfg.stages[0].width, cfg.stem_strides);
         plan.push(root.at("stem").at("conv1"), unit((width / 2).max(1), first));

@@ -15,8 +15,10 @@ pub trait Family: Send + Sync {
     fn cite(&self) -> &'static str;
     /// How its paper's counts differ from the counts here; empty if they do not.
     fn counting_note(&self) -> &'static str;
-    /// The preprocessing that its published weights expect.
+    /// The preprocessing that the published weights of most of its variants expect.
     fn preprocessing(&self) -> Preprocessing;
+    /// Gain of weights by the formula.
+    fn formula_gain(&self) -> f64;
     /// How its authors name tensors, where they do so otherwise than timm.
     fn namings(&self) -> &'static [Naming];
     /// Its published networks.
@@ -34,6 +36,8 @@ pub struct VariantInfo {
     pub resolution: u32,
     /// The figures of its paper.
     pub published: Published,
+    /// The preprocessing that its published weights expect.
+    pub preprocessing: Preprocessing,
 }
 
 /// A knob, without its configuration.
@@ -84,12 +88,21 @@ impl<S: Spec> Family for Erased<S> {
         S::PREPROCESSING
     }
 
+    fn formula_gain(&self) -> f64 {
+        S::FORMULA_GAIN
+    }
+
     fn namings(&self) -> &'static [Naming] {
         S::NAMINGS
     }
 
     fn variants(&self) -> Vec<VariantInfo> {
-        let info = |v: Variant<S::Cfg>| VariantInfo { id: v.id, resolution: v.resolution, published: v.published };
+        let info = |v: Variant<S::Cfg>| VariantInfo {
+            id: v.id,
+            resolution: v.resolution,
+            published: v.published,
+            preprocessing: S::preprocessing(v.id),
+        };
         S::variants().into_iter().map(info).collect()
     }
 

@@ -3,7 +3,7 @@
 use super::preprocessing::Preprocessing;
 use super::spec::{Knob, KnobKind, Published, Spec, Variant, knob};
 use crate::blocks::{Classifier, ConvBnAct, InvertedResidual, Naming, make_divisible};
-use crate::ir::{ActFn, InitStyle, Path, Plan, ShapeError};
+use crate::ir::{ActFn, InitStyle, Path, Plan, Sections, ShapeError};
 
 pub(super) struct MobileNetV2;
 
@@ -71,7 +71,7 @@ impl Spec for MobileNetV2 {
         let stem = ConvBnAct {
             conv: "conv_stem",
             bn: "bn1",
-            out: cfg.stem,
+            out: Sections::plain(cfg.stem),
             kernel: 3,
             stride: cfg.stem_stride,
             bias: false,
@@ -88,13 +88,15 @@ impl Spec for MobileNetV2 {
                     stride: if j == 0 { s.stride } else { 1 },
                     act: ActFn::Relu6,
                     squeeze: None,
+                    drop: 0,
                     naming: Naming::Flat,
                 };
                 plan.push(root.at("blocks").at(i).at(j), block);
                 width = s.width;
             }
         }
-        let head = ConvBnAct { conv: "conv_head", bn: "bn2", out: cfg.head, kernel: 1, stride: 1, bias: false, act };
+        let out = Sections::plain(cfg.head);
+        let head = ConvBnAct { conv: "conv_head", bn: "bn2", out, kernel: 1, stride: 1, bias: false, act };
         plan.push(root.clone(), head);
         plan.push(root, Classifier { fc: "classifier", classes });
         Ok(plan)

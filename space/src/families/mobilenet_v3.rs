@@ -2,8 +2,8 @@
 
 use super::preprocessing::Preprocessing;
 use super::spec::{Knob, KnobKind, Published, Spec, Variant, knob};
-use crate::blocks::{ConvBnAct, InvertedResidual, Naming, PooledClassifier, make_divisible};
-use crate::ir::{ActFn, InitStyle, Path, Plan, ShapeError};
+use crate::blocks::{ConvBnAct, InvertedResidual, Naming, PooledClassifier, SqueezeExcite, make_divisible};
+use crate::ir::{ActFn, InitStyle, Path, Plan, Sections, ShapeError};
 
 pub(super) struct MobileNetV3;
 
@@ -114,7 +114,7 @@ impl Spec for MobileNetV3 {
         let (root, blocks) = (Path::root(), Path::root().at("blocks"));
         let unit = |conv, bn, out, kernel, stride| {
             let act = Some(ActFn::HardSwish);
-            ConvBnAct { conv, bn, out, kernel, stride, bias: false, act }
+            ConvBnAct { conv, bn, out: Sections::plain(out), kernel, stride, bias: false, act }
         };
         plan.push(root.clone(), unit("conv_stem", "bn1", cfg.stem, 3, cfg.stem_stride));
         let mut width = cfg.stem;
@@ -128,7 +128,8 @@ impl Spec for MobileNetV3 {
                     kernel: s.kernel,
                     stride: if j == 0 { s.stride } else { 1 },
                     act: if i < cfg.relu_stages { ActFn::Relu } else { ActFn::HardSwish },
-                    squeeze: (s.squeeze > 0).then(|| make_divisible(reduced, 8)),
+                    squeeze: (s.squeeze > 0).then(|| SqueezeExcite::hard(make_divisible(reduced, 8))),
+                    drop: 0,
                     naming: Naming::Flat,
                 };
                 plan.push(blocks.at(i).at(j), block);
@@ -137,7 +138,7 @@ impl Spec for MobileNetV3 {
         }
         let stages = cfg.stages.iter().filter(|s| s.depth > 0).count() as u32;
         plan.push_shared(blocks.at(stages).at(0), blocks.at("last"), unit("conv", "bn1", cfg.last, 1, 1));
-        plan.push(root, PooledClassifier { width: cfg.head, classes });
+        plan.push(root, PooledClassifier { width: cfg.head, norm: None, act: ActFn::HardSwish, classes });
         Ok(plan)
     }
 }

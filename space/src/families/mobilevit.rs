@@ -5,7 +5,7 @@ use super::spec::{Knob, KnobKind, knob};
 use crate::blocks::{
     Classifier, ConvBnAct, InvertedResidual, Naming, SeparableLayer, TransformerLayer, make_divisible,
 };
-use crate::ir::{ActFn, Block, InitStyle, Path, Plan};
+use crate::ir::{ActFn, Block, InitStyle, Path, Plan, Sections};
 
 /// Sizes of a MobileViT of any version.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,7 +108,7 @@ impl MobileVitCfg {
         let unit = |out, kernel, stride| ConvBnAct {
             conv: "conv",
             bn: "bn",
-            out,
+            out: Sections::plain(out),
             kernel,
             stride,
             bias: false,
@@ -124,6 +124,7 @@ impl MobileVitCfg {
             stride,
             act: ActFn::Silu,
             squeeze: None,
+            drop: 0,
             naming: Naming::Units,
         };
         for (i, s) in (0u32..).zip(&self.conv) {

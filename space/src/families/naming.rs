@@ -1,5 +1,17 @@
 //! Names that others than timm give the tensors of a family: tables that translate them.
 
+/// A way to name tensors that is not the one here.
+pub trait Translate {
+    /// Whose names they are, for messages.
+    fn source(&self) -> &str;
+
+    /// What its users should know, or nothing.
+    fn note(&self) -> &str;
+
+    /// A name as it is here; `None` for a tensor that the network does not need.
+    fn translate(&self, name: &str) -> Option<String>;
+}
+
 /// How a family's authors name its tensors.
 #[derive(Clone, Copy, Debug)]
 pub struct Naming {
@@ -29,6 +41,20 @@ impl Naming {
             parts.splice(at..at + from.len(), new);
         }
         Some(parts.join("."))
+    }
+}
+
+impl Translate for Naming {
+    fn source(&self) -> &str {
+        self.source
+    }
+
+    fn note(&self) -> &str {
+        self.note
+    }
+
+    fn translate(&self, name: &str) -> Option<String> {
+        Naming::translate(self, name)
     }
 }
 

@@ -44,4 +44,9 @@ impl Preprocessing {
         let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
         Preprocessing { crop_pct, interpolation: Interpolation::Bicubic, mean, std }
     }
+
+    /// Bicubic; pixels from -1 to 1, as Inception was trained.
+    pub const fn inception(crop_pct: f64) -> Preprocessing {
+        Preprocessing { crop_pct, interpolation: Interpolation::Bicubic, mean: [0.5; 3], std: [0.5; 3] }
+    }
 }

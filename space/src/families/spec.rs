@@ -23,6 +23,14 @@ pub trait Spec: Send + Sync + 'static {
     /// How its paper's counts of parameters or MACs differ from the counts here; empty if they do not.
     const COUNTING_NOTE: &'static str = "";
 
+    /// Gain of weights by the formula: below 1 where residual branches would add up until rounding moves the logits.
+    const FORMULA_GAIN: f64 = 1.0;
+
+    /// The preprocessing that the published weights of a variant expect, where it is not that of the others.
+    fn preprocessing(_id: &str) -> Preprocessing {
+        Self::PREPROCESSING
+    }
+
     /// The published networks.
     fn variants() -> Vec<Variant<Self::Cfg>>;
 
@@ -49,7 +57,7 @@ pub struct Variant<C> {
     pub published: Published,
 }
 
-/// The figures of a network in its paper.
+/// The figures of a network as published: in its paper or, where no paper has it, with timm's weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Published {
     /// Top-1 on ImageNet-1k in percent.
@@ -64,6 +72,9 @@ pub struct Published {
 }
 
 impl Published {
+    /// No figures: a network that only timm publishes.
+    pub const NONE: Published = Published { top1: None, params_m: None, macs_g: None, iphone12_ms: None };
+
     /// Top-1, parameters and MACs.
     pub const fn all(top1: f64, params_m: f64, macs_g: f64) -> Published {
         Published { top1: Some(top1), params_m: Some(params_m), macs_g: Some(macs_g), iphone12_ms: None }

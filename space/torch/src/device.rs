@@ -61,13 +61,21 @@ pub struct DeviceError {
 /// # Errors
 /// When there is no GPU that this libtorch can use.
 pub fn open(device: DeviceName) -> Result<Device, DeviceError> {
+    open_nth(device, 0)
+}
+
+/// The device of the `nth` process of this host: processes share the GPUs that they see, in turn.
+///
+/// # Errors
+/// As for [`open`].
+pub fn open_nth(device: DeviceName, nth: usize) -> Result<Device, DeviceError> {
     match device {
         DeviceName::Cpu => Ok(Device::Cpu),
-        DeviceName::Cuda => cuda(),
+        DeviceName::Cuda => cuda(nth),
     }
 }
 
-fn cuda() -> Result<Device, DeviceError> {
+fn cuda(nth: usize) -> Result<Device, DeviceError> {
     let fail = |found: String, expected: String| DeviceError { found, expected };
     let another = || format!("a libtorch with CUDA; {VARIABLE} names its folder");
     let folder = folder().ok_or_else(|| fail("the folder of the loaded libtorch is unknown".into(), another()))?;
@@ -77,7 +85,7 @@ fn cuda() -> Result<Device, DeviceError> {
     }
     load(&file).map_err(|e| fail(format!("{} cannot be loaded ({e})", file.display()), another()))?;
     match tch::Cuda::is_available() {
-        true => Ok(Device::Cuda(0)),
+        true => Ok(Device::Cuda(nth % (tch::Cuda::device_count().max(1) as usize))),
         false => Err(fail("no GPU that libtorch can use".into(), "an NVIDIA GPU with its driver".into())),
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use mobilenas_native::NativeError;
-use mobilenas_space::onnx::OnnxError;
+use mobilenas_onnx::OnnxError;
 use tch::TchError;
 
 use crate::weights::Misfit;

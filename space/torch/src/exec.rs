@@ -1,7 +1,9 @@
 //! Each primitive operation in libtorch: the one place that calls its kernels, by the functions that return errors.
 
-use mobilenas_native::{MAX_KEYS, batch_norm_silu, few_key_attention};
-use mobilenas_space::ir::{ActFn, BN_EPS, GROUP_NORM_EPS, Groups, Node, Op, OpKind};
+use mobilenas_native::{
+    MAX_KEYS, NormAct, NormTraining, ProcessGroup, batch_norm_act, batch_norm_silu, few_key_attention, sync_batch_norm,
+};
+use mobilenas_space::ir::{ActFn, Contraction, GROUP_NORM_EPS, Groups, LINEAR_ATTENTION_EPS, Node, Op, OpKind, Value};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::OpError;
@@ -10,6 +12,16 @@ use crate::mode::Mode;
 
 type Out = Result<Tensor, OpError>;
 
+/// How a graph's operations run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    pub mode: Mode,
+    /// Images in the batch.
+    pub batch: i64,
+    /// Epsilon of batch norms.
+    pub bn_eps: f64,
+}
+
 /// The images as the graph reads them: channels-last, which convolutions on a CPU prefer and every later map keeps, with a
 /// single channel repeated. A block that runs alone may take rows instead of images, and those stay as they are.
 pub(crate) fn input(images: &Tensor, channels: u32) -> Result<Tensor, TchError> {
@@ -17,17 +29,24 @@ pub(crate) fn input(images: &Tensor, channels: u32) -> Result<Tensor, TchError> 
         [b, 1, h, w] if channels > 1 => images.f_expand([b, i64::from(channels), h, w], false)?,
         _ => images.shallow_clone(),
     };
-    if x.dim() == 4 { layout::channels_last(&x) } else { Ok(x) }
+    if x.dim() == 4 && channels > 1 { layout::channels_last(&x) } else { Ok(x) }
 }
 
-/// Runs one operation under autocast: contractions in `kind`, norms and reductions in float32, the rest in the precision of
-/// its inputs.
-pub(crate) fn node_autocast(kind: Kind, node: &Node, ins: &[&Tensor], own: &[Tensor], mode: Mode, batch: i64) -> Out {
+/// The channels of the images that a graph reads; 1, which asks for no repetition, if it is a block that reads rows.
+pub(crate) fn image_channels(input: &Value) -> u32 {
+    if input.hw().is_some() { input.channels() } else { 1 }
+}
+
+/// Runs one operation under autocast: contractions but linear attention in `kind`, norms and reductions in float32, the
+/// rest in the precision of its inputs.
+pub(crate) fn node_autocast(kind: Kind, node: &Node, ins: &[&Tensor], own: &[Tensor], run: Run) -> Out {
     let kind = match node.op.kind() {
+        // Its sums over all positions need float32, as in the reference.
+        OpKind::Contraction(Contraction::LinearAttention { .. }) => Kind::Float,
         OpKind::Contraction(_) => kind,
         OpKind::Norm | OpKind::Reduction => Kind::Float,
         OpKind::Input | OpKind::Pool | OpKind::Elementwise | OpKind::Movement | OpKind::Parameter | OpKind::Dropout => {
-            return self::node(node, ins, own, mode, batch);
+            return self::node(node, ins, own, run);
         }
     };
     let cast = |t: &Tensor| if t.is_floating_point() { t.f_to_kind(kind) } else { Ok(t.shallow_clone()) };
@@ -38,24 +57,27 @@ pub(crate) fn node_autocast(kind: Kind, node: &Node, ins: &[&Tensor], own: &[Ten
         true => own.iter().map(Tensor::shallow_clone).collect(),
         false => own.iter().map(cast).collect::<Result<Vec<_>, _>>()?,
     };
-    self::node(node, &inputs, &own, mode, batch)
+    self::node(node, &inputs, &own, run)
 }
 
 /// Runs one operation on values with a leading batch axis. `own` are its tensors, in the order of `Graph::node_params`.
-pub(crate) fn node(node: &Node, ins: &[&Tensor], own: &[Tensor], mode: Mode, batch: i64) -> Out {
+pub(crate) fn node(node: &Node, ins: &[&Tensor], own: &[Tensor], Run { mode, batch, bn_eps }: Run) -> Out {
     let value = &node.value;
     let missing = |missing| move || OpError::Incomplete { op: node.op.name(), missing };
     let at = |i: usize| ins.get(i).copied().ok_or_else(missing("inputs"));
     let own_at = |i: usize| own.get(i).ok_or_else(missing("tensors"));
     Ok(match node.op {
         Op::Input => return Err(missing("images")()),
-        Op::Conv { kernel: _, out: _, bias: _, stride, pad, groups } => {
-            let x = at(0)?;
-            let groups = if groups == Groups::Depthwise { x.size()[1] } else { 1 };
-            let (stride, pad) = ([i64::from(stride); 2], [i64::from(pad); 2]);
-            x.f_conv2d(own_at(0)?, own.get(1), stride, pad, [1, 1], groups)?
+        Op::Conv { kernel: 1, stride, groups: Groups::Dense, .. } if stride > 1 && mode.trains() => {
+            strided_pointwise(at(0)?, own, i64::from(stride))?
         }
-        Op::BatchNorm => batch_norm(at(0)?, own, mode)?,
+        Op::Conv { kernel: _, out: _, bias: _, stride, pad, dilation, groups } => {
+            let x = at(0)?;
+            let (stride, pad) = ([i64::from(stride); 2], groups.pair(pad, 0).map(i64::from));
+            let groups = i64::from(groups.count(x.size()[1] as u32));
+            x.f_conv2d(own_at(0)?, own.get(1), stride, pad, [i64::from(dilation); 2], groups)?
+        }
+        Op::BatchNorm => batch_norm(at(0)?, own, mode, bn_eps)?,
         Op::LayerNorm { eps_e7 } => {
             let (channels, eps) = ([i64::from(value.channels())], f64::from(eps_e7) * 1e-7);
             at(0)?.f_layer_norm(channels, Some(own_at(0)?), Some(own_at(1)?), eps, false)?
@@ -67,6 +89,10 @@ pub(crate) fn node(node: &Node, ins: &[&Tensor], own: &[Tensor], mode: Mode, bat
             let [k, s, p] = [kernel, stride, pad].map(|v| [i64::from(v); 2]);
             at(0)?.f_avg_pool2d(k, s, p, false, false, None)?
         }
+        Op::MaxPool { kernel, stride, pad } => {
+            let [k, s, p] = [kernel, stride, pad].map(|v| [i64::from(v); 2]);
+            at(0)?.f_max_pool2d(k, s, p, [1, 1], false)?
+        }
         Op::GlobalPool { keep } => match at(0)? {
             map if map.dim() == 4 => map.f_mean_dim([2i64, 3].as_slice(), keep, None)?,
             rows => rows.f_mean_dim(1, false, None)?,
@@ -74,16 +100,30 @@ pub(crate) fn node(node: &Node, ins: &[&Tensor], own: &[Tensor], mode: Mode, bat
         Op::Resize { h, w, align_corners } => {
             at(0)?.f_upsample_bilinear2d([i64::from(h), i64::from(w)], align_corners, None, None)?
         }
+        Op::ResizeNearest { h, w } => at(0)?.f_upsample_nearest2d([i64::from(h), i64::from(w)], None, None)?,
+        Op::AdaptiveAvgPool { h, w } => at(0)?.f_adaptive_avg_pool2d([i64::from(h), i64::from(w)])?,
+        Op::Shuffle { groups } => layout::shuffle(at(0)?, groups)?,
         Op::Unfold { patch, layout } => layout::unfold(at(0)?, patch, layout)?,
         Op::Fold { patch, layout, h, w } => layout::fold(at(0)?, patch, layout, [value.channels(), h, w])?,
         Op::Flatten => at(0)?.f_flatten(2, 3)?.f_transpose(1, 2)?,
+        Op::Unflatten { h, w } => layout::unflatten(at(0)?, h, w)?,
+        Op::SplitRows { parts: _ } => at(0)?.f_reshape([batch, -1, i64::from(value.channels())])?,
         Op::SplitHeads { heads, transposed } => layout::split_heads(at(0)?, heads, transposed)?,
-        Op::MergeHeads { h, w } => layout::merge_heads(at(0)?, [value.channels(), h, w])?,
+        Op::MergeHeads { h, w, transposed: false } => layout::merge_heads(at(0)?, [value.channels(), h, w])?,
+        Op::MergeHeads { h, w, transposed: true } => {
+            let x = at(0)?;
+            x.f_reshape([x.size()[0], i64::from(value.channels()), i64::from(h), i64::from(w)])?
+        }
         Op::SliceHeads { heads, start, len } => layout::slice_heads(at(0)?, heads, start, len)?,
-        Op::Slice { start, len } => at(0)?.f_narrow(1 + value.axis as i64, i64::from(start), i64::from(len))?,
+        Op::Slice { start, len } => {
+            // A table has no batch axis.
+            let (x, batch) = (at(0)?, at(0)?.dim() - value.dims.len());
+            x.f_narrow((batch + value.axis) as i64, i64::from(start), i64::from(len))?
+        }
         Op::Concat => Tensor::f_cat(ins, 1 + value.axis as i64)?,
         Op::ConcatRows => Tensor::f_cat(ins, value.axis as i64)?,
-        Op::Row { index } => at(0)?.f_select(1, i64::from(index))?,
+        Op::Rows { start, len } => at(0)?.f_narrow(-2, i64::from(start), i64::from(len))?,
+        Op::Row { index } => at(0)?.f_select(-2, i64::from(index))?.f_flatten(1, -1)?,
         Op::Add => at(0)?.f_add(at(1)?)?,
         Op::Sub => at(0)?.f_sub(at(1)?)?,
         Op::Mean => at(0)?.f_add(at(1)?)?.f_mul_scalar(0.5)?,
@@ -96,13 +136,19 @@ pub(crate) fn node(node: &Node, ins: &[&Tensor], own: &[Tensor], mode: Mode, bat
             if keys(k) == 1 && !mode.trains() {
                 return single_key(q, v);
             }
-            // Without gradients to record, one fused computation is faster.
-            let calibrates = matches!(mode, Mode::Calibrate(_));
-            if calibrates && ins.len() == 3 && fits_few_keys(k) && tch::get_num_threads() == 1 {
+            if mode != Mode::Eval && ins.len() == 3 && fits_few_keys(k) {
                 return few_keys(q, k, v, i64::from(heads));
             }
-            let products = keys(k) <= FEW_KEYS && !calibrates;
+            // Without gradients to record, one fused computation is faster.
+            let products = keys(k) <= FEW_KEYS && !matches!(mode, Mode::Calibrate(_));
             attention(q, k, v, at(3).ok(), i64::from(heads), i64::from(key_dim), products)?
+        }
+        Op::LinearAttention { heads, key_dim } => {
+            linear_attention(at(0)?, at(1)?, at(2)?, i64::from(heads), i64::from(key_dim))?
+        }
+        Op::L2Norm => {
+            let x = at(0)?;
+            x.f_div(&x.f_norm_scalaropt_dim(2, [-1i64].as_slice(), true)?.f_clamp_min(1e-12)?)?
         }
         Op::MatMul => at(0)?.f_matmul(at(1)?)?,
         Op::ChannelScale { .. } => {
@@ -116,19 +162,33 @@ pub(crate) fn node(node: &Node, ins: &[&Tensor], own: &[Tensor], mode: Mode, bat
             let gathered = own_at(0)?.f_index_select(1, &own_at(1)?.f_reshape([-1])?)?;
             gathered.f_view([i64::from(heads), queries, keys])?
         }
-        Op::Learnt { rows, channels } => own_at(0)?.f_expand([batch, i64::from(rows), i64::from(channels)], false)?,
+        Op::Learnt { .. } => {
+            let dims: Vec<i64> = value.dims.iter().map(|d| i64::from(*d)).collect();
+            own_at(0)?.f_reshape(dims.as_slice())?.f_expand([&[batch], &dims[..]].concat(), false)?
+        }
+        Op::Fourier => layout::fourier(at(0)?)?,
+        Op::Windows { side } => layout::windows(at(0)?, i64::from(side))?,
+        Op::Unwindow { h, w } => layout::unwindow(at(0)?, [h, w].map(i64::from))?,
         Op::Dropout { permille } => at(0)?.f_dropout(f64::from(permille) / 1000.0, mode.trains())?,
         Op::DropPath { permille } => drop_path(at(0)?, f64::from(permille) / 1000.0, mode)?,
     })
 }
 
-fn batch_norm(x: &Tensor, own: &[Tensor], mode: Mode) -> Out {
+/// A 1x1 convolution of the places that its stride leaves. With the stride, oneDNN's gradient of the weights writes past the
+/// end of its buffer where fewer than 16 channels come in (`jit_1x1`, torch 2.11.0, channels-last).
+fn strided_pointwise(x: &Tensor, own: &[Tensor], stride: i64) -> Out {
+    let weight = own.first().ok_or(OpError::Incomplete { op: "conv", missing: "tensors" })?;
+    let places = x.f_slice(2, None::<i64>, None::<i64>, stride)?.f_slice(3, None::<i64>, None::<i64>, stride)?;
+    Ok(places.f_conv2d(weight, own.get(1), [1, 1], [0, 0], [1, 1], 1)?)
+}
+
+fn batch_norm(x: &Tensor, own: &[Tensor], mode: Mode, eps: f64) -> Out {
     let [weight, bias, mean, var] = norm_tensors(own)?.map(Some);
     Ok(match mode {
-        Mode::Train => x.f_batch_norm(weight, bias, None::<&Tensor>, None::<&Tensor>, true, 0.1, BN_EPS, true),
-        Mode::TrainTracking => x.f_batch_norm(weight, bias, mean, var, true, 0.1, BN_EPS, true),
-        Mode::Calibrate(n) => x.f_batch_norm(weight, bias, mean, var, true, 1.0 / f64::from(n.max(1)), BN_EPS, true),
-        Mode::Eval => x.f_batch_norm(weight, bias, mean, var, false, 0.0, BN_EPS, true),
+        Mode::Train => x.f_batch_norm(weight, bias, None::<&Tensor>, None::<&Tensor>, true, 0.1, eps, true),
+        Mode::TrainTracking => x.f_batch_norm(weight, bias, mean, var, true, 0.1, eps, true),
+        Mode::Calibrate(n) => x.f_batch_norm(weight, bias, mean, var, true, 1.0 / f64::from(n.max(1)), eps, true),
+        Mode::Eval => x.f_batch_norm(weight, bias, mean, var, false, 0.0, eps, true),
     }?)
 }
 
@@ -140,20 +200,46 @@ fn norm_tensors(own: &[Tensor]) -> Result<[&Tensor; 4], OpError> {
     }
 }
 
-/// Whether a map suits the project's own batch norm, which is faster than libtorch's on one thread and runs on one only.
-pub(crate) fn fits_one_thread(x: &Tensor) -> bool {
+/// Whether a map suits the project's own batch norm, which is faster than libtorch's.
+pub(crate) fn fits_batch_norm(x: &Tensor) -> bool {
     x.dim() == 4
         && x.kind() == Kind::Float
         && x.device() == Device::Cpu
         && x.size()[0] * x.size()[2] * x.size()[3] > 1
         && is_channels_last(x)
-        && tch::get_num_threads() == 1
+}
+
+/// What a batch norm under training can apply with it.
+pub(crate) fn norm_act(f: ActFn) -> Option<NormAct> {
+    match f {
+        ActFn::Relu => Some(NormAct::Relu),
+        ActFn::Relu6 => Some(NormAct::Relu6),
+        ActFn::Silu => Some(NormAct::Silu),
+        ActFn::HardSwish => Some(NormAct::HardSwish),
+        ActFn::Gelu | ActFn::Sigmoid | ActFn::HardSigmoid => None,
+    }
+}
+
+/// How batch norms are trained; with a group, over the batches of all its ranks.
+pub(crate) fn norm_training(track: bool, epsilon: f64, group: Option<&ProcessGroup>) -> NormTraining<'_> {
+    NormTraining { track, momentum: 0.1, epsilon, group }
+}
+
+/// A training-mode batch norm with an activation, for gradients.
+pub(crate) fn batch_norm_with_act(x: &Tensor, own: &[Tensor], how: NormTraining<'_>, act: NormAct) -> Out {
+    Ok(batch_norm_act(x, norm_tensors(own)?, how, act)?)
+}
+
+/// A training-mode batch norm over the batches of all ranks, on a map that suits no faster one.
+pub(crate) fn synchronized_batch_norm(x: &Tensor, own: &[Tensor], how: NormTraining<'_>, autocast: bool) -> Out {
+    let x = if autocast { x.f_to_kind(Kind::Float)? } else { x.shallow_clone() };
+    Ok(sync_batch_norm(&x, norm_tensors(own)?, how)?)
 }
 
 /// An in-place training-mode batch norm for the `n`-th batch of a calibration, with an optional SiLU.
-pub(crate) fn batch_norm_in_place(x: &Tensor, own: &[Tensor], n: u32, silu: bool) -> Out {
+pub(crate) fn batch_norm_in_place(x: &Tensor, own: &[Tensor], n: u32, silu: bool, eps: f64) -> Out {
     let mut y = x.shallow_clone();
-    batch_norm_silu(&mut y, norm_tensors(own)?, 1.0 / f64::from(n.max(1)), BN_EPS, silu)?;
+    batch_norm_silu(&mut y, norm_tensors(own)?, 1.0 / f64::from(n.max(1)), eps, silu)?;
     Ok(y)
 }
 
@@ -215,6 +301,25 @@ pub(crate) fn attention(
     Ok(out.f_transpose(1, 2)?.f_reshape(size.as_slice())?)
 }
 
+/// Linear attention over rows of queries and keys that are not negative. The divisor is the product with a column of ones.
+fn linear_attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: i64, key_dim: i64) -> Out {
+    let size = v.size();
+    let split = |t: &Tensor, d: i64| {
+        let rows = t.size()[t.dim() - 2];
+        t.f_reshape([-1, rows, heads, d])?.f_transpose(1, 2)
+    };
+    let value_dim = size[size.len() - 1] / heads.max(1);
+    let (q, k, v) = (split(q, key_dim)?, split(k, key_dim)?, split(v, value_dim)?);
+    let context = k.f_transpose(2, 3)?.f_matmul(&v.f_pad([0, 1], "constant", 1.0)?)?;
+    let y = q.f_matmul(&context)?;
+    let divisor = y.f_narrow(3, value_dim, 1)?.f_add_scalar(LINEAR_ATTENTION_EPS)?;
+    let y = y.f_narrow(3, 0, value_dim)?.f_div(&divisor)?;
+    let mut out = size;
+    let last = out.len() - 2;
+    out[last] = q.size()[2];
+    Ok(y.f_transpose(1, 2)?.f_reshape(out.as_slice())?)
+}
+
 /// Attention to a single key, as when one patch covers the map: the softmax is 1 for every query, so each output row is the
 /// value. A copy, since the value may be read elsewhere too.
 pub(crate) fn single_key(q: &Tensor, v: &Tensor) -> Out {
@@ -239,6 +344,22 @@ fn drop_path(x: &Tensor, rate: f64, mode: Mode) -> Result<Tensor, TchError> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_strided_pointwise_convolution_is_one() {
+        tch::manual_seed(2);
+        for side in [6, 7] {
+            let x = Tensor::randn([2, 5, side, side], (Kind::Double, Device::Cpu));
+            let (w, b) = (
+                Tensor::randn([4, 5, 1, 1], (Kind::Double, Device::Cpu)),
+                Tensor::randn([4], (Kind::Double, Device::Cpu)),
+            );
+            let want = x.conv2d(&w, Some(&b), [2, 2], [0, 0], [1, 1], 1);
+            let found = strided_pointwise(&x, &[w, b], 2).unwrap();
+            assert_eq!(found.size(), want.size());
+            assert!(found.allclose(&want, 1e-12, 1e-12, false));
+        }
+    }
 
     /// Bit for bit what both computations of attention give.
     #[test]

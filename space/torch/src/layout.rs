@@ -1,8 +1,8 @@
 //! Operations that only move elements. A channels-last map stays channels-last, which is faster for what follows; a map in
 //! planes (NCHW) stays in planes.
 
-use mobilenas_space::ir::Layout;
-use tch::{TchError, Tensor};
+use mobilenas_space::ir::{FOURIER_CHANNELS, Layout};
+use tch::{Kind, TchError, Tensor};
 
 use crate::error::OpError;
 
@@ -47,6 +47,16 @@ pub(crate) fn unfold(x: &Tensor, patch: u32, layout: Layout) -> Out {
     })
 }
 
+/// The channels of `groups` equal parts in turn.
+pub(crate) fn shuffle(x: &Tensor, groups: u32) -> Out {
+    let ([b, c, h, w], g) = (map_size(x)?, i64::from(groups));
+    if is_channels_last(x) {
+        let parts = x.f_permute([0, 2, 3, 1])?.f_reshape([b, h, w, g, c / g])?.f_transpose(3, 4)?;
+        return Ok(nhwc_to_map(&parts.f_reshape([b, h, w, c])?)?);
+    }
+    Ok(x.f_reshape([b, g, c / g, h, w])?.f_transpose(1, 2)?.f_reshape([b, c, h, w])?)
+}
+
 /// The inverse of [`unfold`], to a map of `h` x `w` with `channels`.
 pub(crate) fn fold(x: &Tensor, patch: u32, layout: Layout, [channels, h, w]: [u32; 3]) -> Out {
     let (b, [p, c, h, w]) = (x.size()[0], [patch, channels, h, w].map(i64::from));
@@ -57,6 +67,52 @@ pub(crate) fn fold(x: &Tensor, patch: u32, layout: Layout, [channels, h, w]: [u3
     let cells = if layout == Layout::Rows { x.shallow_clone() } else { x.f_permute([0, 2, 3, 1])? };
     let cells = cells.f_reshape([b, p, p, h / p, w / p, c])?.f_permute([0, 3, 1, 4, 2, 5])?;
     Ok(nhwc_to_map(&cells.f_reshape([b, h, w, c])?)?)
+}
+
+/// The windows of a map as images, after zeros below and to the right.
+pub(crate) fn windows(x: &Tensor, side: i64) -> Out {
+    let [b, c, h, w] = map_size(x)?;
+    let over = |size: i64| (side - size % side) % side;
+    let (rows, cols) = ((h + over(h)) / side, (w + over(w)) / side);
+    let x = if over(h) + over(w) > 0 { x.f_constant_pad_nd([0, over(w), 0, over(h)])? } else { x.shallow_clone() };
+    let cells = x.f_permute([0, 2, 3, 1])?.f_reshape([b, rows, side, cols, side, c])?.f_transpose(2, 3)?;
+    Ok(nhwc_to_map(&cells.f_reshape([b * rows * cols, side, side, c])?)?)
+}
+
+/// The inverse of [`windows`], to a map of `h` x `w`.
+pub(crate) fn unwindow(x: &Tensor, [h, w]: [i64; 2]) -> Out {
+    let [n, c, side, _] = map_size(x)?;
+    let (rows, cols) = ((h + side - 1) / side, (w + side - 1) / side);
+    let b = n / (rows * cols).max(1);
+    let cells = x.f_permute([0, 2, 3, 1])?.f_reshape([b, rows, cols, side, side, c])?.f_transpose(2, 3)?;
+    let whole = cells.f_reshape([b, rows * side, cols * side, c])?;
+    // Contiguous again, for convolutions that read it.
+    Ok(nhwc_to_map(&whole.f_narrow(1, 0, h)?.f_narrow(2, 0, w)?.f_contiguous()?)?)
+}
+
+/// Sines and cosines of the positions of a map, as `mobilenas_space::ir::fourier` gives them. In float32 whatever the
+/// precision of the map, as the networks were trained.
+pub(crate) fn fourier(x: &Tensor) -> Out {
+    let [b, _, h, w] = map_size(x)?;
+    let (half, options) = (i64::from(FOURIER_CHANNELS / 2), (Kind::Float, x.device()));
+    let wave = Tensor::f_arange(half, options)?.f_div_scalar_mode(2, "floor")?.f_mul_scalar(2)?.f_div_scalar(half)?;
+    let wave = Tensor::f_full([1], 10000.0, options)?.f_pow(&wave)?;
+    let along = |size: i64| -> Result<Tensor, TchError> {
+        let turns = Tensor::f_arange_start(1, size + 1, options)?;
+        let last = turns.f_narrow(0, size - 1, 1)?.f_add_scalar(1e-6)?;
+        let turns = turns.f_div(&last)?.f_mul_scalar(std::f64::consts::TAU)?.f_unsqueeze(1)?.f_div(&wave)?;
+        let pairs = turns.f_reshape([size, half / 2, 2])?;
+        let (even, odd) = (pairs.f_select(2, 0)?.f_sin()?, pairs.f_select(2, 1)?.f_cos()?);
+        Tensor::f_stack(&[even, odd], 2)?.f_reshape([size, half])?.f_transpose(0, 1)
+    };
+    let (rows, columns) = (along(h)?.f_unsqueeze(2)?, along(w)?.f_unsqueeze(1)?);
+    let map = Tensor::f_cat(&[rows.f_expand([half, h, w], false)?, columns.f_expand([half, h, w], false)?], 0)?;
+    Ok(map.f_to_kind(x.kind())?.f_expand([b, 2 * half, h, w], false)?)
+}
+
+/// Rows `[B, h * w, C]` viewed as a map.
+pub(crate) fn unflatten(x: &Tensor, h: u32, w: u32) -> Out {
+    Ok(nhwc_to_map(&x.f_unflatten(1, [i64::from(h), i64::from(w)])?)?)
 }
 
 pub(crate) fn split_heads(x: &Tensor, heads: u32, transposed: bool) -> Out {

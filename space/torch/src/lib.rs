@@ -6,18 +6,25 @@ pub mod device;
 pub mod error;
 mod exec;
 pub mod formula;
+mod inherit;
 mod layout;
 mod mode;
 pub mod net;
 pub mod onnx;
 pub mod params;
 pub mod store;
+pub mod threads;
 pub mod tracked;
 pub mod tuned;
 pub mod weights;
 
+// What tests of all kinds share calls the crate by its name.
+#[cfg(test)]
+extern crate self as mobilenas_torch;
+
 pub use error::{NetError, OpError};
 pub use formula::Formula;
+pub use mobilenas_native::{ProcessGroup, keep_freed_memory};
 pub use mode::Mode;
 pub use net::Net;
 pub use params::{Frozen, Owned, Params, PerWidthNorm, Resized, Shared};

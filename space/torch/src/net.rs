@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mobilenas_native::{NormAct, ProcessGroup};
 use mobilenas_space::ir::{ActFn, Graph, Op, ParamSpec, Role, distances, fold_batch_norms};
 use tch::{Device, Kind, Tensor};
 
@@ -23,6 +24,8 @@ pub struct Net {
     only_reader: Vec<Option<usize>>,
     /// Precision of contractions, if another than the tensors'.
     autocast: Option<Kind>,
+    /// The ranks over whose batches batch norms are trained, if over more than this process's.
+    sync: Option<Arc<ProcessGroup>>,
 }
 
 impl Net {
@@ -42,7 +45,7 @@ impl Net {
             nodes.push(own);
         }
         let (last_read, only_reader) = (last_reads(&graph), only_readers(&graph));
-        Ok(Net { graph, nodes, last_read, only_reader, autocast: None })
+        Ok(Net { graph, nodes, last_read, only_reader, autocast: None, sync: None })
     }
 
     /// The graph.
@@ -67,6 +70,12 @@ impl Net {
         self
     }
 
+    /// Trains batch norms over the batches of all ranks of a group, as PyTorch's `SyncBatchNorm` does.
+    pub fn with_sync_batch_norms(mut self, group: Option<Arc<ProcessGroup>>) -> Net {
+        self.sync = group;
+        self
+    }
+
     /// Path of the first node whose value is not finite, if any.
     ///
     /// # Errors
@@ -83,7 +92,7 @@ impl Net {
             }
             Ok(())
         };
-        let _ = self.run(images, mode, &[self.graph.output], hook)?;
+        let _ = self.run(images, mode, &[self.graph.output()], hook)?;
         Ok(found.into_inner())
     }
 
@@ -97,7 +106,7 @@ impl Net {
         mode: Mode,
         hook: impl Fn(usize, &Tensor) -> Result<(), NetError>,
     ) -> Result<(), NetError> {
-        self.run(images, mode, &[self.graph.output], hook).map(drop)
+        self.run(images, mode, &[self.graph.output()], hook).map(drop)
     }
 
     /// The parameters and buffers of each node, with their specifications.
@@ -123,13 +132,23 @@ impl Net {
         Net::bind(Arc::new(folded.graph), &frozen)
     }
 
-    /// Runs a batch of images `[B, C, H, W]` to logits `[B, classes]`. A single channel is repeated.
+    /// Runs a batch of images `[B, C, H, W]` to its first output: of a classifier, logits `[B, classes]`. A single channel is
+    /// repeated.
     ///
     /// # Errors
     /// When an operation fails; the message names it.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor, NetError> {
-        let mut values = self.run(images, mode, &[self.graph.output], |_, _| Ok(()))?;
+        let mut values = self.run(images, mode, &[self.graph.output()], |_, _| Ok(()))?;
         values.pop().ok_or_else(|| NetError::NoValue { at: "output".into() })
+    }
+
+    /// Runs a batch to all outputs, in the order of the graph, which names them.
+    ///
+    /// # Errors
+    /// When an operation fails; the message names it.
+    pub fn outputs(&self, images: &Tensor, mode: Mode) -> Result<Vec<Tensor>, NetError> {
+        let wanted: Vec<usize> = self.graph.outputs.iter().map(|o| o.node).collect();
+        self.run(images, mode, &wanted, |_, _| Ok(()))
     }
 
     /// Runs a batch to the logits of each classifier head.
@@ -146,18 +165,23 @@ impl Net {
     /// The first node that disagrees.
     pub fn check(&self, images: &Tensor) -> Result<Tensor, NetError> {
         let batch = images.size()[0];
+        // A table of biases is the same for every image and has no batch, nor have its slices.
+        let mut batched: Vec<bool> = Vec::with_capacity(self.graph.nodes.len());
+        for node in &self.graph.nodes {
+            let sliced = matches!(node.op, Op::Slice { .. }) && !batched[node.inputs[0] as usize];
+            batched.push(!sliced && !matches!(node.op, Op::BiasTable { .. }));
+        }
         let agree = |i: usize, t: &Tensor| {
             let node = &self.graph.nodes[i];
             let dims = node.value.dims.iter().map(|d| i64::from(*d));
-            // A table of biases is the same for every image and has no batch.
-            let batch = (!matches!(node.op, Op::BiasTable { .. })).then_some(batch);
+            let batch = batched[i].then_some(batch * i64::from(node.value.windows));
             let expected: Vec<i64> = batch.into_iter().chain(dims).collect();
             match t.size() == expected {
                 true => Ok(()),
                 false => Err(NetError::Disagree { at: node.path.to_string(), found: t.size(), expected }),
             }
         };
-        let mut values = self.run(images, Mode::Eval, &[self.graph.output], agree)?;
+        let mut values = self.run(images, Mode::Eval, &[self.graph.output()], agree)?;
         values.pop().ok_or_else(|| NetError::NoValue { at: "output".into() })
     }
 
@@ -168,24 +192,39 @@ impl Net {
         wanted: &[usize],
         hook: impl Fn(usize, &Tensor) -> Result<(), NetError>,
     ) -> Result<Vec<Tensor>, NetError> {
+        let bn_eps = self.graph.bn_eps();
+        let run = exec::Run { mode, batch: images.size()[0], bn_eps };
         // Activations that the batch norm before them has applied.
         let mut applied = vec![false; self.graph.nodes.len()];
         let mut values: Vec<Option<Tensor>> = Vec::with_capacity(self.graph.nodes.len());
-        values.push(Some(exec::input(images, self.graph.input().channels()).map_err(torch("input"))?));
+        let channels = exec::image_channels(self.graph.input());
+        values.push(Some(exec::input(images, channels).map_err(torch("input"))?));
         for (i, node) in self.graph.nodes.iter().enumerate().skip(1) {
             let freed = || NetError::NoValue { at: node.path.to_string() };
             let ins: Vec<&Tensor> =
                 node.inputs.iter().map(|j| values[*j as usize].as_ref().ok_or_else(freed)).collect::<Result<_, _>>()?;
-            let batch = images.size()[0];
             let out = match (mode, self.autocast) {
                 (Mode::Calibrate(n), None) if self.may_overwrite(i, &ins) => {
                     let silu = self.only_reader[i].filter(|a| self.graph.nodes[*a].op == Op::Act(ActFn::Silu));
                     silu.into_iter().for_each(|a| applied[a] = true);
-                    exec::batch_norm_in_place(ins[0], &self.nodes[i], n, silu.is_some())
+                    exec::batch_norm_in_place(ins[0], &self.nodes[i], n, silu.is_some(), bn_eps)
                 }
-                (Mode::Calibrate(_), None) if applied[i] => Ok(ins[0].shallow_clone()),
-                (_, None) => exec::node(node, &ins, &self.nodes[i], mode, batch),
-                (_, Some(kind)) => exec::node_autocast(kind, node, &ins, &self.nodes[i], mode, batch),
+                (Mode::Train | Mode::TrainTracking, None)
+                    if node.op == Op::BatchNorm && exec::fits_batch_norm(ins[0]) =>
+                {
+                    let act = self.only_reader[i].and_then(|a| Some((a, self.norm_act(a)?)));
+                    act.into_iter().for_each(|(a, _)| applied[a] = true);
+                    let act = act.map_or(NormAct::None, |(_, act)| act);
+                    let how = exec::norm_training(mode == Mode::TrainTracking, bn_eps, self.sync.as_deref());
+                    exec::batch_norm_with_act(ins[0], &self.nodes[i], how, act)
+                }
+                (Mode::Train | Mode::TrainTracking, autocast) if node.op == Op::BatchNorm && self.sync.is_some() => {
+                    let how = exec::norm_training(mode == Mode::TrainTracking, bn_eps, self.sync.as_deref());
+                    exec::synchronized_batch_norm(ins[0], &self.nodes[i], how, autocast.is_some())
+                }
+                (_, None) if applied[i] => Ok(ins[0].shallow_clone()),
+                (_, None) => exec::node(node, &ins, &self.nodes[i], run),
+                (_, Some(kind)) => exec::node_autocast(kind, node, &ins, &self.nodes[i], run),
             };
             let out = out.map_err(op(&node.path))?;
             hook(i, &out)?;
@@ -203,7 +242,13 @@ impl Net {
     /// The same network on other tensors.
     fn with_tensors(&self, nodes: Vec<Vec<Tensor>>) -> Net {
         let (graph, last_read, only_reader) = (self.graph.clone(), self.last_read.clone(), self.only_reader.clone());
-        Net { graph, nodes, last_read, only_reader, autocast: self.autocast }
+        Net { graph, nodes, last_read, only_reader, autocast: self.autocast, sync: self.sync.clone() }
+    }
+
+    /// The activation of a node, if a batch norm can apply it.
+    fn norm_act(&self, i: usize) -> Option<NormAct> {
+        let Op::Act(f) = self.graph.nodes[i].op else { return None };
+        exec::norm_act(f)
     }
 
     /// Whether a node is a batch norm that may overwrite its input: the map of a convolution that nothing else reads.
@@ -211,7 +256,7 @@ impl Net {
         let node = &self.graph.nodes[i];
         let only_for_it =
             |j: usize| self.only_reader[j] == Some(i) && matches!(self.graph.nodes[j].op, Op::Conv { .. });
-        node.op == Op::BatchNorm && only_for_it(node.inputs[0] as usize) && exec::fits_one_thread(ins[0])
+        node.op == Op::BatchNorm && only_for_it(node.inputs[0] as usize) && exec::fits_batch_norm(ins[0])
     }
 
     /// Estimates the running statistics of batch norms anew, from batches of images in order.
@@ -287,9 +332,8 @@ impl Net {
 
 /// For each node, its only reader, if it has one and is no output.
 fn only_readers(graph: &Graph) -> Vec<Option<usize>> {
-    let output = |i: usize| i == graph.output || graph.heads.contains(&i);
     let only = |(i, readers): (usize, &[usize])| match readers {
-        [reader] if !output(i) => Some(*reader),
+        [reader] if !graph.is_output(i) => Some(*reader),
         _ => None,
     };
     graph.readers().iter().map(|r| r.as_slice()).enumerate().map(only).collect()

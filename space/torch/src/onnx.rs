@@ -1,7 +1,7 @@
 //! Writes a network with its tensors as an ONNX file.
 
-use mobilenas_space::onnx::int8::Int8Exporter;
-use mobilenas_space::onnx::{self, Arrays, Options};
+use mobilenas_onnx::int8::Int8Exporter;
+use mobilenas_onnx::{Arrays, Options};
 use tch::Kind;
 
 use crate::error::{NetError, torch};
@@ -26,7 +26,7 @@ pub fn arrays(net: &Net) -> Result<Arrays, NetError> {
 /// # Errors
 /// When the graph cannot be written, weights are not finite, or libtorch fails.
 pub fn to_onnx(net: &Net, options: &Options) -> Result<Vec<u8>, NetError> {
-    Ok(onnx::write(net.graph(), &arrays(net)?, options)?)
+    Ok(mobilenas_onnx::write(net.graph(), &arrays(net)?, options)?)
 }
 
 /// The exporter of a frozen network to an int8 ONNX file.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use mobilenas_space::ir::{BN_EPS, Folded, ParamSpec, Role, Section, Sections, SliceRule};
+use mobilenas_space::ir::{Branch, Folded, Groups, Op, ParamSpec, Role, Section, Sections, SliceRule};
 use tch::{Kind, TchError, Tensor};
 
 use crate::error::{NetError, OpError, torch};
@@ -135,9 +135,9 @@ fn slice_axis(t: Tensor, axis: usize, from: &SliceRule, to: &SliceRule, p: &Para
     }
 }
 
-/// The leading part of each section; `None` if the slice has more runs or longer ones.
+/// The leading part of each section, of the leading ones if the slice has fewer; `None` if it has more runs or longer ones.
 fn leading(t: &Tensor, axis: i64, from: &Sections, to: &Sections) -> Option<Result<Tensor, TchError>> {
-    if from.0.len() != to.0.len() || from.0.iter().zip(&to.0).any(|(a, b)| b.count > a.count || b.len > a.len) {
+    if from.0.len() < to.0.len() || from.0.iter().zip(&to.0).any(|(a, b)| b.count > a.count || b.len > a.len) {
         return None;
     }
     let piece = |start: i64, a: &Section, b: &Section| -> Result<Tensor, TchError> {
@@ -164,7 +164,7 @@ fn leading(t: &Tensor, axis: i64, from: &Sections, to: &Sections) -> Option<Resu
     Some(all())
 }
 
-/// Detached tensors of a folded graph: each batch norm is multiplied into its convolution.
+/// Detached tensors of a folded graph: norms, scales and parallel branches are in its convolutions.
 #[derive(Debug)]
 pub struct Frozen {
     tensors: BTreeMap<String, Tensor>,
@@ -181,16 +181,18 @@ impl Frozen {
         for (spec, tensor) in nodes.iter().flatten() {
             tensors.insert(spec.name.clone(), tensor.detach().copy());
         }
-        for (place, (conv, norm)) in &folded.folded_from {
+        for (place, branch) in &folded.folded_from {
             let specs = folded.graph.node_params(*place);
-            let at = folded.graph.nodes[*place].path.to_string();
-            let [(_, gamma), (_, beta), (_, mean), (_, var), ..] = &nodes[*norm][..] else {
-                let error = OpError::Incomplete { op: "batch_norm", missing: "tensors" };
-                return Err(NetError::Op { at, error });
-            };
-            let tensors_of_conv = nodes[*conv].iter().map(|(_, t)| t).collect::<Vec<_>>();
-            let folded = fold(&tensors_of_conv, [gamma, beta, mean, var]).map_err(torch(at))?;
-            for (spec, t) in specs.iter().zip(folded) {
+            let node = &folded.graph.nodes[*place];
+            let at = |error| NetError::Op { at: node.path.to_string(), error };
+            let Op::Conv { kernel, pad, dilation, groups, .. } = node.op else { continue };
+            let from = node.inputs.first().map_or(0, |i| folded.graph.nodes[*i as usize].value.channels());
+            let window =
+                Window { kernel, pad, dilation, groups, channels: i64::from(from), bn_eps: folded.graph.bn_eps() };
+            let kind = nodes.get(branch.first_conv()).and_then(|n| n.first()).map_or(Kind::Float, |(_, t)| t.kind());
+            let tensors_of = fold(branch, &window, nodes).map_err(at)?;
+            for (spec, t) in specs.iter().zip(tensors_of) {
+                let t = t.f_to_kind(kind).map_err(torch(&spec.name))?;
                 tensors.insert(spec.name.clone(), t);
             }
         }
@@ -198,19 +200,85 @@ impl Frozen {
     }
 }
 
-/// Weight and bias of a convolution with its batch norm folded in.
-fn fold(conv: &[&Tensor], [gamma, beta, mean, var]: [&Tensor; 4]) -> Result<[Tensor; 2], TchError> {
-    let weight = conv[0];
-    // In float64, so that folding adds no rounding of its own.
+/// How the convolution that branches become slides, and the channels that it reads.
+struct Window {
+    kernel: u32,
+    pad: u32,
+    dilation: u32,
+    groups: Groups,
+    channels: i64,
+    bn_eps: f64,
+}
+
+impl Window {
+    /// A smaller kernel with zeros around it, so that it does the same under this window.
+    fn around(&self, weight: &Tensor, pad: u32) -> Result<Tensor, TchError> {
+        let (size, wanted) = (weight.size(), self.groups.pair(self.kernel, 1).map(i64::from));
+        let before = self.groups.pair((self.pad - pad) / self.dilation, 0).map(i64::from);
+        let after = |axis: usize| wanted[axis] - size[axis + 2] - before[axis];
+        weight.f_constant_pad_nd([before[1], after(1), before[0], after(0)])
+    }
+
+    /// The kernel that passes each channel on.
+    fn identity(&self, like: &Tensor) -> Result<Tensor, TchError> {
+        let (n, options) = (self.channels, (Kind::Double, like.device()));
+        match self.groups {
+            Groups::Dense => Tensor::f_eye(n, options)?.f_view([n, n, 1, 1]),
+            Groups::Depthwise | Groups::DepthwiseRow | Groups::DepthwiseColumn => Tensor::f_ones([n, 1, 1, 1], options),
+            Groups::Grouped(groups) => {
+                let (groups, each) = (i64::from(groups), n / i64::from(groups.max(1)));
+                Tensor::f_eye(each, options)?.f_repeat([groups, 1])?.f_view([n, each, 1, 1])
+            }
+        }
+    }
+}
+
+/// Weight and bias of a branch in float64, so that folding adds no rounding of its own.
+fn fold(branch: &Branch, window: &Window, nodes: &[Vec<(ParamSpec, Tensor)>]) -> Result<[Tensor; 2], OpError> {
     let double = |t: &Tensor| t.f_to_kind(Kind::Double);
-    let scale = double(gamma)?.f_div(&double(var)?.f_add_scalar(BN_EPS)?.f_sqrt()?)?;
-    let scaled = double(weight)?.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
-    let centred = match conv.get(1) {
-        Some(bias) => double(bias)?.f_sub(&double(mean)?)?,
-        None => double(mean)?.f_neg()?,
+    let tensors = |node: usize| nodes[node].iter().map(|(_, t)| t).collect::<Vec<_>>();
+    let missing = |op| OpError::Incomplete { op, missing: "tensors" };
+    let scaled = |[weight, bias]: [Tensor; 2], by: &Tensor| -> Result<[Tensor; 2], TchError> {
+        Ok([weight.f_mul(&by.f_view([-1, 1, 1, 1])?)?, bias.f_mul(by)?])
     };
-    let bias = double(beta)?.f_add(&centred.f_mul(&scale)?)?;
-    Ok([scaled.f_to_kind(weight.kind())?, bias.f_to_kind(weight.kind())?])
+    Ok(match branch {
+        Branch::Identity => {
+            let like = nodes.iter().flatten().next().ok_or_else(|| missing("conv"))?;
+            let bias = Tensor::f_zeros([window.channels], (Kind::Double, like.1.device()))?;
+            [window.around(&window.identity(&like.1)?, 0)?, bias]
+        }
+        Branch::Conv(node, pad) => {
+            let own = tensors(*node);
+            let [weight, bias @ ..] = &own[..] else { return Err(missing("conv")) };
+            let weight = double(weight)?;
+            let bias = match bias.first() {
+                Some(bias) => double(bias)?,
+                None => Tensor::f_zeros([weight.size()[0]], (Kind::Double, weight.device()))?,
+            };
+            [window.around(&weight, *pad)?, bias]
+        }
+        Branch::BatchNorm(node, of) => {
+            let own = tensors(*node);
+            let [gamma, beta, mean, var, ..] = own[..] else { return Err(missing("batch_norm")) };
+            let by = double(gamma)?.f_div(&double(var)?.f_add_scalar(window.bn_eps)?.f_sqrt()?)?;
+            let [weight, bias] = fold(of, window, nodes)?;
+            let [weight, bias] = scaled([weight, bias.f_sub(&double(mean)?)?], &by)?;
+            [weight, bias.f_add(&double(beta)?)?]
+        }
+        Branch::ChannelScale(node, of) => {
+            let own = tensors(*node);
+            let [gamma, ..] = own[..] else { return Err(missing("channel_scale")) };
+            scaled(fold(of, window, nodes)?, &double(gamma)?.f_reshape([-1])?)?
+        }
+        Branch::Sum(both) => {
+            let ([a, b], [c, d]) = (fold(&both[0], window, nodes)?, fold(&both[1], window, nodes)?);
+            [a.f_add(&c)?, b.f_add(&d)?]
+        }
+        Branch::Difference(both) => {
+            let ([a, b], [c, d]) = (fold(&both[0], window, nodes)?, fold(&both[1], window, nodes)?);
+            [a.f_sub(&c)?, b.f_sub(&d)?]
+        }
+    })
 }
 
 impl Params for Frozen {

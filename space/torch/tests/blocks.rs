@@ -1,25 +1,29 @@
 //! Blocks as networks of their own: run one after another they give the network's logits.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod seeded;
+mod side_by_side;
+
 use std::sync::Arc;
 
 use mobilenas_space::families::{self, FAMILIES};
 use mobilenas_space::latency_key::blocks;
 use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore};
+use seeded::seeded;
+use side_by_side::side_by_side;
 use tch::{Device, Kind, Tensor};
 
 #[test]
 fn blocks_one_after_another_are_the_network() {
-    let _guard = tch::no_grad_guard();
-    for family in FAMILIES {
+    side_by_side(FAMILIES, |family| {
+        let _guard = tch::no_grad_guard();
         let v = &family.variants()[0];
         let graph = families::plan(v.id, None, 10).unwrap().lower().unwrap();
         let store = ParamStore::init(&graph, Names::Standalone, 1, Device::Cpu).unwrap();
         let parts = blocks(&graph);
         let net = Net::bind(Arc::new(graph), &Owned(&store)).unwrap().freeze().unwrap();
-        tch::manual_seed(1);
         let side = i64::from(v.resolution);
-        let images = Tensor::randn([2, 3, side, side], (Kind::Float, Device::Cpu));
+        let images = seeded(1, || Tensor::randn([2, 3, side, side], (Kind::Float, Device::Cpu)));
         let whole = net.forward(&images, Mode::Eval).unwrap();
         let mut x = images;
         for part in parts {
@@ -29,5 +33,5 @@ fn blocks_one_after_another_are_the_network() {
         let off = f64::try_from((&x - &whole).abs().max()).unwrap();
         let scale = f64::try_from(whole.abs().max()).unwrap();
         assert!(scale > 0.0 && off <= 1e-6 * scale, "{}: off by {off} of {scale}", v.id);
-    }
+    });
 }

@@ -1,18 +1,21 @@
 //! What libtorch offers and tch does not: operators of the dispatcher by name, TorchScript frozen and optimised for inference,
-//! inference mode, and the memory that its allocator holds; and two computations that libtorch is slow at.
+//! inference mode, collectives of c10d, and the memory that its allocator holds; and two computations that libtorch is slow at,
+//! with their gradients.
 
 mod error;
+mod group;
 mod raw;
 mod script;
 mod watch;
 
 use std::ffi::{CString, c_void};
 use std::marker::PhantomData;
-use std::ptr::null_mut;
+use std::ptr::{null, null_mut};
 
 use tch::Tensor;
 
 pub use error::NativeError;
+pub use group::{ProcessGroup, Store, StoreAddress};
 pub use script::ScriptModule;
 pub use watch::AllocationWatch;
 
@@ -138,8 +141,7 @@ impl Drop for Operator {
 /// The most keys that [`few_key_attention`] takes.
 pub const MAX_KEYS: usize = 16;
 
-/// Attention of rows `[.., rows, heads * d]` to at most [`MAX_KEYS`] keys, without a bias, vectorised over images and heads, on
-/// one thread. Records nothing for gradients.
+/// Attention of rows `[.., rows, heads * d]` to at most [`MAX_KEYS`] keys, without a bias, vectorised over images and heads.
 ///
 /// # Errors
 /// When the shapes do not fit, or there are too many keys.
@@ -156,8 +158,8 @@ pub fn few_key_attention(query: &Tensor, key: &Tensor, value: &Tensor, heads: i6
 /// The tensors of a batch norm: scale, shift, running mean, running variance.
 pub type BatchNormTensors<'a> = [&'a Tensor; 4];
 
-/// An in-place training-mode batch norm on a channels-last map `[B, C, H, W]`, with an optional SiLU, on one thread. Updates the
-/// running statistics with `momentum`. Records nothing for gradients.
+/// An in-place training-mode batch norm on a channels-last map `[B, C, H, W]`, with an optional SiLU. Updates the running
+/// statistics with `momentum`. Records nothing for gradients.
 ///
 /// # Errors
 /// When the shapes or the memory format do not fit.
@@ -172,6 +174,103 @@ pub fn batch_norm_silu(
     let all = [&*x, weight, bias, mean, variance].map(|t| t.as_ptr().cast::<c_void>());
     // SAFETY: five tensors that outlive the call.
     unsafe { raw::check(raw::mn_batch_norm_silu(all.as_ptr(), momentum, epsilon, silu.into())) }
+}
+
+/// What [`batch_norm_act`] applies after the batch norm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormAct {
+    /// Nothing.
+    None,
+    /// x · sigmoid(x).
+    Silu,
+    /// max(x, 0).
+    Relu,
+    /// [`NormAct::Relu`] up to 6.
+    Relu6,
+    /// x · relu6(x + 3) / 6.
+    HardSwish,
+}
+
+/// How a batch norm is trained.
+#[derive(Clone, Copy, Debug)]
+pub struct NormTraining<'a> {
+    /// Whether the running statistics are updated.
+    pub track: bool,
+    /// The share of the batch in them.
+    pub momentum: f64,
+    /// Added to the variance.
+    pub epsilon: f64,
+    /// The ranks whose batches count together; this process's batch alone if there is none. It must live until the backward
+    /// pass is done.
+    pub group: Option<&'a ProcessGroup>,
+}
+
+/// A training-mode batch norm on a channels-last map `[B, C, H, W]` and the activation after it, to a new map. The same bits
+/// on any number of threads.
+///
+/// # Errors
+/// When the shapes or the memory format do not fit, or a rank is gone.
+pub fn batch_norm_act(
+    x: &Tensor,
+    norm: BatchNormTensors<'_>,
+    how: NormTraining<'_>,
+    act: NormAct,
+) -> Result<Tensor, NativeError> {
+    let (all, group) = (norm_tensors(x, norm, how.track), group_of(how));
+    let mut out = null_mut();
+    // SAFETY: tensors and a group that outlive the call, or null; `out` becomes a new tensor, which tch owns.
+    unsafe {
+        let done = raw::mn_batch_norm_act(all.as_ptr(), how.momentum, how.epsilon, act as i64, group, &mut out);
+        raw::check(done)?;
+        Ok(raw::tensor(out))
+    }
+}
+
+/// A training-mode batch norm of any map `[B, C, ..]` on any device over the batches of all ranks of a group.
+///
+/// # Errors
+/// When libtorch fails, or a rank is gone.
+pub fn sync_batch_norm(x: &Tensor, norm: BatchNormTensors<'_>, how: NormTraining<'_>) -> Result<Tensor, NativeError> {
+    if how.group.is_none() {
+        return Err(NativeError::Torch("a synchronised batch norm without a process group".to_string()));
+    }
+    let (all, group) = (norm_tensors(x, norm, how.track), group_of(how));
+    let mut out = null_mut();
+    // SAFETY: tensors and a group that outlive the call, or null; `out` becomes a new tensor, which tch owns.
+    unsafe {
+        raw::check(raw::mn_sync_batch_norm(all.as_ptr(), how.momentum, how.epsilon, group, &mut out))?;
+        Ok(raw::tensor(out))
+    }
+}
+
+fn norm_tensors(x: &Tensor, norm: BatchNormTensors<'_>, track: bool) -> [*const c_void; 5] {
+    let [weight, bias, mean, variance] = norm;
+    let mut all = [x, weight, bias, mean, variance].map(|t| t.as_ptr().cast::<c_void>());
+    if !track {
+        all[3..].fill(null());
+    }
+    all
+}
+
+fn group_of(how: NormTraining<'_>) -> *const c_void {
+    how.group.map_or(null(), ProcessGroup::raw)
+}
+
+/// Keeps memory that is freed for the next step instead of giving it back to the system: for a process that trains, whose
+/// steps need the same memory again and again.
+pub fn keep_freed_memory() {
+    // SAFETY: changes settings of the allocator, which locks them.
+    unsafe { raw::mn_keep_freed_memory() }
+}
+
+/// Adds to a tensor's gradient, as a backward pass does.
+///
+/// # Errors
+/// When the shapes differ.
+pub fn accumulate_grad(tensor: &Tensor, gradient: &Tensor) -> Result<(), NativeError> {
+    let at = |t: &Tensor| t.as_ptr().cast::<c_void>();
+    // SAFETY: two tensors that outlive the call.
+    unsafe { raw::check(raw::mn_accumulate_grad(at(tensor), at(gradient))) }
 }
 
 /// A guard of PyTorch's inference mode on this thread: nothing is recorded for gradients, not even versions of tensors.

@@ -10,15 +10,29 @@
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/serialization/import.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <memory>
+
+#include "group.h"
+#include "guarded.h"
+
+using mobilenas::guarded;
 
 namespace mobilenas {
 at::Tensor few_key_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, int64_t heads);
 void batch_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& mean,
                    const at::Tensor& variance, double momentum, double epsilon, bool silu);
+at::Tensor batch_norm_act(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& mean,
+                          const at::Tensor& variance, double momentum, double epsilon, int64_t activation, const Group* group);
+at::Tensor sync_batch_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& mean,
+                           const at::Tensor& variance, double momentum, double epsilon, const Group* group);
 }
 
 namespace {
@@ -80,20 +94,6 @@ struct AllocationWatch {
   c10::DebugInfoGuard guard{c10::DebugInfoKind::PROFILER_STATE, counter};
 };
 
-template <class F>
-char* guarded(F work) {
-  try {
-    work();
-    return nullptr;
-  } catch (const c10::Error& e) {
-    return strdup(e.what_without_backtrace());
-  } catch (const std::exception& e) {
-    return strdup(e.what());
-  } catch (...) {
-    return strdup("an unknown error");
-  }
-}
-
 } // namespace
 
 extern "C" {
@@ -140,6 +140,48 @@ char* mn_batch_norm_silu(const void* const* tensors, double momentum, double eps
   return guarded([&] {
     auto of = [&](int i) -> const at::Tensor& { return *static_cast<const at::Tensor*>(tensors[i]); };
     mobilenas::batch_norm_silu(of(0), of(1), of(2), of(3), of(4), momentum, epsilon, silu != 0);
+  });
+}
+
+// Over the batches of all ranks if there is a group.
+char* mn_batch_norm_act(const void* const* tensors, double momentum, double epsilon, int64_t activation, const void* group,
+                        void** out) {
+  return guarded([&] {
+    auto of = [&](int i) { return tensors[i] ? *static_cast<const at::Tensor*>(tensors[i]) : at::Tensor(); };
+    *out = new at::Tensor(mobilenas::batch_norm_act(of(0), of(1), of(2), of(3), of(4), momentum, epsilon, activation,
+                                                    static_cast<const mobilenas::Group*>(group)));
+  });
+}
+
+char* mn_sync_batch_norm(const void* const* tensors, double momentum, double epsilon, const void* group, void** out) {
+  return guarded([&] {
+    auto of = [&](int i) { return tensors[i] ? *static_cast<const at::Tensor*>(tensors[i]) : at::Tensor(); };
+    *out = new at::Tensor(mobilenas::sync_batch_norm(of(0), of(1), of(2), of(3), of(4), momentum, epsilon,
+                                                     static_cast<const mobilenas::Group*>(group)));
+  });
+}
+
+void mn_keep_freed_memory() {
+#ifdef __GLIBC__
+  // From 128 KiB on, glibc asks the system for each block and gives it back, so that every map of every step is cleared
+  // and paged in anew.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+#endif
+}
+
+char* mn_accumulate_grad(const void* tensor, const void* gradient) {
+  return guarded([&] {
+    const auto& of = *static_cast<const at::Tensor*>(tensor);
+    const auto& add = *static_cast<const at::Tensor*>(gradient);
+    TORCH_CHECK(of.sizes() == add.sizes(), "a gradient of ", add.sizes(), " for a tensor of ", of.sizes());
+    at::AutoGradMode none(false);
+    at::Tensor& grad = of.mutable_grad();
+    if (grad.defined()) {
+      grad.add_(add);
+    } else {
+      grad = add.detach().clone(at::MemoryFormat::Contiguous);
+    }
   });
 }
 

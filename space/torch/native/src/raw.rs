@@ -1,4 +1,4 @@
-//! The functions of `native.cpp`.
+//! The functions of `native.cpp` and `group.cpp`.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 
@@ -16,7 +16,7 @@ pub(crate) struct Arg {
 }
 
 unsafe extern "C" {
-    fn mn_free_text(text: *mut c_char);
+    pub(crate) fn mn_free_text(text: *mut c_char);
     pub(crate) fn mn_find(name: *const c_char, overload: *const c_char, out: *mut *mut c_void) -> *mut c_char;
     pub(crate) fn mn_free_operator(operator: *mut c_void);
     pub(crate) fn mn_call(operator: *const c_void, args: *const Arg, n: usize, out: *mut *mut c_void) -> *mut c_char;
@@ -35,6 +35,47 @@ unsafe extern "C" {
         epsilon: f64,
         silu: c_int,
     ) -> *mut c_char;
+    pub(crate) fn mn_batch_norm_act(
+        tensors: *const *const c_void,
+        momentum: f64,
+        epsilon: f64,
+        activation: i64,
+        group: *const c_void,
+        out: *mut *mut c_void,
+    ) -> *mut c_char;
+    pub(crate) fn mn_sync_batch_norm(
+        tensors: *const *const c_void,
+        momentum: f64,
+        epsilon: f64,
+        group: *const c_void,
+        out: *mut *mut c_void,
+    ) -> *mut c_char;
+    pub(crate) fn mn_store_open(
+        host: *const c_char,
+        port: u16,
+        serve: c_int,
+        ranks: i64,
+        prefix: *const c_char,
+        timeout_ms: i64,
+        out: *mut *mut c_void,
+    ) -> *mut c_char;
+    pub(crate) fn mn_free_store(store: *mut c_void);
+    pub(crate) fn mn_store_set(store: *const c_void, key: *const c_char, value: *const c_char) -> *mut c_char;
+    pub(crate) fn mn_store_get(store: *const c_void, key: *const c_char, out: *mut *mut c_char) -> *mut c_char;
+    pub(crate) fn mn_group_open(
+        store: *const c_void,
+        rank: c_int,
+        ranks: c_int,
+        address: *const c_char,
+        timeout_ms: i64,
+        out: *mut *mut c_void,
+    ) -> *mut c_char;
+    pub(crate) fn mn_free_group(group: *mut c_void);
+    pub(crate) fn mn_all_reduce(group: *const c_void, tensor: *const c_void) -> *mut c_char;
+    pub(crate) fn mn_broadcast(group: *const c_void, tensor: *const c_void) -> *mut c_char;
+    pub(crate) fn mn_monitored_barrier(group: *const c_void, timeout_ms: i64) -> *mut c_char;
+    pub(crate) fn mn_keep_freed_memory();
+    pub(crate) fn mn_accumulate_grad(tensor: *const c_void, gradient: *const c_void) -> *mut c_char;
     pub(crate) fn mn_inference_begin() -> *mut c_void;
     pub(crate) fn mn_inference_end(guard: *mut c_void);
     pub(crate) fn mn_watch_begin() -> *mut c_void;

@@ -3,8 +3,11 @@ use std::cell::Cell;
 use tch::{Device, Kind, Tensor};
 
 use super::{
-    AllocationWatch, Arg, InferenceMode, MAX_KEYS, Operator, ScriptModule, batch_norm_silu, few_key_attention,
+    AllocationWatch, Arg, InferenceMode, MAX_KEYS, NormAct, NormTraining, Operator, ScriptModule, batch_norm_act,
+    batch_norm_silu, few_key_attention,
 };
+
+const TRACKING: NormTraining = NormTraining { track: true, momentum: 0.1, epsilon: 1e-5, group: None };
 
 /// Roughly normal numbers, the same in every run: libtorch's generator is shared with the tests that run in parallel.
 struct Noise(Cell<u64>);
@@ -183,4 +186,93 @@ fn a_batch_norm_that_does_not_fit_is_refused() {
     assert!(said(of(&[2, 3, 4, 5]), 3).contains("expected a channels-last map of floats"));
     assert!(said(of(&[2, 4, 5, 3]).permute([0, 3, 1, 2]), 4).contains("expected 3 floats"));
     assert!(said(of(&[1, 1, 1, 3]).permute([0, 3, 1, 2]), 3).contains("expected more"));
+}
+
+/// Gradients of a sum of `y` times fixed weights.
+fn gradients(y: &Tensor, by: &Tensor, of: &[&Tensor]) -> Vec<Tensor> {
+    Tensor::run_backward(&[(y * by).sum(Kind::Float)], of, false, false)
+}
+
+fn assert_close(found: &Tensor, want: &Tensor, at: &str) {
+    let off = (found - want).abs().max().double_value(&[]) / want.abs().max().double_value(&[]).max(1e-3);
+    assert!(off < 1e-5, "{at}: {off:e} off, relative to the largest");
+}
+
+#[test]
+fn batch_norm_with_an_activation_has_the_gradients_of_both() {
+    type Act = fn(&Tensor) -> Tensor;
+    let acts: [(NormAct, Act); 5] = [
+        (NormAct::None, Tensor::shallow_clone),
+        (NormAct::Silu, Tensor::silu),
+        (NormAct::Relu, Tensor::relu),
+        (NormAct::Relu6, |x| x.clamp(0.0, 6.0)),
+        (NormAct::HardSwish, Tensor::hardswish),
+    ];
+    let noise = Noise::seeded(5);
+    // One channel, a last row of fewer positions, more channels than are summed at once, several blocks.
+    for size in [[3, 1, 5, 5], [5, 24, 3, 3], [2, 70, 4, 3], [40, 8, 16, 16]] {
+        for (act, reference) in acts {
+            let learnt = |t: Tensor| t.set_requires_grad(true);
+            let channels = size[1];
+            let map = (noise.tensor(&size) * 2.0 + 1.5).permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+            let map = learnt(map);
+            let (weight, bias) = (learnt(noise.tensor(&[channels]) + 1.0), learnt(noise.tensor(&[channels])));
+            let by = noise.tensor(&size);
+            let statistics = || {
+                [
+                    Tensor::zeros([channels], (Kind::Float, Device::Cpu)),
+                    Tensor::ones([channels], (Kind::Float, Device::Cpu)),
+                ]
+            };
+            let ([mean, var], [mean2, var2]) = (statistics(), statistics());
+            let found = batch_norm_act(&map, [&weight, &bias, &mean, &var], TRACKING, act).unwrap();
+            let normed = map.batch_norm(Some(&weight), Some(&bias), Some(&mean2), Some(&var2), true, 0.1, 1e-5, true);
+            let want = reference(&normed);
+            let at = format!("{size:?} {act:?}");
+            assert_close(&found, &want, &at);
+            assert_close(&mean, &mean2, &at);
+            assert_close(&var, &var2, &at);
+            let all = [&map, &weight, &bias];
+            for (found, want) in gradients(&found, &by, &all).iter().zip(gradients(&want, &by, &all)) {
+                assert_close(found, &want, &at);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_batch_norm_that_does_not_track_leaves_its_statistics() {
+    let noise = Noise::seeded(6);
+    let map = noise.tensor(&[4, 3, 2, 2]);
+    let ones = Tensor::ones([3], (Kind::Float, Device::Cpu));
+    let (mean, var) = (ones.copy(), ones.copy());
+    let norm = [&ones, &ones, &mean, &var];
+    assert!(batch_norm_act(&map, norm, NormTraining { track: false, ..TRACKING }, NormAct::Relu).is_ok());
+    assert_eq!((&mean, &var), (&ones, &ones));
+    let error = batch_norm_act(&map.narrow(0, 0, 1).narrow(2, 0, 1).narrow(3, 0, 1), norm, TRACKING, NormAct::None);
+    assert!(error.unwrap_err().to_string().contains("one value for each channel"));
+}
+
+#[test]
+fn attention_to_few_keys_has_gradients() {
+    let noise = Noise::seeded(7);
+    // Fewer and more pairs of image and head than lanes; several axes before the rows; keys and values of other widths.
+    for (before, rows, keys, heads, key, value) in
+        [(vec![1], 5, 3, 2, 4, 6), (vec![7, 3], 1, 16, 4, 8, 8), (vec![3, 4], 16, 1, 3, 5, 2)]
+    {
+        let of =
+            |rows: i64, channels: i64| noise.tensor(&[&before[..], &[rows, channels]].concat()).set_requires_grad(true);
+        let (q, k, v) = (of(rows, heads * key), of(keys, heads * key), of(keys, heads * value));
+        let by = noise.tensor(&[&before[..], &[rows, heads * value]].concat());
+        let split = |t: &Tensor, rows: i64, d: i64| t.reshape([-1, rows, heads, d]).transpose(1, 2);
+        let logits = (split(&q, rows, key) * (key as f64).powf(-0.5)).matmul(&split(&k, keys, key).transpose(2, 3));
+        let want = logits.softmax(-1, None).matmul(&split(&v, keys, value)).transpose(1, 2).reshape(by.size());
+        let found = few_key_attention(&q, &k, &v, heads).unwrap();
+        assert_close(&found, &want, &format!("{keys} keys"));
+        for (i, (found, want)) in
+            gradients(&found, &by, &[&q, &k, &v]).iter().zip(gradients(&want, &by, &[&q, &k, &v])).enumerate()
+        {
+            assert_close(found, &want, &format!("{keys} keys, gradient {i}"));
+        }
+    }
 }

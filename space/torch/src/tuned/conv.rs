@@ -20,6 +20,7 @@ pub(crate) struct Conv {
     pub bias: Option<Tensor>,
     pub stride: [i64; 2],
     pub pad: [i64; 2],
+    pub dilation: [i64; 2],
     pub groups: i64,
     pub post: Vec<PostOp>,
     /// Size of the input.
@@ -81,7 +82,7 @@ pub(crate) fn kernels(c: &Rc<Conv>, last: bool) -> Vec<Kernel> {
 fn native(c: &Rc<Conv>) -> Result<KernelFn, OpError> {
     let (c, weight) = (c.clone(), channels_last(&c.weight)?);
     Ok(Box::new(move |ins| {
-        let y = ins[0].f_conv2d(&weight, c.bias.as_ref(), c.stride, c.pad, ONE, c.groups)?;
+        let y = ins[0].f_conv2d(&weight, c.bias.as_ref(), c.stride, c.pad, c.dilation, c.groups)?;
         finish(y, &c.post, ins)
     }))
 }
@@ -89,7 +90,7 @@ fn native(c: &Rc<Conv>) -> Result<KernelFn, OpError> {
 /// libtorch's own kernel in planes.
 fn in_planes(c: &Rc<Conv>) -> Result<impl Fn(&Tensor) -> Out + 'static, OpError> {
     let (c, weight) = (c.clone(), c.weight.f_contiguous()?);
-    Ok(move |x: &Tensor| Ok(x.f_conv2d(&weight, c.bias.as_ref(), c.stride, c.pad, ONE, c.groups)?))
+    Ok(move |x: &Tensor| Ok(x.f_conv2d(&weight, c.bias.as_ref(), c.stride, c.pad, c.dilation, c.groups)?))
 }
 
 /// A 1x1 convolution in planes as a batched matrix product.
@@ -112,7 +113,7 @@ fn planes_product(c: &Rc<Conv>) -> Result<KernelFn, OpError> {
 fn mkldnn(c: &Rc<Conv>) -> Result<KernelFn, OpError> {
     let (c, weight) = (c.clone(), channels_last(&c.weight)?);
     Ok(Box::new(move |ins| {
-        let y = ins[0].f_mkldnn_convolution(&weight, c.bias.as_ref(), c.pad, c.stride, ONE, c.groups)?;
+        let y = ins[0].f_mkldnn_convolution(&weight, c.bias.as_ref(), c.pad, c.stride, c.dilation, c.groups)?;
         finish(y, &c.post, ins)
     }))
 }
@@ -120,7 +121,8 @@ fn mkldnn(c: &Rc<Conv>) -> Result<KernelFn, OpError> {
 /// Weights packed for oneDNN's kernel and this size of input.
 fn pack(c: &Conv) -> Result<Value, OpError> {
     let weight = c.weight.f_contiguous()?;
-    let sizes = [Arg::Ints(&c.pad), Arg::Ints(&c.stride), Arg::Ints(&ONE), Arg::Int(c.groups), Arg::Ints(&c.size)];
+    let sizes =
+        [Arg::Ints(&c.pad), Arg::Ints(&c.stride), Arg::Ints(&c.dilation), Arg::Int(c.groups), Arg::Ints(&c.size)];
     let args: Vec<Arg> = std::iter::once(Arg::Tensor(&weight)).chain(sizes).collect();
     Ok(CONV_PACK.get()?.call(&args)?)
 }
@@ -128,7 +130,7 @@ fn pack(c: &Conv) -> Result<Value, OpError> {
 impl Conv {
     /// The arguments of oneDNN's operators after the weights.
     fn args(&self) -> [Arg<'_>; 5] {
-        let [pad, stride, dilation] = [&self.pad, &self.stride, &ONE].map(|v| Arg::Ints(v));
+        let [pad, stride, dilation] = [&self.pad, &self.stride, &self.dilation].map(|v| Arg::Ints(v));
         [optional(self.bias.as_ref()), pad, stride, dilation, Arg::Int(self.groups)]
     }
 }

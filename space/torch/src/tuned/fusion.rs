@@ -73,7 +73,7 @@ pub(crate) fn fuse(graph: &Graph) -> Vec<Step> {
     for (i, node) in graph.nodes.iter().enumerate().filter(|(i, _)| same[*i] == *i) {
         node.inputs.iter().for_each(|j| readers[same[*j as usize]].push(i));
     }
-    readers[same[graph.output]].push(n);
+    graph.outputs.iter().for_each(|o| readers[same[o.node]].push(n));
     let mut fuser = Fuser { graph, same, readers, fused: vec![false; n] };
     let mut steps = Vec::new();
     for i in 1..n {
@@ -81,8 +81,8 @@ pub(crate) fn fuse(graph: &Graph) -> Vec<Step> {
             fuser.step(i, &mut steps);
         }
     }
-    if fuser.same[graph.output] != graph.output {
-        steps.push(fuser.plain(graph.output));
+    for o in graph.outputs.iter().filter(|o| fuser.same[o.node] != o.node) {
+        steps.push(fuser.plain(o.node));
     }
     // A step with a fused sum may read a value computed after its layer, so steps run in the order of their outputs.
     steps.sort_by_key(|s| s.out);

@@ -22,7 +22,7 @@ impl Liveness {
         for (n, step) in steps.iter().enumerate() {
             step.inputs.iter().for_each(|i| last[*i] = n);
         }
-        last[graph.output] = steps.len();
+        graph.outputs.iter().for_each(|o| last[o.node] = steps.len());
         let mut last_read = vec![Vec::new(); steps.len()];
         (0..nodes).filter(|i| last[*i] < steps.len()).for_each(|i| last_read[last[i]].push(i));
         // For each value, the value that owns the memory it may be a view of.

@@ -15,7 +15,7 @@ mod weights;
 use std::rc::Rc;
 
 use mobilenas_native::InferenceMode;
-use mobilenas_space::ir::{Graph, Groups, Op};
+use mobilenas_space::ir::{Graph, Op};
 use tch::{Device, Kind, Tensor};
 
 pub use select::{FixedKernels, KernelSelector};
@@ -53,7 +53,7 @@ struct BoundStep {
 pub struct TunedNet {
     channels: u32,
     nodes: usize,
-    output: usize,
+    outputs: Vec<usize>,
     steps: Vec<BoundStep>,
 }
 
@@ -65,6 +65,9 @@ impl std::fmt::Debug for TunedNet {
 
 /// What running a step gives back.
 type StepResult = Result<(), NetError>;
+
+/// Runs a step, which it is given as a function.
+type Hook<'a> = dyn FnMut(&KernelChoice, &mut dyn FnMut() -> StepResult) -> StepResult + 'a;
 
 impl TunedNet {
     /// Selects kernels for batches of so many images.
@@ -78,7 +81,7 @@ impl TunedNet {
         Ok(TunedNet::on(frozen, &images, selector)?.0)
     }
 
-    /// Selects kernels for batches of the size of these images, and gives their logits.
+    /// Selects kernels for batches of the size of these images, and gives their first output: of a classifier, the logits.
     ///
     /// # Errors
     /// When no kernel of a step works.
@@ -89,7 +92,8 @@ impl TunedNet {
     ) -> Result<(TunedNet, Tensor), NetError> {
         let _guard = InferenceMode::begin();
         let (graph, batch) = (frozen.graph(), images.size()[0]);
-        let (channels, nodes, output) = (graph.input().channels(), graph.nodes.len(), graph.output);
+        let (channels, nodes) = (exec::image_channels(graph.input()), graph.nodes.len());
+        let outputs = graph.outputs.iter().map(|o| o.node).collect();
         let steps = fusion::fuse(graph);
         let liveness = Liveness::of(graph, &steps);
         let mut values = Values::new(nodes, images, channels)?;
@@ -104,8 +108,8 @@ impl TunedNet {
             let choice = KernelChoice { at, step: describe(graph, &step), kernel: selected.name };
             bound.push(BoundStep { out: step.out, inputs: step.inputs, run: selected.run, choice, last_read });
         }
-        let logits = values.output(output)?;
-        Ok((TunedNet { channels, nodes, output, steps: bound }, logits))
+        let first = values.output(graph.output())?;
+        Ok((TunedNet { channels, nodes, outputs, steps: bound }, first))
     }
 
     /// The kernel of each step.
@@ -113,7 +117,8 @@ impl TunedNet {
         self.steps.iter().map(|s| &s.choice)
     }
 
-    /// Runs a batch of images `[B, C, H, W]` to logits `[B, classes]`. A single channel is repeated.
+    /// Runs a batch of images `[B, C, H, W]` to its first output: of a classifier, logits `[B, classes]`. A single channel is
+    /// repeated.
     ///
     /// # Errors
     /// When a step fails; the message names it.
@@ -121,15 +126,24 @@ impl TunedNet {
         self.forward_with_hook(images, &mut |_, run| run())
     }
 
-    /// The same with each step run by `hook`, which must call its argument once and may time it.
+    /// Runs a batch to all outputs, in the order of the graph, which names them.
     ///
     /// # Errors
     /// When a step fails; the message names it.
-    pub fn forward_with_hook(
-        &self,
-        images: &Tensor,
-        hook: &mut dyn FnMut(&KernelChoice, &mut dyn FnMut() -> StepResult) -> StepResult,
-    ) -> Result<Tensor, NetError> {
+    pub fn outputs(&self, images: &Tensor) -> Result<Vec<Tensor>, NetError> {
+        let values = self.run(images, &mut |_, run| run())?;
+        self.outputs.iter().map(|o| values.output(*o)).collect()
+    }
+
+    /// [`TunedNet::forward`] with each step run by `hook`, which must call its argument once and may time it.
+    ///
+    /// # Errors
+    /// When a step fails; the message names it.
+    pub fn forward_with_hook(&self, images: &Tensor, hook: &mut Hook) -> Result<Tensor, NetError> {
+        self.run(images, hook)?.output(self.outputs[0])
+    }
+
+    fn run(&self, images: &Tensor, hook: &mut Hook) -> Result<Values, NetError> {
         let _guard = InferenceMode::begin();
         let mut values = Values::new(self.nodes, images, self.channels)?;
         for step in &self.steps {
@@ -142,7 +156,7 @@ impl TunedNet {
             let value = out.ok_or_else(|| NetError::NoValue { at: at.clone() })?;
             values.write(step.out, value, &step.last_read);
         }
-        values.output(self.output)
+        Ok(values)
     }
 }
 
@@ -167,8 +181,8 @@ impl Values {
         freed.iter().for_each(|old| self.0[*old] = None);
     }
 
-    fn output(&mut self, node: usize) -> Result<Tensor, NetError> {
-        self.0[node].take().ok_or_else(|| NetError::NoValue { at: "output".into() })
+    fn output(&self, node: usize) -> Result<Tensor, NetError> {
+        self.0[node].as_ref().map(Tensor::shallow_clone).ok_or_else(|| NetError::NoValue { at: "output".into() })
     }
 }
 
@@ -192,12 +206,13 @@ fn kernels(
         let layout = if last { "NHWC" } else { "NCHW" };
         format!("{what} on {size:?} {layout} bias {} {}", bias.is_some(), post_ops(&fused.post))
     };
-    if let Op::Conv { stride, pad, groups, .. } = graph.nodes[fused.layer].op {
-        let groups = if groups == Groups::Depthwise { size[1] } else { 1 };
-        let (stride, pad) = ([i64::from(stride); 2], [i64::from(pad); 2]);
+    if let Op::Conv { stride, pad, dilation, groups, .. } = graph.nodes[fused.layer].op {
+        let (stride, pad) = ([i64::from(stride); 2], groups.pair(pad, 0).map(i64::from));
+        let dilation = [i64::from(dilation); 2];
+        let groups = i64::from(groups.count(size[1] as u32));
         let last = is_channels_last(ins[0]);
-        let key = key(format!("conv {:?} {stride:?} {pad:?} {groups}", weight.size()), last);
-        let conv = conv::Conv { weight, bias, stride, pad, groups, post, size };
+        let key = key(format!("conv {:?} {stride:?} {pad:?} {dilation:?} {groups}", weight.size()), last);
+        let conv = conv::Conv { weight, bias, stride, pad, dilation, groups, post, size };
         return Ok((key, conv::kernels(&Rc::new(conv), last)));
     }
     let key = key(format!("linear {:?}", weight.size()), true);
@@ -224,6 +239,14 @@ fn post_ops(post: &[PostOp]) -> String {
     };
     post.iter().map(one).collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+#[path = "../../tests/seeded/mod.rs"]
+mod seeded;
+
+#[cfg(test)]
+#[path = "../../tests/side_by_side/mod.rs"]
+mod side_by_side;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

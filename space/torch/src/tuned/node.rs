@@ -38,7 +38,8 @@ fn node_kernels(net: &Net, step: &Step, writable: &[bool], batch: i64) -> Result
         return Ok(group_norms(Some([scale.f_view([1, -1, 1, 1])?, shift.f_view([1, -1, 1, 1])?])));
     }
     if matches!(node.op, Op::BiasTable { .. }) {
-        return Ok(vec![constant(exec::node(node, &[], own, Mode::Eval, batch)?.f_contiguous()?)]);
+        let run = exec::Run { mode: Mode::Eval, batch, bn_eps: graph.bn_eps() };
+        return Ok(vec![constant(exec::node(node, &[], own, run)?.f_contiguous()?)]);
     }
     Ok(vec![in_place(graph, step.out, writable).unwrap_or_else(|| plain(net, step.out, batch))])
 }
@@ -102,9 +103,10 @@ fn in_place(graph: &Graph, at: usize, writable: &[bool]) -> Option<Kernel> {
 /// The kernel of [`Net::forward`].
 fn plain(net: &Net, at: usize, batch: i64) -> Kernel {
     let (graph, own): (_, Vec<Tensor>) = (net.graph().clone(), net.own(at).iter().map(Tensor::shallow_clone).collect());
+    let run = exec::Run { mode: Mode::Eval, batch, bn_eps: graph.bn_eps() };
     Kernel::new("plain", move || {
         let (graph, own) = (graph.clone(), own.iter().map(Tensor::shallow_clone).collect::<Vec<_>>());
-        Ok(Box::new(move |ins: &[&Tensor]| exec::node(&graph.nodes[at], ins, &own, Mode::Eval, batch)) as KernelFn)
+        Ok(Box::new(move |ins: &[&Tensor]| exec::node(&graph.nodes[at], ins, &own, run)) as KernelFn)
     })
 }
 

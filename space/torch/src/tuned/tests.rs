@@ -1,15 +1,17 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mobilenas_space::families::{self, FAMILIES};
-use mobilenas_space::ir::Graph;
+use mobilenas_space::ir::{Graph, ParamSpec};
 use mobilenas_space::{Space, SpaceConfig};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
+use super::seeded::seeded;
+use super::side_by_side::side_by_side;
 use super::{FixedKernels, KernelSelector, TunedNet};
-use crate::{Mode, Names, Net, NetError, Owned, ParamStore};
+use crate::{Mode, Names, Net, NetError, Owned, ParamStore, keep_freed_memory};
 
 /// Takes the next kernel at each step, so that all are taken at some step.
 struct RoundRobin(usize);
@@ -32,38 +34,51 @@ impl KernelSelector for RoundRobin {
 
 /// A frozen network in which no scale, shift or statistic has its neutral initial value.
 fn frozen(graph: &Arc<Graph>) -> Net {
-    tch::manual_seed(5);
     let mut store = ParamStore::init(graph, Names::Standalone, 1, Device::Cpu).unwrap();
-    for p in graph.params() {
-        if p.name.ends_with("num_batches_tracked") || p.name.ends_with("idxs") {
-            continue;
-        }
-        let t = store.entry(&p.name).unwrap().tensor.copy();
-        let noise = Tensor::rand_like(&t) * 0.2 - 0.1;
+    let params = graph.params();
+    let floats = || params.iter().filter(|p| !p.name.ends_with("num_batches_tracked") && !p.name.ends_with("idxs"));
+    let tensor = |p: &ParamSpec| store.entry(&p.name).unwrap().tensor.copy();
+    let all: Vec<Tensor> = floats().map(tensor).collect();
+    let noise: Vec<Tensor> = seeded(5, || all.iter().map(|t| Tensor::rand_like(t) * 0.2 - 0.1).collect());
+    for (p, (t, noise)) in floats().zip(all.iter().zip(noise)) {
         let near_one = p.name.ends_with("gamma") || p.name.ends_with("running_var");
         store.set(&p.name, &if near_one { noise + 1.0 } else { t + noise * 0.2 }).unwrap();
     }
     let net = Net::bind(graph.clone(), &Owned(&store)).unwrap();
-    let x = images(graph, 2);
+    let x = images(graph, 8);
     net.recalibrate([&x].into_iter()).unwrap();
     net.freeze().unwrap()
 }
 
+/// Images that differ in the large: of ones that are alike, as fine noise is to a network, norms would amplify rounding.
 fn images(graph: &Graph, batch: i64) -> Tensor {
     let side = i64::from(graph.input().dims[1]);
-    Tensor::randn([batch, 3, side, side], (Kind::Float, Device::Cpu))
+    let coarse = seeded(6, || Tensor::randn([batch, 3, 4, 4], (Kind::Float, Device::Cpu)));
+    coarse.upsample_bicubic2d([side, side], false, None, None)
 }
 
-fn agrees(name: &str, graph: &Arc<Graph>, batch: i64, turn: usize) -> Vec<&'static str> {
+/// Asserts that the tuned forms of a network agree with it. Gives the kernels, and whether the network could tell: one whose
+/// logits are off by more than a hundredth in single precision, in its plain form, says nothing about others.
+fn agrees(name: &str, graph: &Arc<Graph>, batch: i64, turn: usize) -> (Vec<&'static str>, bool) {
+    keep_freed_memory();
     let net = frozen(graph);
     let tuned = TunedNet::new(&net, batch as usize, &mut RoundRobin(turn)).unwrap();
     let x = images(graph, batch);
     let _guard = tch::no_grad_guard();
     let want = net.forward(&x, Mode::Eval).unwrap();
-    let check = |got: Tensor, net: &TunedNet| {
+    let net_in_double = || net.to_kind(Kind::Double).unwrap();
+    let mut tells = true;
+    let mut check = |got: Tensor, net: &TunedNet| {
         let max = |t: &Tensor| f64::try_from(t.abs().max()).unwrap();
-        let (off, size) = (max(&(got - &want)), max(&want));
-        assert!(off <= 1e-4 * size && size > 0.0, "{name}: off by {off} of {size}: {net:?}");
+        let (off, size) = (max(&(&got - &want)), max(&want));
+        if off <= 1e-4 * size && size > 0.0 {
+            return;
+        }
+        // A network that amplifies rounding may be off by more, but not by ten times as much as the plain one is.
+        let exact = net_in_double().forward(&x.to_kind(Kind::Double), Mode::Eval).unwrap();
+        let (ours, plain) = (max(&(got.to_kind(Kind::Double) - &exact)), max(&(want.to_kind(Kind::Double) - &exact)));
+        tells &= plain <= 1e-2 * size;
+        assert!(!tells || ours <= 10.0 * plain, "{name}: off by {ours}, the plain one by {plain}: {net:?}");
     };
     // Twice: a kernel must not overwrite what the next run reads.
     check(tuned.forward(&x).unwrap(), &tuned);
@@ -72,7 +87,7 @@ fn agrees(name: &str, graph: &Arc<Graph>, batch: i64, turn: usize) -> Vec<&'stat
     let (fixed, logits) = TunedNet::on(&net, &x, &mut FixedKernels).unwrap();
     check(logits, &fixed);
     check(fixed.forward(&x).unwrap(), &fixed);
-    tuned.choices().map(|c| c.kernel).collect()
+    (tuned.choices().map(|c| c.kernel).collect(), tells)
 }
 
 fn small(family: &str) -> Space {
@@ -82,15 +97,21 @@ fn small(family: &str) -> Space {
 
 #[test]
 fn tuned_genomes_of_every_family_agree() {
-    let mut seen = std::collections::BTreeSet::new();
-    for family in FAMILIES {
+    let seen = side_by_side(FAMILIES, |family| {
+        let mut seen = BTreeSet::new();
         let (space, mut rng) = (small(family.name()), ChaCha8Rng::seed_from_u64(3));
-        let random = (0..3).map(|_| space.sample(&mut rng)).collect::<Vec<_>>();
+        let random = (0..1).map(|_| space.sample(&mut rng)).collect::<Vec<_>>();
+        let mut told = 0;
         for (turn, genome) in [space.largest(), space.smallest()].into_iter().chain(random).enumerate() {
             let graph = Arc::new(space.lower(&genome).unwrap());
-            seen.extend(agrees(family.name(), &graph, 1 + (turn as i64 % 2), turn));
+            let (kernels, tells) = agrees(family.name(), &graph, 1 + (turn as i64 % 2), turn);
+            seen.extend(kernels);
+            told += usize::from(tells);
         }
-    }
+        assert!(told > 0, "{}: no network tells", family.name());
+        seen
+    });
+    let seen: BTreeSet<&str> = seen.into_iter().flatten().collect();
     for kernel in
         ["native", "mkldnn", "mkldnn_packed_act", "mkldnn_packed_add", "xnnpack", "rows_packed_act", "products"]
     {
@@ -108,19 +129,34 @@ fn tuned_attention_to_one_key_agrees() {
         let design = SpaceConfig { family: family.into(), width: 0.25, divisor: 8, knobs: knobs.clone(), classes: 7 };
         let (space, mut rng) = (Space::new(&design).unwrap(), ChaCha8Rng::seed_from_u64(4));
         let seen: Vec<&str> = (0..3)
-            .flat_map(|turn| agrees(family, &Arc::new(space.lower(&space.sample(&mut rng)).unwrap()), 2, turn))
+            .flat_map(|turn| agrees(family, &Arc::new(space.lower(&space.sample(&mut rng)).unwrap()), 2, turn).0)
             .collect();
         assert_eq!(seen.contains(&"one_key"), family != "mobilevit_v2", "{family}: {seen:?}");
     }
 }
 
-#[test]
-fn every_tuned_variant_agrees() {
-    for family in FAMILIES {
+/// The tuned forms of published networks, of those with an operation that the family's first has not, or of the rest.
+fn variants_agree(rest: bool) {
+    side_by_side(FAMILIES, |family| {
+        let graph = |id| Arc::new(families::plan(id, Some(64), 10).unwrap().lower().unwrap());
+        let ops = |graph: &Graph| graph.histogram().into_keys().collect::<BTreeSet<_>>();
+        let first = ops(&graph(family.variants()[0].id));
         for (turn, variant) in family.variants().iter().enumerate() {
-            let side = if variant.resolution == 256 { 128 } else { variant.resolution };
-            let graph = Arc::new(families::plan(variant.id, Some(side), 10).unwrap().lower().unwrap());
-            agrees(variant.id, &graph, 1, turn);
+            let graph = graph(variant.id);
+            if rest == (turn > 0 && ops(&graph).is_subset(&first)) {
+                agrees(variant.id, &graph, 1, turn);
+            }
         }
-    }
+    });
+}
+
+#[test]
+fn tuned_variants_with_all_operations_agree() {
+    variants_agree(false);
+}
+
+#[test]
+#[ignore = "takes two minutes: the variants that repeat the operations of their family's first"]
+fn other_tuned_variants_agree() {
+    variants_agree(true);
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use mobilenas_space::families::Naming;
+use mobilenas_space::families::Translate;
 use tch::Tensor;
 
 use super::stored::{Dict, EXPECTED, Other, Span, Stored};
@@ -73,7 +73,7 @@ impl Weights {
 
     /// Gives the tensors the names of a network where the file has those of one of the given namings, in the shapes that
     /// it wants. The names that fit best are taken, the file's own if none fit better. Gives the naming.
-    pub fn rename<'a>(&mut self, wanted: &Wanted, namings: &'a [Naming]) -> Option<&'a Naming> {
+    pub fn rename<'a, N: Translate>(&mut self, wanted: &Wanted, namings: &'a [N]) -> Option<&'a N> {
         let unfit = |tensors: &BTreeMap<String, Stored>| {
             misfits(wanted, tensors.iter().map(|(n, t)| (n, t.kind, t.shape.clone()))).len()
         };
@@ -98,7 +98,7 @@ impl Weights {
         let (naming, renamed, left_out) = best.1?;
         self.tensors = renamed;
         self.left_out.extend(left_out);
-        self.taken.push(format!("names of {}", naming.source));
+        self.taken.push(format!("names of {}", naming.source()));
         Some(naming)
     }
 

@@ -1,0 +1,23 @@
+//! Heads for dense prediction: what reads a backbone's named feature maps to detect objects or to segment an image.
+//!
+//! A head is a family of its own. It appends blocks to a backbone's [`Plan`], which may be a published network's or a
+//! genome's, so cost, latency keys, memory, the libtorch net and the exporters read the whole network as they read any
+//! other. A new head is one file here and one line in [`HEADS`].
+
+mod args;
+mod deeplab;
+mod fpn;
+mod head;
+mod naming;
+mod psp;
+mod registry;
+mod segmenter;
+mod ssd;
+mod ssd_torchvision;
+mod unit;
+
+pub use args::{HeadArgs, HeadError};
+pub use head::{BACKBONE, Head, HeadOptions, Needs, Task};
+pub use naming::HeadNaming;
+pub use registry::{HEADS, attach, head};
+pub use ssd::map_sizes;

@@ -1,0 +1,34 @@
+//! The one description of a network: a graph of primitive operations, whose shapes are checked as it is built.
+
+mod block;
+mod builder;
+mod dilated;
+mod dilation;
+mod error;
+pub mod fnv;
+mod fuse;
+mod graph;
+mod op;
+mod op_params;
+mod op_shape;
+mod param;
+mod path;
+mod plan;
+mod regularize;
+mod value;
+
+pub use block::{Block, BlockKey};
+pub use builder::{Builder, Val};
+pub use error::ShapeError;
+pub use fnv::Fnv;
+pub use fuse::{Branch, Folded, fold_batch_norms};
+pub use graph::{BlockRange, Graph, LOGITS, Node, Output, Readers};
+pub use op::{
+    ActFn, BN_EPS_E7, Contraction, FOURIER_CHANNELS, GROUP_NORM_EPS, Groups, InitStyle, LINEAR_ATTENTION_EPS, Layout,
+    LearntInit, Op, OpKind, ScaleName,
+};
+pub use param::{Init, ParamSpec, Role, SliceRule, distances, fourier};
+pub use path::{Path, PathSegment};
+pub use plan::{Feature, PlacedBlock, Plan};
+pub use regularize::{Regularization, regularize};
+pub use value::{Dims, Section, Sections, Value};

@@ -1,0 +1,160 @@
+//! ONNX files of every published network: names, shapes, operators.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{arrays, assert_sound, graph, written};
+use mobilenas_onnx::proto::{self, Model, Size, ValueInfo};
+use mobilenas_onnx::{Batch, OnnxError, Options, float32_weights, model, write};
+use mobilenas_space::ir::{ActFn, Branch, Graph, Node, Op, fold_batch_norms};
+
+fn sizes(value: &ValueInfo) -> Vec<String> {
+    let tensor = value.kind.clone().unwrap().tensor_type.unwrap();
+    let size = |s: Option<Size>| match s.unwrap() {
+        Size::Value(v) => v.to_string(),
+        Size::Param(p) => p,
+    };
+    tensor.shape.unwrap().dim.into_iter().map(|d| size(d.size)).collect()
+}
+
+fn count(model: &Model, op: &str) -> usize {
+    model.graph.as_ref().unwrap().node.iter().filter(|n| n.op_type.as_deref() == Some(op)).count()
+}
+
+#[test]
+fn every_published_network_is_written() {
+    for (_, info) in written() {
+        let (id, plain) = (info.id, graph(info.id));
+        let folded = fold_batch_norms(&plain);
+        let of = |g: &Graph, batch| model(g, &arrays(g), &Options { batch, ..Options::default() }).unwrap();
+        let (fused, unfused) = (of(&folded.graph, Batch::Dynamic), of(&plain, Batch::Fixed(2)));
+        assert_sound(id, &fused);
+        assert_sound(id, &unfused);
+        let border = |m: &Model| {
+            let g = m.graph.as_ref().unwrap();
+            [sizes(&g.input[0]).join("x"), sizes(&g.output[0]).join("x")]
+        };
+        let side = info.resolution;
+        assert_eq!(border(&fused), [format!("batchx3x{side}x{side}"), "batchx10".to_string()], "{id}");
+        assert_eq!(border(&unfused), [format!("2x3x{side}x{side}"), "2x10".to_string()], "{id}");
+        let gone = |what: fn(&Branch) -> usize| folded.folded_from.values().map(what).sum::<usize>();
+        let norms = |g: &Graph| g.histogram().get("batch_norm").copied().unwrap_or(0);
+        assert_eq!(count(&unfused, "BatchNormalization"), norms(&plain), "{id}");
+        assert_eq!(count(&fused, "BatchNormalization"), norms(&plain) - gone(Branch::norms), "{id}");
+        // Each convolution that was several leaves one.
+        let several = gone(Branch::convs) - folded.folded_from.len();
+        let ops = |wanted: fn(&Op) -> bool| plain.nodes.iter().filter(|n| wanted(&n.op)).count();
+        assert_eq!(count(&fused, "Gelu"), ops(|o| *o == Op::Act(ActFn::Gelu)), "{id}");
+        assert_eq!(count(&fused, "LayerNormalization"), ops(|o| matches!(o, Op::LayerNorm { .. })), "{id}");
+        let softmax = |o: &Op| matches!(o, Op::Softmax | Op::Attention { .. });
+        assert_eq!(count(&fused, "Softmax"), ops(softmax), "{id}");
+        // A convolution of the encodings of positions is computed at export.
+        let convs = ops(|o| matches!(o, Op::Conv { .. })) - ops(|o| *o == Op::Fourier);
+        assert_eq!(count(&fused, "Conv"), convs - several, "{id}");
+        assert_eq!(count(&unfused, "Conv"), convs, "{id}");
+    }
+}
+
+#[test]
+fn for_one_image_heads_on_pooled_maps_are_convolutions() {
+    for (family, info) in written() {
+        let (id, plain) = (info.id, graph(info.id));
+        let one = model(&plain, &arrays(&plain), &Options::default()).unwrap();
+        assert_sound(id, &one);
+        let pooled = |i: &u32| matches!(plain.nodes[*i as usize].op, Op::GlobalPool { keep: false });
+        let of_map = |i: &u32| plain.nodes[plain.nodes[*i as usize].inputs[0] as usize].value.hw().is_some();
+        let from = |n: &&Node| n.inputs.first().is_some_and(|i| pooled(i) && of_map(i));
+        let head = |n: &&Node| matches!(n.op, Op::Linear { .. }) && from(n);
+        let heads = plain.nodes.iter().filter(head).count();
+        let several =
+            model(&plain, &arrays(&plain), &Options { batch: Batch::Fixed(2), ..Options::default() }).unwrap();
+        assert_eq!(count(&one, "Conv"), count(&several, "Conv") + heads, "{id}");
+        // A head without a bias is a product.
+        let products = |m: &Model| count(m, "Gemm") + count(m, "MatMul");
+        assert_eq!(products(&one) + heads, products(&several), "{id}");
+        // The families whose last feature is rows, and those with a norm between the pooling and the head.
+        let rows = ["efficientformer", "deit", "pit", "cait"];
+        let normed = ["repvit", "shvit", "levit", "efficientvit_m", "edgenext", "poolformer", "tiny_vit"];
+        let is = |name: &&str| family.name().starts_with(name) && family.name() != "efficientformer_v2";
+        assert_eq!(heads == 0, rows.iter().chain(&normed).any(is), "{id}");
+    }
+}
+
+#[test]
+fn float16_halves_the_file() {
+    let g = fold_batch_norms(&graph("mobilenetv2_100")).graph;
+    let size = |float16| write(&g, &arrays(&g), &Options { float16, ..Options::default() }).unwrap().len();
+    assert!(size(true) * 10 < size(false) * 6, "{} and {}", size(true), size(false));
+}
+
+/// The bytes of a tensor of a file, and its type.
+fn stored(bytes: &[u8], name: &str) -> (Vec<u8>, i32) {
+    let model = proto::read(bytes).unwrap();
+    let tensor = model.graph.unwrap().initializer.into_iter().find(|t| t.name.as_deref() == Some(name)).unwrap();
+    (tensor.raw_data.unwrap(), tensor.data_type.unwrap())
+}
+
+#[test]
+fn what_float16_cannot_hold_stays_in_float32() {
+    let g = fold_batch_norms(&graph("mobilevit_xxs")).graph;
+    let written = |name: &str, values: &[f32]| {
+        let mut all = arrays(&g);
+        let fill = all.get_mut(name).unwrap();
+        let n = fill.len();
+        fill.copy_from_slice(&values.iter().copied().cycle().take(n).collect::<Vec<_>>());
+        write(&g, &all, &Options { float16: true, ..Options::default() }).unwrap()
+    };
+    // 65520 is the first number that rounds to infinity; 2^-14 is the smallest normal one.
+    let [largest, beyond, smallest] = [65519.0, 65520.0, 2f32.powi(-14)];
+    let whole: &[&[f32]] = &[&[largest, -largest], &[0.0, -0.0], &[smallest, 0.0], &[1.0, 1e-9]];
+    for values in whole {
+        let file = written("head.fc.bias", values);
+        assert_eq!(float32_weights(&file).unwrap(), [""; 0], "{values:?}");
+        assert_eq!(stored(&file, "head.fc.bias").1, proto::kind::FLOAT16);
+    }
+    for values in [[beyond, 0.0], [0.0, -1e30], [smallest * 0.99, 0.0], [-1e-9, 1e-9]] {
+        let file = written("head.fc.bias", &values);
+        assert_eq!(float32_weights(&file).unwrap(), ["head.fc.bias"], "{values:?}");
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>().repeat(5);
+        assert_eq!(stored(&file, "head.fc.bias"), (bytes, proto::kind::FLOAT));
+        assert_eq!(stored(&file, "head.fc.weight.pixel").1, proto::kind::FLOAT16);
+        assert_sound("mobilevit_xxs", &proto::read(&file).unwrap());
+    }
+    // A matrix that is stored transposed, and a convolution: the name in the file counts.
+    let file = written("stages.2.1.transformer.0.mlp.fc1.weight", &[1e6]);
+    assert_eq!(float32_weights(&file).unwrap(), ["stages.2.1.transformer.0.mlp.fc1.weight.transposed"]);
+    let file = written("stem.conv.weight", &[1e6]);
+    assert_eq!(float32_weights(&file).unwrap(), ["stem.conv.weight"]);
+}
+
+#[test]
+fn weights_that_are_not_finite_are_refused_in_every_precision() {
+    let g = fold_batch_norms(&graph("mobilevit_xxs")).graph;
+    for (float16, value) in [(false, f32::NAN), (false, f32::INFINITY), (true, f32::NAN), (true, f32::NEG_INFINITY)] {
+        let mut all = arrays(&g);
+        all.get_mut("head.fc.bias").unwrap()[1] = value;
+        let error = write(&g, &all, &Options { float16, ..Options::default() }).unwrap_err();
+        assert_eq!(error, OnnxError::NotFinite { name: "head.fc.bias".into() });
+    }
+}
+
+#[test]
+fn the_file_has_its_metadata() {
+    let g = graph("mobilevit_xxs");
+    let about = BTreeMap::from([("model".to_string(), "mobilevit_xxs".to_string())]);
+    let m = model(&g, &arrays(&g), &Options { about, ..Options::default() }).unwrap();
+    assert_eq!(m.metadata_props[0].key.as_deref(), Some("model"));
+    assert_eq!(m.producer_name.as_deref(), Some("mobilenas"));
+}
+
+#[test]
+fn a_tensor_that_is_missing_is_named() {
+    let g = graph("mobilevit_xxs");
+    let mut all = arrays(&g);
+    all.remove("stem.conv.weight").unwrap();
+    let error = model(&g, &all, &Options::default()).unwrap_err();
+    let expected = OnnxError::Array { name: "stem.conv.weight".into(), found: 0, expected: 16 * 3 * 9 };
+    assert_eq!(error, expected);
+}

@@ -1,0 +1,42 @@
+//! Why a graph has no PyTorch source.
+
+/// A graph that cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PytorchError {
+    /// The name cannot be a class of Python.
+    #[error("{name:?}: a name of letters, digits and underscores that starts with a letter was expected")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// The operations below a path do not follow each other.
+    #[error("{at}: its operations do not follow each other")]
+    Scattered {
+        /// Path of the module.
+        at: String,
+    },
+    /// A module has not one result.
+    #[error("{at}: found {found} values that are read outside, expected 1")]
+    Outputs {
+        /// Path of the module.
+        at: String,
+        /// Number of values that others read.
+        found: usize,
+    },
+    /// A class that contains itself.
+    #[error("{class}: a class that contains itself")]
+    Recursive {
+        /// The class.
+        class: String,
+    },
+    /// An operation on a value of a shape for which there is no form.
+    #[error("{at}: no form of {op} for {found}")]
+    Shape {
+        /// Path of the operation.
+        at: String,
+        /// The operation.
+        op: &'static str,
+        /// Its input, without the batch.
+        found: String,
+    },
+}
