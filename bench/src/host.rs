@@ -46,6 +46,11 @@ fn hypervisor() -> String {
 }
 
 impl Host {
+    /// What this machine is called; empty if it does not tell.
+    pub fn name() -> String {
+        System::host_name().unwrap_or_default()
+    }
+
     /// Reads this machine; what it does not tell is `unknown` or 0.
     pub fn read() -> Host {
         let system = System::new_all().ok();

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use mobilenas_host::problems::printable;
 use mobilenas_host::write::write_whole;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -37,7 +38,7 @@ pub enum FileError {
 pub fn read<T: DeserializeOwned>(file: &Path, schema: u32, expected: &str) -> Result<Option<T>, FileError> {
     let refuse = |found: String, expected: &str| FileError::Read {
         file: file.to_path_buf(),
-        found,
+        found: printable(&found),
         expected: expected.to_string(),
     };
     let text = match std::fs::read_to_string(file) {

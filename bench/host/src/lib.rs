@@ -19,4 +19,4 @@ pub use output::OutputError;
 pub use problems::{Problem, Problems, nearest, printable};
 pub use progress::Progress;
 pub use stop::Stop;
-pub use worker::{Pool, Worker, WorkerError};
+pub use worker::{Worker, WorkerError};

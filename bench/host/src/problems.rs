@@ -73,3 +73,13 @@ pub fn nearest<'a>(name: &str, valid: impl IntoIterator<Item = &'a str>) -> Opti
     let (far, best) = valid.into_iter().map(distance).min()?;
     (far <= name.len().max(best.len()).div_ceil(2)).then_some(best)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn control_characters_are_escapes() {
+        assert_eq!(printable("a\u{1b}[31mb\r\u{7f}\u{9b}\tc\nd é"), "a\\u{1b}[31mb\\r\\u{7f}\\u{9b}\\tc\nd é");
+    }
+}

@@ -85,6 +85,15 @@ impl Progress {
         }
     }
 
+    /// What says something beside the progress, for whoever outlives a borrow of it.
+    pub fn teller(&self) -> Box<dyn Fn(&str)> {
+        let (bar, label, lines) = (self.bar.clone(), self.label, self.lines.is_some());
+        Box::new(move |message| match lines {
+            true => crate::errln!("{label:>10}: {message}"),
+            false => bar.println(format!("{label:>10}: {message}")),
+        })
+    }
+
     /// Lets something be printed without the bar in its way.
     pub fn aside(&self, print: impl FnOnce()) {
         self.bar.suspend(print);

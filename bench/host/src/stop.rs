@@ -19,21 +19,15 @@ fn exit_code(signal: i32) -> i32 {
     128 + signal
 }
 
+/// Ends this process without what libtorch does at a program's end: its threads are still at work, and it would crash.
+pub fn exit_at_once(code: i32) -> ! {
+    signal_hook::low_level::exit(code)
+}
+
 impl Stop {
     /// Never asked.
     pub fn never() -> Stop {
         Stop::default()
-    }
-
-    /// Listens for the signals in a process that works for another one, which decides what a second signal means.
-    ///
-    /// # Errors
-    /// When the system refuses a handler.
-    pub fn of_a_worker() -> std::io::Result<Stop> {
-        let stop = Stop::default();
-        let (asked, mut signals) = (stop.0.clone(), Signals::new([SIGINT, SIGTERM])?);
-        std::thread::spawn(move || signals.forever().for_each(|signal| asked.store(signal, Ordering::SeqCst)));
-        Ok(stop)
     }
 
     /// Listens for the signals.
@@ -60,8 +54,7 @@ impl Stop {
         std::thread::spawn(move || {
             for signal in signals.forever() {
                 if asked.swap(signal, Ordering::SeqCst) != 0 {
-                    // Without what libtorch does at a program's end: its threads are still at work, and it would crash.
-                    signal_hook::low_level::exit(exit_code(signal));
+                    exit_at_once(exit_code(signal));
                 }
                 let latest = grace.map_or(String::new(), |grace| format!(", in {} s at the latest", grace.as_secs()));
                 crate::errln!("\nstopping after this step{latest}; once more to stop at once");
@@ -69,7 +62,7 @@ impl Stop {
                     std::thread::spawn(move || {
                         std::thread::sleep(grace);
                         crate::errln!("stopped in the middle of a step; the same command with --resume goes on");
-                        signal_hook::low_level::exit(exit_code(signal));
+                        exit_at_once(exit_code(signal));
                     });
                 }
             }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use mobilenas_space::onnx::INPUT;
-use mobilenas_space::onnx::int8::{CalibrationMethod, Int8Exporter, Observer};
+use mobilenas_onnx::INPUT;
+use mobilenas_onnx::int8::{CalibrationMethod, Int8Exporter, Observer};
 use mobilenas_torch::NetError;
 use rand::Rng;
 use tch::{Kind, Tensor};

@@ -25,6 +25,9 @@ pub enum EngineError {
         /// Cores that this process may run on.
         cores: usize,
     },
+    /// A model file.
+    #[error(transparent)]
+    File(#[from] mobilenas_file::FileError),
     /// libtorch, or the network itself.
     #[error(transparent)]
     Net(#[from] NetError),

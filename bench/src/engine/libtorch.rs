@@ -7,7 +7,7 @@ use super::kernel_timing::TimedSelector;
 use super::{Engine, EngineError, Session, Setting, watched};
 
 /// The version of libtorch that the program was built for.
-pub const VERSION: &str = "2.11.0";
+pub const VERSION: &str = mobilenas_file::LIBTORCH;
 
 /// Batch norms folded, no gradients; for each step of the graph the fastest of several kernels, chosen by timing them.
 #[derive(Clone, Copy, Debug)]

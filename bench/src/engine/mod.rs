@@ -1,11 +1,13 @@
 //! Engines: what runs a network on this machine. One file each, one line in [`ENGINES`].
 
+pub mod auto;
 pub mod int8;
 mod interface;
 pub mod kernel_timing;
 pub mod libtorch;
 pub mod onnxruntime;
 pub mod onnxruntime_int8;
+pub mod openvino;
 pub mod torchscript;
 
 use mobilenas_host::nearest;
@@ -20,6 +22,8 @@ pub static ENGINES: &[&dyn Engine] = &[
     &torchscript::TorchScript,
     &onnxruntime::OnnxRuntime,
     &onnxruntime_int8::OnnxRuntimeInt8,
+    &openvino::OpenVino,
+    &auto::Auto,
 ];
 
 /// An engine by name.

@@ -1,22 +1,18 @@
 //! ONNX Runtime: runs the ONNX file that the program exports, on the CPU. The library is loaded on first use from the
 //! path in the environment variable [`LIBRARY`].
 
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-
-use mobilenas_space::onnx::proto::{self, Model};
-use mobilenas_space::onnx::{Batch, INPUT, OUTPUT, Options};
+use mobilenas_file::onnxruntime;
+use mobilenas_onnx::proto::{self, Model};
+use mobilenas_onnx::{Batch, INPUT, OUTPUT, Options};
 use mobilenas_torch::Net;
 use mobilenas_torch::onnx::to_onnx;
-use ort::environment::Environment;
 use ort::session::{Session as Loaded, SessionInputValue, SessionOutputs};
 use ort::value::Tensor as OrtTensor;
 use tch::Tensor;
 
 use super::{Engine, EngineError, Session, Setting};
 
-/// The variable that holds the path of ONNX Runtime's library.
-pub const LIBRARY: &str = "ORT_DYLIB_PATH";
+pub use mobilenas_file::onnxruntime::LIBRARY;
 
 /// Batch norms folded, float32, all of ONNX Runtime's optimisations.
 #[derive(Clone, Copy, Debug)]
@@ -29,41 +25,13 @@ fn refused(e: impl std::fmt::Display) -> EngineError {
     EngineError::Engine { engine: NAME, message: text.lines().next().unwrap_or_default().to_string() }
 }
 
-/// The library in use.
-struct Library {
-    path: PathBuf,
-    environment: Environment,
-}
-
-/// Loads the library, once for the process.
-fn library() -> Result<&'static Library, EngineError> {
-    static FOUND: OnceLock<Result<Library, String>> = OnceLock::new();
-    let found = FOUND.get_or_init(|| {
-        let advice = "expected the path of libonnxruntime.so there (`cargo xtask` fetches one and sets it)";
-        let path = std::env::var_os(LIBRARY).filter(|v| !v.is_empty());
-        let path = PathBuf::from(path.ok_or_else(|| format!("{LIBRARY} is not set, {advice}"))?);
-        let whole = path.canonicalize().map_err(|e| format!("{LIBRARY}={}: {e}, {advice}", path.display()))?;
-        let environment = ort::init_from(&whole).map_err(|e| format!("{LIBRARY}={}: {e}, {advice}", path.display()))?;
-        let environment = environment.with_telemetry(false).build().map_err(|e| e.to_string())?;
-        Ok(Library { path: whole, environment })
-    });
-    found.as_ref().map_err(refused)
-}
-
-/// `1.32.0` of `libonnxruntime.so.1.32.0`.
-fn version_in(library: &Path) -> Option<String> {
-    let name = library.file_name()?.to_str()?;
-    name.split_once(".so.").map(|(_, version)| version.to_string())
-}
-
 impl Engine for OnnxRuntime {
     fn name(&self) -> &'static str {
         NAME
     }
 
     fn version(&self) -> String {
-        let version = |l: &Library| version_in(&l.path).unwrap_or_else(|| ort::info().to_string());
-        library().map_or_else(|_| "not here".to_string(), version)
+        onnxruntime::version()
     }
 
     fn channels_last(&self) -> bool {
@@ -93,11 +61,7 @@ impl File {
     /// # Errors
     /// When the library is not here, or refuses the file.
     pub fn load(bytes: &[u8], threads: usize) -> Result<File, EngineError> {
-        let builder = Loaded::builder(&library()?.environment).map_err(refused)?;
-        let builder = builder.with_intra_threads(threads).map_err(refused)?;
-        let builder = builder.with_inter_threads(1).map_err(refused)?;
-        let mut builder = if sums_overflow() { builder.with_precise_qmm().map_err(refused)? } else { builder };
-        let session = builder.commit_from_memory(bytes).map_err(refused)?;
+        let session = onnxruntime::session(threads).map_err(refused)?.commit_from_memory(bytes).map_err(refused)?;
         let shape = session.inputs().first().and_then(|i| i.dtype().tensor_shape().map(|s| s.to_vec()));
         let channels = shape.and_then(|s| s.get(1).copied()).unwrap_or(-1);
         Ok(File { session, threads, input: None, channels })
@@ -138,24 +102,13 @@ impl File {
     }
 }
 
-/// Whether ONNX Runtime's fast 8-bit matrix products saturate here: on x86 without VNNI. The exact ones are then used;
-/// elsewhere they are only slower.
-fn sums_overflow() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    let overflow =
-        !std::arch::is_x86_feature_detected!("avx512vnni") && !std::arch::is_x86_feature_detected!("avxvnni");
-    #[cfg(not(target_arch = "x86_64"))]
-    let overflow = false;
-    overflow
-}
-
 /// The model after the runtime's own graph optimisations.
 ///
 /// # Errors
 /// When the library is not here, or refuses the file.
 pub fn rewritten(bytes: &[u8]) -> Result<Model, EngineError> {
     let file = tempfile::Builder::new().suffix(".onnx").tempfile().map_err(refused)?;
-    let builder = Loaded::builder(&library()?.environment).map_err(refused)?;
+    let builder = onnxruntime::builder().map_err(refused)?;
     let mut builder = builder.with_optimized_model_path(file.path()).map_err(refused)?;
     builder.commit_from_memory(bytes).map_err(refused)?;
     proto::read(&std::fs::read(file.path()).map_err(refused)?).map_err(refused)
@@ -172,17 +125,5 @@ impl Session for File {
 
     fn choices(&self) -> Vec<(String, String)> {
         vec![("threads".to_string(), self.threads.to_string())]
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_version_is_in_the_librarys_name() {
-        assert_eq!(version_in(Path::new("/x/libonnxruntime.so.1.32.0")).as_deref(), Some("1.32.0"));
-        assert_eq!(version_in(Path::new("/x/libonnxruntime.so")), None);
     }
 }

@@ -1,7 +1,7 @@
 //! ONNX Runtime in int8: how long a network would take when quantized.
 
-use mobilenas_space::onnx::int8::CalibrationMethod;
-use mobilenas_space::onnx::{Batch, Options};
+use mobilenas_onnx::int8::CalibrationMethod;
+use mobilenas_onnx::{Batch, Options};
 use mobilenas_torch::onnx::to_int8;
 use mobilenas_torch::{Net, NetError};
 use rand::rngs::ChaCha8Rng;

@@ -96,7 +96,7 @@ pub fn write(
         }
         let (cost, kind) = (cost::graph(graph), graph.blocks.first().map_or("", |b| b.kind));
         let kind = if what == what::BLOCK { kind } else { "" };
-        let [input, output] = [graph.input(), &graph.nodes[graph.output].value].map(|v| format!("1x{v}"));
+        let [input, output] = [graph.input(), graph.output_value()].map(|v| format!("1x{v}"));
         let (params, macs) = (cost.params.to_string(), cost.macs.to_string());
         let fields = [what, id, set, kind, &input, &output, &params, &macs, genome, &file, "", ""];
         out.write_record(fields).map_err(|e| io(&list)(e.into()))

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mobilenas_file::ModelFile;
 use mobilenas_host::{Clock as _, WallClock, load, memory, runtime_env, time_ms, worker};
 use mobilenas_torch::{Formula, Net, formula};
 use procfs::process::Process;
@@ -14,7 +15,7 @@ use tch::Tensor;
 use super::workload::{Workload, lower};
 use super::{CallTime, CallTimes, InterleavedJob, InterleavedTimes, MeasureError, MemoryUse, PROTOCOL, Ready};
 use crate::calibration::CalibrationKernel;
-use crate::engine::{self, Engine, Session, Setting};
+use crate::engine::{self, Engine, EngineError, Session, Setting};
 use crate::interleaved::{Interleaving, interleave};
 use crate::stats::median;
 
@@ -40,12 +41,69 @@ const MOST_CALLS: usize = 1_000_000;
 
 struct Serving {
     clock: WallClock,
-    engine: &'static dyn Engine,
-    setting: Setting,
-    session: Box<dyn Session>,
-    images: Tensor,
+    subject: Subject,
     kernel: CalibrationKernel,
     extra: u32,
+}
+
+/// What is timed.
+enum Subject {
+    Network { engine: &'static dyn Engine, setting: Setting, session: Box<dyn Session>, images: Tensor },
+    File(Box<dyn mobilenas_file::Session>),
+}
+
+/// A subject with what it tells of itself, and the milliseconds that preparing it took.
+struct Prepared {
+    subject: Subject,
+    engine: String,
+    choices: Vec<(String, String)>,
+    resolution: u32,
+    ms: f64,
+}
+
+impl Subject {
+    fn run(&mut self) -> Result<(), EngineError> {
+        match self {
+            Subject::Network { session, images, .. } => session.run(images).map(drop),
+            Subject::File(session) => Ok(session.run()?),
+        }
+    }
+
+    fn peak_bytes(&mut self) -> Result<Option<u64>, EngineError> {
+        match self {
+            Subject::Network { session, images, .. } => session.peak_bytes(images),
+            Subject::File(_) => Ok(None),
+        }
+    }
+
+    fn prepare(w: &Workload, clock: &WallClock) -> Result<Prepared, MeasureError> {
+        if let Some(file) = w.file()? {
+            return Subject::prepare_file(&file, w.threads, clock);
+        }
+        let engine = engine::named(&w.engine)?;
+        let graph = w.graph()?;
+        let resolution = graph.input().dims[1];
+        let net = Net::bind(Arc::new(graph), &Formula::PLAIN)?;
+        let setting = Setting { batch: w.batch, threads: w.threads };
+        let from = clock.now();
+        let session = engine.prepare(&net, setting)?;
+        let (ms, choices) = (ms(clock.now() - from), session.choices());
+        let images = formula::images(w.batch, resolution)?;
+        let subject = Subject::Network { engine, setting, session, images };
+        Ok(Prepared { subject, engine: format!("{} {}", engine.name(), engine.version()), choices, resolution, ms })
+    }
+
+    fn prepare_file(file: &ModelFile, threads: usize, clock: &WallClock) -> Result<Prepared, MeasureError> {
+        let format = file.format().map_err(EngineError::from)?;
+        let inputs = format.inputs(file).map_err(EngineError::from)?;
+        let from = clock.now();
+        let session = format.load(file, &inputs, threads).map_err(EngineError::from)?;
+        let ms = ms(clock.now() - from);
+        let mut choices: Vec<_> = inputs.iter().map(|i| ("input".to_string(), i.in_words())).collect();
+        choices.extend(session.choices());
+        let engine = format!("{} {}", format.engine(), format.version());
+        Ok(Prepared { subject: Subject::File(session), engine, choices, resolution: 0, ms })
+    }
 }
 
 fn preempted() -> u64 {
@@ -64,40 +122,33 @@ fn ms(d: Duration) -> f64 {
 impl Serving {
     fn new(args: &Args) -> Result<(Serving, Ready), MeasureError> {
         let w = &args.workload;
-        let engine = engine::named(&w.engine)?;
         // Before the first thread of libtorch's own: they stay where they were started.
         if !w.cores.is_empty() {
             load::pin(&w.cores).map_err(|source| MeasureError::Cores { cores: w.cores.clone(), source })?;
         }
         let start_bytes = memory::resident().map(|[_, now]| now);
         tch::set_num_threads(w.threads as i32);
-        let graph = w.graph()?;
-        let resolution = graph.input().dims[1];
-        let net = Net::bind(Arc::new(graph), &Formula)?;
-        let setting = Setting { batch: w.batch, threads: w.threads };
-        let (clock, kernel) = (WallClock::new(), CalibrationKernel::new()?);
-        let from = clock.now();
-        let session = engine.prepare(&net, setting)?;
-        let prepare_ms = ms(clock.now() - from);
-        let images = formula::images(w.batch, resolution)?;
+        let clock = WallClock::new();
+        let Prepared { subject, engine, choices, resolution, ms: prepare_ms } = Subject::prepare(w, &clock)?;
+        let kernel = CalibrationKernel::new()?;
         let ready = Ready {
             protocol: PROTOCOL,
             program: env!("CARGO_PKG_VERSION").to_string(),
-            engine: format!("{} {}", engine.name(), engine.version()),
-            choices: session.choices(),
+            engine,
+            choices,
             resolution,
             threads: usize::try_from(tch::get_num_threads()).unwrap_or_default(),
             cores: load::allowed_cores(),
             prepare_ms,
             start_bytes,
         };
-        Ok((Serving { clock, engine, setting, session, images, kernel, extra: w.extra }, ready))
+        Ok((Serving { clock, subject, kernel, extra: w.extra }, ready))
     }
 
     fn call(&mut self) -> Result<CallTime, MeasureError> {
         let (switches, spent) = (preempted(), cpu());
         let from = self.clock.now();
-        let _logits = self.session.run(&self.images)?;
+        self.subject.run()?;
         let between = self.clock.now();
         if self.extra > 0 {
             self.kernel.units(self.extra)?;
@@ -116,7 +167,7 @@ impl Serving {
         let (switches, spent) = (preempted(), cpu());
         let mut times = Vec::with_capacity(n);
         for _ in 0..n {
-            times.push(time_ms(&self.clock, || self.session.run(&self.images).map(drop))?);
+            times.push(time_ms(&self.clock, || self.subject.run())?);
         }
         Ok(CallTimes {
             ms: times,
@@ -130,24 +181,28 @@ impl Serving {
         let mut seen = MemoryUse { peak_bytes: peak(), ..MemoryUse::default() };
         let counted = memory::forget_peak();
         for _ in 0..MEMORY_RUNS {
-            drop(self.session.run(&self.images)?);
+            self.subject.run()?;
         }
         seen.running_bytes = peak().filter(|_| counted);
         // Running may take more than all that came before.
         seen.peak_bytes = seen.peak_bytes.max(seen.running_bytes);
-        seen.allocator_bytes = self.session.peak_bytes(&self.images)?;
+        seen.allocator_bytes = self.subject.peak_bytes()?;
         Ok(seen)
     }
 
     fn interleave(&mut self, job: &InterleavedJob) -> Result<InterleavedTimes, MeasureError> {
+        let Subject::Network { engine, setting, session, images } = &mut self.subject else {
+            let (model, message) = ("a model file".to_string(), "found none, expected a network".to_string());
+            return Err(MeasureError::Design { model, message });
+        };
         let mut others = Vec::with_capacity(job.designs.len());
         for design in &job.designs {
-            let net = Net::bind(Arc::new(lower(design)?), &Formula)?;
-            others.push((self.engine.prepare(&net, self.setting)?, engine::blank(&net, self.setting.batch)?));
+            let net = Net::bind(Arc::new(lower(design)?), &Formula::PLAIN)?;
+            others.push((engine.prepare(&net, *setting)?, engine::blank(&net, setting.batch)?));
         }
         let how = Interleaving { rounds: job.rounds, warm: JOB_WARM, lead: 1, again: false, references: 1 };
         let mut rng = ChaCha8Rng::seed_from_u64(job.seed);
-        let (n, clock, session, images) = (others.len(), self.clock, &mut self.session, &self.images);
+        let (n, clock) = (others.len(), self.clock);
         let run = |i: usize| match others.get_mut(i) {
             Some((session, images)) => session.run(images).map(drop),
             None => session.run(images).map(drop),

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use mobilenas_file::{FileError, ModelFile};
 use mobilenas_space::ir::Graph;
 use mobilenas_space::{Space, SpaceConfig, families};
 use serde::{Deserialize, Serialize};
 
 use super::MeasureError;
+use crate::engine::EngineError;
 
 /// Classes of the published networks.
 const CLASSES: u32 = 1000;
@@ -38,13 +40,40 @@ pub struct Workload {
     #[arg(long)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub design: Option<String>,
+    /// A model file instead, as JSON: `model` is its name
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
 }
 
 impl Workload {
     /// A published network on an engine: one thread, one image, any core.
     pub fn new(model: &str, engine: &str) -> Workload {
         let (model, engine) = (model.to_string(), engine.to_string());
-        Workload { model, engine, extra: 0, threads: 1, batch: 1, cores: Vec::new(), design: None }
+        Workload { model, engine, extra: 0, threads: 1, batch: 1, cores: Vec::new(), design: None, file: None }
+    }
+
+    /// A model file on its own engine.
+    ///
+    /// # Errors
+    /// When it is not there, or has no format.
+    pub fn of_file(file: &ModelFile) -> Result<Workload, MeasureError> {
+        let (name, format) = (file.name(), file.format().map_err(EngineError::from)?);
+        let whole = file.file.canonicalize();
+        let whole = whole.map_err(|source| EngineError::from(FileError::Open { file: file.file.clone(), source }))?;
+        let file = ModelFile { file: whole, format: Some(format.name().to_string()), ..file.clone() };
+        // Names and numbers: making text of them cannot fail.
+        let file = serde_json::to_string(&file).unwrap_or_default();
+        Ok(Workload { file: Some(file), ..Workload::new(&name, format.engine()) })
+    }
+
+    /// The model file, if it is one.
+    ///
+    /// # Errors
+    /// When what stands for it is none.
+    pub fn file(&self) -> Result<Option<ModelFile>, MeasureError> {
+        let file = self.file.as_deref().map(serde_json::from_str).transpose();
+        file.map_err(|e| MeasureError::Design { model: self.model.clone(), message: e.to_string() })
     }
 
     /// Its arguments. Defaults are left out: an older build may not know the argument.
@@ -65,6 +94,9 @@ impl Workload {
         }
         if let Some(design) = &self.design {
             add("--design", design.clone());
+        }
+        if let Some(file) = &self.file {
+            add("--file", file.clone());
         }
         words
     }

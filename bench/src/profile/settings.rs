@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::engine;
 use crate::noise::NoiseLimits;
 use crate::profile::rules::{ProcessRule, ProfileRules, SampleRule, WarmupRule};
+use mobilenas_file::ModelFile;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,10 +15,12 @@ use crate::models::{published, unknown};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BenchConfig {
-    /// Published networks; all of them if left out, unless `found` names some.
+    /// Published networks; all of them if left out, unless `found` or `files` names some.
     pub models: Option<Vec<String>>,
     /// Networks that runs found.
     pub found: Vec<Found>,
+    /// Model files of any origin, each on its own engine with its own sizes.
+    pub files: Vec<ModelFile>,
     /// What runs the networks.
     #[schemars(length(min = 1))]
     pub engines: Vec<String>,
@@ -51,6 +54,7 @@ impl Default for BenchConfig {
         BenchConfig {
             models: None,
             found: Vec::new(),
+            files: Vec::new(),
             engines: vec!["libtorch".to_string()],
             threads: vec![1],
             batch: vec![1],
@@ -212,7 +216,7 @@ impl BenchConfig {
     pub fn models(&self) -> Vec<String> {
         match &self.models {
             Some(models) => models.clone(),
-            None if !self.found.is_empty() => Vec::new(),
+            None if !self.found.is_empty() || !self.files.is_empty() => Vec::new(),
             None => published().into_iter().map(String::from).collect(),
         }
     }
@@ -253,7 +257,7 @@ impl BenchConfig {
         for (i, e) in self.engines.iter().enumerate() {
             all.extend(engine::unknown(e).map(|message| (at("engines", i), message)));
         }
-        if self.models.as_ref().is_some_and(Vec::is_empty) && self.found.is_empty() {
+        if self.models.as_ref().is_some_and(Vec::is_empty) && self.found.is_empty() && self.files.is_empty() {
             all.push((vec!["models".to_string()], "found no network, expected at least one".to_string()));
         }
         twice("models", self.models.as_deref().unwrap_or_default(), &mut all);
@@ -261,11 +265,17 @@ impl BenchConfig {
         twice("threads", &self.threads, &mut all);
         twice("batch", &self.batch, &mut all);
         twice("cores", self.cores.as_deref().unwrap_or_default(), &mut all);
-        let both: Vec<String> = self.models().into_iter().chain(self.found.iter().map(Found::name)).collect();
-        let from = both.len() - self.found.len();
-        for i in (from..both.len()).filter(|i| both[..*i].contains(&both[*i])) {
-            let path = vec!["found".to_string(), (i - from).to_string()];
-            all.push((path, format!("found the name {:?} twice, expected another name", both[i])));
+        let mut names = self.models();
+        let found = self.found.iter().enumerate().map(|(i, f)| ("found", i, f.name()));
+        for (key, i, name) in found.chain(self.files.iter().enumerate().map(|(i, f)| ("files", i, f.name()))) {
+            if names.contains(&name) {
+                all.push((at(key, i), format!("found the name {name:?} twice, expected another name")));
+            }
+            names.push(name);
+        }
+        for (i, file) in self.files.iter().enumerate() {
+            let path = |key: &str| [at("files", i), vec![key.to_string()]].concat();
+            all.extend(file.validate().into_iter().map(|(key, message)| (path(key), message)));
         }
         for (key, low, high) in [
             ("processes.min", self.processes.min, self.processes.max),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use mobilenas_file::FileExact;
 use serde::{Deserialize, Serialize};
 
 use super::exact::Exact;
@@ -33,6 +34,9 @@ pub struct Baseline {
     pub program: String,
     /// Exact numbers by model.
     pub exact: BTreeMap<String, Exact>,
+    /// Exact numbers of model files by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, FileExact>,
     /// Accuracy by model.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub accuracy: BTreeMap<String, Accuracy>,
@@ -51,6 +55,7 @@ impl Baseline {
             schema: SCHEMA,
             program: concat!("mobilenas ", env!("CARGO_PKG_VERSION")).to_string(),
             exact: BTreeMap::new(),
+            files: BTreeMap::new(),
             accuracy: BTreeMap::new(),
             instructions: BTreeMap::new(),
             timed: None,

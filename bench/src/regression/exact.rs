@@ -11,6 +11,8 @@ use tch::{Kind, Tensor};
 
 use super::finding::{Finding, Tier, Verdict};
 use crate::process::{MeasureError, published_graph};
+use mobilenas_record::change::counts_in_words;
+pub use mobilenas_record::change::{in_words, percent};
 
 /// Logits of two formula-made images on formula-made weights, computed in double.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,15 +73,15 @@ impl Exact {
             ops: graph.histogram().into_iter().map(|(op, n)| (op.to_string(), n as u64)).collect(),
             activation_bytes: SINGLE * memory.activations,
             weight_bytes: SINGLE * memory.weights,
-            logits: if logits { Some(logits_of(graph, resolution)?) } else { None },
+            logits: if logits { Some(logits_of(model, graph, resolution)?) } else { None },
         })
     }
 }
 
-fn logits_of(graph: Graph, resolution: u32) -> Result<Logits, NetError> {
+fn logits_of(model: &str, graph: Graph, resolution: u32) -> Result<Logits, NetError> {
     let torch = |e: tch::TchError| NetError::Torch { at: "logits".into(), message: e.to_string() };
     let _guard = tch::no_grad_guard();
-    let net = Net::bind(Arc::new(graph), &Formula)?.to_kind(Kind::Double)?;
+    let net = Net::bind(Arc::new(graph), &Formula::of(model))?.to_kind(Kind::Double)?;
     let images = formula::images(2, resolution)?.f_to_kind(Kind::Double).map_err(torch)?;
     let logits = net.forward(&images, Mode::Eval)?;
     let read = || -> Result<Logits, tch::TchError> {
@@ -89,32 +91,6 @@ fn logits_of(graph: Graph, resolution: u32) -> Result<Logits, NetError> {
         Ok(Logits { norm: norm(&logits)?, difference: norm(&a.f_sub(&b)?)?, first: [first(&a)?, first(&b)?] })
     };
     read().map_err(torch)
-}
-
-/// A change of a number in words: `params 2317848 -> 2320000 (+0.09 %)`.
-pub fn in_words(metric: &str, was: u64, is: u64) -> String {
-    let relative = if was == 0 { String::new() } else { format!(" ({})", percent(is as f64 / was as f64 - 1.0)) };
-    format!("{metric} {was} -> {is}{relative}")
-}
-
-/// A relative change in percent, with its sign and as many digits as show it.
-pub fn percent(change: f64) -> String {
-    let p = change * 100.0;
-    match p.abs() {
-        // Less is rounding: no count of parameters is long enough to change by it.
-        x if x < 1e-9 => "+0 %".to_string(),
-        x if x < 0.0095 => format!("{p:+.1e} %"),
-        x if x < 10.0 => format!("{p:+.2} %"),
-        _ => format!("{p:+.1} %"),
-    }
-}
-
-/// A change of the operations in words: `conv 34 -> 35, add 9 -> 8`.
-fn ops_in_words(was: &BTreeMap<String, u64>, is: &BTreeMap<String, u64>) -> String {
-    let names: std::collections::BTreeSet<&String> = was.keys().chain(is.keys()).collect();
-    let of = |all: &BTreeMap<String, u64>, op: &String| all.get(op).copied().unwrap_or(0);
-    let differ = names.into_iter().map(|op| (op, of(was, op), of(is, op))).filter(|(_, a, b)| a != b);
-    differ.map(|(op, a, b)| format!("{op} {a} -> {b}")).collect::<Vec<_>>().join(", ")
 }
 
 /// The largest relative distance of two sets of logits, of the norms and of single logits against the norm.
@@ -181,7 +157,7 @@ pub fn compare(model: &str, was: &Exact, is: &Exact) -> Vec<Finding> {
         number(model, "params", was.params, is.params),
         number(model, "macs", was.macs, is.macs),
         text(model, "digest", was.digest == is.digest, digest),
-        text(model, "ops", was.ops == is.ops, ops_in_words(&was.ops, &is.ops)),
+        text(model, "ops", was.ops == is.ops, counts_in_words(&was.ops, &is.ops)),
         number(model, "activation_bytes", was.activation_bytes, is.activation_bytes),
         number(model, "weight_bytes", was.weight_bytes, is.weight_bytes),
     ];

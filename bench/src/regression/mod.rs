@@ -10,6 +10,7 @@
 pub mod baseline;
 pub mod count;
 pub mod exact;
+pub mod files;
 pub mod finding;
 pub mod output;
 pub mod paired;

@@ -8,6 +8,7 @@ use crate::regression::paired::PairedRule;
 use crate::regression::process_pairs::PairSetup;
 use crate::regression::round::RoundLimits;
 use crate::regression::stored::Capture;
+use mobilenas_file::GuardedFile;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +16,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RegressionConfig {
-    /// Published networks whose exact numbers are guarded; all of them if left out.
+    /// Published networks whose exact numbers are guarded; all of them if left out, unless `files` names some.
     pub models: Option<Vec<String>>,
+    /// Model files of any origin.
+    pub files: Vec<GuardedFile>,
     /// The exact tier.
     pub exact: ExactTier,
     /// Accuracy on fixed lists of images.
@@ -31,7 +34,7 @@ pub struct RegressionConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExactTier {
-    /// Whether logits on formula-made weights are compared: most of the tier's time.
+    /// Whether logits on formula-made weights, and the outputs of files, are compared: most of the tier's time.
     pub logits: bool,
 }
 
@@ -187,7 +190,11 @@ impl StoredTier {
 impl RegressionConfig {
     /// The networks of the exact tier.
     pub fn models(&self) -> Vec<String> {
-        self.models.clone().unwrap_or_else(|| published().into_iter().map(String::from).collect())
+        match &self.models {
+            Some(models) => models.clone(),
+            None if !self.files.is_empty() => Vec::new(),
+            None => published().into_iter().map(String::from).collect(),
+        }
     }
 
     /// Mistakes that the types alone do not show, as path and message.
@@ -201,6 +208,14 @@ impl RegressionConfig {
         }
         for (i, m) in self.paired.models.iter().enumerate() {
             all.extend(unknown(m).map(|e| (path(&["paired", "models"], Some(i)), e)));
+        }
+        for (i, file) in self.files.iter().enumerate() {
+            let at = |key: &str| ["files".to_string(), i.to_string(), key.to_string()].to_vec();
+            all.extend(file.validate().into_iter().map(|(key, message)| (at(key), message)));
+            let name = file.model().name();
+            if self.files[..i].iter().any(|f| f.model().name() == name) {
+                all.push((at("name"), format!("found the name {name:?} twice, expected another name")));
+            }
         }
         for (i, a) in self.accuracy.iter().enumerate() {
             let at = ["accuracy".to_string(), i.to_string(), "model".to_string()].to_vec();

@@ -1,10 +1,7 @@
 //! Worker processes: requests go to a child's standard input and answers come from its standard output, one line each.
 //!
 //! libtorch's threads belong to a whole process, so what needs its own number of threads, cores or memory is a process
-//! of its own. [`Worker`] is the asking side, [`serve`] the answering one, [`Pool`] several workers on one list of
-//! jobs.
-
-mod pool;
+//! of its own. [`Worker`] is the asking side, [`serve`] the answering one.
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -12,11 +9,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::process::Pid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-
-pub use pool::Pool;
 
 /// Why a worker gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -95,11 +89,6 @@ impl Worker {
         };
         let words = child.stderr.take().map(|errors| std::thread::spawn(move || last_line(errors)));
         Ok(Worker { input: child.stdin.take(), child, answers, words, program })
-    }
-
-    /// Its process.
-    pub fn process(&self) -> Pid {
-        Pid::from_child(&self.child)
     }
 
     /// Sends one line and waits for the answer.
