@@ -78,95 +78,137 @@ impl Candidate<'_> {
     }
 }
 
+/// The scored networks of a run, the most accurate first.
+struct Scored<'a> {
+    objectives: Vec<Objective>,
+    variants: Vec<Candidate<'a>>,
+    found: Vec<Candidate<'a>>,
+}
+
+/// A found network, and a published variant that it dominates.
+type Pair<'s, 'a> = (&'s Candidate<'a>, &'s Candidate<'a>);
+
+impl<'a> Scored<'a> {
+    fn of(run: &'a RunData) -> Scored<'a> {
+        let objectives = objectives(run);
+        let candidate = |trial| {
+            let values: Option<Vec<f64>> = objectives.iter().map(|o| RunTrial::metric(trial, &o.name)).collect();
+            values.map(|values| Candidate { trial, values })
+        };
+        let (mut variants, mut found): (Vec<Candidate>, Vec<Candidate>) =
+            run.scored().filter_map(candidate).partition(|c| c.trial.variant().is_some());
+        for all in [&mut variants, &mut found] {
+            all.sort_by(|a, b| b.values[0].total_cmp(&a.values[0]).then(a.trial.trial.id.cmp(&b.trial.trial.id)));
+        }
+        Scored { objectives, variants, found }
+    }
+
+    /// Each dominated variant with the most accurate network that dominates it, and the variants that none dominates.
+    fn pairs(&self) -> (Vec<Pair<'_, 'a>>, Vec<&Candidate<'a>>) {
+        let goals: Vec<Goal> = self.objectives.iter().map(|o| o.goal).collect();
+        let (mut pairs, mut rest) = (Vec::new(), Vec::new());
+        for v in &self.variants {
+            match self.found.iter().find(|c| pareto::dominates_by(&c.values, &v.values, &goals)) {
+                Some(c) => pairs.push((c, v)),
+                None => rest.push(v),
+            }
+        }
+        (pairs, rest)
+    }
+
+    fn words(&self, candidate: &Candidate) -> String {
+        candidate.words(&self.objectives)
+    }
+
+    fn dominates(&self, (c, v): &Pair) -> String {
+        format!("{} dominates {}", self.words(c), self.words(v))
+    }
+
+    /// What inherited weights say, in one sentence.
+    fn sentence(&self, best: &Candidate, pairs: &[Pair]) -> String {
+        let names: Vec<String> = self.objectives.iter().map(Objective::noun).collect();
+        let names = joined(&names, "and");
+        match (self.variants.as_slice(), pairs) {
+            ([], _) => format!(
+                "The most accurate found network is {}; this run scored no published variant to compare it with.",
+                self.words(best)
+            ),
+            ([variant, ..], []) => format!(
+                "No found network dominates a published variant in {names}: the most accurate one is {}, the most \
+                 accurate variant is {}.",
+                self.words(best),
+                self.words(variant)
+            ),
+            ([_], [pair, ..]) => {
+                format!("A found network dominates the published variant in {names}: {}.", self.dominates(pair))
+            }
+            (all, [pair, ..]) => format!(
+                "Found networks dominate {} of {} published variants in {names}: {}{}.",
+                pairs.len(),
+                all.len(),
+                if pairs.len() > 1 { "for example, " } else { "" },
+                self.dominates(pair)
+            ),
+        }
+    }
+
+    /// The other pairs, and the variants that no found network dominates.
+    fn details(&self, pairs: &[Pair], rest: &[&Candidate]) -> Vec<String> {
+        let mut details = Vec::new();
+        if let [_, others @ ..] = pairs
+            && !others.is_empty()
+        {
+            let named: Vec<String> = others.iter().take(NAMED).map(|p| self.dominates(p)).collect();
+            let more = others.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!("; {more} more are dominated") } else { String::new() };
+            details.push(format!("{}{more}.", joined(&named, "and")));
+        }
+        if !pairs.is_empty() && !rest.is_empty() {
+            let mut named: Vec<String> = rest.iter().take(NAMED).map(|v| self.words(v)).collect();
+            if rest.len() > NAMED {
+                named.push(format!("{} more", rest.len() - NAMED));
+            }
+            details.push(format!("No found network dominates {}.", joined(&named, "or")));
+        }
+        details
+    }
+}
+
 /// What the run found.
 pub fn answer(run: &RunData) -> Answer {
-    let objectives = objectives(run);
-    let goals: Vec<Goal> = objectives.iter().map(|o| o.goal).collect();
-    let candidate = |trial| {
-        let values: Option<Vec<f64>> = objectives.iter().map(|o| RunTrial::metric(trial, &o.name)).collect();
-        values.map(|values| Candidate { trial, values })
-    };
-    let (mut variants, mut found): (Vec<Candidate>, Vec<Candidate>) =
-        run.scored().filter_map(candidate).partition(|c| c.trial.variant().is_some());
-    for all in [&mut variants, &mut found] {
-        all.sort_by(|a, b| b.values[0].total_cmp(&a.values[0]).then(a.trial.trial.id.cmp(&b.trial.trial.id)));
-    }
-    let Some(best) = found.first() else {
+    let scored = Scored::of(run);
+    let Some(best) = scored.found.first() else {
         return Answer { sentence: "The search has scored no network yet.".to_owned(), ..Answer::default() };
     };
-    // The most accurate network that dominates each variant.
-    let dominating = |v: &Candidate| found.iter().find(|c| pareto::dominates_by(&c.values, &v.values, &goals));
-    let pairs: Vec<(&Candidate, &Candidate)> = variants.iter().filter_map(|v| Some((dominating(v)?, v))).collect();
-    let names: Vec<String> = objectives.iter().map(Objective::noun).collect();
-    let names = joined(&names, "and");
-    let dominates =
-        |(c, v): &(&Candidate, &Candidate)| format!("{} dominates {}", c.words(&objectives), v.words(&objectives));
-    let sentence = match (variants.as_slice(), pairs.as_slice()) {
-        ([], _) => format!(
-            "The most accurate found network is {}; this run scored no published variant to compare it with.",
-            best.words(&objectives)
-        ),
-        ([variant, ..], []) => format!(
-            "No found network dominates a published variant in {names}: the most accurate one is {}, the most accurate \
-             variant is {}.",
-            best.words(&objectives),
-            variant.words(&objectives)
-        ),
-        ([_], [pair, ..]) => {
-            format!("A found network dominates the published variant in {names}: {}.", dominates(pair))
-        }
-        (all, [pair, ..]) => format!(
-            "Found networks dominate {} of {} published variants in {names}: {}{}.",
-            pairs.len(),
-            all.len(),
-            if pairs.len() > 1 { "for example, " } else { "" },
-            dominates(pair)
-        ),
-    };
-    let mut details: Vec<String> = Vec::new();
-    if let [_, others @ ..] = pairs.as_slice()
-        && !others.is_empty()
-    {
-        let named: Vec<String> = others.iter().take(NAMED).map(dominates).collect();
-        let more = others.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!("; {more} more are dominated") } else { String::new() };
-        details.push(format!("{}{more}.", joined(&named, "and")));
-    }
-    let rest: Vec<&Candidate> = variants.iter().filter(|v| dominating(v).is_none()).collect();
-    if !pairs.is_empty() && !rest.is_empty() {
-        let mut named: Vec<String> = rest.iter().take(NAMED).map(|v| v.words(&objectives)).collect();
-        if rest.len() > NAMED {
-            named.push(format!("{} more", rest.len() - NAMED));
-        }
-        details.push(format!("No found network dominates {}.", joined(&named, "or")));
-    }
-    let sentence = match trained_in_words(run, &objectives) {
+    let (pairs, rest) = scored.pairs();
+    let inherited = scored.sentence(best, &pairs);
+    let mut details = scored.details(&pairs, &rest);
+    let sentence = match trained_in_words(run, &scored.objectives) {
         // What was trained alike is the answer; inherited weights only chose it.
         Some((trained, true)) => {
-            let mut inherited = sentence;
+            let mut inherited = inherited;
             inherited.get_mut(..1).into_iter().for_each(str::make_ascii_lowercase);
             details.insert(0, format!("With inherited weights: {inherited}"));
             trained
         }
         Some((trained, false)) => {
             details.push(trained);
-            sentence
+            inherited
         }
-        None => sentence,
+        None => inherited,
     };
     Answer { sentence, details: details.join(" "), basis: basis(run, &pairs) }
 }
 
 /// What the comparison's accuracies are, and how many of its differences are certain.
-fn basis(run: &RunData, pairs: &[(&Candidate, &Candidate)]) -> String {
+fn basis(run: &RunData, pairs: &[Pair]) -> String {
     let images = run.header.dataset.scoring_images();
     let label = metrics::noun(&metrics::ACCURACY);
     let mut words = format!(
         "The {label} with inherited weights is on {} search-validation images.",
         text::thousands(images as u64)
     );
-    let certain =
-        |(c, v): &&(&Candidate, &Candidate)| wilson(c.values[0], images).low > wilson(v.values[0], images).high;
+    let certain = |(c, v): &&Pair| wilson(c.values[0], images).low > wilson(v.values[0], images).high;
     if !pairs.is_empty() {
         words += &format!(
             " The 95 % intervals of the two networks are apart in {} of {}.",

@@ -33,8 +33,8 @@ pub struct LayerReader {
     classes: u32,
     rows: Vec<Layer>,
     values: HashMap<Value, u32>,
-    /// By the block's input, path and bytes: its row and its output.
-    seen: HashMap<(u32, Path, BlockKey), (u32, u32)>,
+    /// By the block's inputs, path and bytes: its row and its output.
+    seen: HashMap<(Vec<u32>, Path, BlockKey), (u32, u32)>,
 }
 
 impl LayerReader {
@@ -65,8 +65,12 @@ impl LayerReader {
         let plan = self.template.plan(&values, resolution, self.classes).ok()?;
         let start = self.id(&plan.input);
         let mut graph = None;
-        let (mut at, mut rows, mut total) = (start, Vec::with_capacity(plan.blocks.len()), Cost::default());
+        let (mut at, mut rows, mut total) = (vec![start], Vec::with_capacity(plan.blocks.len()), Cost::default());
+        let mut given = Vec::with_capacity(plan.blocks.len());
         for (i, placed) in plan.blocks.iter().enumerate() {
+            if !placed.reads.is_empty() {
+                at = placed.reads.iter().map(|block| given.get(*block).copied()).collect::<Option<_>>()?;
+            }
             let key = (at, placed.path.clone(), BlockKey::of(placed.block.as_ref()));
             let (row, out) = match self.seen.get(&key) {
                 Some(known) => *known,
@@ -76,7 +80,7 @@ impl LayerReader {
                         graph = Some(plan.lower().ok().map(|g| (cost::blocks(&g), g))?);
                     }
                     let (costs, g) = graph.as_ref()?;
-                    let out = &g.nodes.get(g.blocks.get(i)?.end.checked_sub(1)?)?.value;
+                    let out = &g.nodes.get(g.blocks.get(i)?.output)?.value;
                     let (path, kind, shape) = (placed.path.to_string(), placed.block.kind(), out.to_string());
                     let row = self.rows.len() as u32;
                     self.rows.push(Layer { path, kind, out: shape, cost: *costs.get(i)? });
@@ -87,7 +91,8 @@ impl LayerReader {
             };
             total = total + self.rows.get(row as usize)?.cost;
             rows.push(row);
-            at = out;
+            given.push(out);
+            at = vec![out];
         }
         Some(GenomeLayers { rows, cost: total })
     }

@@ -6,7 +6,8 @@ use std::path::Path;
 use mobilenas_record::latency_table::{LatencyTable, Source};
 use mobilenas_record::metric::{LATENCY, MES, PARAMS};
 use mobilenas_record::run::{
-    Caveat, Done, JournalRow, Origin, PredictorFit, Retrained, RunHeader, Supernet, Trial, TrialOutcome, Unit,
+    Caveat, Done, Finetuned, JournalRow, Origin, PredictorFit, Retrained, RunHeader, Supernet, Trial, TrialOutcome,
+    Unit,
 };
 use mobilenas_record::{MetricInfo, pareto, score};
 
@@ -25,6 +26,8 @@ pub struct RunData {
     pub supernet: Option<Supernet>,
     /// All trials in the order of the journal.
     pub trials: Vec<RunTrial>,
+    /// Trials that were fine-tuned before the winners were chosen.
+    pub finetuned: Vec<Finetuned>,
     /// Networks trained from scratch, one row a training.
     pub retrained: Vec<Retrained>,
     /// How well the search's predictor did, fit by fit.
@@ -118,6 +121,7 @@ impl RunData {
             unit: None,
             supernet: None,
             trials: Vec::new(),
+            finetuned: Vec::new(),
             retrained: Vec::new(),
             predictor_fits: Vec::new(),
             caveats: Vec::new(),
@@ -166,6 +170,7 @@ impl RunData {
                     again.apply(&mut entry.trial);
                 }
             }
+            JournalRow::Finetuned(finetuned) => self.finetuned.push(finetuned),
             JournalRow::Retrained(retrained) => self.retrained.push(retrained),
             JournalRow::PredictorFit(fit) => self.predictor_fits.push(fit),
             JournalRow::Caveat(caveat) => self.caveats.push(caveat),

@@ -1,12 +1,14 @@
 //! Studies: the rows of `study.jsonl`, read, and the statistics over them.
 
 mod analysis;
+mod landmarks;
 mod read;
 mod repeats;
 
 pub use analysis::{
     ComparedNetwork, Fidelity, HypervolumeBand, bands, by_size, compared_networks, fidelities, pairs_won,
 };
+pub use landmarks::{Corrected, corrected};
 pub use mobilenas_record::study::*;
 pub use read::Study;
 pub use repeats::{SeedAgreement, seed_agreement};

@@ -211,3 +211,62 @@ fn a_run_of_format_1_is_read() {
         assert!(answer.details.contains(words), "{answer:?}");
     }
 }
+
+/// A run with these networks, each with its inherited top-1, latency in ms, and the test top-1 of its trainings.
+fn answer_of(networks: &[(Option<&str>, f64, f64, &[f64])]) -> mobilenas_reports::answer::Answer {
+    let mut rows = vec![JournalRow::Run(Box::new(synthetic::header()))];
+    let mut random = Random(3);
+    let mut trainings = Vec::new();
+    for (id, (variant, top1, latency, trained)) in (0u64..).zip(networks) {
+        let mut trial = synthetic::trial(id, *variant, &mut random);
+        let metrics = [(metric::TOP1, *top1), (metric::LATENCY, *latency)].map(|(k, v)| (k.to_owned(), v));
+        trial.outcome = TrialOutcome::Scored(BTreeMap::from(metrics));
+        trainings.extend(trained.iter().map(|top1| {
+            let metrics = BTreeMap::from([(metric::TEST_TOP1.to_owned(), *top1)]);
+            let digest = trial.digest.clone();
+            JournalRow::Retrained(Retrained { trial: id, digest, seed: 1, epochs: 2.0, metrics, seconds: 3.0 })
+        }));
+        rows.push(JournalRow::Trial(trial));
+    }
+    rows.extend(trainings);
+    mobilenas_reports::answer::answer(&try_read(&synthetic::text(&rows)).unwrap())
+}
+
+#[test]
+fn the_answer_is_which_variant_a_network_dominates_when_both_are_trained_alike() {
+    let (s, xs) = (Some("mobilevit_s"), Some("mobilevit_xs"));
+    // #3 is ahead of both variants and cheaper; #2 costs more than either.
+    let found: [(Option<&str>, f64, f64, &[f64]); 2] =
+        [(None, 83.0, 9.0, &[95.0, 95.2]), (None, 79.0, 3.0, &[91.0, 91.4])];
+    let both = answer_of(&[(s, 80.0, 6.0, &[90.0, 90.2]), (xs, 78.0, 4.0, &[89.0, 89.2]), found[0], found[1]]);
+    assert_eq!(
+        both.sentence,
+        "Trained alike, #3 (91.20 % (90.92 to 91.48), 3.00 ms) dominates mobilevit_s (90.10 % (89.96 to 90.24), \
+         6.00 ms) in test top-1 outside the error bars; 2 of 2 variants are dominated."
+    );
+    assert!(both.details.starts_with("With inherited weights: found networks dominate 1 of 2 "), "{both:?}");
+    let one = answer_of(&[(s, 80.0, 6.0, &[91.2, 91.4]), (xs, 78.0, 4.0, &[89.0, 89.2]), found[0], found[1]]);
+    assert_eq!(
+        one.sentence,
+        "Trained alike, #3 (91.20 % (90.92 to 91.48), 3.00 ms) dominates mobilevit_xs (89.10 % (88.96 to 89.24), \
+         4.00 ms) in test top-1 outside the error bars."
+    );
+    // Ahead, but the error bars touch.
+    let none = answer_of(&[(s, 80.0, 6.0, &[91.0, 91.2]), (xs, 78.0, 4.0, &[91.2, 91.4]), found[0], found[1]]);
+    assert_eq!(
+        none.sentence,
+        "Trained alike, no found network dominates any of the 2 published variants in test top-1 outside the error \
+         bars: #3 (91.20 % (90.92 to 91.48), 3.00 ms) stands against mobilevit_s (91.10 % (90.96 to 91.24), 6.00 ms)."
+    );
+    // The only network that was trained costs more than the only variant.
+    let dear = answer_of(&[(s, 80.0, 6.0, &[90.0, 90.2]), found[0]]);
+    assert_eq!(
+        dear.sentence,
+        "Trained alike, no found network dominates mobilevit_s in test top-1 outside the error bars: the most \
+         accurate one, #1 (95.10 % (94.96 to 95.24), 9.00 ms), costs more."
+    );
+    // No variant was trained: inherited weights are the answer.
+    let found_only = answer_of(&[(s, 80.0, 6.0, &[]), found[1]]);
+    assert!(found_only.sentence.starts_with("No found network dominates a published variant in "), "{found_only:?}");
+    assert!(found_only.details.ends_with("Trained from scratch, #1 reaches 91.20 % (90.92 to 91.48) test top-1."));
+}

@@ -8,7 +8,7 @@ use std::path::Path;
 use mobilenas_record::latency_table::{LatencyTable, Pair, Source};
 use mobilenas_record::run::JournalRow as RunRow;
 use mobilenas_reports::study::{
-    self, Study, StudyRow as Row, bands, by_size, compared_networks, fidelities, pairs_won, seed_agreement,
+    self, Study, StudyRow as Row, bands, by_size, compared_networks, corrected, fidelities, pairs_won, seed_agreement,
 };
 use mobilenas_reports::{read, render, render_study};
 
@@ -77,6 +77,33 @@ fn the_same_study_gives_the_same_bytes() {
 }
 
 #[test]
+fn landmarks_correct_what_they_explain() {
+    let mut rows = synthetic::study::rows("made", "found A");
+    // Parameters that do not follow MACs, and scores that are wrong by a multiple of their logarithm.
+    let params = |id: u64| 100_000 + (id * 7 % 31) * 10_000;
+    for row in &mut rows {
+        match row {
+            Row::Network(n) if n.origin == study::NetworkOrigin::Drawn => n.params = params(n.id),
+            Row::Inherited(i) => {
+                let wrong = 4.0 * (params(i.network) as f64).ln();
+                i.metrics.values_mut().for_each(|v| *v -= wrong);
+            }
+            _ => {}
+        }
+    }
+    let (_, study) = of(&rows);
+    let all = corrected(&study);
+    // 24 networks: 6 or 12 of them are landmarks.
+    let counts: Vec<(usize, usize)> = all.iter().map(|c| (c.landmarks, c.networks)).collect();
+    assert_eq!(counts, [(6, 18), (12, 12)].repeat(4));
+    let recalibrated = all.iter().find(|c| c.condition.recalibrated && c.landmarks == 12).unwrap();
+    let [before, after] = [recalibrated.before, recalibrated.tau].map(|t| t.unwrap().value);
+    assert!(after > before + 0.2, "{before} to {after}");
+    assert!(recalibrated.left_out < 1.0);
+    assert!(rendered(&rows).1.contains("Corrected by landmarks"));
+}
+
+#[test]
 fn fidelity_joins_both_top1s_of_a_network() {
     let mut rows = synthetic::study::rows("made", "found A");
     let all = fidelities(&of(&rows).1);
@@ -95,6 +122,15 @@ fn fidelity_joins_both_top1s_of_a_network() {
     let [macs, params] = by_size(&of(&rows).1).unwrap();
     assert_eq!(macs, params);
     assert!(0.5 < macs.low && macs.low < macs.value && macs.value < 1.0, "{macs:?}");
+    // MACs order them as parameters do, so nothing is left to be given; other parameters are.
+    assert!(all.iter().all(|f| f.partial.is_none() && f.within.unwrap().value < f.tau.unwrap().value));
+    for (i, network) in rows.iter_mut().filter_map(|r| if let Row::Network(n) = r { Some(n) } else { None }).enumerate()
+    {
+        network.params = (i as u64 * 7) % 31 + 1;
+    }
+    let given = fidelities(&of(&rows).1);
+    assert!(given.iter().all(|f| f.partial.is_some_and(|p| p.low <= p.value && p.value < f.tau.unwrap().value)));
+    assert!(rendered(&rows).1.contains("; given MACs and parameters "));
     // A network that was not trained from scratch is left out.
     rows.retain(|r| !matches!(r, Row::Retrained(r) if r.network == 5));
     let fewer = fidelities(&of(&rows).1);
@@ -124,7 +160,7 @@ fn trainings_with_several_seeds_are_compared() {
     // Of the three pairs of networks one is turned round: (2 - 1) / 3. Variances 2, 0 and 2. Network 3 has one seed only.
     let found = seed_agreement(&of(&rows).1).unwrap();
     assert_eq!((found.networks, found.seeds), (3, 2));
-    assert!((found.tau - 1.0 / 3.0).abs() < 1e-12, "{found:?}");
+    assert!((found.tau.value - 1.0 / 3.0).abs() < 1e-12, "{found:?}");
     assert!((found.deviation - (4.0f64 / 3.0).sqrt()).abs() < 1e-12, "{found:?}");
     assert!(rendered(&rows).1.contains("standard deviation of 1.15 points"));
 }

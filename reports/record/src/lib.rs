@@ -1,6 +1,7 @@
 //! What runs and studies record, and the statistics that searches and reports share: journal rows, metrics, the mobile
 //! efficiency score, Pareto fronts, rank correlation, quantiles. No files, no plots, no polars.
 
+pub mod change;
 pub mod engine;
 pub mod interval;
 pub mod latency_table;
@@ -8,6 +9,7 @@ pub mod metric;
 pub mod pareto;
 pub mod quantile;
 pub mod rank;
+pub mod ridge;
 pub mod run;
 pub mod score;
 pub mod study;

@@ -29,6 +29,8 @@ pub enum JournalRow {
     /// A trial near the front whose latency was measured again.
     #[serde(rename = "timed")]
     Remeasured(Remeasured),
+    /// A trial that may win, scored after a short training from its inherited weights.
+    Finetuned(Finetuned),
     /// A winner trained from scratch and scored on the test split.
     Retrained(Retrained),
     /// How well a predictor predicted trials before it was fitted on them.
@@ -260,6 +262,28 @@ impl Remeasured {
         if let Some(why) = &self.missed {
             let metrics = std::mem::take(metrics);
             trial.outcome = TrialOutcome::Infeasible { why: why.clone(), metrics };
+        }
+    }
+}
+
+/// A trial that was fine-tuned from its inherited weights. Winners are chosen by its metrics.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finetuned {
+    /// The trial.
+    pub trial: u64,
+    /// Steps of the optimizer.
+    pub steps: u64,
+    /// The task's metrics on the search-validation split.
+    pub metrics: BTreeMap<String, f64>,
+    /// Seconds it took, resumed parts together.
+    pub seconds: f64,
+}
+
+impl Finetuned {
+    /// Puts its metrics in the place of what a scored trial says.
+    pub fn apply(&self, trial: &mut Trial) {
+        if let TrialOutcome::Scored(metrics) = &mut trial.outcome {
+            metrics.extend(self.metrics.clone());
         }
     }
 }

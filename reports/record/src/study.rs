@@ -118,11 +118,30 @@ pub struct Condition {
     pub rule: String,
     /// Whether batch-norm statistics were computed anew for the network.
     pub recalibrated: bool,
+    /// Steps of a short training that began with the inherited weights; 0 for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub finetune_steps: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+impl Condition {
+    /// What was done with the weights, in words.
+    pub fn weights(&self) -> String {
+        match (self.finetune_steps, self.recalibrated) {
+            (0, true) => "recalibrated".to_string(),
+            (0, false) => "not recalibrated".to_string(),
+            (steps, _) => format!("fine-tuned for {steps} steps"),
+        }
+    }
 }
 
 impl std::fmt::Display for Condition {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(f, "{}, {}", self.rule, if self.recalibrated { "recalibrated" } else { "not recalibrated" })
+        write!(f, "{}, {}", self.rule, self.weights())
     }
 }
 
@@ -133,6 +152,9 @@ pub struct InheritedScore {
     pub network: u64,
     /// How weights were inherited.
     pub condition: Condition,
+    /// Seconds of fine-tuning, if there was any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
     /// The task's metrics on the search-validation split, by name.
     #[serde(flatten)]
     pub metrics: BTreeMap<String, f64>,

@@ -64,7 +64,8 @@ pub fn compare(runs: &[RunData], out: &Path) -> Result<Written, ReportError> {
     let named = named(runs);
     let title = format!("{} runs side by side", runs.len());
     let header = header(&named) + &not_compared(&named);
-    let page = write_page(named.as_slice(), COMPARE_SECTIONS, &title, &header, INDEX, OutputFolder::flat(out))?;
+    let sections: Vec<_> = COMPARE_SECTIONS.iter().collect();
+    let page = write_page(named.as_slice(), &sections, &title, &header, INDEX, OutputFolder::flat(out))?;
     files.extend(page.files);
     Ok(Written { files, index: page.index })
 }

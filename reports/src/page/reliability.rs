@@ -34,6 +34,7 @@ const PARTS: &[Part] = &[
     latency_table::reliability,
     rank_fidelity,
     rank_agreement,
+    finetuned_agreement,
     accuracy_predictors,
     predictor_error,
     seeds,
@@ -116,6 +117,29 @@ fn rank_fidelity(run: &RunData) -> Option<(&'static str, String)> {
     })
 }
 
+/// Whether accuracy after fine-tuning ranked the retrained networks as training from scratch did.
+fn finetuned_agreement(run: &RunData) -> Option<(&'static str, String)> {
+    let steps = run.finetuned.first()?.steps;
+    let tuned = |trial| run.finetuned.iter().find(|f| f.trial == trial)?.metrics.get(metrics::ACCURACY.name).copied();
+    let both = |n: &RetrainedNetwork| Some((tuned(n.trial)?, n.accuracy?.value));
+    let (tuned, trained): (Vec<f64>, Vec<f64>) = retrained_networks(run).iter().filter_map(both).unzip();
+    let agreement = rank::kendall(&tuned, &trained).filter(|_| trained.len() >= 3).map_or_else(String::new, |tau| {
+        format!(
+            " Kendall's τ-b between their accuracy then and after retraining is {tau:.2} over {} networks.",
+            trained.len()
+        )
+    });
+    Some((
+        "Fine-tuned candidates",
+        format!(
+            "{} were trained for {} from their inherited weights, and the winners were chosen by the accuracy that they \
+             then had.{agreement}",
+            text::plural(run.finetuned.len(), "candidate"),
+            text::plural(steps as usize, "step")
+        ),
+    ))
+}
+
 /// Whether inherited accuracy ranked the retrained networks as training from scratch did.
 fn rank_agreement(run: &RunData) -> Option<(&'static str, String)> {
     let both = |n: &RetrainedNetwork| Some((run.trial(n.trial)?.metric(metrics::ACCURACY.name)?, n.accuracy?.value));
@@ -124,8 +148,9 @@ fn rank_agreement(run: &RunData) -> Option<(&'static str, String)> {
     Some((
         "Search order against retrained order",
         format!(
-            "Kendall's τ-b between inherited and retrained accuracy is {tau:.2} over {} networks. They were selected for a \
-             high inherited accuracy, which lowers τ compared with a random sample; with few networks it is uncertain.",
+            "Kendall's τ-b between inherited and retrained accuracy is {tau:.2} over {} networks. The found ones were \
+             selected for a high inherited accuracy, which lowers τ compared with a random sample; with few networks it \
+             is uncertain.",
             trained.len()
         ),
     ))

@@ -1,4 +1,4 @@
-//! Networks trained from scratch: test accuracy against latency, and a table.
+//! Networks trained from scratch: test accuracy against latency and parameters, and a table.
 
 use mobilenas_record::metric::{LATENCY, MACS, PARAMS};
 use mobilenas_record::run::Retrained;
@@ -28,7 +28,9 @@ fn render(run: &RunData, out: &mut OutputFolder) -> Result<String, ReportError> 
     if run.retrained.is_empty() {
         return Ok(String::new());
     }
-    let charts: Vec<(&str, Chart)> = chart(run).into_iter().map(|c| ("retrained_latency", c)).collect();
+    let axes = [("retrained_latency", "latency"), ("retrained_params", "parameters")];
+    let charts: Vec<(&str, Chart)> =
+        axes.into_iter().filter_map(|(file, axis)| Some((file, chart(run, axis)?))).collect();
     let note = format!(
         "Each network was trained from scratch for {} and scored on the {} test images, which neither the supernet nor the \
          search saw. Do not compare this with the accuracy of the search, which is on another split with inherited weights.",
@@ -38,11 +40,11 @@ fn render(run: &RunData, out: &mut OutputFolder) -> Result<String, ReportError> 
     Ok(paragraph(&note) + &figures(&charts, out)? + &rows(run))
 }
 
-/// Test accuracy against latency, if a network has both.
-fn chart(run: &RunData) -> Option<Chart> {
+/// Test accuracy against another metric, if a network has both.
+fn chart(run: &RunData, against: &str) -> Option<Chart> {
     let (plot, _) = trials::plot("trials", &[run], &|_| true);
     let axis = |name: &str| plot.axes.iter().position(|a| a.name.starts_with(name));
-    let mut chart = plot.chart(axis("latency")?, axis("test ")?);
+    let mut chart = plot.chart(axis(against)?, axis("test ")?);
     chart.caption.push(about::source(run));
     (!chart.is_empty()).then_some(chart)
 }

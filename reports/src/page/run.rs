@@ -37,5 +37,9 @@ pub static SECTIONS: &[Section<RunData>] = &[
 /// # Errors
 /// If a file cannot be made or written; the files before it are then in place.
 pub fn render(run: &RunData, out: &Path) -> Result<Written, ReportError> {
-    write_page(run, SECTIONS, &run.header.name, &summary(run), INDEX, OutputFolder::new(out))
+    // Where variants were trained as the found networks were, these trainings are the answer, and come first.
+    let trained_alike = run.retrained.iter().any(|r| run.trial(r.trial).is_some_and(|t| t.variant().is_some()));
+    let mut sections: Vec<_> = SECTIONS.iter().collect();
+    sections.sort_by_key(|s| trained_alike && s.name != retrained::SECTION.name);
+    write_page(run, &sections, &run.header.name, &summary(run), INDEX, OutputFolder::new(out))
 }

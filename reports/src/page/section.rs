@@ -22,14 +22,14 @@ pub struct Section<T: ?Sized> {
 /// Writes a page about `data`, and the files of its sections, into a folder. `header` is the HTML that the page opens with.
 pub(super) fn write_page<T: Sync + ?Sized>(
     data: &T,
-    sections: &[Section<T>],
+    sections: &[&Section<T>],
     title: &str,
     header: &str,
     file: &str,
     mut folder: OutputFolder,
 ) -> Result<Written, ReportError> {
     folder.create()?;
-    let one = |s: &Section<T>| {
+    let one = |s: &&Section<T>| {
         let mut own = folder.empty();
         (s.render)(data, &mut own).map(|body| (body, own))
     };

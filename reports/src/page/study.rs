@@ -27,7 +27,8 @@ pub static STUDY_SECTIONS: &[Section<Study>] =
 pub fn render_study(study: &Study, out: &Path) -> Result<Written, ReportError> {
     let folder = Path::new(INDEX).parent().unwrap_or(Path::new(""));
     let out = OutputFolder::flat(out.join(folder));
-    write_page(study, STUDY_SECTIONS, &study.header.name, &header(study), "index.html", out)
+    let sections: Vec<_> = STUDY_SECTIONS.iter().collect();
+    write_page(study, &sections, &study.header.name, &header(study), "index.html", out)
 }
 
 /// What the page opens with: an answer to each question that the study has asked.

@@ -23,7 +23,14 @@ pub struct Fidelity {
     pub tau: Option<Interval>,
     /// Spearman's rho, likewise.
     pub rho: Option<Interval>,
+    /// Partial tau-b given MACs and parameters, likewise: ordering large networks before small ones does not count.
+    pub partial: Option<Interval>,
+    /// Tau-b over pairs of networks of the same third of MACs, likewise.
+    pub within: Option<Interval>,
 }
+
+/// Strata of MACs.
+const STRATA: usize = 3;
 
 /// One fidelity for each condition, in the order of their names.
 pub fn fidelities(study: &Study) -> Vec<Fidelity> {
@@ -37,9 +44,30 @@ pub fn fidelities(study: &Study) -> Vec<Fidelity> {
     let one = |(condition, accuracies): (&Condition, BTreeMap<u64, f64>)| {
         let pairs: Vec<(u64, f64, f64)> = accuracies.into_iter().filter_map(pair).collect();
         let (tau, rho) = (estimate(&pairs, rank::kendall), estimate(&pairs, rank::spearman));
-        Fidelity { condition: condition.clone(), pairs, tau, rho }
+        let [partial, within] = beyond_size(study, &pairs).unwrap_or_default();
+        Fidelity { condition: condition.clone(), pairs, tau, rho, partial, within }
     };
     by_condition.into_iter().map(one).filter(|f| !f.pairs.is_empty()).collect()
+}
+
+/// Partial tau-b given MACs and parameters, and tau-b within strata of MACs.
+fn beyond_size(study: &Study, pairs: &[(u64, f64, f64)]) -> Option<[Option<Interval>; 2]> {
+    let network = |id: u64| study.networks.iter().find(|n| n.id == id);
+    let sizes: Vec<[f64; 2]> =
+        pairs.iter().map(|p| network(p.0).map(|n| [n.macs as f64, n.params as f64])).collect::<Option<_>>()?;
+    let macs: Vec<f64> = sizes.iter().map(|s| s[0]).collect();
+    let strata = rank::strata(&macs, STRATA);
+    let of = |items: &[usize], value: &dyn Fn(usize) -> f64| items.iter().map(|i| value(*i)).collect::<Vec<f64>>();
+    let both = |items: &[usize]| (of(items, &|i| pairs[i].1), of(items, &|i| pairs[i].2));
+    let partial = |items: &[usize]| {
+        let ((x, y), [macs, params]) = (both(items), [0, 1].map(|k| of(items, &|i| sizes[i][k])));
+        rank::partial_kendall(&x, &y, &[&macs, &params])
+    };
+    let within = |items: &[usize]| {
+        let (x, y) = both(items);
+        rank::kendall_within(&x, &y, &items.iter().map(|i| strata[*i]).collect::<Vec<_>>())
+    };
+    Some([bootstrapped(pairs.len(), partial), bootstrapped(pairs.len(), within)])
 }
 
 /// Kendall's tau-b of MACs, and of parameters, with test accuracy after training from scratch: the baseline for inherited
@@ -61,12 +89,19 @@ fn mean(values: &[f64]) -> Option<f64> {
 }
 
 fn estimate(pairs: &[(u64, f64, f64)], statistic: fn(&[f64], &[f64]) -> Option<f64>) -> Option<Interval> {
-    if pairs.len() < 3 {
+    bootstrapped(pairs.len(), |items| {
+        let (a, b): (Vec<f64>, Vec<f64>) = items.iter().map(|i| (pairs[*i].1, pairs[*i].2)).unzip();
+        statistic(&a, &b)
+    })
+}
+
+/// A statistic of items, given by their indices, with the middle 95 % of a bootstrap; `None` for fewer than three.
+pub(super) fn bootstrapped(n: usize, statistic: impl Fn(&[usize]) -> Option<f64>) -> Option<Interval> {
+    if n < 3 {
         return None;
     }
-    let (a, b): (Vec<f64>, Vec<f64>) = pairs.iter().map(|(_, x, y)| (*x, *y)).unzip();
-    let value = statistic(&a, &b)?;
-    let [low, high] = rank::interval(&a, &b, statistic, ROUNDS, 0)?;
+    let value = statistic(&(0..n).collect::<Vec<_>>())?;
+    let [low, high] = rank::bootstrap(n, statistic, ROUNDS, 0)?;
     Some(Interval { value, low, high })
 }
 

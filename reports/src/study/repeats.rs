@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mobilenas_record::rank;
 use mobilenas_record::study::NetworkOrigin;
+use mobilenas_record::{Interval, rank};
 
+use super::analysis::bootstrapped;
 use super::read::Study;
 use crate::metrics;
 
@@ -15,8 +16,9 @@ pub struct SeedAgreement {
     pub networks: usize,
     /// Seeds.
     pub seeds: usize,
-    /// Kendall's tau-b between the test accuracies of two seeds, the mean over all pairs of seeds.
-    pub tau: f64,
+    /// Kendall's tau-b between the test accuracies of two seeds, the mean over all pairs of seeds, with the middle 95 % of
+    /// a bootstrap over networks.
+    pub tau: Interval,
     /// Standard deviation of a network's test accuracy over its seeds, percentage points, pooled over the networks.
     pub deviation: f64,
 }
@@ -36,10 +38,14 @@ pub fn seed_agreement(study: &Study) -> Option<SeedAgreement> {
     if seeds.len() < 2 || accuracies.len() < 3 {
         return None;
     }
-    let by_seed: Vec<Vec<f64>> =
-        seeds.iter().map(|seed| accuracies.values().filter_map(|t| t.get(seed).copied()).collect()).collect();
-    let pairs = (0..by_seed.len()).flat_map(|i| (i + 1..by_seed.len()).map(move |j| (i, j)));
-    let taus = pairs.map(|(i, j)| rank::kendall(&by_seed[i], &by_seed[j])).collect::<Option<Vec<f64>>>()?;
+    let of = |seed| accuracies.values().filter_map(|t| t.get(seed).copied()).collect();
+    let by_seed: Vec<Vec<f64>> = seeds.iter().map(of).collect();
+    let tau = |items: &[usize]| {
+        let of = |k: usize| items.iter().map(|i| by_seed[k][*i]).collect::<Vec<f64>>();
+        let pairs = (0..by_seed.len()).flat_map(|i| (i + 1..by_seed.len()).map(move |j| (i, j)));
+        let taus = pairs.map(|(i, j)| rank::kendall(&of(i), &of(j))).collect::<Option<Vec<f64>>>()?;
+        Some(taus.iter().sum::<f64>() / taus.len() as f64)
+    };
     let variance = |t: &BTreeMap<u64, f64>| {
         let mean = t.values().sum::<f64>() / t.len() as f64;
         t.values().map(|v| (v - mean).powi(2)).sum::<f64>() / (t.len() - 1) as f64
@@ -47,7 +53,7 @@ pub fn seed_agreement(study: &Study) -> Option<SeedAgreement> {
     Some(SeedAgreement {
         networks: accuracies.len(),
         seeds: seeds.len(),
-        tau: taus.iter().sum::<f64>() / taus.len() as f64,
+        tau: bootstrapped(accuracies.len(), tau)?,
         deviation: (accuracies.values().map(variance).sum::<f64>() / accuracies.len() as f64).sqrt(),
     })
 }

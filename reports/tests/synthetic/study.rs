@@ -55,11 +55,12 @@ fn fidelity(r: &mut Random, rows: &mut Vec<StudyRow>) {
         for (rule, noise, off) in [("sandwich", 2.0, 4.0), ("uniform", 4.0, 7.0)] {
             for recalibrated in [true, false] {
                 let (noise, off) = if recalibrated { (noise, off) } else { (30.0, 45.0) };
-                let condition = Condition { rule: rule.to_owned(), recalibrated };
+                let condition = Condition { rule: rule.to_owned(), recalibrated, finetune_steps: 0 };
                 let top1 = true_top1 - off + noise * (r.unit() - 0.5);
                 rows.push(StudyRow::Inherited(InheritedScore {
                     network: id,
                     condition,
+                    seconds: None,
                     metrics: metrics("top1", top1),
                 }));
             }

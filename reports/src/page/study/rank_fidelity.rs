@@ -10,7 +10,7 @@ use crate::page::folder::OutputFolder;
 use crate::page::html::{Cell, paragraph, table};
 use crate::page::section::Section;
 use crate::plot::{Chart, Mark, Point, SERIES, Series, drawable};
-use crate::study::{Fidelity, Study, by_size, fidelities, seed_agreement};
+use crate::study::{Corrected, Fidelity, Study, by_size, corrected, fidelities, seed_agreement};
 
 pub(super) const SECTION: Section<Study> = Section {
     name: "rank_fidelity",
@@ -26,11 +26,20 @@ pub(super) fn answer(study: &Study) -> Option<String> {
     let all = fidelities(study);
     let known = all.iter().filter_map(|f| Some((f, f.tau?)));
     let (best, tau) = known.max_by(|a, b| a.1.value.total_cmp(&b.1.value))?;
+    let partial = best.partial.map_or_else(String::new, |p| {
+        format!("; given MACs and parameters {:.2} ({:.2} to {:.2})", p.value, p.low, p.high)
+    });
     let size = by_size(study).map_or_else(String::new, |[macs, _]| {
         format!("; MACs alone reach {:.2} ({:.2} to {:.2})", macs.value, macs.low, macs.high)
     });
+    let ceiling = seed_agreement(study).map_or_else(String::new, |a| {
+        format!(
+            "; two trainings of the same networks agree with {:.2} ({:.2} to {:.2})",
+            a.tau.value, a.tau.low, a.tau.high
+        )
+    });
     Some(format!(
-        "Inherited accuracy ranks {} networks with Kendall's τ-b {:.2} ({:.2} to {:.2}) at best ({}){size}.",
+        "Inherited accuracy ranks {} networks with Kendall's τ-b {:.2} ({:.2} to {:.2}) at best ({}){partial}{size}{ceiling}.",
         best.pairs.len(),
         tau.value,
         tau.low,
@@ -46,17 +55,21 @@ fn render(study: &Study, out: &mut OutputFolder) -> Result<String, ReportError> 
     }
     let note = "Each network is scored with weights inherited from the supernet, then trained from scratch under one budget. \
                 If both rank networks alike, the search can rely on its score. τ-b and ρ: 1 for the same order, 0 for no \
-                relation. Their intervals are 95 % bootstrap intervals over networks; they do not include the spread over \
-                supernet seeds.";
+                relation. Size ranks networks, too: τ-b given MACs and parameters (partial τ-b), and τ-b over pairs of the \
+                same third of MACs, show what the score knows beyond it. Intervals are 95 % bootstrap intervals over \
+                networks; they do not include the spread over supernet seeds.";
     let agreement = seed_agreement(study).map_or_else(String::new, |a| {
         paragraph(&format!(
             "How well trainings agree with each other: {} networks were trained with {} seeds each. The test accuracy of a \
              network has a standard deviation of {:.2} points over its seeds, and τ-b between the orders of two seeds is \
-             {:.2}. Inherited accuracy is compared with the mean over the seeds.",
+             {:.2} ({:.2}–{:.2}): no score can be expected to agree better with a single training. Inherited accuracy is \
+             compared with the mean over the seeds.",
             text::thousands(a.networks as u64),
             a.seeds,
             a.deviation,
-            a.tau
+            a.tau.value,
+            a.tau.low,
+            a.tau.high
         ))
     });
     let size = by_size(study).map_or_else(String::new, |[macs, params]| {
@@ -65,7 +78,46 @@ fn render(study: &Study, out: &mut OutputFolder) -> Result<String, ReportError> 
             macs.value, macs.low, macs.high, params.value, params.low, params.high
         ))
     });
-    Ok(paragraph(note) + &agreement + &size + &figures(&charts(study, &all), out)? + &rows(&all))
+    let landmarks = landmarks(&corrected(study));
+    Ok(paragraph(note) + &agreement + &size + &figures(&charts(study, &all), out)? + &rows(&all) + &landmarks)
+}
+
+/// What a few trained networks add to the scores of the others.
+fn landmarks(all: &[Corrected]) -> String {
+    if all.is_empty() {
+        return String::new();
+    }
+    let row = |c: &Corrected| {
+        vec![
+            Cell::Text(c.condition.to_string()),
+            Cell::Number(c.landmarks.to_string()),
+            Cell::Number(c.networks.to_string()),
+            Cell::Number(interval(c.before)),
+            Cell::Number(interval(c.tau)),
+            Cell::Number(interval(c.partial)),
+            Cell::Number(interval(c.by_size)),
+            Cell::Number(format!("{:.2}", c.left_out)),
+        ]
+    };
+    let heads = [
+        "Scores",
+        "Landmarks",
+        "Networks",
+        "τ-b before (95 %)",
+        "τ-b corrected (95 %)",
+        "given MACs and parameters",
+        "τ-b by size alone",
+        "Leave-one-out error (points)",
+    ];
+    let note = "Corrected by landmarks: some networks, spread over MACs, serve as landmarks. A ridge regression from their \
+                score, log MACs and log parameters to their trained accuracy predicts the trained accuracy of the other \
+                networks. τ-b is over these others alone. By size alone: the same regression without the score.";
+    paragraph(note) + &table(&heads, &all.iter().map(row).collect::<Vec<_>>())
+}
+
+/// `0.71 (0.55–0.83)`.
+fn interval(value: Option<Interval>) -> String {
+    value.map_or_else(|| "–".to_owned(), |v| format!("{:.2} ({:.2}–{:.2})", v.value, v.low, v.high))
 }
 
 /// `τ 0.71 (0.55 to 0.83)`.
@@ -117,18 +169,25 @@ fn chart(study: &Study, all: &[Fidelity], first: usize) -> Chart {
 }
 
 fn rows(all: &[Fidelity]) -> String {
-    let interval = |v: Option<Interval>| {
-        v.map_or_else(|| "–".to_owned(), |v| format!("{:.2} ({:.2}–{:.2})", v.value, v.low, v.high))
-    };
     let row = |f: &Fidelity| {
         vec![
             Cell::Text(f.condition.rule.clone()),
-            Cell::Text(if f.condition.recalibrated { "recalibrated" } else { "not recalibrated" }.to_owned()),
+            Cell::Text(f.condition.weights()),
             Cell::Number(text::thousands(f.pairs.len() as u64)),
             Cell::Number(interval(f.tau)),
+            Cell::Number(interval(f.partial)),
+            Cell::Number(interval(f.within)),
             Cell::Number(interval(f.rho)),
         ]
     };
-    let heads = ["Supernet trained by", "Batch norms", "Networks", "Kendall's τ-b (95 %)", "Spearman's ρ (95 %)"];
+    let heads = [
+        "Supernet trained by",
+        "Inherited weights",
+        "Networks",
+        "Kendall's τ-b (95 %)",
+        "given MACs and parameters",
+        "within thirds of MACs",
+        "Spearman's ρ (95 %)",
+    ];
     table(&heads, &all.iter().map(row).collect::<Vec<_>>())
 }
