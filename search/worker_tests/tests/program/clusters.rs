@@ -1,0 +1,123 @@
+//! Searches of the program over ssh and Slurm, with servers of both on this machine: `cargo xtask test --cluster`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::common::{program_file, rows_of, said, wait_for};
+use crate::workers::{CONFIG, assert_same};
+
+/// A cluster on this machine, which is made and ended by the scripts of the coordinator's own tests.
+struct Cluster {
+    dir: TempDir,
+}
+
+impl Cluster {
+    fn up() -> Cluster {
+        let dir = TempDir::new().unwrap();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../coordinator/tests/cluster/up.sh");
+        let out = Command::new("sh").arg(script).arg(dir.path()).arg("1693").output().unwrap();
+        assert!(out.status.success(), "{}", said(&out));
+        Cluster { dir }
+    }
+
+    /// A command of this cluster, in a folder.
+    fn command(&self, folder: &Path, words: &[&str]) -> Command {
+        let mut c = Command::new("sh");
+        c.args(["-c", &format!(". {}/env; exec \"$@\"", self.dir.path().display()), "sh"]).args(words);
+        c.current_dir(folder).env("OMP_WAIT_POLICY", "passive").stdin(Stdio::null());
+        c
+    }
+
+    fn run(&self, folder: &Path, words: &[&str]) -> String {
+        let out = self.command(folder, words).output().unwrap();
+        assert!(out.status.success(), "{words:?}: {}", said(&out));
+        said(&out)
+    }
+
+    /// A search with such workers; gives its folder.
+    fn search(&self, folder: &Path, workers: &str) -> PathBuf {
+        config(folder, workers);
+        self.run(folder, &[program_file().to_str().unwrap(), "search", "c.yaml", "--out", "a/run"]);
+        folder.join("a/run")
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let ended = Command::new("sh").arg(self.dir.path().join("down.sh")).status();
+        assert!(ended.is_ok_and(|s| s.success()));
+    }
+}
+
+/// What a remote shell does not know.
+fn environment() -> String {
+    let data = std::env::var("MOBILENAS_DATA").expect("`cargo xtask test --cluster` fetches the data and sets it");
+    format!("env: {{MOBILENAS_DATA: {data}, OMP_WAIT_POLICY: passive}}")
+}
+
+fn config(folder: &Path, workers: &str) {
+    fs::write(folder.join("c.yaml"), format!("{CONFIG}workers: {{{workers}}}\n")).unwrap();
+}
+
+#[test]
+#[ignore = "needs ssh and Slurm servers"]
+fn cluster_searches_change_no_row() {
+    let cluster = Cluster::up();
+    let folders: Vec<TempDir> = (0..4).map(|_| TempDir::new().unwrap()).collect();
+    let run = cluster.search(folders[0].path(), &format!("launch: {{ssh: [localhost, 127.0.0.1]}}, {}", environment()));
+    assert_same(&run, "ssh");
+    let run =
+        cluster.search(folders[1].path(), &format!("launch: {{ssh: [localhost]}}, weights: pipe, {}", environment()));
+    assert_same(&run, "ssh, through the pipe");
+    // Each worker in an allocation of its own; one is cancelled in between.
+    let slurm = "count: 2, launch: {slurm: {args: [--job-name=nas]}}";
+    config(folders[2].path(), slurm);
+    let program = program_file();
+    let mut search =
+        cluster.command(folders[2].path(), &[program.to_str().unwrap(), "search", "c.yaml", "--out", "a/run"]);
+    let run = folders[2].path().join("a/run");
+    let mut child = search.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(&mut child, || rows_of(&run, "trial").len() > 6);
+    cluster.run(folders[2].path(), &["scancel", "--name=nas"]);
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success(), "{}", said(&out));
+    assert_same(&run, "allocations that were cancelled");
+    batch(&cluster, folders[3].path());
+}
+
+/// The script of the docs, asked to end in the midst of its search and submitted again.
+fn batch(cluster: &Cluster, folder: &Path) {
+    config(folder, "count: 3, launch: slurm");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cluster/search.sbatch");
+    let path = format!("{}:{}", program_file().parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let run = folder.join("a/run");
+    let submit = || -> String {
+        let words = ["sbatch", "--parsable", "--ntasks=4", "--nodes=2", "--output=out", "--open-mode=append"];
+        let mut c = cluster.command(folder, &words);
+        let out = c.arg(&script).args(["c.yaml", "a/run"]).env("PATH", &path).output().unwrap();
+        assert!(out.status.success(), "{}", said(&out));
+        String::from_utf8(out.stdout).unwrap().trim().to_string()
+    };
+    let told = || fs::read_to_string(folder.join("out")).unwrap_or_default();
+    let wait = |what: &str, moment: &dyn Fn() -> bool| {
+        let begin = Instant::now();
+        while !moment() {
+            assert!(begin.elapsed() < Duration::from_secs(300), "{what}: {}", told());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    let job = submit();
+    wait("trials", &|| rows_of(&run, "trial").len() > 6);
+    // As at the time limit: the script passes it on, and the search saves itself.
+    cluster.run(folder, &["scancel", "--batch", "--signal=TERM", &job]);
+    let queued = |job: &str| cluster.run(folder, &["squeue", "--noheader", "--format=%i"]).contains(job);
+    wait("the end of the first job", &|| !queued(&job));
+    assert!(rows_of(&run, "done").is_empty(), "it was over before it was asked to end");
+    submit();
+    wait("the end of the search", &|| !rows_of(&run, "done").is_empty());
+    assert_same(&run, "a batch job, submitted twice");
+}

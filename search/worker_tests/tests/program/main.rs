@@ -1,0 +1,9 @@
+//! Searches of the program on workers. The program is the one that the same `cargo test --workspace` has built.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[allow(dead_code)]
+#[path = "../../../tests/program/common.rs"]
+mod common;
+
+mod clusters;
+mod workers;

@@ -1,0 +1,264 @@
+//! Searches on workers: over launchers of all kinds, and while workers are killed. Every one ends with the rows of a
+//! search without workers.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+
+use crate::common::{assert_same_rows, output, program, program_with_data, rows_of, said, signal, succeed, wait_for};
+
+pub const CONFIG: &str = "
+name: tiny
+seed: 7
+threads: 1
+space:
+  family: mobilevit_v1
+  scale: {width: 0.25, divisor: 8}
+  knobs:
+    resolution: [16]
+    stem.stride: [2]
+    stages.0.stride: [1]
+    stages.1.stride: [2]
+    stages.2.stride: [2]
+    stages.3.stride: [1]
+    stages.4.stride: [1]
+data: {name: fashion-mnist, search_val: 200, train_limit: 400, test_limit: 100}
+supernet: {epochs: 1, batch: 100, warmup: 0}
+search:
+  strategy: {nsga2: {population: 6}}
+  trials: 24
+  batch: 6
+  objectives: [{metric: top1, goal: maximize}, {metric: macs, goal: minimize}]
+scoring: {recalibrate: 64, batch: 100}
+latency: {engine: libtorch-plain, warmup_ms: 0, min_samples: 1, max_samples: 1, max_ms: 1}
+retrain: {best: 1, variants: false, epochs: 1, batch: 64, warmup: 0}
+checkpoint_seconds: 0
+";
+
+/// A folder with a config that says this of workers.
+pub fn tiny(workers: &str) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("c.yaml"), format!("{CONFIG}{workers}\n")).unwrap();
+    dir
+}
+
+/// A search, in a folder of its own.
+pub fn search(dir: &Path) -> (Command, PathBuf) {
+    let (mut c, run) = (program_with_data(dir), dir.join("a/run"));
+    c.args(["search", "c.yaml", "--out"]).arg(&run).args(run.exists().then_some("--resume"));
+    (c, run)
+}
+
+/// A search without workers, made once.
+pub fn alone() -> &'static Path {
+    static RUN: OnceLock<TempDir> = OnceLock::new();
+    let dir = RUN.get_or_init(|| {
+        let dir = tiny("");
+        succeed(search(dir.path()).0);
+        dir
+    });
+    Box::leak(dir.path().join("a/run").into_boxed_path())
+}
+
+/// A search ends with the rows, and the weights of the winner, of one without workers.
+pub fn assert_same(run: &Path, what: &str) {
+    let journal = |run: &Path| run.join("journal.jsonl");
+    assert_same_rows(&journal(run), &journal(alone()), &["mes"], what);
+    let winner = |run: &Path| {
+        let name = format!("winners/{}.safetensors", rows_of(run, "retrained")[0]["trial"]);
+        fs::read(run.join(name)).unwrap()
+    };
+    assert!(winner(run) == winner(alone()), "{what}: the winner's weights differ");
+}
+
+/// A shell script.
+fn script(dir: &Path, text: &str) -> PathBuf {
+    let path = dir.join("launch.sh");
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+/// Processes of this machine whose command line holds all these words.
+pub fn processes(words: &[&str]) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let own = |pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        words.iter().all(|w| line.contains(w))
+    };
+    entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).filter(own).collect()
+}
+
+/// Numbers that look random.
+fn draw(seed: &mut u64) -> u64 {
+    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *seed >> 33
+}
+
+/// Until a search ends, sends a signal to one of its workers now and then; gives how many got one.
+fn harass(search: &mut Child, run: &Path, name: &str) -> u32 {
+    let (mut count, mut seed) = (0, 1);
+    while search.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        let workers = processes(&["mobilenas worker", run.to_str().unwrap()]);
+        // One of two is left in peace: three deaths would set a candidate aside.
+        if let Some(pid) =
+            workers.get(draw(&mut seed) as usize % workers.len().max(1)).filter(|_| draw(&mut seed).is_multiple_of(2))
+        {
+            count += u32::from(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
+        }
+    }
+    count
+}
+
+#[test]
+fn workers_of_any_launcher_change_no_row() {
+    let dir = tiny("");
+    let log = dir.path().join("log");
+    let launcher = script(dir.path(), &format!("echo \"$1\" >> {}; shift; echo Welcome; exec \"$@\"", log.display()));
+    let workers = format!("workers: {{count: 3, launch: [{}, 'w-{{worker}}']}}", launcher.display());
+    fs::write(dir.path().join("c.yaml"), format!("{CONFIG}{workers}\n")).unwrap();
+    let (c, run) = search(dir.path());
+    let out = c.stdin_null().output().unwrap();
+    assert!(out.status.success(), "{}", said(&out));
+    assert_same(&run, "a launcher");
+    let names: Vec<String> = fs::read_to_string(&log).unwrap().lines().map(str::to_string).collect();
+    assert!(names.len() >= 4 && names.iter().all(|n| n.starts_with("w-")), "three score, one trains: {names:?}");
+    assert!(!run.join("workers").exists(), "nothing is left of the workers");
+}
+
+/// What tests ask of commands.
+trait Quiet {
+    fn stdin_null(self) -> Command;
+}
+
+impl Quiet for Command {
+    fn stdin_null(mut self) -> Command {
+        self.stdin(Stdio::null());
+        self
+    }
+}
+
+#[test]
+fn a_supernet_comes_through_the_pipe_where_no_folder_is_shared() {
+    let dir = tiny("");
+    // The worker sees neither the run's folder nor the folder that the search began in.
+    let elsewhere = dir.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let text = format!("cd {0}; TMPDIR={0} exec \"$@\"", elsewhere.display());
+    let launcher = script(dir.path(), &text);
+    let workers = format!("workers: {{count: 2, launch: [{}], weights: pipe}}", launcher.display());
+    fs::write(dir.path().join("c.yaml"), format!("{CONFIG}{workers}\n")).unwrap();
+    let (c, run) = search(dir.path());
+    succeed(c);
+    assert_same(&run, "through the pipe");
+    // ONNX Runtime leaves a file `.ses` in the folder for temporary files.
+    let names = fs::read_dir(&elsewhere).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let left: Vec<String> = names.filter(|name| name != ".ses").collect();
+    assert!(left.is_empty(), "what was unpacked is gone: {left:?}");
+}
+
+#[test]
+fn workers_that_are_killed_change_no_row() {
+    for (name, patience) in [("-KILL", "deaths: 100"), ("-TERM", ""), ("-USR1", "")] {
+        let dir = tiny(&format!("workers: {{count: 2, {patience}}}"));
+        let (mut c, run) = search(dir.path());
+        let mut child = c.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let killed = harass(&mut child, &run, name);
+        assert!(child.wait().unwrap().success(), "{name}");
+        assert!(killed > 0, "{name} reached nobody");
+        assert_same(&run, name);
+    }
+}
+
+#[test]
+fn a_candidate_that_kills_three_is_set_aside_with_what_they_said() {
+    let dir = tiny("");
+    // The third job of all is poison: whoever is to read it dies.
+    let poison = r#"set -o pipefail
+while read -r line; do
+    case $line in
+    *'"number":2,'*) echo "out of memory" >&2; exit 9;;
+    esac
+    printf '%s\n' "$line"
+done | "$@""#;
+    let launcher = script(dir.path(), poison);
+    let workers = format!("workers: {{count: 1, launch: [bash, {}]}}", launcher.display());
+    fs::write(dir.path().join("c.yaml"), format!("{CONFIG}{workers}\n")).unwrap();
+    let (c, run) = search(dir.path());
+    succeed(c);
+    let trials = rows_of(&run, "trial");
+    let failed: Vec<_> = trials.iter().filter(|t| t["outcome"]["failed"].is_object()).collect();
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    let why = failed[0]["outcome"]["failed"]["why"].as_str().unwrap();
+    let file = format!("workers/{}.txt", failed[0]["digest"].as_str().unwrap());
+    assert!(why.starts_with("3 workers died of it") && why.contains(&file), "{why}");
+    let text = fs::read_to_string(run.join(file)).unwrap();
+    assert_eq!(text.matches("out of memory").count(), 3, "{text}");
+}
+
+#[test]
+fn a_launcher_that_never_works_ends_the_search_with_its_message() {
+    let dir = tiny("workers: {count: 2, launch: [sh, -c, 'echo no such partition >&2; exit 3', sh]}");
+    let (c, run) = search(dir.path());
+    let begin = std::time::Instant::now();
+    let (code, _, told) = output(c);
+    assert_eq!(code, 1, "{told}");
+    assert!(told.contains("no worker could be started in ") && told.contains("no such partition"), "{told}");
+    assert!(begin.elapsed().as_secs() < 100);
+    // Another launcher, or none, goes on.
+    fs::write(dir.path().join("c.yaml"), CONFIG).unwrap();
+    succeed(search(dir.path()).0);
+    assert_same(&run, "another launcher");
+}
+
+#[test]
+fn the_number_of_workers_changes_while_a_search_goes_on() {
+    let dir = tiny("workers: {count: 0}");
+    let (mut c, run) = search(dir.path());
+    let mut child = c.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let workers = |args: &[&str]| {
+        let mut c = program(dir.path());
+        c.arg("workers").arg(&run).args(args);
+        output(c)
+    };
+    wait_for(&mut child, || run.join("workers/status.json").exists());
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(rows_of(&run, "trial").is_empty(), "without workers a search waits");
+    let (code, told, _) = workers(&["+2"]);
+    assert!(code == 0 && told.contains("2 workers from now on, 0 before"), "{told}");
+    assert!(workers(&["-1"]).1.contains("1 workers from now on, 2 before"));
+    wait_for(&mut child, || rows_of(&run, "trial").len() > 2);
+    let (code, told, _) = workers(&[]);
+    assert!(code == 0 && told.starts_with("1 workers wanted: "), "{told}");
+    assert_eq!(workers(&["many"]).0, 2);
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success() && said(&out).contains("1 workers from now on"), "{}", said(&out));
+    assert_same(&run, "changed");
+    let (code, _, told) = workers(&["+1"]);
+    assert!(code == 2 && told.contains("expected the folder of a search or a study that goes on"), "{told}");
+}
+
+#[test]
+fn a_search_that_is_killed_leaves_no_worker_behind() {
+    let dir = tiny("workers: {count: 2, launch: [env]}");
+    let (mut c, run) = search(dir.path());
+    let mut child = c.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for(&mut child, || rows_of(&run, "trial").len() > 4);
+    let own = || processes(&["mobilenas worker", run.to_str().unwrap()]);
+    assert!(!own().is_empty());
+    signal(&child, "-KILL");
+    child.wait().unwrap();
+    let begin = std::time::Instant::now();
+    while !own().is_empty() {
+        assert!(begin.elapsed().as_secs() < 60, "{:?} are left", own());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    succeed(search(dir.path()).0);
+    assert_same(&run, "killed and resumed");
+}
