@@ -7,6 +7,7 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
+use crate::limit::within_limit;
 use crate::picture::{Area, Picture};
 
 /// What a JPEG's header says of its frame.
@@ -90,6 +91,7 @@ pub(super) fn upper<F: FnOnce((u32, u32)) -> Area>(data: &[u8], area: F) -> Resu
     if !coloured || !first.exif().is_none_or(upright) {
         return Ok(Upper::No(area));
     }
+    within_limit(frame.size)?;
     let area = area(frame.size);
     // Colours are found between two rows of units: one more than the area touches.
     let rows = ((area.y + area.height).div_ceil(frame.unit) + 1) * frame.unit;

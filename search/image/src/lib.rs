@@ -6,15 +6,17 @@ pub mod affine;
 pub mod cut;
 pub mod decode;
 pub mod enhance;
+pub mod hue;
 mod jpeg;
 pub mod levels;
+mod limit;
 mod picture;
 mod planes;
 pub mod preprocess;
 mod resize;
 
 pub use cut::{cut_file, cut_picture};
-pub use decode::{Damaged, decode};
+pub use decode::{Damaged, decode, is_image};
 pub use picture::{Area, Picture};
 pub use planes::planes;
 pub use preprocess::{Float, Pipeline};

@@ -1,0 +1,40 @@
+//! From an entry to a sample, and to what a metric compares.
+
+use mobilenas_image::decode;
+
+use super::{DenseDataset, ImageEntry};
+use crate::metrics::coco::Truth;
+use crate::{DenseError, DenseTarget, Sample, TargetBox};
+
+impl DenseDataset {
+    /// An image with its target. Boxes are clipped to the image; crowds are left out, since nothing is trained to find
+    /// them.
+    ///
+    /// # Errors
+    /// What is wrong with the files.
+    pub fn sample(&self, i: usize) -> Result<Sample, DenseError> {
+        let entry = &self.images[i];
+        let image = decode(&entry.path).map_err(|e| DenseError::file(&entry.path, e.found, "an image"))?;
+        let (width, height) = image.dimensions();
+        if (width, height) != (entry.width, entry.height) {
+            let expected = format!("{} x {}", entry.width, entry.height);
+            return Err(DenseError::file(&entry.path, format!("{width} x {height} pixels once upright"), expected));
+        }
+        let (w, h) = (f64::from(width), f64::from(height));
+        let single = entry.objects.iter().filter(|o| !o.crowd);
+        let boxes = single.map(|o| TargetBox { bbox: o.bbox().clipped(w, h), class: o.class }).collect();
+        let map = match (&self.maps, &entry.map) {
+            (Some(rule), Some(path)) => Some(rule.read(path)?),
+            _ => None,
+        };
+        Ok(Sample { image: image.into(), target: DenseTarget { boxes, map } })
+    }
+}
+
+impl ImageEntry {
+    /// Its objects for COCO's average precision, by their boxes as the file has them; a category is the class's place.
+    pub fn truths(&self) -> Vec<Truth<[f64; 4]>> {
+        let truth = |o: &super::Object| Truth { region: o.xywh, category: o.class, area: o.area, crowd: o.crowd };
+        self.objects.iter().map(truth).collect()
+    }
+}

@@ -1,0 +1,20 @@
+//! Detection and segmentation without libtorch: what images are labelled with, boxes and anchors, what is detected,
+//! what counts as right.
+
+pub mod class_map;
+pub mod dataset;
+pub mod draw;
+mod error;
+pub mod geometry;
+pub mod mask;
+pub mod metrics;
+mod sample;
+pub mod settings;
+pub mod shapes;
+pub mod ssd;
+pub mod transform;
+
+pub use class_map::{ClassMap, IGNORED};
+pub use error::DenseError;
+pub use geometry::{BBox, CenterBox};
+pub use sample::{DenseTarget, Keep, Sample, TargetBox};
