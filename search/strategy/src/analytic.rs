@@ -3,8 +3,9 @@
 use mobilenas_record::Goal;
 use mobilenas_record::pareto;
 use mobilenas_space::{Domain, Genome};
+use rand::Rng;
 
-use crate::{Capabilities, Knob, Observation, SpaceInfo};
+use crate::{Capabilities, Knob, Observation, SpaceInfo, StrategyConfig};
 
 /// Reference point of the hypervolume.
 const REFERENCE: [f64; 2] = [1.1, 1.1];
@@ -40,6 +41,24 @@ pub fn observe(genome: Genome, capabilities: &Capabilities) -> Observation {
     let [cost, loss] = values(&genome);
     let two = capabilities.objectives.contains(&2);
     Observation { genome, scores: Some(if two { vec![-loss, -cost] } else { vec![-loss - cost] }), violation: 0.0 }
+}
+
+/// Searches the problem until `n` genomes were observed or the strategy proposes no more: the genomes.
+// Here and not with its caller, so that the loop is compiled like the strategies that it measures.
+pub fn search(config: &StrategyConfig, n: usize, rng: &mut dyn Rng) -> Vec<Genome> {
+    let (kind, space) = (config.kind(), space(KNOBS));
+    let mut strategy = config.build(&space);
+    let mut genomes: Vec<Genome> = Vec::with_capacity(n);
+    while genomes.len() < n {
+        let asked = strategy.ask(&space.domain, kind.benchmark.batch.min(n - genomes.len()), rng);
+        if asked.is_empty() {
+            break;
+        }
+        genomes.extend(asked.iter().cloned());
+        let observed: Vec<_> = asked.into_iter().map(|genome| observe(genome, &kind.capabilities)).collect();
+        strategy.tell(&observed);
+    }
+    genomes
 }
 
 /// Hypervolume of points `[cost, loss]`.

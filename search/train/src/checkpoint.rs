@@ -10,6 +10,7 @@ use mobilenas_torch::{ParamStore, weights};
 use super::TrainError;
 use super::ema::Ema;
 use super::optimizer::Optimizer;
+use crate::collective::Collective;
 
 /// The numbers of a checkpoint beside its tensors.
 #[derive(Clone, Debug, PartialEq)]
@@ -186,6 +187,30 @@ impl CheckpointFiles {
             // That one stays does no harm.
             let _ = fs::remove_file(path);
         }
+    }
+}
+
+impl CheckpointTensors<'_> {
+    /// Makes tensors and state those of rank 0, which alone reads files.
+    ///
+    /// # Errors
+    /// When a rank is gone.
+    pub fn broadcast(&mut self, collective: &dyn Collective, own: &TrainState) -> Result<TrainState, TrainError> {
+        if collective.alone() {
+            return Ok(own.clone());
+        }
+        let failed = |e: serde_json::Error| TrainError::checkpoint("the state of rank 0", e.to_string());
+        let words = collective.text_of_first(&serde_json::to_string(&own.to_metadata()).map_err(failed)?)?;
+        let state = TrainState::from_metadata(&serde_json::from_str(&words).map_err(failed)?, Path::new("rank 0"))?;
+        collective.broadcast(self.store.flat())?;
+        for (_, statistic) in self.store.statistics() {
+            collective.broadcast(statistic)?;
+        }
+        self.optimizer.broadcast(collective)?;
+        if let Some(ema) = &self.ema {
+            ema.broadcast(collective)?;
+        }
+        Ok(state)
     }
 }
 

@@ -7,6 +7,7 @@ use tch::{TchError, Tensor};
 
 use super::TrainError;
 use super::optimizer::take;
+use crate::collective::Collective;
 
 /// The averages of a store.
 #[derive(Debug)]
@@ -59,6 +60,15 @@ impl Ema {
             store.set(name, mean)?;
         }
         Ok(())
+    }
+
+    /// Makes the averages those of rank 0.
+    ///
+    /// # Errors
+    /// When a rank is gone.
+    pub(crate) fn broadcast(&self, collective: &dyn Collective) -> Result<(), TrainError> {
+        collective.broadcast(&self.flat)?;
+        self.statistics.iter().try_for_each(|(_, mean)| Ok(collective.broadcast(mean)?))
     }
 
     /// The averages, for a checkpoint.

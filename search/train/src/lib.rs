@@ -1,12 +1,15 @@
 //! Training: of a supernet by one of its rules, and of one network, by the same trainer.
 
 pub mod checkpoint;
+pub mod collective;
 mod ema;
 mod events;
 mod finite;
 mod metrics_log;
 pub mod optimizer;
+mod passes;
 pub mod recipe;
+mod reduction;
 pub mod schedule;
 pub mod settings;
 pub mod single_net;
@@ -14,10 +17,13 @@ pub mod supernet;
 pub mod teacher;
 pub mod trainer;
 
+use collective::CollectiveError;
 use mobilenas_data::DataError;
+use mobilenas_native::NativeError;
 use mobilenas_space::ir::ShapeError;
 use mobilenas_task::TaskError;
 use mobilenas_torch::NetError;
+use rayon::ThreadPoolBuildError;
 use tch::{TchError, Tensor};
 
 pub use metrics_log::MetricsRow;
@@ -56,6 +62,15 @@ pub enum TrainError {
         /// What was wrong with the last one.
         why: String,
     },
+    /// The gradients of a step's networks.
+    #[error("libtorch: {0}")]
+    Native(#[from] NativeError),
+    /// The threads of a step's networks.
+    #[error("training threads: {0}")]
+    Threads(#[from] ThreadPoolBuildError),
+    /// A network whose teacher has failed, for a reason of its own.
+    #[error("the network's teacher gave no outputs")]
+    NoTeacher,
     /// The metrics log cannot be written.
     #[error("{}: cannot write the training log ({source})", path.display())]
     Log {
@@ -82,6 +97,9 @@ pub enum TrainError {
         /// What is wrong with it.
         found: String,
     },
+    /// The other processes.
+    #[error(transparent)]
+    Collective(#[from] CollectiveError),
     /// The images.
     #[error(transparent)]
     Data(#[from] DataError),

@@ -75,6 +75,10 @@ pub struct Recipe {
     pub drop_path: Option<f64>,
     /// Precision of convolutions, linear layers and products; weights and norms stay in float32.
     pub precision: Precision,
+    /// Whether batch norms are trained over the batches of all processes, where there are several: then the result does not
+    /// depend on their number but for rounding. Else each takes its own, and their running statistics are averaged.
+    #[serde(skip_serializing_if = "is_false")]
+    pub sync_batch_norms: bool,
     /// A teacher to learn from, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distill: Option<DistillConfig>,
@@ -221,6 +225,12 @@ pub struct DistillConfig {
     pub temperature: f64,
 }
 
+/// Whether a key is what it is by default: the digest of a config without it stays.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(said: &bool) -> bool {
+    !*said
+}
+
 fn hard() -> DistillKind {
     DistillKind::Hard
 }
@@ -276,6 +286,7 @@ impl Default for Recipe {
             head_dropout: 0.0,
             drop_path: None,
             precision: Precision::Float32,
+            sync_batch_norms: false,
             distill: None,
             augment: None,
             sampler: None,

@@ -1,5 +1,7 @@
 //! Settings of supernets and of retraining.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +27,34 @@ pub struct SupernetConfig {
     pub progressive_order: Vec<String>,
     /// Whether subnets share batch norms, or each number of channels of a batch norm has weights and statistics of its own.
     pub batch_norms: BatchNorms,
+    /// A trained network that the supernet begins with; random weights if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<SupernetInit>,
+}
+
+/// A trained network of the space: a published one or a found one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SupernetInit {
+    /// A published network of the space's family (`mobilenas models` lists them), scaled like the space.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Or a genome, as runs write it for their winners.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub genome: Option<PathBuf>,
+    /// Its weights: safetensors, or a state dict that torch.save wrote. Classifiers of another number of classes are
+    /// initialised anew.
+    pub weights: PathBuf,
+}
+
+impl SupernetInit {
+    /// What is wrong with it, if anything is.
+    pub fn mistake(&self) -> Option<&'static str> {
+        if self.model.is_some() == self.genome.is_some() {
+            return Some("found no single network, expected model or genome");
+        }
+        self.weights.as_os_str().is_empty().then_some("found no weights, expected the file of its weights")
+    }
 }
 
 impl Default for SupernetConfig {
@@ -36,6 +66,7 @@ impl Default for SupernetConfig {
             distill_subnets: SubnetLoss::Kl,
             progressive_order: ["resolution", "kernel", "depth", "expand", "width"].map(String::from).to_vec(),
             batch_norms: BatchNorms::Shared,
+            init: None,
         }
     }
 }
@@ -79,8 +110,13 @@ pub struct RetrainConfig {
     /// others, then the rest of the front, best in the first objective first.
     #[schemars(range(min = 0, max = 1000))]
     pub best: usize,
-    /// Whether the published variants that these networks stand against are trained, too.
+    /// Whether the published variants that these networks stand against are trained, too. A study trains all variants.
     pub variants: bool,
+    /// Trainings side by side, each in a process of its own with `threads / workers` threads, at least one. Small networks
+    /// train fastest with one. The number changes results only where it changes the threads of each. A study has its own.
+    #[schemars(range(min = 1, max = 256))]
+    #[serde(skip_serializing_if = "is_one")]
+    pub workers: usize,
     /// How their weights are trained.
     #[serde(flatten)]
     pub recipe: Recipe,
@@ -88,8 +124,14 @@ pub struct RetrainConfig {
 
 impl Default for RetrainConfig {
     fn default() -> RetrainConfig {
-        RetrainConfig { best: 3, variants: true, recipe: Recipe::default() }
+        RetrainConfig { best: 3, variants: true, workers: 1, recipe: Recipe::default() }
     }
+}
+
+/// Whether a number is what it is by default: the digest of a config without it stays.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_one(n: &usize) -> bool {
+    *n == 1
 }
 
 impl SupernetRule {

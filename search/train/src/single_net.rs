@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mobilenas_host::Progress;
 use mobilenas_space::ir::{Graph, ShapeError, regularize};
 use mobilenas_task::{Batch, Meter, Outputs, Targets, Task};
-use mobilenas_torch::{Mode, Net, Owned, ParamStore, Resized};
+use mobilenas_torch::{Mode, Net, Owned, ParamStore, ProcessGroup, Resized};
 use tch::{Kind, Tensor};
 
 use crate::recipe::{Precision, Recipe};
@@ -63,11 +63,14 @@ pub fn train(
     let recipe = &trainer.config.recipe;
     let graph = Arc::new(regularize(graph, &recipe.regularize()));
     let objective = Objective { task, label_smoothing: recipe.label_smoothing, teacher };
+    let sync = recipe.sync_batch_norms.then(|| trainer.collective.group()).flatten();
     if trainer.loader.config().sampler.scale.is_some() {
         let graphs = HashMap::from([(graph.input().dims[1], graph)]);
-        return trainer.run(store, bar, &mut MultiScaleNet { recipe, objective, lower, graphs });
+        let sync = sync.cloned();
+        return trainer.run(store, bar, &mut MultiScaleNet { recipe, objective, lower, graphs, sync });
     }
     let net = with_precision(Net::bind(graph, &Owned(store))?, recipe.precision);
+    let net = net.with_sync_batch_norms(sync.cloned());
     trainer.run(store, bar, &mut SingleNet { net: &net, objective })
 }
 
@@ -88,6 +91,8 @@ struct MultiScaleNet<'a> {
     lower: &'a Lower<'a>,
     /// By their side.
     graphs: HashMap<u32, Arc<Graph>>,
+    /// The ranks over whose batches batch norms are trained, if over more than this process's.
+    sync: Option<Arc<ProcessGroup>>,
 }
 
 impl MultiScaleNet<'_> {
@@ -97,7 +102,8 @@ impl MultiScaleNet<'_> {
             Some(graph) => graph.clone(),
             None => Arc::new(regularize(&(self.lower)(side)?, &self.recipe.regularize())),
         };
-        Ok(with_precision(Net::bind(graph, &Resized(store))?, self.recipe.precision))
+        let net = with_precision(Net::bind(graph, &Resized(store))?, self.recipe.precision);
+        Ok(net.with_sync_batch_norms(self.sync.clone()))
     }
 }
 
@@ -194,7 +200,8 @@ mod tests {
             let mut single = SingleNet { net: &net, objective };
             let lower = |side| space.lower_at(&space.smallest(), side);
             let recipe = Recipe { label_smoothing: 0.1, ..Recipe::default() };
-            let mut any = MultiScaleNet { recipe: &recipe, objective, lower: &lower, graphs: HashMap::new() };
+            let mut any =
+                MultiScaleNet { recipe: &recipe, objective, lower: &lower, graphs: HashMap::new(), sync: None };
             // At its own side it is the plain network, statistics and gradients included.
             let (a, b) = (once(&mut single, &one, &batch(64)), once(&mut any, &two, &batch(64)));
             assert!(a.loss.equal(&b.loss), "{family}: {} and {}", a.loss, b.loss);

@@ -12,10 +12,12 @@ use std::sync::Arc;
 use mobilenas_space::ir::{Graph, Regularization, regularize};
 use mobilenas_space::seed::{Purpose, rng};
 use mobilenas_space::{Genome, Space, widths};
-use mobilenas_task::{Batch, Distillation, Meter, Outputs, Task};
-use mobilenas_torch::{Mode, Names, Net, ParamStore, Params, PerWidthNorm, Shared};
-use tch::{Device, Kind, Tensor};
+use mobilenas_task::{Batch, Distillation, Meter, Outputs, Targets, Task};
+use mobilenas_torch::{Mode, Names, Net, ParamStore, Params, PerWidthNorm, ProcessGroup, Shared};
+use tch::{Device, Kind};
 
+use crate::collective::Collective;
+use crate::passes::{Pass, Passes};
 use crate::recipe::Precision;
 use crate::settings::{BatchNorms, SubnetLoss, SupernetConfig, SupernetRule};
 use crate::trainer::{StepAt, StepMetrics, TrainStep};
@@ -32,7 +34,10 @@ pub struct Supernet<'a> {
     steps: u64,
     /// Whether a step's networks run at the side of its images, whatever their own resolution.
     any_side: bool,
+    /// The ranks over whose batches batch norms are trained, if over more than this process's.
+    sync: Option<Arc<ProcessGroup>>,
     graphs: HashMap<(Genome, Option<u32>), Arc<Graph>>,
+    passes: Passes,
 }
 
 /// The most graphs remembered: a space may have more genomes than memory has room.
@@ -46,12 +51,28 @@ impl<'a> Supernet<'a> {
         task: &'static dyn Task,
         (seed, steps): (u64, u64),
     ) -> Supernet<'a> {
-        Supernet { space, config, task, seed, steps: steps.max(1), any_side: false, graphs: HashMap::new() }
+        Supernet {
+            space,
+            config,
+            task,
+            seed,
+            steps: steps.max(1),
+            any_side: false,
+            sync: None,
+            graphs: HashMap::new(),
+            passes: Passes::default(),
+        }
     }
 
     /// Runs the networks of a step at the side of its images, for samplers whose steps have several.
     pub fn at_any_side(mut self, any_side: bool) -> Supernet<'a> {
         self.any_side = any_side;
+        self
+    }
+
+    /// Trains with the processes of a collective: batch norms over the batches of all, if the recipe says so.
+    pub fn among(mut self, collective: &dyn Collective) -> Supernet<'a> {
+        self.sync = collective.group().filter(|_| self.config.recipe.sync_batch_norms).cloned();
         self
     }
 
@@ -145,7 +166,7 @@ impl<'a> Supernet<'a> {
             BatchNorms::Shared => &Shared(store),
             BatchNorms::PerWidth => &PerWidthNorm(store),
         };
-        let net = Net::bind(graph, params)?;
+        let net = Net::bind(graph, params)?.with_sync_batch_norms(self.sync.clone());
         Ok(match self.config.recipe.precision {
             Precision::Float32 => net,
             Precision::Bfloat16 => net.with_autocast(Kind::BFloat16),
@@ -160,11 +181,23 @@ impl<'a> Supernet<'a> {
         }
     }
 
-    fn outputs(&mut self, genome: &Genome, store: &ParamStore, batch: &Batch) -> Result<Outputs, TrainError> {
+    fn pass(&mut self, genome: &Genome, store: &ParamStore, batch: &Batch) -> Result<Pass, TrainError> {
         let graph = self.graph(genome, self.side(batch))?;
         let images = resized(&batch.images, graph.input().dims[1])?;
-        let output = self.net(graph, store)?.forward(&images, self.mode())?;
-        output.f_to_kind(Kind::Float).map(Outputs::one).map_err(TrainError::torch)
+        Ok(Pass { net: self.net(graph, store)?, images, targets: batch.targets.shallow_clone() })
+    }
+
+    /// Whether the networks of a step may run at once: not on a GPU, which is full with one; not if two of them may draw
+    /// random numbers, or update the statistics of a width that they share; not if their batch norms wait for those of other
+    /// ranks, which would run in another order there.
+    fn side_by_side(&self, store: &ParamStore, genomes: &[Genome]) -> bool {
+        let largest = self.space.largest();
+        let several_drop = self.config.recipe.regularize() != Regularization::NONE
+            && genomes.iter().skip(1).any(|genome| *genome == largest);
+        store.device() == Device::Cpu
+            && self.config.batch_norms == BatchNorms::Shared
+            && self.sync.is_none()
+            && !several_drop
     }
 }
 
@@ -180,26 +213,20 @@ impl TrainStep for Supernet<'_> {
         at: StepAt,
         meter: &mut dyn Meter,
     ) -> Result<StepMetrics, TrainError> {
-        let backward =
-            |loss: &Tensor| loss.f_mul_scalar(at.share).and_then(|l| l.f_backward()).map_err(TrainError::torch);
-        let (task, smoothing) = (self.task, self.config.recipe.label_smoothing);
-        let mut genomes = self.genomes(at.batch).into_iter();
-        let first = genomes.next().unwrap_or_else(|| self.space.largest());
-        let outputs = self.outputs(&first, store, batch)?;
-        let loss = task.loss(&outputs, &batch.targets, smoothing)?;
-        backward(&loss)?;
-        meter.update(&outputs, &batch.targets)?;
-        let teacher = Outputs { heads: outputs.heads.iter().map(Tensor::detach).collect() };
-        drop(outputs);
-        for genome in genomes {
-            let student = self.outputs(&genome, store, batch)?;
-            backward(&match self.config.distill_subnets {
-                SubnetLoss::Labels => task.loss(&student, &batch.targets, smoothing)?,
-                SubnetLoss::Kl => task.distill(&student, &teacher, Distillation::Soft { temperature: 1.0 })?,
-                SubnetLoss::Alpha => task.distill(&student, &teacher, Distillation::Alpha)?,
-            })?;
-        }
-        Ok(StepMetrics { loss: loss.detach() })
+        let (task, smoothing, distill) = (self.task, self.config.recipe.label_smoothing, self.config.distill_subnets);
+        let genomes = self.genomes(at.batch);
+        let passes = genomes.iter().map(|genome| self.pass(genome, store, batch)).collect::<Result<Vec<_>, _>>()?;
+        let loss = |outputs: &Outputs, targets: &Targets, teacher: Option<&Outputs>| {
+            Ok(match (teacher, distill) {
+                (None, _) | (_, SubnetLoss::Labels) => task.loss(outputs, targets, smoothing)?,
+                (Some(t), SubnetLoss::Kl) => task.distill(outputs, t, Distillation::Soft { temperature: 1.0 })?,
+                (Some(t), SubnetLoss::Alpha) => task.distill(outputs, t, Distillation::Alpha)?,
+            })
+        };
+        let (mode, side_by_side) = (self.mode(), self.side_by_side(store, &genomes));
+        let first = self.passes.run(store, passes, mode, side_by_side, at.share, &loss)?;
+        meter.update(&first.outputs, &batch.targets)?;
+        Ok(StepMetrics { loss: first.loss })
     }
 
     fn first_not_finite(&self, store: &ParamStore, batch: &Batch) -> Result<Option<String>, TrainError> {

@@ -2,18 +2,21 @@
 
 use std::path::PathBuf;
 
+use mobilenas_data::loader::Share;
 use mobilenas_data::{DataLoader, Prefetcher};
 use mobilenas_host::{Clock, Progress, Stop};
 use mobilenas_space::seed::{Purpose, number};
 use mobilenas_task::{Batch, Meter, Task, TaskError};
-use mobilenas_torch::ParamStore;
+use mobilenas_torch::{ParamStore, keep_freed_memory};
 use tch::Tensor;
 
 use crate::checkpoint::{CheckpointFiles, CheckpointTensors, TrainState};
+use crate::collective::{Collective, CollectiveError};
 use crate::ema::Ema;
 use crate::metrics_log::{MetricsLog, MetricsRow};
 use crate::optimizer::Optimizer;
 use crate::recipe::Recipe;
+use crate::reduction::{StepSums, reduce};
 use crate::schedule::Schedule;
 use crate::{TrainError, finite};
 
@@ -100,6 +103,8 @@ pub struct Trainer<'a> {
     pub clock: &'a dyn Clock,
     /// Whether to stop.
     pub stop: &'a Stop,
+    /// The processes that train together. The first alone reads and writes files.
+    pub collective: &'a dyn Collective,
     /// Where the metrics log goes.
     pub log: Option<PathBuf>,
 }
@@ -123,7 +128,10 @@ impl Progressing<'_> {
         CheckpointTensors { store: self.store, optimizer: &mut self.optimizer, ema: self.ema.as_mut() }
     }
 
-    fn save(&mut self, files: &CheckpointFiles, epoch_begins: bool) -> Result<(), TrainError> {
+    fn save(&mut self, files: &CheckpointFiles, epoch_begins: bool, leads: bool) -> Result<(), TrainError> {
+        if !leads {
+            return Ok(());
+        }
         let state = self.state.clone();
         files.save(self.tensors(), &state, epoch_begins)
     }
@@ -135,13 +143,11 @@ type Batches = Prefetcher<Result<Batch, TaskError>>;
 /// What came of a step.
 enum Step {
     Taken {
-        loss: f64,
-        meter: Box<dyn Meter>,
-        images: usize,
+        sums: StepSums,
         lr: f64,
     },
-    /// Nothing has changed; what was not finite.
-    Skipped(TrainError),
+    /// Nothing has changed; what was not finite, and whether to stop.
+    Skipped(TrainError, bool),
 }
 
 impl Trainer<'_> {
@@ -155,7 +161,9 @@ impl Trainer<'_> {
         bar: &Progress,
         train_step: &mut dyn TrainStep,
     ) -> Result<TrainOutcome, TrainError> {
-        let recipe = &self.config.recipe;
+        keep_freed_memory();
+        let (recipe, leads) = (&self.config.recipe, self.collective.leads());
+        self.check_shares()?;
         // An epoch is a pass over the images, whatever share of a step its end would be.
         let per_epoch = self.loader.steps(1.0).max(1) as f64 / f64::from(recipe.grad_accum_steps);
         let schedule = Schedule::new(recipe, per_epoch);
@@ -163,27 +171,30 @@ impl Trainer<'_> {
         let optimizer = Optimizer::new(store, recipe)?;
         let ema = recipe.ema.map(|decay| Ema::new(store, decay)).transpose()?;
         let mut now = Progressing { store, optimizer, ema, state: TrainState::begin(&self.digest) };
-        if files.exist() {
+        if leads && files.exist() {
             let (state, message) = files.load(&mut now.tensors(), &self.digest)?;
             now.state = state;
             if let Some(message) = message {
                 bar.say(&message);
             }
         }
-        let mut log = self.log.as_deref().map(|path| MetricsLog::open(path, now.state.step)).transpose()?;
+        let state = now.state.clone();
+        now.state = now.tensors().broadcast(self.collective, &state)?;
+        let log = self.log.as_deref().filter(|_| leads);
+        let mut log = log.map(|path| MetricsLog::open(path, now.state.step)).transpose()?;
         bar.begin(schedule.total(), now.state.step);
         let mut batches = self.batches(now.state.step, schedule);
         let (mut saved, before, begin) = (self.clock.now(), now.state.seconds, self.clock.now());
         while now.state.step < schedule.total() {
             let at = now.state.step;
             if at as f64 % per_epoch < 1.0 && !now.state.rolled_back {
-                now.save(&files, true)?;
+                now.save(&files, true, leads)?;
             }
             let started = self.clock.now();
-            match self.step(&mut now, &mut batches, schedule, train_step)? {
-                Step::Taken { loss, meter, images, lr } => {
+            let stop = match self.step(&mut now, &mut batches, schedule, train_step)? {
+                Step::Taken { sums, lr } => {
                     let weight = if at == now.state.skipped { 1.0 } else { NEW };
-                    let values = meter.values();
+                    let StepSums { loss, images, values, stop } = sums;
                     now.state.skipped_in_a_row = 0;
                     now.state.loss += weight * (loss - now.state.loss);
                     now.state.metric += weight * (values[0] - now.state.metric);
@@ -194,14 +205,15 @@ impl Trainer<'_> {
                         loss,
                         metrics: names.zip(values).collect(),
                         lr,
-                        images_per_second: images as f64 / (self.clock.now() - started).as_secs_f64().max(1e-9),
+                        images_per_second: images / (self.clock.now() - started).as_secs_f64().max(1e-9),
                         skipped: now.state.skipped,
                     };
                     if let Some(log) = &mut log {
                         log.add(&row, at + 1 == schedule.total())?;
                     }
+                    stop
                 }
-                Step::Skipped(why) => {
+                Step::Skipped(why, stop) => {
                     now.state.skipped += 1;
                     now.state.skipped_in_a_row += 1;
                     bar.say(&format!("step {at} is skipped: {why}"));
@@ -210,16 +222,17 @@ impl Trainer<'_> {
                         batches = self.batches(now.state.step, schedule);
                         continue;
                     }
+                    stop
                 }
-            }
+            };
             now.state.step += 1;
             now.state.seconds = before + (self.clock.now() - begin).as_secs_f64();
             bar.at(now.state.step, &self.message(&now.state, per_epoch, train_step.task()));
             let due = (self.clock.now() - saved).as_secs_f64() >= self.config.checkpoint_every;
-            if now.state.step < schedule.total() && (due || self.stop.asked()) {
-                now.save(&files, false)?;
+            if now.state.step < schedule.total() && (due || stop) {
+                now.save(&files, false, leads)?;
                 saved = self.clock.now();
-                if self.stop.asked() {
+                if stop {
                     return Ok(TrainOutcome::Stopped);
                 }
             }
@@ -229,6 +242,21 @@ impl Trainer<'_> {
         }
         let TrainState { loss, seconds, skipped, .. } = now.state;
         Ok(TrainOutcome::Done { steps: schedule.total(), loss, seconds, skipped })
+    }
+
+    /// Whether every rank has images in every step.
+    fn check_shares(&self) -> Result<(), TrainError> {
+        let ranks = self.collective.ranks();
+        let images = self.loader.smallest_share(ranks);
+        match ranks == 1 || images >= 2 {
+            true => Ok(()),
+            false => Err(CollectiveError::TooFewImages { images, ranks }.into()),
+        }
+    }
+
+    /// The part of each batch that this process makes.
+    fn own_loader(&self) -> DataLoader {
+        self.loader.share(Share { rank: self.collective.rank(), ranks: self.collective.ranks() })
     }
 
     /// Removes the checkpoints of a training whose result is saved.
@@ -263,26 +291,31 @@ impl Trainer<'_> {
         if now.state.rolled_back {
             let mut first = finite::first(now.store)?;
             if first.is_none() {
-                let batch = self.loader.at(now.state.step * u64::from(self.config.recipe.grad_accum_steps))?;
+                let step = now.state.step * u64::from(self.config.recipe.grad_accum_steps);
+                let batch = self.own_loader().at(step)?;
                 let batch = Batch::new(&batch)?.to(now.store.device())?;
                 first = train_step.first_not_finite(now.store, &batch)?;
             }
             let begin = first.unwrap_or_else(|| "no tensor of the forward pass".to_string());
             return Err(TrainError::Diverged { steps: n, begin, why: why.to_string() });
         }
-        let state = files.load_epoch(&mut now.tensors(), &self.digest)?;
+        let read = match self.collective.leads() {
+            true => files.load_epoch(&mut now.tensors(), &self.digest)?,
+            false => now.state.clone(),
+        };
+        let state = now.tensors().broadcast(self.collective, &read)?;
         bar.say(&format!(
             "{n} steps in a row were skipped: back to step {}, with {LOWER} of the learning rate",
             state.step
         ));
         now.state = TrainState { rolled_back: true, skipped: now.state.skipped, skipped_in_a_row: 0, ..state };
-        now.save(files, false)
+        now.save(files, false, self.collective.leads())
     }
 
     /// The batches from a step of the optimizer on.
     fn batches(&self, step: u64, schedule: Schedule) -> Batches {
         let parts = u64::from(self.config.recipe.grad_accum_steps);
-        self.loader.prefetch(step * parts, schedule.total() * parts, Batch::new)
+        self.own_loader().prefetch(step * parts, schedule.total() * parts, Batch::new)
     }
 
     fn step(
@@ -296,26 +329,52 @@ impl Trainer<'_> {
         now.store.zero_grad();
         let (mut loss, mut images, mut meter) = (0.0, 0, train_step.task().meter());
         for part in 0..parts {
-            let at = StepAt { batch: step * parts + part, share: 1.0 / parts as f64 };
             let batch = batches.take()??.to(now.store.device())?;
-            // Dropout draws from libtorch's own generator: it begins each step anew, so that resuming changes nothing.
-            tch::manual_seed(number(self.config.seed, Purpose::Dropout, at.batch) as i64);
+            let batch_at = step * parts + part;
+            // This rank's share of the batch's images: exactly 1 where it is the only one.
+            let own = match self.collective.alone() {
+                true => 1.0,
+                false => batch.len() as f64 / self.loader.count(batch_at) as f64,
+            };
+            let at = StepAt { batch: batch_at, share: own / parts as f64 };
+            tch::manual_seed(self.dropout_seed(batch_at));
             let metrics = train_step.step(now.store, &batch, at, meter.as_mut())?;
-            loss += f64::try_from(metrics.loss).map_err(TrainError::torch)? / parts as f64;
+            loss += f64::try_from(metrics.loss).map_err(TrainError::torch)? / parts as f64 * own;
             images += batch.len();
         }
-        if !loss.is_finite() {
-            return Ok(Step::Skipped(TrainError::NotFinite { what: format!("the loss of step {step}"), value: loss }));
+        let mut sums = StepSums::new(loss, images, meter.as_ref(), self.stop.asked());
+        let mut grad = None;
+        if !self.collective.alone() {
+            let (all, of_all) = reduce(self.collective, now.store, sums)?;
+            (grad, sums) = (Some(all), of_all);
+        }
+        if !sums.loss.is_finite() {
+            let why = TrainError::NotFinite { what: format!("the loss of step {step}"), value: sums.loss };
+            return Ok(Step::Skipped(why, sums.stop));
         }
         let lr = schedule.at(step) * if now.state.rolled_back { LOWER } else { 1.0 };
-        match now.optimizer.step(now.store, lr) {
-            Err(why @ TrainError::NotFinite { .. }) => return Ok(Step::Skipped(why)),
+        let taken = match grad {
+            Some(grad) => now.optimizer.step_along(now.store, grad, lr),
+            None => now.optimizer.step(now.store, lr),
+        };
+        match taken {
+            Err(why @ TrainError::NotFinite { .. }) => return Ok(Step::Skipped(why, sums.stop)),
             taken => taken?,
         };
         if let Some(ema) = &mut now.ema {
             ema.step(now.store)?;
         }
-        Ok(Step::Taken { loss, meter, images, lr })
+        Ok(Step::Taken { sums, lr })
+    }
+
+    /// Dropout draws from libtorch's own generator: it begins each step anew, so that resuming changes nothing. Each rank drops
+    /// others than rank 0, which drops what a process by itself does.
+    fn dropout_seed(&self, batch: u64) -> i64 {
+        let first = number(self.config.seed, Purpose::Dropout, batch);
+        match self.collective.rank() as u64 {
+            0 => first as i64,
+            rank => number(first, Purpose::Dropout, rank) as i64,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::DataError;
+use mobilenas_image::is_image;
 
 /// Images with their classes: `DIR/<class>/**`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,9 +21,6 @@ pub struct ImageFolder {
     pub notes: Vec<String>,
 }
 
-/// Endings of the files that count as images.
-pub const EXTENSIONS: [&str; 10] = ["bmp", "gif", "jfif", "jpe", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
-
 /// What a folder of images has to look like.
 const EXPECTED: &str = "DIR/<class>/*.{jpg,png,webp,bmp,gif,tiff}";
 
@@ -31,12 +29,6 @@ const DEPTH: usize = 16;
 
 /// Files named in a note.
 const NAMED: usize = 3;
-
-/// Whether a file's name ends as an image's does.
-pub fn is_image(path: &Path) -> bool {
-    let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-    extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
-}
 
 /// Names of classes in the order of their labels: by number where all are numbers, else by name.
 pub fn in_order(names: BTreeSet<String>) -> Vec<String> {

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use super::DataError;
-use super::image_folder::is_image;
+use mobilenas_image::is_image;
 
 /// Where an image's bytes are.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::sampler::{Draw, Order};
-use super::{Batch, Prefetcher, Sampler, TransformedDataset};
+use super::{Batch, Prefetcher, Sampler, Share, TransformedDataset};
 use crate::transform::Augment;
 use crate::{DataError, Target};
 
@@ -27,7 +27,7 @@ pub struct LoaderConfig {
 /// The batches of a training. The batch of a step depends on the images, the settings, the seed and the step alone; a cheap
 /// handle, of which there may be several.
 #[derive(Clone, Debug)]
-pub struct DataLoader(Arc<Inner>);
+pub struct DataLoader(Arc<Inner>, Share);
 
 #[derive(Debug)]
 struct Inner {
@@ -58,7 +58,23 @@ impl DataLoader {
             .build()
             .map_err(|e| DataError::Threads(e.to_string()))?;
         let order = Order::new(indices.to_vec(), config.sampler.clone(), seed);
-        Ok(DataLoader(Arc::new(Inner { images, order, config, seed, pool })))
+        Ok(DataLoader(Arc::new(Inner { images, order, config, seed, pool }), Share::WHOLE))
+    }
+
+    /// The same batches, of which this process makes a part.
+    pub fn share(&self, share: Share) -> DataLoader {
+        DataLoader(self.0.clone(), share)
+    }
+
+    /// Images in the whole batch of a step.
+    pub fn count(&self, step: u64) -> usize {
+        self.0.order.at(step).indices.len()
+    }
+
+    /// The fewest images that a part of a batch has where batches are made in so many parts.
+    pub fn smallest_share(&self, ranks: usize) -> usize {
+        let parts = (0..ranks).map(|rank| self.0.slots(self.0.order.smallest(), Share { rank, ranks }).len());
+        parts.min().unwrap_or(0)
     }
 
     /// Steps of a number of epochs, which may be a fraction; rounded.
@@ -96,9 +112,10 @@ impl DataLoader {
         self.0.images.shape(self.0.order.at(step).side).2
     }
 
-    /// Bytes of the largest batch.
+    /// Bytes of the largest batch, or of its part.
     pub fn batch_bytes(&self) -> usize {
         let (n, side) = self.0.order.largest();
+        let n = self.0.slots(n, self.1).len();
         let (c, h, w) = self.0.images.shape(side);
         4 * n * c * h * w
     }
@@ -120,7 +137,7 @@ impl DataLoader {
     /// # Errors
     /// When there are too many damaged images.
     pub fn at(&self, step: u64) -> Result<Batch, DataError> {
-        self.0.batch(step, Vec::new())
+        self.0.batch(step, self.1, Vec::new())
     }
 
     /// The batches of the steps from `first` up to `end`, each converted (to tensors, say), made ahead by threads of their
@@ -131,22 +148,27 @@ impl DataLoader {
         end: u64,
         convert: impl Fn(&Batch) -> T + Send + 'static,
     ) -> Prefetcher<T> {
-        let inner = Arc::clone(&self.0);
-        Prefetcher::new(move |step, values| inner.batch(step, values), (first, end), self.ahead(), convert)
+        let (inner, share) = (Arc::clone(&self.0), self.1);
+        Prefetcher::new(move |step, values| inner.batch(step, share, values), (first, end), self.ahead(), convert)
     }
 }
 
 impl Inner {
-    fn batch(&self, step: u64, mut values: Vec<f32>) -> Result<Batch, DataError> {
+    fn slots(&self, n: usize, share: Share) -> Vec<usize> {
+        share.slots(n, self.config.augment.mix.is_some())
+    }
+
+    fn batch(&self, step: u64, share: Share, mut values: Vec<f32>) -> Result<Batch, DataError> {
         let Draw { indices, side } = self.order.at(step);
+        let slots = self.slots(indices.len(), share);
         let shape = self.images.shape(side);
         let size = shape.0 * shape.1 * shape.2;
         // Every value is written: what is left of another batch does no harm.
-        values.resize(indices.len() * size, 0.0);
+        values.resize(slots.len() * size, 0.0);
         let targets = self.pool.install(|| {
-            let slots = values.par_chunks_mut(size).zip(indices.par_iter()).enumerate();
-            let one = |(slot, (out, i)): (usize, (&mut [f32], &usize))| self.slot(step, slot as u64, *i, side, out);
-            slots.map(one).collect::<Result<Vec<Target>, DataError>>()
+            let places = values.par_chunks_mut(size).zip(slots.par_iter());
+            let one = |(out, slot): (&mut [f32], &usize)| self.slot(step, *slot as u64, indices[*slot], side, out);
+            places.map(one).collect::<Result<Vec<Target>, DataError>>()
         })?;
         let Some(mix) = self.config.augment.mix else { return Ok(Batch { values, shape, targets, mixed: None }) };
         let (size, classes) = ((shape.1, shape.2), self.images.data.classes.len());

@@ -9,6 +9,7 @@ mod loader;
 mod normalization;
 mod prefetch;
 mod sampler;
+mod share;
 mod transformed;
 
 pub use batch::Batch;
@@ -18,4 +19,5 @@ pub use loader::{DataLoader, LoaderConfig};
 pub use normalization::Normalization;
 pub use prefetch::Prefetcher;
 pub use sampler::{Formula, MultiScale, Sampler};
+pub use share::Share;
 pub use transformed::TransformedDataset;

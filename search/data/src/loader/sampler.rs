@@ -104,6 +104,12 @@ impl Order {
         scale.sides.iter().map(of).max_by_key(bytes).unwrap_or((self.how.batch, None))
     }
 
+    /// The fewest images of a step.
+    pub(super) fn smallest(&self) -> usize {
+        let counts = self.how.scale.iter().flat_map(|s| s.sides.iter().map(|side| s.count(self.how.batch, *side)));
+        counts.min().unwrap_or(self.how.batch).min(self.indices.len())
+    }
+
     /// Sides and first places of an epoch's steps, where sizes vary.
     fn steps_of(&self, scale: &MultiScale, epoch: u64) -> Vec<(usize, usize, u32)> {
         let (mut rng, mut at, mut out) = (rng(self.seed, Purpose::Scale, epoch, 0), 0, Vec::new());

@@ -12,6 +12,7 @@ use tch::Tensor;
 use self::adamw::AdamW;
 use self::sgd::Sgd;
 use super::TrainError;
+use crate::collective::Collective;
 use crate::recipe;
 
 /// An optimizer with its state.
@@ -44,12 +45,20 @@ impl Optimizer {
         Ok(Optimizer { rule, decay: recipe.weight_decay, decayed, clip: recipe.clip.clone() })
     }
 
-    /// Clips the gradients, then takes one step. Gives their norm before clipping.
+    /// Clips the store's gradients, then takes one step. Gives their norm before clipping.
     ///
     /// # Errors
     /// When libtorch refuses, or the norm is no finite number: then nothing has changed.
     pub fn step(&mut self, store: &mut ParamStore, lr: f64) -> Result<f64, TrainError> {
         let grad = store.flat_grad()?;
+        self.step_along(store, grad, lr)
+    }
+
+    /// The same along gradients that are laid out as the store's flat tensor.
+    ///
+    /// # Errors
+    /// As for [`Optimizer::step`].
+    pub fn step_along(&mut self, store: &mut ParamStore, grad: Tensor, lr: f64) -> Result<f64, TrainError> {
         let _guard = tch::no_grad_guard();
         let norm = f64::try_from(grad.f_norm().map_err(TrainError::torch)?).map_err(TrainError::torch)?;
         if !norm.is_finite() {
@@ -67,6 +76,27 @@ impl Optimizer {
         };
         update().map_err(TrainError::torch)?;
         Ok(norm)
+    }
+
+    /// Makes the state that of rank 0.
+    ///
+    /// # Errors
+    /// When a rank is gone.
+    pub(crate) fn broadcast(&mut self, collective: &dyn Collective) -> Result<(), TrainError> {
+        for (_, tensor) in self.tensors() {
+            collective.broadcast(tensor)?;
+        }
+        let steps = Tensor::from_slice(&[self.steps()]);
+        collective.broadcast(&steps)?;
+        self.set_steps(i64::try_from(&steps).map_err(TrainError::torch)?);
+        Ok(())
+    }
+
+    fn set_steps(&mut self, steps: i64) {
+        match &mut self.rule {
+            Rule::AdamW(a) => a.steps = steps,
+            Rule::Sgd(s) => s.steps = steps,
+        }
     }
 
     fn tensors(&mut self) -> Vec<(&'static str, &mut Tensor)> {
@@ -102,11 +132,7 @@ impl Optimizer {
         }
         let steps = named.remove("optimizer.steps");
         let steps = steps.ok_or_else(|| TrainError::checkpoint("optimizer.steps", "is missing"))?;
-        let steps = i64::try_from(steps).map_err(TrainError::torch)?;
-        match &mut self.rule {
-            Rule::AdamW(a) => a.steps = steps,
-            Rule::Sgd(s) => s.steps = steps,
-        }
+        self.set_steps(i64::try_from(steps).map_err(TrainError::torch)?);
         Ok(())
     }
 }

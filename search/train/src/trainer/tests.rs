@@ -9,6 +9,7 @@ use mobilenas_torch::{Names, Net, Owned};
 use tch::Device;
 
 use super::*;
+use crate::collective::Local;
 use crate::recipe::{self, ClipConfig};
 use crate::single_net::{Objective, SingleNet};
 use mobilenas_data::Target;
@@ -123,6 +124,7 @@ fn run(folder: &Path, plan: &TrainerConfig, broken: &dyn Fn(u64) -> bool, stop_a
         digest: "d".into(),
         clock: &WallClock::new(),
         stop: &stop,
+        collective: &Local,
         log: Some(folder.join("c.jsonl")),
     };
     let (mut store, net) = small();

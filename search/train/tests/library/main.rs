@@ -1,0 +1,7 @@
+//! The crates of training and spaces together, without the program.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod families;
+mod ranks;
+mod supernet;
+mod teaching;
