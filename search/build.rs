@@ -3,6 +3,7 @@
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     if let Ok(libtorch) = std::env::var("LIBTORCH") {
-        println!("cargo:rustc-link-arg=-Wl,-rpath,{libtorch}/lib");
+        // Beside the program first: so a folder that holds both runs anywhere.
+        println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/torch/lib:{libtorch}/lib");
     }
 }

@@ -93,11 +93,13 @@ impl<R: Kept> Folder<R> {
         let text = config::to_yaml(config)?;
         let digest = text_digest(&text);
         let mut folder = Folder { root: root.to_path_buf(), journal, rows, digest, raised: Vec::new(), _lock: lock };
-        if folder.rows.is_empty() {
-            let path = root.join(config::FILE);
-            write_whole(&path, text.as_bytes()).map_err(io(&path))?;
-        } else {
+        let path = root.join(config::FILE);
+        if !folder.rows.is_empty() {
             folder.resume(config)?;
+        }
+        // Also where it is gone: workers read it. A work that began with another config cannot go on without its own.
+        if folder.rows.is_empty() || !path.exists() {
+            write_whole(&path, text.as_bytes()).map_err(io(&path))?;
         }
         Ok(folder)
     }

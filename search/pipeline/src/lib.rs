@@ -4,7 +4,6 @@
 
 pub mod bounds;
 pub mod config;
-pub mod contact_sheet;
 pub mod evaluator;
 pub mod experiment;
 pub mod folder;

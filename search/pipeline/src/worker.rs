@@ -1,22 +1,29 @@
-//! Processes that score candidates side by side ([`mobilenas_host::worker`]), each with a fixed number of libtorch's threads.
+//! Workers of a run or a study ([`mobilenas_coordinator`]): what they are started with, what they say first, and what they
+//! do to score candidates.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use mobilenas_host::{WallClock, worker};
+use mobilenas_bench::Host;
+use mobilenas_coordinator::{
+    Failure, Files, Hello, Needs, PROTOCOL, Pool, PoolConfig, Room, Rules, Serving, ToWorker, WorkerId,
+};
+use mobilenas_host::{Progress, WallClock};
 use mobilenas_space::cost;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
-use crate::config;
+use crate::config::{self, Config, Weights, Workers};
 use crate::evaluator::Evaluator;
 use crate::evaluator::SupernetEvaluator;
-use crate::experiment::{Experiment, ExperimentError, prepare_run};
+use crate::experiment::{Experiment, ExperimentError, prepare_scoring};
 use crate::metric::{self, Candidate, Metric, Stage};
-use crate::pipeline::{RunError, stored_supernet};
+use crate::pipeline::{RunError, SUPERNET, stored_supernet};
 use mobilenas_torch::device;
 
 /// A candidate and what is to be found out about it.
@@ -50,51 +57,168 @@ pub fn evaluate(c: &mut Candidate, wanted: &[&'static dyn Metric], lab: &mut dyn
     Ok(found)
 }
 
-/// Answers the jobs of a run until there are no more, on a device, which a run's own config does not name.
+/// What the workers of a folder are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Scoring candidates of a search.
+    Scores,
+    /// Training networks of a search.
+    Trains,
+    /// Training networks of a study.
+    TrainsOfStudy,
+}
+
+impl Kind {
+    fn args(self) -> &'static [&'static str] {
+        match self {
+            Kind::Scores => &[],
+            Kind::Trains => &["--trains"],
+            Kind::TrainsOfStudy => &["--trains", "--study"],
+        }
+    }
+
+    /// The file that a worker's answers depend on: it says its digest.
+    fn file(self) -> &'static str {
+        match self {
+            Kind::Scores => SUPERNET,
+            Kind::Trains | Kind::TrainsOfStudy => config::FILE,
+        }
+    }
+}
+
+/// What a worker of this program on this machine says first.
+///
+/// # Errors
+/// When the folder does not hold what it needs.
+pub fn hello(root: &Path, kind: Kind, device: config::Device) -> Result<Hello, RunError> {
+    let path = root.join(kind.file());
+    let bytes = fs::read(&path).map_err(|error| RunError::Io { path, error })?;
+    let weights: String = Sha256::digest(&bytes)[..8].iter().map(|b| format!("{b:02x}")).collect();
+    Ok(Hello {
+        program: env!("CARGO_PKG_VERSION").to_string(),
+        protocol: PROTOCOL,
+        device: device.as_str().to_string(),
+        weights,
+        host: Host::name(),
+        cpu: Host::read().machine.cpu,
+    })
+}
+
+/// Whether trainings are on the config's workers: those that get the supernet through a pipe do not see the folder.
+pub fn train_elsewhere(config: &Config) -> bool {
+    config.workers.as_ref().is_some_and(|w| w.weights == Weights::Folder)
+}
+
+fn seconds(s: f64) -> Duration {
+    Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX)
+}
+
+/// How patient one is with workers. Trainings are long and differ in length: a first one is never slow.
+fn rules(workers: &Workers, kind: Kind, retries: u32) -> Rules {
+    let rules = Rules {
+        retries,
+        deaths: workers.deaths,
+        slow: workers.slow,
+        slow_at_least: seconds(workers.slow_seconds),
+        silence: seconds(workers.silence_seconds),
+        hello: workers.hello_seconds.map(seconds),
+        ..Rules::default()
+    };
+    match kind {
+        Kind::Scores => rules,
+        Kind::Trains | Kind::TrainsOfStudy => {
+            let slow_at_least = rules.slow_at_least.max(Duration::from_secs(3600));
+            Rules { retries: 0, slow_at_least, slow_at_first: None, ..rules }
+        }
+    }
+}
+
+/// The workers of a folder: those of the config, or so many processes here. None is started yet.
+///
+/// # Errors
+/// When the folder does not hold what they need, or the system does not tell this program's file.
+pub fn pool<A: DeserializeOwned + Send + 'static>(
+    config: &Config,
+    root: &Path,
+    (kind, here, threads): (Kind, usize, u32),
+    bar: &Progress,
+) -> Result<Pool<A>, RunError> {
+    let io = |error| RunError::Io { path: root.to_path_buf(), error };
+    let here = Workers { count: Some(here), ..Workers::default() };
+    let workers = config.workers.clone().unwrap_or(here);
+    let program = std::env::current_exe().map_err(RunError::Program)?;
+    let (launched, folder) = (workers.launch.is_some(), fs::canonicalize(root).map_err(io)?);
+    let mut args: Vec<OsString> = vec!["worker".into()];
+    let first = match workers.weights {
+        Weights::Folder => {
+            args.push(workers.folder.as_ref().unwrap_or(&folder).into());
+            None
+        }
+        Weights::Pipe => {
+            let files = Files::read(root, &[config::FILE, SUPERNET]).map_err(io)?;
+            args.push("--pipe".into());
+            Some(Arc::from(serde_json::to_string(&ToWorker::<()>::Run(files))?))
+        }
+    };
+    args.extend(["--device", config.device.as_str()].map(OsString::from));
+    args.extend(kind.args().iter().map(OsString::from));
+    if !launched {
+        args.extend(["--parent".into(), std::process::id().to_string().into()]);
+    }
+    let needs = Needs { threads, gpu: config.device != config::Device::Cpu };
+    let room = Room::of(root);
+    let count = room.wanted().unwrap_or(workers.count());
+    Ok(Pool::new(PoolConfig {
+        rules: rules(&workers, kind, config.search.retries),
+        expected: hello(root, kind, config.device)?,
+        workers: count,
+        first,
+        launched,
+        stops: kind != Kind::Scores,
+        room: Some(room),
+        say: bar.teller(),
+        make: Box::new(move |who: WorkerId| Ok(workers.command(who, &program, &args, needs))),
+    }))
+}
+
+/// Why a job of workers has no answer, in words. What workers said that died of it is kept in a file.
+pub fn in_words(root: &Path, name: &str, failure: Failure) -> String {
+    let words = failure.to_string();
+    let Failure::SetAside(deaths) = failure else { return words };
+    match Room::set_aside(root, name, &deaths) {
+        Ok(file) => format!("{words}; what they said is in {}", file.strip_prefix(root).unwrap_or(&file).display()),
+        Err(e) => format!("{words}; what they said is lost: {e}"),
+    }
+}
+
+/// Answers the jobs of a run until there are no more, on a device, which a run's own config does not name. Without a
+/// folder, config and supernet come first by standard input.
 ///
 /// # Errors
 /// When the run's folder does not hold what is needed, or the asking program is gone.
-pub fn serve(root: &Path, device: config::Device) -> Result<(), RunError> {
-    let io = |error| RunError::Io { path: root.to_path_buf(), error };
-    // Ctrl-C reaches the whole group of processes; the asking program decides what happens then.
-    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::new(AtomicBool::new(false))).map_err(io)?;
-    let mut experiment = prepare_run(root)?;
+pub fn serve(root: Option<&Path>, device: config::Device) -> Result<(), RunError> {
+    let io = |error| RunError::Io { path: root.unwrap_or(Path::new("-")).to_path_buf(), error };
+    let serving = Serving::start(false).map_err(io)?;
+    let unpacked = match root {
+        Some(_) => None,
+        None => {
+            let folder = tempfile::tempdir().map_err(io)?;
+            serving.unpack(folder.path())?;
+            Some(folder)
+        }
+    };
+    let root = unpacked.as_ref().map(tempfile::TempDir::path).or(root).unwrap_or(Path::new("."));
+    let mut experiment = prepare_scoring(root)?;
     experiment.device = device::open(device).map_err(ExperimentError::from)?;
     tch::set_num_threads(experiment.config.scoring_threads() as i32);
     let (clock, calibration) = (WallClock::new(), experiment.calibration());
     let supernet = stored_supernet(&experiment, root)?;
+    let hello = hello(root, Kind::Scores, device)?;
+    // It may end by a signal from here on, and would leave them behind.
+    drop(unpacked);
     let mut scorer = SupernetEvaluator::new(supernet, experiment.evaluator_config(&calibration, &clock, f64::NAN))?;
-    answer_all(root, |job| Some(answer(&experiment, job, &mut scorer))).map(drop)
-}
-
-/// Answers the jobs that come by standard input until there are no more, or one is left without an answer. False if one was.
-///
-/// # Errors
-/// When the asking program is gone.
-pub fn answer_all<J: DeserializeOwned>(
-    root: &Path,
-    mut work: impl FnMut(&J) -> Option<Answer>,
-) -> Result<bool, RunError> {
-    let answer = |line: &str| {
-        Ok(match serde_json::from_str::<J>(line) {
-            Ok(job) => work(&job),
-            Err(e) => Some(Err(format!("the job cannot be read: {e}"))),
-        })
-    };
-    worker::serve(answer).map_err(|error: std::io::Error| RunError::Io { path: root.to_path_buf(), error })
-}
-
-/// The command that starts a worker of a folder.
-///
-/// # Errors
-/// When the system does not know this program's file.
-pub fn command(root: &Path, device: config::Device, trains: bool) -> std::io::Result<Command> {
-    let mut c = Command::new(std::env::current_exe()?);
-    c.arg("worker").arg(root).args(["--device", device.as_str()]);
-    if trains {
-        c.arg("--trains");
-    }
-    Ok(c)
+    serving.answer_all(&hello, |job| Some(answer(&experiment, job, &mut scorer)))?;
+    Ok(())
 }
 
 fn answer(p: &Experiment, job: &Job, scorer: &mut SupernetEvaluator<'_>) -> Answer {

@@ -30,6 +30,7 @@ pub fn run(args: &Args) -> Result<i32> {
     }
     tch::set_num_threads(experiment.config.threads as i32);
     experiment.check_latency(&clock).map_err(RunError::from)?;
-    outln!("{}", estimate::in_words(experiment.estimate(&clock, estimate::BUDGET).map_err(RunError::from)?))?;
+    let estimate = experiment.estimate(&clock, estimate::BUDGET).map_err(RunError::from)?;
+    outln!("{}", experiment.estimate_in_words(estimate))?;
     Ok(0)
 }

@@ -1,5 +1,7 @@
 //! `mobilenas data preview`: what a config makes of its training images.
 
+mod contact_sheet;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -7,10 +9,10 @@ use anyhow::{Context as _, Result, anyhow};
 use clap::{Subcommand, ValueEnum};
 use image::{ImageFormat, RgbImage};
 
+use self::contact_sheet::{pairs, sheet};
 use super::destination;
 use mobilenas_data::loader::DataLoader;
 use mobilenas_pipeline::config::yaml;
-use mobilenas_pipeline::contact_sheet::{pairs, sheet};
 use mobilenas_pipeline::experiment::prepare;
 use mobilenas_pipeline::pipeline::RunError;
 use mobilenas_pipeline::pipeline::train_job::TrainJob;

@@ -6,14 +6,17 @@ use std::sync::mpsc;
 use anyhow::Result;
 use mobilenas_host::{Clock as _, OutputError, WallClock, outln};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::Input;
 use super::loaded::{Loaded, NetArgs, Precision, finite, largest};
+use super::ranks;
 use mobilenas_data::dataset::ImageFolder;
 use mobilenas_host::Progress;
 use mobilenas_image::{Damaged, Float, decode};
 use mobilenas_task::ClassReport;
+use mobilenas_train::collective::Collective;
 
 /// Arguments of `evaluate`.
 #[derive(Debug, clap::Args)]
@@ -45,18 +48,25 @@ const WAITING: usize = 2;
 /// # Errors
 /// When the network, its weights or the folder are wrong, or no image can be read.
 pub fn run(args: &Args) -> Result<i32> {
+    ranks::among(|collective| evaluate(args, collective))
+}
+
+fn evaluate(args: &Args, collective: &dyn Collective) -> Result<i32> {
     let folder = ImageFolder::open_val(&args.data, args.allow_empty_classes).map_err(|e| Input(e.to_string()))?;
     let loaded = args.net.load()?;
     let folder = loaded.labels(folder, &args.net.file().display().to_string())?;
     let found = folder.classes.len();
-    if !args.json {
+    if !args.json && collective.leads() {
         outln!("{}", args.net.title(&loaded))?;
         outln!("{}: {} images in {found} classes", args.data.display(), folder.images.len())?;
     }
     let outcome = match args.net.precision {
-        Precision::Float32 => score::<f32>(args, &loaded, &folder),
-        Precision::Float64 => score::<f64>(args, &loaded, &folder),
+        Precision::Float32 => score::<f32>(args, &loaded, &folder, collective),
+        Precision::Float64 => score::<f64>(args, &loaded, &folder, collective),
     }?;
+    if !collective.leads() {
+        return Ok(0);
+    }
     if outcome.report.images() == 0 {
         let first = outcome.damaged.first().map(ToString::to_string).unwrap_or_default();
         return Err(Input(format!("{}: no image can be read; {first}", args.data.display())).into());
@@ -76,23 +86,38 @@ struct Outcome {
     seconds: f64,
 }
 
+/// What came of an image: its place in the list, and its likeliest classes, or what is wrong with it.
+#[derive(Serialize, Deserialize)]
+struct Seen {
+    place: usize,
+    likeliest: Vec<usize>,
+    damaged: Option<[String; 2]>,
+}
+
 /// An image's place in the list, and its input.
 type Ready<F> = (usize, Result<Vec<F>, Damaged>);
 
 /// One thread drives rayon, which reads and prepares a batch at a time; this one runs the batches. At most [`WAITING`]
-/// batches wait between the two, so memory does not grow with the folder.
-fn score<F: Float + tch::kind::Element>(args: &Args, loaded: &Loaded, folder: &ImageFolder) -> Result<Outcome> {
+/// batches wait between the two, so memory does not grow with the folder. Several processes take the batches in turn.
+fn score<F: Float + tch::kind::Element>(
+    args: &Args,
+    loaded: &Loaded,
+    folder: &ImageFolder,
+    collective: &dyn Collective,
+) -> Result<Outcome> {
     let clock = WallClock::new();
-    let bar = Progress::new("evaluate");
-    bar.begin(folder.images.len() as u64, 0);
+    let bar = if collective.leads() { Progress::new("evaluate") } else { Progress::hidden() };
+    let own = |n: usize| n % collective.ranks() == collective.rank();
+    let batches = || folder.images.chunks(args.batch as usize).enumerate().filter(|(n, _)| own(*n));
+    bar.begin(batches().map(|(_, part)| part.len() as u64).sum(), 0);
     let (send, receive) = mpsc::sync_channel::<Vec<Ready<F>>>(WAITING);
-    let mut out = Outcome { report: ClassReport::new(folder.classes.len()), damaged: Vec::new(), seconds: 0.0 };
+    let mut seen = Vec::new();
     std::thread::scope(|threads| -> Result<()> {
         // Taken in, so that the reader sees it closed when this closure fails.
         let receive = receive;
         let (pipeline, size) = (&loaded.pipeline, args.batch as usize);
         threads.spawn(move || {
-            for (n, part) in folder.images.chunks(size).enumerate() {
+            for (n, part) in batches() {
                 let ready = |(i, (path, _)): (usize, &(PathBuf, u32))| {
                     (n * size + i, decode(path).map(|image| pipeline.input(&image)))
                 };
@@ -105,43 +130,59 @@ fn score<F: Float + tch::kind::Element>(args: &Args, loaded: &Loaded, folder: &I
         let mut done = 0;
         for batch in receive {
             done += batch.len() as u64;
-            out.take(args, loaded, folder, batch)?;
+            take(args, loaded, folder, batch, &mut seen)?;
             bar.at(done, "");
         }
         Ok(())
     })?;
     bar.done();
-    out.seconds = clock.now().as_secs_f64();
-    Ok(out)
+    for text in collective.texts(&serde_json::to_string(&seen)?)?.iter().filter(|_| !collective.alone()) {
+        let all: Vec<Seen> = serde_json::from_str(text)?;
+        seen.extend(all.into_iter().filter(|one| !own(one.place / args.batch as usize)));
+    }
+    seen.sort_by_key(|one| one.place);
+    Ok(Outcome::of(seen, folder, clock.now().as_secs_f64()))
+}
+
+/// Runs a batch.
+fn take<F: Float + tch::kind::Element>(
+    args: &Args,
+    net: &Loaded,
+    folder: &ImageFolder,
+    batch: Vec<Ready<F>>,
+    seen: &mut Vec<Seen>,
+) -> Result<()> {
+    let (mut places, mut inputs) = (Vec::new(), Vec::new());
+    for (place, input) in batch {
+        match input {
+            Ok(input) => {
+                places.push(place);
+                inputs.push(input);
+            }
+            Err(e) => seen.push(Seen { place, likeliest: Vec::new(), damaged: Some([e.path, e.found]) }),
+        }
+    }
+    if inputs.is_empty() {
+        return Ok(());
+    }
+    for (place, logits) in places.into_iter().zip(net.logits(&inputs)?) {
+        finite(&logits, &args.net, &folder.images[place].0)?;
+        seen.push(Seen { place, likeliest: largest(&logits, 5), damaged: None });
+    }
+    Ok(())
 }
 
 impl Outcome {
-    fn take<F: Float + tch::kind::Element>(
-        &mut self,
-        args: &Args,
-        net: &Loaded,
-        folder: &ImageFolder,
-        batch: Vec<Ready<F>>,
-    ) -> Result<()> {
-        let (mut places, mut inputs) = (Vec::new(), Vec::new());
-        for (place, input) in batch {
-            match input {
-                Ok(input) => {
-                    places.push(place);
-                    inputs.push(input);
-                }
-                Err(e) => self.damaged.push(e),
+    /// The report on images in the order of their places.
+    fn of(seen: Vec<Seen>, folder: &ImageFolder, seconds: f64) -> Outcome {
+        let mut out = Outcome { report: ClassReport::new(folder.classes.len()), damaged: Vec::new(), seconds };
+        for one in seen {
+            match one.damaged {
+                Some([path, found]) => out.damaged.push(Damaged { path, found }),
+                None => out.report.add(folder.images[one.place].1 as usize, &one.likeliest),
             }
         }
-        if inputs.is_empty() {
-            return Ok(());
-        }
-        for (place, logits) in places.into_iter().zip(net.logits(&inputs)?) {
-            let (path, class) = &folder.images[place];
-            finite(&logits, &args.net, path)?;
-            self.report.add(*class as usize, &largest(&logits, 5));
-        }
-        Ok(())
+        out
     }
 
     fn rate(&self) -> f64 {

@@ -29,11 +29,14 @@ pub fn run(command: &Command) -> Result<i32> {
     Ok(0)
 }
 
-fn registries() -> [(&'static str, Vec<&'static str>); 4] {
+fn registries() -> [(&'static str, Vec<&'static str>); 7] {
     [
         ("FAMILIES", mobilenas_space::families::FAMILIES.iter().map(|f| f.name()).collect()),
+        ("HEADS", mobilenas_heads::HEADS.iter().map(|h| h.name()).collect()),
         ("ENGINES", mobilenas_bench::engine::ENGINES.iter().map(|e| e.name()).collect()),
+        ("FORMATS", mobilenas_file::FORMATS.iter().map(|f| f.name()).collect()),
         ("TASKS", mobilenas_task::TASKS.iter().map(|t| t.name()).collect()),
         ("METRICS", mobilenas_pipeline::metric::METRICS.iter().map(|m| m.info().name).collect()),
+        ("EXPORTS", super::weights::EXPORTS.iter().map(|f| f.name).collect()),
     ]
 }

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use mobilenas_space::families::{self, Family, Interpolation, Naming, Preprocessing};
+use mobilenas_space::families::{self, Family, Interpolation, Naming, Preprocessing, Translate};
 use mobilenas_space::ir::{Graph, ParamSpec};
 use mobilenas_torch::weights::{self, About, Misfit, Weights};
 use mobilenas_torch::{Mode, Net, NetError, Params};
 use serde_json::{Value as Json, json};
 use tch::{Kind, Tensor};
 
-use super::{Input, models};
+use super::{Input, networks};
 use mobilenas_data::dataset::ImageFolder;
 use mobilenas_image::{Float, Pipeline};
 
@@ -116,26 +116,20 @@ impl Source<'_> {
 
     fn graph(&self, classes: u32) -> Result<Graph> {
         match self {
-            Source::Published { name, resolution, .. } => models::variant(name, *resolution, classes),
-            Source::Winner { genome } => models::genome(genome, classes),
+            Source::Published { name, resolution, .. } => networks::variant(name, *resolution, classes),
+            Source::Winner { genome } => networks::genome(genome, classes),
         }
     }
 
-    /// How the network wants its images, unless the command line says otherwise. Winners saw whole images, normalised by
-    /// what their weights' file says of them.
+    /// How the network wants its images, unless the command line says otherwise.
     fn preprocessing(&self, about: &BTreeMap<String, String>, args: &NetArgs) -> Result<Preprocessing, String> {
-        let figure = |key: &str, given: Option<[f64; 3]>| {
-            let said = about.get(key).and_then(|v| v.parse::<f64>().ok()).map(|v| [v; 3]);
-            given.or(said).ok_or_else(|| format!("does not say {key}, expected it there, or --mean and --std"))
-        };
         let how = match self {
-            Source::Published { family, .. } => family.preprocessing(),
-            Source::Winner { .. } => Preprocessing {
-                crop_pct: 1.0,
-                interpolation: Interpolation::Bilinear,
-                mean: figure("pixel_mean", args.mean)?,
-                std: figure("pixel_std", args.std)?,
-            },
+            Source::Published { family, name, .. } => {
+                families::variant(name).map_or_else(|| family.preprocessing(), |(_, info)| info.preprocessing)
+            }
+            Source::Winner { .. } => {
+                trained_on(about, args.mean, args.std).map_err(|e| format!("{e}, or --mean and --std"))?
+            }
         };
         let interpolation = match args.interpolation {
             Some(How::Bicubic) => Interpolation::Bicubic,
@@ -151,12 +145,34 @@ impl Source<'_> {
     }
 }
 
+/// How images are preprocessed for weights of our own training: whole images, normalised by what the weights' file says
+/// of them, unless other figures are given.
+pub(super) fn trained_on(
+    about: &About,
+    mean: Option<[f64; 3]>,
+    std: Option<[f64; 3]>,
+) -> Result<Preprocessing, String> {
+    let figure = |key: &str, given: Option<[f64; 3]>| {
+        let said = about.get(key).and_then(|v| v.parse::<f64>().ok()).map(|v| [v; 3]);
+        given.or(said).ok_or_else(|| format!("does not say {key}, expected it there"))
+    };
+    let (mean, std) = (figure("pixel_mean", mean)?, figure("pixel_std", std)?);
+    Ok(Preprocessing { crop_pct: 1.0, interpolation: Interpolation::Bilinear, mean, std })
+}
+
 /// Classes of the weights' head: the size that the network's tensors have where they depend on it. `graph` makes the
 /// network for a number of classes.
 pub(super) fn classes_of(graph: impl Fn(u32) -> Result<Graph>, weights: &Weights) -> Result<Result<u32, String>> {
     let Some((name, axis)) = head(&graph)?.into_iter().next() else { return Ok(Err("no classifier".to_string())) };
     let size = weights.tensors.get(&name).and_then(|t| t.shape.get(axis).copied());
-    let classes = size.and_then(|n| u32::try_from(n).ok()).filter(|n| (1..=MOST_CLASSES).contains(n));
+    // A detector has so many numbers for each class of each anchor, and others besides.
+    let at = |classes| -> Result<i64> {
+        let own = graph(classes)?.params().into_iter().find(|p| p.name == name);
+        Ok(own.and_then(|p| p.shape().get(axis).copied()).unwrap_or_default())
+    };
+    let (two, each) = (at(2)?, (at(3)? - at(2)?).max(1));
+    let classes = size.map(|n| n - two).filter(|n| n % each == 0).map(|n| 2 + n / each);
+    let classes = classes.and_then(|n| u32::try_from(n).ok()).filter(|n| (1..=MOST_CLASSES).contains(n));
     Ok(classes.ok_or_else(|| format!("no classifier {name}")))
 }
 
@@ -175,10 +191,10 @@ pub(super) fn head(graph: impl Fn(u32) -> Result<Graph>) -> Result<Vec<(String, 
 
 /// A network bound to a file's weights, with the classes of its head and what the file says of itself. `graph` makes the
 /// network for a number of classes; `name` is for messages.
-pub(super) fn bound(
+pub(super) fn bound<N: Translate>(
     file: &Path,
     name: &str,
-    namings: &[Naming],
+    namings: &[N],
     kind: Kind,
     graph: impl Fn(u32) -> Result<Graph>,
 ) -> Result<(Net, u32, About)> {
@@ -221,7 +237,7 @@ impl NetArgs {
         }
         let (name, resolution) = (self.model.as_deref().unwrap_or_default(), self.resolution);
         // Names that are none are refused here, with a hint.
-        models::variant(name, resolution, 2)?;
+        networks::variant(name, resolution, 2)?;
         let (family, _) = families::variant(name).ok_or_else(|| Input(format!("{name}: no such network")))?;
         Ok(Source::Published { family, name, resolution })
     }

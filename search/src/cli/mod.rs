@@ -13,14 +13,18 @@ mod latency_table;
 mod loaded;
 mod man;
 pub mod models;
+mod networks;
 mod predict;
+mod ranks;
 mod report;
 mod schema;
 mod search;
+mod setup;
 mod study;
 mod train;
 mod weights;
 mod worker;
+mod workers;
 
 use anyhow::Result;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -39,6 +43,8 @@ pub struct Args {
 enum Verb {
     /// Train a supernet, search it, measure candidates, retrain the winners, write the report
     Search(job::Job),
+    /// Write the quickstart's config and fetch its dataset, Fashion-MNIST
+    Setup(setup::Args),
     /// Study a search: rank correlation of the supernet, search against random search, found networks against published ones
     Study(study::Args),
     /// Train one network by a recipe and score it on the test split
@@ -65,6 +71,8 @@ enum Verb {
     Schema(schema::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
+    /// List the workers of a run that goes on, or change their number
+    Workers(workers::Args),
     /// Score what standard input asks for; a search starts it for itself
     #[command(hide = true)]
     Worker(worker::Args),
@@ -83,6 +91,7 @@ enum Verb {
 pub fn run(args: Args) -> Result<i32> {
     match args.verb {
         Verb::Search(a) => search::run(&a),
+        Verb::Setup(a) => setup::run(&a),
         Verb::Study(a) => study::run(&a),
         Verb::Train(a) => train::run(&a),
         Verb::Report(a) => report::run(&a),
@@ -97,6 +106,7 @@ pub fn run(args: Args) -> Result<i32> {
         Verb::Schema(a) => schema::run(&a),
         Verb::Completions(a) => completions::run(&a, &mut Args::command()),
         Verb::Worker(a) => worker::run(&a),
+        Verb::Workers(a) => workers::run(&a),
         Verb::Facts => facts::run(&Args::command()),
         Verb::Man(a) => man::run(&a, Args::command()),
     }

@@ -1,16 +1,17 @@
 //! `mobilenas models [NAME]`
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
+use mobilenas_heads::HeadArgs;
 use mobilenas_host::out;
 use mobilenas_record::{run as record, score};
-use mobilenas_space::families::{self, FAMILIES, Family, Naming, VariantInfo};
-use mobilenas_space::ir::{Graph, Op, fold_batch_norms};
-use mobilenas_space::{Cost, Space, cost};
+use mobilenas_space::families::{FAMILIES, Family, VariantInfo};
+use mobilenas_space::ir::{BlockRange, Graph, Op, Plan, fold_batch_norms};
+use mobilenas_space::{Cost, cost, latency_key, memory};
 
-use mobilenas_pipeline::config;
+use super::networks;
 
 /// Arguments of `models`.
 #[derive(Debug, clap::Args)]
@@ -23,9 +24,11 @@ pub struct Args {
     /// Side of the image in pixels [default: the published one]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
     resolution: Option<u32>,
-    /// Number of classes
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    classes: u32,
+    /// Number of classes, of a detector with the background [default: 1000, or the head's published number]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    classes: Option<u32>,
+    #[command(flatten)]
+    head: HeadArgs,
     /// Print JSON
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
@@ -39,52 +42,24 @@ pub struct Args {
 /// # Errors
 /// When there is no such network, or the genome is none.
 pub fn run(args: &Args) -> Result<i32> {
+    let graph = |plan: &dyn Fn(Option<u32>, u32) -> Result<Plan>| args.head.graph(args.resolution, args.classes, plan);
     let text = match (&args.name, &args.genome) {
-        (Some(name), _) => one(name, &variant(name, args.resolution, args.classes)?, args.json),
-        (None, Some(file)) => one(&file.display().to_string(), &genome(file, args.classes)?, args.json),
+        (Some(name), _) => {
+            let graph = graph(&|resolution, classes| networks::variant_plan(name, resolution, classes))?;
+            one(&args.head.title(name), &graph, args.json)
+        }
+        (None, Some(file)) => {
+            let graph = graph(&|resolution, classes| networks::genome_plan(file, resolution, classes))?;
+            one(&args.head.title(&file.display().to_string()), &graph, args.json)
+        }
+        (None, None) if args.head.head()?.is_some() => {
+            bail!(super::Input("a head: no network to put it on, expected NAME or --genome".to_string()))
+        }
         (None, None) if args.markdown => markdown()?,
         (None, None) => list(args.json)?,
     };
     out!("{text}")?;
     Ok(0)
-}
-
-/// How the authors of a published network name its tensors, where they do so otherwise than timm.
-pub fn namings(name: &str) -> &'static [Naming] {
-    families::variant(name).map_or(&[], |(family, _)| family.namings())
-}
-
-/// A published network's graph.
-///
-/// # Errors
-/// When there is none of that name, or it has no such resolution.
-pub fn variant(name: &str, resolution: Option<u32>, classes: u32) -> Result<Graph> {
-    let Some((family, info)) = families::variant(name) else {
-        let names: Vec<&str> = FAMILIES.iter().flat_map(|f| f.variants()).map(|v| v.id).collect();
-        let hint = config::nearest(name, names.iter().copied()).map(|n| format!(", did you mean {n}?"));
-        bail!(super::Input(format!(
-            "{name}: no published network of that name{} (`mobilenas models` lists them)",
-            hint.unwrap_or_default()
-        )));
-    };
-    let template = family.template(name).ok_or_else(|| anyhow!("{name} has no configuration"))?;
-    let plan = template.plan(&template.values(), resolution.unwrap_or(info.resolution), classes);
-    plan.and_then(|p| p.lower()).map_err(|e| anyhow!(super::Input(e.to_string())))
-}
-
-/// The graph of a genome's file.
-pub(super) fn genome(file: &Path, classes: u32) -> Result<Graph> {
-    let space = one_network(file, config::load_genome(file, classes)?)?;
-    Ok(space.lower(&space.smallest())?)
-}
-
-/// A genome's space, if it has one network only.
-pub(super) fn one_network(file: &Path, space: Space) -> Result<Space> {
-    if space.size() > 1.0 {
-        let open: Vec<&str> = space.knobs().iter().filter(|k| k.choices.len() > 1).map(|k| k.name.as_str()).collect();
-        bail!(super::Input(format!("{}: more than one choice for {}, expected one", file.display(), open.join(", "))));
-    }
-    Ok(space)
 }
 
 /// What the list says of a published network.
@@ -100,7 +75,7 @@ fn lines() -> Result<Vec<Line>> {
     let mut all = Vec::new();
     for family in FAMILIES {
         for info in family.variants() {
-            let graph = variant(info.id, None, 1000)?;
+            let graph = networks::variant(info.id, None, 1000)?;
             let (cost, deployed) = (cost::graph(&graph), deployed_params(&graph));
             let constants = record::Mes::default();
             // On the phone of the published latencies the unit is one millisecond, as the constants' authors mean it.
@@ -201,37 +176,55 @@ pub fn markdown() -> Result<String> {
 /// One network's layers.
 fn one(name: &str, graph: &Graph, json: bool) -> String {
     let total = cost::graph(graph);
-    let blocks = graph.blocks.iter().zip(cost::blocks(graph));
+    let keys = latency_key::blocks(graph).iter().map(latency_key::key).collect::<Vec<_>>();
+    let blocks = graph.blocks.iter().zip(cost::blocks(graph)).zip(keys);
+    let outputs: Vec<_> = graph.outputs.iter().map(|o| (o.name, &graph.nodes[o.node].value)).collect();
+    let memory = memory(graph);
     let share = |part: u64, whole: u64| 100.0 * part as f64 / whole.max(1) as f64;
     let place = |path: &mobilenas_space::ir::Path| path.to_string();
     if json {
-        let row = |(b, c): (&mobilenas_space::ir::BlockRange, Cost)| {
+        let row = |((b, c), key): ((&BlockRange, Cost), String)| {
             serde_json::json!({
-                "block": place(&b.path), "kind": b.kind, "out": graph.nodes[b.end - 1].value.dims.to_vec(),
-                "params": c.params, "macs": c.macs, "activations": c.activations,
+                "block": place(&b.path), "kind": b.kind, "out": graph.nodes[b.output].value.dims.to_vec(),
+                "params": c.params, "macs": c.macs, "activations": c.activations, "latency_key": key,
             })
         };
+        let outputs = outputs.iter().map(|(name, size)| serde_json::json!({"name": name, "out": size.dims.to_vec()}));
         let out = serde_json::json!({
             "model": name, "resolution": graph.input().dims[1], "params": total.params, "macs": total.macs,
             "activations": total.activations, "params_deployed": deployed_params(graph), "digest": graph.digest(),
-            "ops": graph.histogram(), "blocks": blocks.map(row).collect::<Vec<_>>(),
+            "memory": {"weights": memory.weights, "activations": memory.activations, "bytes": memory.bytes()},
+            "outputs": outputs.collect::<Vec<_>>(), "ops": graph.histogram(), "blocks": blocks.map(row).collect::<Vec<_>>(),
         });
         return format!("{out}\n");
     }
-    let mut out =
-        format!("{:<16} {:<22} {:>12} {:>11} {:>6} {:>13} {:>6}\n", "block", "kind", "out", "params", "%", "MACs", "%");
-    for (b, c) in blocks {
+    let places = graph.blocks.iter().map(|b| place(&b.path).len());
+    let wide = places.max().unwrap_or_default().max(16);
+    let mut out = format!(
+        "{:<wide$} {:<22} {:>12} {:>11} {:>6} {:>13} {:>6} {}\n",
+        "block", "kind", "out", "params", "%", "MACs", "%", "latency key"
+    );
+    for ((b, c), key) in blocks {
+        // What comes before the digest is in the other columns.
+        let key = key.rsplit('.').next().unwrap_or_default();
         out.push_str(&format!(
-            "{:<16} {:<22} {:>12} {:>11} {:>6.1} {:>13} {:>6.1}\n",
+            "{:<wide$} {:<22} {:>12} {:>11} {:>6.1} {:>13} {:>6.1} {key}\n",
             place(&b.path),
             b.kind,
-            graph.nodes[b.end - 1].value.to_string(),
+            graph.nodes[b.output].value.to_string(),
             c.params,
             share(c.params, total.params),
             c.macs,
             share(c.macs, total.macs)
         ));
     }
+    let outputs = outputs.iter().map(|(name, size)| format!("{name} {size}")).collect::<Vec<_>>();
+    out.push_str(&format!(
+        "outputs: {}; memory for an image in float32: {} bytes, {} of them weights\n",
+        outputs.join(", "),
+        memory.bytes(),
+        4 * memory.weights
+    ));
     out.push_str(&format!(
         "{name} at {} px: {} params ({} as deployed), {} MACs, {} activations\n",
         graph.input().dims[1],

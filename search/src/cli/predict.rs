@@ -15,10 +15,10 @@ use mobilenas_image::{Float, decode};
 pub struct Args {
     #[command(flatten)]
     net: NetArgs,
-    /// Images: JPEG, PNG or WebP
+    /// Images: JPEG, PNG, WebP, BMP, GIF or TIFF
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// Names of the classes, a line each
+    /// Names of the classes, a line each [default: those that the weights file tells]
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Print JSON with every logit and probability in full precision
@@ -50,7 +50,7 @@ fn labels(file: Option<&Path>, classes: u32) -> Result<Option<Vec<String>>> {
 }
 
 fn all<F: Float + tch::kind::Element>(args: &Args, loaded: &Loaded) -> Result<i32> {
-    let labels = labels(args.labels.as_deref(), loaded.classes)?;
+    let labels = labels(args.labels.as_deref(), loaded.classes)?.or_else(|| loaded.names.clone());
     if !args.json {
         outln!("{}", args.net.title(loaded))?;
     }

@@ -4,19 +4,31 @@ use anyhow::Result;
 use mobilenas_host::WallClock;
 
 use super::job::{Job, stopped};
+use super::ranks;
 use mobilenas_bench::latency_table::Table;
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 use mobilenas_host::{errln, outln};
-use mobilenas_pipeline::experiment::{estimate, prepare};
-use mobilenas_pipeline::pipeline::{Folder, RunError, SearchOutcome, SearchPipeline};
+use mobilenas_pipeline::experiment::{Experiment, estimate, prepare};
+use mobilenas_pipeline::pipeline::{Folder, RunError, SearchOutcome, SearchPipeline, follow};
+use mobilenas_train::collective::Collective;
 
 /// Runs a search.
 ///
 /// # Errors
 /// When the input is wrong or the run fails.
 pub fn run(job: &Job) -> Result<i32> {
-    let mut experiment = prepare(&job.config).map_err(RunError::from)?;
+    ranks::among(|collective| {
+        let experiment = prepare(&job.config).and_then(|p| p.among(collective)).map_err(RunError::from)?;
+        ranks::check_same(collective, &experiment)?;
+        match collective.leads() {
+            true => ranks::lead(collective, || search(job, experiment, collective)),
+            false => Ok(follow(&experiment, collective, (&WallClock::new(), &Stop::within_seconds()?))?),
+        }
+    })
+}
+
+fn search(job: &Job, mut experiment: Experiment, collective: &dyn Collective) -> Result<i32> {
     let warnings = experiment.check_threads().map_err(RunError::from)?;
     let root = job.folder("runs", experiment.config.name());
     if root.exists() && !job.resume {
@@ -33,9 +45,17 @@ pub fn run(job: &Job) -> Result<i32> {
     experiment.digest.clone_from(&folder.digest);
     // A run that goes on shows how far it is.
     if !job.resume {
-        errln!("{}", estimate::in_words(experiment.estimate(&clock, estimate::BUDGET).map_err(RunError::from)?));
+        let estimate = experiment.estimate(&clock, estimate::BUDGET).map_err(RunError::from)?;
+        errln!("{}", experiment.estimate_in_words(estimate));
     }
-    let run = SearchPipeline { experiment: &experiment, folder, clock: &clock, stop: &stop, progress: Progress::new };
+    let run = SearchPipeline {
+        experiment: &experiment,
+        folder,
+        clock: &clock,
+        stop: &stop,
+        collective,
+        progress: Progress::new,
+    };
     match run.run()? {
         SearchOutcome::Stopped => Ok(stopped(&stop)),
         SearchOutcome::Done(run, page) => {

@@ -4,12 +4,14 @@ use anyhow::Result;
 use mobilenas_host::WallClock;
 
 use super::job::{Job, stopped};
+use super::ranks;
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 use mobilenas_host::{errln, outln};
 use mobilenas_pipeline::config::Origin;
-use mobilenas_pipeline::pipeline::RunError;
+use mobilenas_pipeline::pipeline::{RunError, follow};
 use mobilenas_pipeline::study::{Folder, Study, StudyOutcome, StudyPlan, words};
+use mobilenas_train::collective::Collective;
 
 /// Arguments of `study`.
 #[derive(Debug, clap::Args)]
@@ -26,7 +28,18 @@ pub struct Args {
 /// # Errors
 /// When the input is wrong or the study fails.
 pub fn run(args: &Args) -> Result<i32> {
-    let mut plan = StudyPlan::prepare(&args.job.config, Origin::User)?;
+    ranks::among(|collective| {
+        let mut plan = StudyPlan::prepare(&args.job.config, Origin::User)?;
+        plan.experiment = plan.experiment.among(collective).map_err(RunError::from)?;
+        ranks::check_same(collective, &plan.experiment)?;
+        match collective.leads() {
+            true => ranks::lead(collective, || study(args, plan, collective)),
+            false => Ok(follow(&plan.experiment, collective, (&WallClock::new(), &Stop::within_seconds()?))?),
+        }
+    })
+}
+
+fn study(args: &Args, mut plan: StudyPlan, collective: &dyn Collective) -> Result<i32> {
     let warnings = plan.experiment.check_threads().map_err(RunError::from)?;
     let root = args.job.folder("studies", plan.experiment.config.name());
     let (clock, stop) = (WallClock::new(), Stop::within_seconds()?);
@@ -46,7 +59,7 @@ pub fn run(args: &Args) -> Result<i32> {
         let estimate = plan.estimate(&clock).map_err(RunError::from)?;
         errln!("{}", plan.estimate_in_words(estimate));
     }
-    let study = Study { plan: &plan, folder, clock: &clock, stop: &stop, progress: Progress::new };
+    let study = Study { plan: &plan, folder, clock: &clock, stop: &stop, collective, progress: Progress::new };
     match study.go()? {
         StudyOutcome::Stopped => Ok(stopped(&stop)),
         StudyOutcome::Done(study, page) => {

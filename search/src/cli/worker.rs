@@ -3,22 +3,32 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use mobilenas_coordinator::STOPPED;
 
-use mobilenas_pipeline::config::Device;
-use mobilenas_pipeline::study::training;
-use mobilenas_pipeline::worker::serve;
-
-/// Exit code of one that was asked to stop in the middle of its work.
-const STOPPED: i32 = 143;
+use mobilenas_pipeline::config::{self, Device, Origin};
+use mobilenas_pipeline::experiment::prepare_run;
+use mobilenas_pipeline::pipeline::{RunError, retraining};
+use mobilenas_pipeline::study::StudyPlan;
+use mobilenas_pipeline::worker::{Kind, serve};
 
 /// Arguments of `worker`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folder of a run with a trained supernet, or of a study
-    run: PathBuf,
-    /// Train networks of a study; else score candidates of a run
+    #[arg(required_unless_present = "pipe")]
+    run: Option<PathBuf>,
+    /// Take config and supernet from standard input, where the folder is not seen
+    #[arg(long, conflicts_with_all = ["run", "trains"])]
+    pipe: bool,
+    /// Train networks; else score candidates of a run
     #[arg(long)]
     trains: bool,
+    /// The folder is that of a study
+    #[arg(long, requires = "trains")]
+    study: bool,
+    /// The process that asks, if it is on this machine
+    #[arg(long)]
+    parent: Option<u32>,
     /// Where it computes
     #[arg(long, default_value = "cpu")]
     device: Device,
@@ -29,9 +39,15 @@ pub struct Args {
 /// # Errors
 /// When the run's folder does not hold what is needed.
 pub fn run(args: &Args) -> Result<i32> {
-    if args.trains {
-        return Ok(if training::serve(&args.run, args.device)? { 0 } else { STOPPED });
+    if let (true, Some(run)) = (args.trains, &args.run) {
+        let prepare = || match args.study {
+            true => Ok(StudyPlan::prepare(&run.join(config::FILE), Origin::Run)?.experiment),
+            false => Ok(prepare_run(run).map_err(RunError::from)?),
+        };
+        let kind = if args.study { Kind::TrainsOfStudy } else { Kind::Trains };
+        let whole = retraining::serve(run, (kind, args.device, args.parent), prepare)?;
+        return Ok(if whole { 0 } else { STOPPED });
     }
-    serve(&args.run, args.device)?;
+    serve(args.run.as_deref(), args.device)?;
     Ok(0)
 }

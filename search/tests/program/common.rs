@@ -1,15 +1,22 @@
 //! What these tests share: the program, what it says, its journals, and ends that it did not expect.
 
 use std::fs;
-use std::path::Path;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+/// The program's file: this package's own, or, in the tests of another, the one beside them.
+pub fn program_file() -> PathBuf {
+    let beside = || std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("mobilenas");
+    option_env!("CARGO_BIN_EXE_mobilenas").map_or_else(beside, PathBuf::from)
+}
+
 /// The program, in a folder.
 pub fn program(folder: &Path) -> Command {
-    let mut c = Command::new(env!("CARGO_BIN_EXE_mobilenas"));
+    let mut c = Command::new(program_file());
     // Several programs run at once here: threads that spin would only wait for each other.
     c.current_dir(folder).env("OMP_WAIT_POLICY", "passive");
     c
@@ -22,11 +29,37 @@ pub fn program_with_data(folder: &Path) -> Command {
     program(folder)
 }
 
+/// A Python with PyTorch, in a folder.
+pub fn torch_python(folder: &Path) -> Command {
+    let mut c = Command::new(std::env::var_os("MOBILENAS_TORCH_PYTHON").unwrap_or_else(|| "python3".into()));
+    c.current_dir(folder).arg("-B");
+    c
+}
+
 /// Runs a command; gives its exit code, standard output and standard error.
 pub fn output(mut c: Command) -> (i32, String, String) {
     let Output { status, stdout, stderr } = c.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+/// Starts a command on so many ranks, as launchers do: with one without any variables.
+pub fn start_on_ranks(ranks: usize, command: impl Fn() -> Command) -> Vec<Child> {
+    let port = free_port();
+    let one = |rank: usize| {
+        let mut c = command();
+        if ranks > 1 {
+            c.env("RANK", rank.to_string()).env("WORLD_SIZE", ranks.to_string());
+            c.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", port.to_string());
+        }
+        c.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    (0..ranks).map(one).collect()
+}
+
+/// A port of this host that nobody uses.
+pub fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Runs a command, which must succeed; gives its standard output.

@@ -9,12 +9,12 @@ use mobilenas_pipeline::experiment::prepare;
 use mobilenas_space::ir::Graph;
 use mobilenas_task::Batch;
 use mobilenas_torch::weights::load;
-use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore};
+use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore, Shared};
 use mobilenas_train::resized;
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 use crate::common::{
-    assert_same_rows, checkpoints, kill_at, output, program_with_data, rows_of, signal, succeed, wait_for,
+    assert_same_rows, checkpoints, kill_at, output, program_with_data, rows_of, signal, succeed, torch_python, wait_for,
 };
 
 fn here() -> &'static Path {
@@ -135,6 +135,52 @@ fn disturbed_in_every_phase_it_ends_as_if_never_disturbed() {
     let before = fs::read(run.join("journal.jsonl")).unwrap();
     assert!(succeed(resumed()).contains("report:"));
     assert_eq!(before, fs::read(run.join("journal.jsonl")).unwrap());
+}
+
+#[test]
+#[ignore = "needs a Python with torch 2.11.0"]
+fn torch_python_runs_a_winner() {
+    let (run, dir) = (undisturbed(), tempfile::tempdir().unwrap());
+    let id = rows_of(run, "retrained")[0]["trial"].to_string();
+    let mut c = program_with_data(here());
+    c.args(["weights", "export", "--trial", &id, "--format", "pytorch", "--run"]).arg(run).arg("--out").arg(dir.path());
+    succeed(c);
+    assert!(dir.path().join(format!("trial_{id}.py")).exists());
+    let mut c = torch_python(dir.path());
+    c.arg("example.py");
+    let said = succeed(c);
+    assert!(said.lines().count() == 5 && said.contains('%'), "{said}");
+}
+
+#[test]
+fn a_supernet_begins_with_a_found_network() {
+    let (run, dir) = (undisturbed(), tempfile::tempdir().unwrap());
+    let trials = [0, 1].map(|i| rows_of(run, "retrained")[i]["trial"].clone());
+    let [id, other] = trials.each_ref().map(ToString::to_string);
+    let winner = |id: &str, ending: &str| run.join(format!("winners/{id}.{ending}"));
+    let prepared = |weights: &str| {
+        let (genome, weights) = (winner(&id, "yaml"), winner(weights, "safetensors"));
+        let init = format!("supernet:\n  init: {{genome: {}, weights: {}}}\n", genome.display(), weights.display());
+        let text = fs::read_to_string(run.join("config.yaml")).unwrap().replace("supernet:\n", &init);
+        let file = dir.path().join("c.yaml");
+        fs::write(&file, text).unwrap();
+        prepare(&file).unwrap()
+    };
+    let p = prepared(&id);
+    let row = rows_of(run, "trial").into_iter().find(|t| t["id"] == trials[0]).unwrap();
+    let genome = p.space.genome(&serde_json::from_value(row["genome"].clone()).unwrap()).unwrap();
+    let graph = Arc::new(p.space.lower(&genome).unwrap());
+    let (supernet, mut alone) =
+        (p.initial_supernet().unwrap(), ParamStore::init(&graph, Names::Standalone, 0, Device::Cpu).unwrap());
+    alone.fill(&load(&winner(&id, "safetensors")).unwrap().0).unwrap();
+    let side = i64::from(graph.input().dims[1]);
+    let x = Tensor::rand([4, 3, side, side], (Kind::Float, Device::Cpu));
+    let logits = |net: Net| tch::no_grad(|| net.forward(&x, Mode::Calibrate(1)).unwrap());
+    let of_supernet = logits(Net::bind(graph.clone(), &Shared(&supernet)).unwrap());
+    assert_eq!(of_supernet, logits(Net::bind(graph, &Owned(&alone)).unwrap()));
+
+    let error = prepared(&other).initial_supernet().unwrap_err().to_string();
+    assert!(error.starts_with("supernet.init: ") && error.contains("the weights of that network"), "{error}");
 }
 
 /// Top-1 on the search-validation images of a network from a weights file.

@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 use tch::{Device, Tensor};
 use tempfile::TempDir;
 
-use crate::common::{output, program};
+use crate::common::{output, program, start_on_ranks};
 
 /// A picture whose every pixel is its own.
 fn picture(width: u32, height: u32) -> RgbImage {
@@ -231,6 +231,12 @@ fn scene() -> TempDir {
     dir
 }
 
+/// The standard output of a process that has succeeded.
+fn said_well(out: std::process::Output) -> String {
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
 const USUAL: &str = "--model mobilenetv2_100 --weights w.safetensors --resolution 64";
 
 #[test]
@@ -243,6 +249,21 @@ fn evaluate_counts_what_predict_says() {
     assert_eq!(e["images"], 6);
     assert_eq!(e["top5"], 100.0);
     assert_eq!(e["damaged"][0], serde_json::json!({ "image": "data/cow/broken.jpg", "error": "cut short" }));
+    // Two processes share the batches, and the first tells what one tells.
+    let all = start_on_ranks(2, || {
+        let mut c = program(dir.path());
+        c.args(evaluate.split(' ')).arg("--json");
+        c
+    });
+    let all: Vec<String> = all.into_iter().map(|child| said_well(child.wait_with_output().unwrap())).collect();
+    let untimed = |text: &str| {
+        let mut all: Json = serde_json::from_str(text).unwrap();
+        for timed in ["seconds", "images_per_second"] {
+            assert!(all.as_object_mut().unwrap().remove(timed).is_some());
+        }
+        all
+    };
+    assert_eq!((untimed(&all[0]), all[1].as_str()), (untimed(&said), ""));
     let files: Vec<String> =
         ["ant", "bee", "cow"].iter().flat_map(|c| [0, 1].map(|j| format!("data/{c}/{j}.png"))).collect();
     let (code, said, err) = run(dir.path(), &format!("predict {USUAL} --json {}", files.join(" ")));

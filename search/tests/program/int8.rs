@@ -129,7 +129,7 @@ fn what_does_not_fit_is_refused() {
         format!("{code} {}", lines.join(" ").trim())
     };
     insta::assert_snapshot!(said("weights export --model mobilevit_xxs --out x.onnx --int8"), @"2 error: mobilevit_xxs: no weights to export, expected --weights FILE");
-    insta::assert_snapshot!(said("weights export --model mobilevit_xxs --weights w --out x.safetensors --int8"), @"2 error: x.safetensors: --float16, --int8, --batch and --dynamic-batch are for ONNX, expected a name in .onnx");
+    insta::assert_snapshot!(said("weights export --model mobilevit_xxs --weights w --out x.safetensors --int8"), @"2 error: x.safetensors: --int8 with the format safetensors, expected --format onnx");
     insta::assert_snapshot!(said("weights export --model mobilevit_xxs --weights w --out x.onnx --int8 --float16"), @"2 error: the argument '--int8' cannot be used with '--float16'");
     insta::assert_snapshot!(said("weights export --model mobilevit_xxs --weights w --out x.onnx --int8 --unfused"), @"2 error: the argument '--int8' cannot be used with '--unfused'");
     insta::assert_snapshot!(said("weights export --model mobilevit_xxs --weights w --out x.onnx --ranges minmax"), @"2 error: the following required arguments were not provided: --int8");

@@ -109,6 +109,41 @@ fn scores_of_other_runs_are_looked_up() {
     assert_eq!(first.len(), second.len());
 }
 
+/// Candidates near the front and the variants are fine-tuned, and the winners are among them; a search that is killed in
+/// the midst goes on to the same rows.
+#[test]
+fn winners_are_chosen_after_fine_tuning() {
+    let more = "trials: 8, batch: 4, finetune: {candidates: 3, steps: 4, lr: 0.001}";
+    let tiny = Tiny::new("random: {}", MACS, more);
+    let config = tiny.dir.path().join("1.yaml");
+    fs::write(&config, fs::read_to_string(&config).unwrap().replace("best: 0", "best: 1")).unwrap();
+    let whole = tiny.folder("a", "run");
+    succeed(tiny.search(1, &whole));
+    let finetuned = rows_of(&whole, "finetuned");
+    let variants = trials_of(&whole).iter().filter(|t| t["origin"]["variant"].is_string()).count();
+    assert!(variants > 0);
+    assert_eq!(finetuned.len(), 3 + variants);
+    let mut moved = 0;
+    for row in &finetuned {
+        let trial = &trials_of(&whole)[row["trial"].as_u64().unwrap() as usize];
+        assert_eq!(row["steps"], 4);
+        assert!(row["metrics"]["top1"].is_number());
+        moved += usize::from(row["metrics"]["top1"] != trial["outcome"]["scored"]["top1"]);
+    }
+    assert!(moved > 0, "four steps change the weights");
+    let trained = |row: &Value| finetuned.iter().any(|f| f["trial"] == row["trial"]);
+    let retrained = rows_of(&whole, "retrained");
+    assert!(!retrained.is_empty() && retrained.iter().all(trained));
+    let page = fs::read_to_string(whole.join("report/index.html")).unwrap();
+    assert!(page.contains("Fine-tuned candidates"));
+
+    let killed = tiny.folder("b", "run");
+    kill_at(tiny.search(1, &killed), || !rows_of(&killed, "finetuned").is_empty());
+    succeed(tiny.search(1, &killed));
+    let journal = |run: &Path| run.join("journal.jsonl");
+    assert_same_rows(&journal(&killed), &journal(&whole), &[], "resumed");
+}
+
 #[test]
 fn mes_slimming() {
     let objectives = "{metric: mes, goal: maximize}";

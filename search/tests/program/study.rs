@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use mobilenas_reports::study::{NetworkOrigin, Study, fidelities};
+use mobilenas_reports::study::{Condition, NetworkOrigin, Study, fidelities};
 use serde_json::Value;
 
 use crate::common::{assert_same_rows, kill_at, program_with_data, rows, signal, succeed, wait_for};
@@ -38,18 +38,24 @@ fn check_rows(s: &Study) {
     assert_eq!(digests.len(), 4, "drawn networks differ");
     let compared = s.networks.iter().filter(|n| n.origin != NetworkOrigin::Drawn);
     assert!(compared.clone().all(|n| n.latency.as_ref().is_some_and(|l| l.median_ms > 0.0 && l.samples == 3)));
-    assert_eq!(s.inherited.len(), 4 * 2 * 2);
+    // Two rules, with batch norms recalibrated, not recalibrated, and fine-tuned.
+    assert_eq!(s.inherited.len(), 4 * 2 * 3);
     let of_condition = fidelities(s);
-    assert_eq!(of_condition.len(), 4);
+    assert_eq!(of_condition.len(), 6);
     assert!(of_condition.iter().all(|f| f.pairs.len() == 4));
     // Statistics make a difference: else recalibrating would not have happened, or tracking not.
     for rule in ["sandwich", "uniform"] {
         let tops = |recalibrated: bool| -> Vec<f64> {
-            let own =
-                s.inherited.iter().filter(|i| i.condition.rule == rule && i.condition.recalibrated == recalibrated);
+            let is = |c: &Condition| c.rule == rule && c.recalibrated == recalibrated && c.finetune_steps == 0;
+            let own = s.inherited.iter().filter(|i| is(&i.condition));
             own.filter_map(|i| i.metric("top1")).collect()
         };
         assert_ne!(tops(true), tops(false), "{rule}");
+        let finetuned = s.inherited.iter().filter(|i| i.condition.rule == rule && i.condition.finetune_steps == 2);
+        assert!(finetuned.clone().all(|i| i.seconds.is_some_and(|s| s > 0.0)));
+        let tuned: Vec<f64> = finetuned.filter_map(|i| i.metric("top1")).collect();
+        assert_eq!(tuned.len(), 4);
+        assert_ne!(tops(true), tuned, "{rule}: two steps change the weights");
     }
     assert_eq!(s.retrained.len(), 4 * 2 + (1 + variants) * 2);
     assert!(s.retrained.iter().all(|r| r.seconds > 0.0 && (0.0..=100.0).contains(&r.metric("test_top1").unwrap())));
@@ -72,6 +78,7 @@ fn a_study_answers_and_killed_and_resumed_it_is_as_if_never_killed() {
     for part in [
         "rank fidelity, sandwich, recalibrated: Kendall's tau",
         "rank fidelity, uniform, not recalibrated: Kendall's tau",
+        "rank fidelity, sandwich, fine-tuned for 2 steps: Kendall's tau",
         "rank fidelity, by size: Kendall's tau of MACs alone ",
         "trainings with 2 seeds of 4 networks: standard deviation ",
         "against random search, regularized_evolution: median hypervolume",

@@ -17,17 +17,23 @@ pub struct Checker<'a> {
     pub problems: &'a mut Problems,
 }
 
-/// A schema without its reference, and whether `null` is allowed.
-fn resolve<'a>(root: &'a Json, schema: &'a Json) -> (&'a Json, bool) {
+/// A schema without its reference, and whether `null` is allowed. Of options for several types, that of the value, or else
+/// the last.
+fn resolve<'a>(root: &'a Json, schema: &'a Json, value: Option<&Value>) -> (&'a Json, bool) {
     if let Some(target) = schema["$ref"].as_str() {
         let name = target.rsplit('/').next().unwrap_or_default();
-        return resolve(root, &root["$defs"][name]);
+        return resolve(root, &root["$defs"][name], value);
     }
     if let Some(options) = schema["anyOf"].as_array() {
         let null = options.iter().any(|o| o["type"] == "null");
-        if let Some(other) = options.iter().find(|o| o["type"] != "null") {
-            let (inner, also) = resolve(root, other);
-            return (inner, null || also);
+        let inner: Vec<_> = options.iter().filter(|o| o["type"] != "null").map(|o| resolve(root, o, value)).collect();
+        let fits = |(schema, _): &&(&Json, bool)| match value {
+            Some(Value::Str(_)) => type_of(schema) == "string",
+            Some(Value::Seq(_)) => type_of(schema) == "array",
+            _ => false,
+        };
+        if let Some((schema, also)) = inner.iter().find(fits).or(inner.last()) {
+            return (schema, null || *also);
         }
     }
     let null = schema["type"].as_array().is_some_and(|t| t.iter().any(|t| t == "null"));
@@ -93,7 +99,7 @@ impl Checker<'_> {
     }
 
     fn node(&mut self, node: &Node, schema: &Json, path: &mut Vec<String>) -> Json {
-        let (schema, null) = resolve(self.schema, schema);
+        let (schema, null) = resolve(self.schema, schema, Some(&node.value));
         match (&node.value, type_of(schema)) {
             // A map all of whose keys have defaults may be left empty: `random:` is `random: {}`.
             (Value::Null, "object") => self.map(node, &[], schema, path),
@@ -190,7 +196,7 @@ impl Checker<'_> {
         }
         for name in schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str) {
             if !pairs.iter().any(|(k, _)| k.name == name) {
-                let (inner, _) = resolve(self.schema, &known[name]);
+                let (inner, _) = resolve(self.schema, &known[name], None);
                 let message = format!("missing key {name}, expected {}", wanted(inner));
                 self.add(node, path, message);
             }

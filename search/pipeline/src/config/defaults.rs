@@ -40,3 +40,7 @@ pub(in crate::config) fn single() -> usize {
 pub(in crate::config) fn thousandth() -> f64 {
     1e-3
 }
+
+pub(in crate::config) fn finetuned() -> usize {
+    12
+}

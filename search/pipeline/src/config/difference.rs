@@ -18,6 +18,11 @@ pub trait Resumable: Serialize + DeserializeOwned + JsonSchema {
     const FREE: &[&str];
     /// Keys that may be raised: what was done stays as it is, and more of the same follows.
     const RAISED: &[&str] = &[];
+
+    /// Whether a key that differs changes no result, given the rest of both configs.
+    fn is_free(_key: &str, _run: &Self, _own: &Self) -> bool {
+        false
+    }
 }
 
 impl Resumable for Config {
@@ -25,6 +30,10 @@ impl Resumable for Config {
     const FREE: &[&str] =
         &["name", "checkpoint_seconds", "search.workers", "search.cache", "search.max_failures", "latency.table"];
     const RAISED: &[&str] = &["search.trials", "search.minutes", "retrain.best"];
+
+    fn is_free(key: &str, run: &Config, own: &Config) -> bool {
+        key == "retrain.workers" && run.retrain_threads() == own.retrain_threads()
+    }
 }
 
 impl Resumable for StudyConfig {
@@ -78,7 +87,9 @@ pub fn differences<C: Resumable>(file: &Path, own: &C) -> Result<Differences, Co
     let (_, json, problems) = read::<C>(file, Origin::Run)?;
     let run = sound(C::deserialize(&json).ok(), problems)?;
     let json = |c: &C| serde_json::to_value(c).unwrap_or_default();
-    Ok(compare::<C>(&json(&run), &json(own)))
+    let mut found = compare::<C>(&json(&run), &json(own));
+    found.forbidden.retain(|d| !C::is_free(&d.key, &run, own));
+    Ok(found)
 }
 
 fn compare<C: Resumable>(run: &Json, own: &Json) -> Differences {
@@ -168,6 +179,17 @@ mod tests {
         let limited = BASE.replace("trials: 3", "trials: 3, minutes: 5");
         assert_eq!(found(&limited, BASE).raised.len(), 1);
         assert_eq!(found(BASE, &limited).forbidden.len(), 1);
+    }
+
+    #[test]
+    fn other_workers_may_go_on_with_trainings_of_as_many_threads() {
+        let workers = |n: u32| format!("{BASE}threads: 6\nretrain: {{workers: {n}}}\n");
+        for (run, own) in [(4, 6), (6, 9), (3, 3)] {
+            assert_eq!(found(&workers(run), &workers(own)), Differences::default(), "{run} {own}");
+        }
+        let told = |run: u32, own: u32| found(&workers(run), &workers(own)).forbidden[0].to_string();
+        assert_eq!(told(2, 4), "retrain.workers: 2 in the run, 4 in this config");
+        assert_eq!(told(1, 2), "retrain.workers: not set in the run, 2 in this config");
     }
 
     #[test]

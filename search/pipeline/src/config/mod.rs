@@ -28,6 +28,7 @@ pub use mobilenas_bench::models::published;
 pub use mobilenas_bench::profile::settings::*;
 pub use mobilenas_bench::regression::settings::*;
 pub use mobilenas_bench::settings::*;
+pub use mobilenas_coordinator::settings::*;
 pub use mobilenas_data::settings::*;
 pub use mobilenas_host::{Problem, Problems, nearest};
 pub use mobilenas_strategy::StrategyConfig;

@@ -36,6 +36,9 @@ pub struct Search {
     #[serde(default = "defaults::objectives")]
     #[schemars(length(min = 1))]
     pub objectives: Vec<Objective>,
+    /// A short training of candidates that may win, from their inherited weights; winners are chosen by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finetune: Option<Finetune>,
     /// Zero-cost proxies to record beside the metrics.
     #[serde(default)]
     pub proxies: Vec<Proxy>,
@@ -58,6 +61,23 @@ pub struct Search {
     #[serde(default = "defaults::max_failures")]
     #[schemars(range(min = 1, max = 1000000))]
     pub max_failures: usize,
+}
+
+/// A short training from inherited weights, by the recipe of `retrain`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Finetune {
+    /// Found networks that are trained, those nearest to the front first; the published variants come on top.
+    #[serde(default = "defaults::finetuned")]
+    #[schemars(range(min = 1, max = 100000))]
+    pub candidates: usize,
+    /// Steps of the optimizer.
+    #[schemars(range(min = 1, max = 10000000))]
+    pub steps: u64,
+    /// Peak learning rate; that of `retrain` if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 10))]
+    pub lr: Option<f64>,
 }
 
 /// When the hypervolume of the front has stopped growing. It is measured in the objectives, from the worst value of each so

@@ -5,8 +5,8 @@ use mobilenas_strategy::{STRATEGIES, StrategyConfig, StrategyKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::SupernetRule;
 use super::types::Config;
+use super::{SupernetRule, Weights};
 
 /// A search's config and what is studied. The searches go by `search` (its objectives, bounds, trials), the last trainings
 /// by `retrain` (its recipe, and `best`, the number of found networks).
@@ -38,6 +38,9 @@ pub struct Study {
     /// Rules that supernets are trained by, one supernet each; the searches are on the first's.
     #[schemars(length(min = 1))]
     pub rules: Vec<By>,
+    /// Short trainings of each drawn network that begin with its inherited weights, under every rule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub finetune: Vec<StudyFinetune>,
     /// Strategies that search, beside `random` and that of `search.strategy`, which always do. All that support the number
     /// of objectives if left out.
     pub strategies: Vec<StrategyConfig>,
@@ -59,6 +62,19 @@ pub struct Study {
     #[schemars(range(min = 1, max = 256))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<u32>,
+}
+
+/// A short training that begins with inherited weights, by the recipe of `retrain`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StudyFinetune {
+    /// Steps of the optimizer.
+    #[schemars(range(min = 1, max = 10000000))]
+    pub steps: u64,
+    /// Peak learning rate; that of `retrain` if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 10))]
+    pub lr: Option<f64>,
 }
 
 /// How a supernet is trained.
@@ -87,6 +103,7 @@ impl Default for Study {
             subnet_epochs: None,
             subnet_seeds: 1,
             rules: vec![by(SupernetRule::Sandwich), by(SupernetRule::Uniform)],
+            finetune: Vec::new(),
             strategies: STRATEGIES[1..].iter().map(StrategyKind::config).collect(),
             seeds: 5,
             retrain_seeds: 3,
@@ -135,6 +152,11 @@ impl StudyConfig {
                 );
             }
         }
+        for (i, f) in self.study.finetune.iter().enumerate() {
+            if self.study.finetune[..i].iter().any(|other| other.steps == f.steps) {
+                add(format!("study.finetune.{i}.steps"), format!("found {} twice, expected distinct numbers", f.steps));
+            }
+        }
         for (i, kind) in self.study.strategies.iter().map(StrategyConfig::kind).enumerate() {
             let path = || format!("study.strategies.{i}");
             if self.study.strategies[..i].iter().any(|other| other.kind().name == kind.name) {
@@ -155,9 +177,27 @@ impl StudyConfig {
         if c.search.objectives.first().is_none_or(|o| o.metric != metric::TOP1) {
             add("search.objectives".into(), "found another first objective, expected top1 in a study".into());
         }
+        if c.retrain.workers > 1 {
+            let found = c.retrain.workers;
+            add("retrain.workers".into(), format!("found {found}, expected none in a study: it has study.workers"));
+        }
+        match &c.workers {
+            Some(workers) if workers.weights == Weights::Pipe => {
+                let message = "found pipe, expected folder in a study: its trainings write into its folder";
+                add("workers.weights".into(), message.into());
+            }
+            Some(_) if self.study.workers > 1 => {
+                let found = self.study.workers;
+                add("study.workers".into(), format!("found {found}, expected none beside the map workers"));
+            }
+            _ => {}
+        }
         let timed = "found one, expected none in a study: its searches are repeatable";
         if c.search.bounds.latency_ms.is_some() {
             add("search.bounds.latency_ms".into(), timed.into());
+        }
+        if c.search.finetune.is_some() {
+            add("search.finetune".into(), "found one, expected none in a study: it has study.finetune".into());
         }
         if c.search.minutes.is_some() {
             add("search.minutes".into(), timed.into());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mobilenas_coordinator::settings::Workers;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,10 @@ pub struct Config {
     /// Where training and scoring run. Not part of what a run is: another device may go on with it.
     #[serde(default, skip_serializing)]
     pub device: Device,
+    /// Processes that score candidates and train networks, here or on other machines, in place of `search.workers`,
+    /// `retrain.workers` and `study.workers`. Not part of what a run is: others may go on with it.
+    #[serde(default, skip_serializing)]
+    pub workers: Option<Workers>,
     /// Which networks.
     pub space: Space,
     /// Which images.

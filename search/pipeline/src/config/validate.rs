@@ -1,7 +1,8 @@
 //! Mistakes between values: what the types of a config alone cannot say.
 
-use super::BatchNorms;
 use super::types::{Config, Statistics};
+use super::{BatchNorms, Launch, Weights};
+use mobilenas_train::settings::SupernetInit;
 
 fn at(path: &str) -> Vec<String> {
     path.split('.').map(str::to_string).collect()
@@ -18,10 +19,16 @@ impl Config {
         self.search.threads.unwrap_or(self.threads)
     }
 
+    /// Threads of each training of a winner.
+    pub fn retrain_threads(&self) -> u32 {
+        (self.threads / self.retrain.workers.max(1) as u32).max(1)
+    }
+
     /// What the types alone cannot say: mistakes between values, each with its path.
     pub fn validate(&self) -> Vec<(Vec<String>, String)> {
         let mut all = Vec::new();
         all.extend(self.objective_mistakes());
+        all.extend(self.worker_mistakes());
         if let Some(images) = self.scoring.images.filter(|n| *n > self.data.search_val) {
             let message = format!("found {images}, expected at most data.search_val, {}", self.data.search_val);
             all.push((at("scoring.images"), message));
@@ -38,6 +45,32 @@ impl Config {
         if self.supernet.recipe.distill.is_some() {
             let message = "found a teacher, expected none: a supernet's subnets learn from its largest".to_string();
             all.push((at("supernet.distill"), message));
+        }
+        if let Some(mistake) = self.supernet.init.as_ref().and_then(SupernetInit::mistake) {
+            all.push((at("supernet.init"), mistake.to_string()));
+        }
+        all
+    }
+
+    /// Workers of two kinds.
+    fn worker_mistakes(&self) -> Vec<(Vec<String>, String)> {
+        let Some(workers) = &self.workers else { return Vec::new() };
+        let mut all = Vec::new();
+        if self.search.workers > 1 {
+            let found = self.search.workers;
+            all.push((at("search.workers"), format!("found {found}, expected none beside the map workers")));
+        }
+        // Trainings write into the run's folder.
+        if workers.weights == Weights::Folder && self.retrain.workers > 1 {
+            let found = self.retrain.workers;
+            all.push((at("retrain.workers"), format!("found {found}, expected none beside the map workers")));
+        }
+        if matches!(&workers.launch, Some(Launch::Command(words)) if words.is_empty()) {
+            all.push((at("workers.launch"), "found an empty list, expected the words of a command".to_string()));
+        }
+        if workers.weights == Weights::Pipe && workers.folder.is_some() {
+            let message = "found a folder, expected none with workers.weights: pipe";
+            all.push((at("workers.folder"), message.to_string()));
         }
         all
     }

@@ -1,8 +1,9 @@
 //! The evaluation pool: batches are shared out among threads, one intra-op thread of libtorch each. Operations of small
 //! networks are too short to be split among threads themselves.
 
+use mobilenas_torch::threads;
+use rayon::ThreadPool;
 use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::EvalError;
 
@@ -21,17 +22,8 @@ impl EvalPool {
         let threads = threads.max(1);
         let pool = match threads {
             1 => None,
-            n => Some(ThreadPoolBuilder::new().num_threads(n).build()?),
+            n => Some(threads::pool(n, 1)?),
         };
-        if let Some(pool) = &pool {
-            pool.broadcast(|_| {
-                // Libtorch gives a thread the number that was set last anywhere when the thread first asks: asked here, or
-                // its first operation would undo what is set.
-                let _ = tch::get_num_threads();
-                tch::set_num_threads(1);
-            });
-        }
-        // The calling thread's own number, and that of threads yet to come.
         tch::set_num_threads(threads as i32);
         Ok(EvalPool { pool, threads })
     }

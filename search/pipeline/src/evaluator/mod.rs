@@ -71,6 +71,22 @@ pub fn test_scores(
     EvalImages::new(images, split.indices(), batch, net.device())?.scores(net, &pool, task)
 }
 
+/// The scores of a network on the images that candidates are scored on.
+///
+/// # Errors
+/// When libtorch refuses, or too many images are damaged.
+pub fn validation_scores(
+    net: &Net,
+    images: &TransformedDataset,
+    (split, limit, batch): (&SearchVal, Option<usize>, usize),
+    task: &dyn Task,
+) -> Result<Scores, EvalError> {
+    let indices = split.indices();
+    let scored = &indices[..indices.len().min(limit.unwrap_or(usize::MAX))];
+    let pool = EvalPool::new(tch::get_num_threads() as usize)?;
+    EvalImages::new(images, scored, batch, net.device())?.scores(net, &pool, task)
+}
+
 /// Everything that candidates are scored with.
 pub struct SupernetEvaluator<'a> {
     supernet: ParamStore,

@@ -9,6 +9,7 @@ use mobilenas_bench::engine::EngineError;
 use mobilenas_bench::latency_table::TableError;
 use mobilenas_data::dataset::DataError;
 use mobilenas_torch::device::DeviceError;
+use mobilenas_train::TrainError;
 
 /// What keeps a search from beginning: the user's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,17 @@ pub enum ExperimentError {
         /// What is wrong with it.
         found: Option<String>,
     },
+    /// The network that the supernet begins with.
+    #[error("supernet.init: {found}, expected {expected}")]
+    Init {
+        /// What was found.
+        found: String,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// The supernet's tensors.
+    #[error(transparent)]
+    Train(#[from] TrainError),
     /// A side of the multi-scale sampler that the network has no form for.
     #[error("{}: {section}.sampler.multi_scale: found the side {side} ({why}), expected sides that every network has a form for", file.display())]
     Side {

@@ -11,7 +11,7 @@ use mobilenas_train::single_net::{Objective, SingleNet};
 use mobilenas_train::{TrainError, TrainStep as _, trainer::StepAt};
 use tch::{Device, Kind, Tensor};
 
-use super::Experiment;
+use super::{Experiment, ExperimentError};
 
 /// Seconds that an estimate may take.
 pub const BUDGET: f64 = 15.0;
@@ -61,22 +61,76 @@ fn seconds_per_image(
     }
 }
 
+/// How winners and variants are trained.
+#[derive(Clone, Copy, Debug)]
+struct Trainings {
+    /// How many, at most.
+    all: usize,
+    /// Side by side.
+    workers: usize,
+    /// Threads of each.
+    threads: u32,
+}
+
+impl Trainings {
+    /// Seconds of all where each takes so many: as if those side by side did not slow each other down.
+    fn seconds(self, each: f64) -> f64 {
+        each * self.all.div_ceil(self.workers.max(1)) as f64
+    }
+
+    /// What an estimate assumes, for people.
+    fn in_words(self) -> String {
+        let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        let all = plural(self.all, "training");
+        match self.workers {
+            1 => all,
+            n => {
+                let threads = plural(self.threads as usize, "thread");
+                format!("{all}, {n} side by side with {threads} each, as if they did not slow each other down")
+            }
+        }
+    }
+}
+
 impl Experiment {
-    /// Estimated seconds of supernet training, search, retraining. A few small steps are timed on noise, for about so many
+    fn trainings(&self) -> Trainings {
+        let retrain = &self.config.retrain;
+        let all = retrain.best + retrain.best.min(self.published());
+        Trainings { all, workers: retrain.workers, threads: self.config.retrain_threads() }
+    }
+
+    /// Published variants that found networks stand against.
+    fn published(&self) -> usize {
+        let all = self.space.family().variants().into_iter();
+        all.filter(|v| self.config.retrain.variants && self.space.variant(v.id).is_ok()).count()
+    }
+
+    /// Estimated seconds of supernet training, search, fine-tuning and retraining. A few small steps are timed on noise, for about so many
     /// seconds.
     ///
     /// # Errors
     /// When libtorch refuses.
-    pub fn estimate(&self, clock: &dyn Clock, budget: f64) -> Result<[f64; 3], TrainError> {
+    pub fn estimate(&self, clock: &dyn Clock, budget: f64) -> Result<[f64; 3], ExperimentError> {
         let (c, images) = (&self.config, self.split.train.len());
         let (wide, narrow) = (&c.supernet.recipe, &c.retrain.recipe);
         let mut costs = CostCache::new();
         let typical = self.space.sample(&mut rng(c.seed, Purpose::Subnets, 0, 0));
         let cost = self.space.cost(&typical, &mut costs)?;
         let largest = largest_step(narrow.batch, images, cost.activations);
-        let single = seconds_per_image(clock, budget * SINGLE, largest, &mut self.single_step(&typical)?)?;
+        let trainings = self.trainings();
+        let other = trainings.all > 0 && trainings.threads != c.threads;
+        let budget_of_one = budget * SINGLE / if other { 2.0 } else { 1.0 };
+        let timed = || seconds_per_image(clock, budget_of_one, largest, &mut self.single_step(&typical)?);
+        let single = timed()?;
+        let mut alone = single;
+        if other {
+            tch::set_num_threads(trainings.threads as i32);
+            let found = timed();
+            tch::set_num_threads(c.threads as i32);
+            alone = found?;
+        }
         let loader = self.supernet_loader()?;
-        let mut supernet = self.supernet(&loader).at_any_side(false);
+        let mut supernet = self.supernet(&self.config.supernet, &loader).at_any_side(false);
         let (mut macs, mut activations) = (0, 0);
         for genome in supernet.genomes(1) {
             let cost = self.space.cost(&genome, &mut costs)?;
@@ -88,7 +142,7 @@ impl Experiment {
         let one = if 2.0 * expected * FEWEST as f64 > budget {
             expected
         } else {
-            let (store, mut at) = (self.supernet_store()?, 0);
+            let (store, mut at) = (self.initial_supernet()?, 0);
             let mut step = |n: usize| {
                 at += 1;
                 let (batch, at) = (self.noise(n)?, StepAt { batch: at, share: 1.0 });
@@ -103,11 +157,25 @@ impl Experiment {
         let forward = single / 3.0 * scored as f64;
         let measured = if self.table.is_some() { 0.0 } else { 1.0 };
         let timed = measured * (c.latency.warmup_ms + c.latency.max_ms) as f64 / 1e3;
+        // Fine-tunings are trainings of some steps.
+        let tuned = c.search.finetune.as_ref().map_or(0.0, |f| {
+            let all = f.candidates as f64 + self.published() as f64;
+            all / trainings.workers as f64 * alone * (f.steps * narrow.batch as u64) as f64
+        });
         Ok([
             one * wide.epochs * images as f64,
             (forward + timed) * c.search.trials as f64,
-            single * narrow.epochs * images as f64 * c.retrain.best as f64,
+            trainings.seconds(alone * narrow.epochs * images as f64) + tuned,
         ])
+    }
+
+    /// Estimated seconds and what they assume, for people.
+    pub fn estimate_in_words(&self, estimate: [f64; 3]) -> String {
+        let ([supernet, search, retrain], assumed) = (estimate.map(|s| s / 60.0), self.trainings().in_words());
+        format!(
+            "estimated time on this machine: supernet {supernet:.1} min, search {search:.1} min, retraining {retrain:.1} min \
+             ({assumed})"
+        )
     }
 
     /// A training step of one network on so many images.
@@ -168,16 +236,6 @@ impl Experiment {
     }
 }
 
-/// Estimated seconds, for people.
-pub fn in_words([supernet, search, retrain]: [f64; 3]) -> String {
-    format!(
-        "estimated time on this machine: supernet {:.1} min, search {:.1} min, retraining {:.1} min",
-        supernet / 60.0,
-        search / 60.0,
-        retrain / 60.0
-    )
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -217,6 +275,16 @@ mod tests {
         for each in [0.01, 0.07, 0.4, 1.1, 2.4] {
             assert!(timed(0.05, each, 10.0, 4096).2 <= 10.0, "{each}");
         }
+    }
+
+    #[test]
+    fn trainings_side_by_side_take_as_long_as_those_of_one_worker() {
+        let of = |all, workers| Trainings { all, workers, threads: 1 };
+        let seconds = [(4, 1), (4, 2), (5, 2), (4, 9), (0, 2)].map(|(all, workers)| of(all, workers).seconds(10.0));
+        assert_eq!(seconds, [40.0, 20.0, 30.0, 10.0, 0.0]);
+        assert_eq!(of(4, 1).in_words(), "4 trainings");
+        let said = "1 training, 2 side by side with 1 thread each, as if they did not slow each other down";
+        assert_eq!(of(1, 2).in_words(), said);
     }
 
     #[test]

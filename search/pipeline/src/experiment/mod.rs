@@ -2,6 +2,7 @@
 
 mod error;
 pub mod estimate;
+mod init;
 pub mod loaders;
 pub mod threads;
 
@@ -20,12 +21,13 @@ use mobilenas_space::seed::{Purpose, number, rng};
 use mobilenas_space::{Cost, CostCache, Genome, Space};
 use mobilenas_task::{Classification, Task};
 use mobilenas_torch::{ParamStore, device};
+use mobilenas_train::collective::Collective;
 use mobilenas_train::supernet::Supernet;
 use mobilenas_train::{TrainError, TrainerConfig};
 use tch::Device;
 
 use crate::bounds::Bounds;
-use crate::config::{self, Config, Origin, Recipe};
+use crate::config::{self, Config, Origin};
 use crate::evaluator::EvaluatorConfig;
 
 pub use error::ExperimentError;
@@ -84,6 +86,16 @@ pub fn prepare_run(root: &Path) -> Result<Experiment, ExperimentError> {
     let mut experiment = checked(config::load_from(&file, Origin::Run)?)?;
     experiment.digest = config::text_digest(&file)?;
     Ok(experiment)
+}
+
+/// Reads the config in the folder of a run and loads its images, for scoring alone: no table of latencies is needed.
+///
+/// # Errors
+/// As for [`prepare`].
+pub fn prepare_scoring(root: &Path) -> Result<Experiment, ExperimentError> {
+    let mut loaded = config::load_from(&root.join(config::FILE), Origin::Run)?;
+    loaded.config.latency.table = None;
+    checked(loaded)
 }
 
 /// Checks a config that was read, and loads its images.
@@ -145,6 +157,11 @@ pub fn checked(loaded: config::Loaded) -> Result<Experiment, ExperimentError> {
         notes,
         table,
     })
+}
+
+/// Seed of trainings from scratch, from a config's: another stream than the supernet's, the same for all networks.
+pub fn retrain_seed(seed: u64) -> u64 {
+    number(seed, Purpose::Weights, 1)
 }
 
 /// The table that a config names, once it is known to serve the space.
@@ -308,17 +325,8 @@ impl Experiment {
 
     /// How the supernet is trained.
     pub fn supernet_trainer(&self) -> TrainerConfig {
-        self.trainer_config(&self.config.supernet.recipe, self.config.seed)
-    }
-
-    /// How a winner is trained: on another stream than the supernet's, the same for all winners.
-    pub fn retrain_trainer(&self) -> TrainerConfig {
-        self.trainer_config(&self.config.retrain.recipe, number(self.config.seed, Purpose::Weights, 1))
-    }
-
-    fn trainer_config(&self, recipe: &Recipe, seed: u64) -> TrainerConfig {
-        let checkpoint_every = self.config.checkpoint_seconds;
-        TrainerConfig { recipe: recipe.clone(), seed, checkpoint_every }
+        let c = &self.config;
+        TrainerConfig { recipe: c.supernet.recipe.clone(), seed: c.seed, checkpoint_every: c.checkpoint_seconds }
     }
 
     /// The batches of the supernet's training.
@@ -335,25 +343,45 @@ impl Experiment {
     /// # Errors
     /// When there are no threads to be had.
     pub fn retrain_loader(&self) -> Result<DataLoader, TrainError> {
-        let (c, seed) = (&self.config, number(self.config.seed, Purpose::Weights, 1));
+        let (c, seed) = (&self.config, retrain_seed(self.config.seed));
         loaders::data_loader(&self.train, &self.split.train, &c.data, &c.retrain.recipe, (c.threads, seed))
     }
 
-    /// The supernet under training with the batches of a loader.
-    pub fn supernet(&self, loader: &DataLoader) -> Supernet<'_> {
-        let recipe = &self.config.supernet.recipe;
+    /// In one of several processes, each on a device of its own.
+    ///
+    /// # Errors
+    /// When there is no GPU that this libtorch can use.
+    pub fn among(mut self, collective: &dyn Collective) -> Result<Experiment, ExperimentError> {
+        self.device = device::open_nth(self.config.device, collective.local_rank())?;
+        Ok(self)
+    }
+
+    /// The supernet under training by some settings with the batches of a loader.
+    pub fn supernet<'a>(&'a self, settings: &'a config::SupernetConfig, loader: &DataLoader) -> Supernet<'a> {
+        let recipe = &settings.recipe;
         let steps = (recipe.epochs + recipe.cooldown) * loader.steps(1.0).max(1) as f64;
-        let supernet =
-            Supernet::new(&self.space, &self.config.supernet, self.task, (self.config.seed, steps.round() as u64));
+        let supernet = Supernet::new(&self.space, settings, self.task, (self.config.seed, steps.round() as u64));
         supernet.at_any_side(loader.config().sampler.scale.is_some())
     }
 
-    /// The supernet's tensors before its first step, or for those of a trained one to be filled in.
+    /// A supernet's tensors, for those of a trained one to be filled in.
     ///
     /// # Errors
     /// When memory is short.
     pub fn supernet_store(&self) -> Result<ParamStore, TrainError> {
         let supernet = Supernet::new(&self.space, &self.config.supernet, self.task, (self.config.seed, 1));
         supernet.store(number(self.config.seed, Purpose::Weights, 0), self.device)
+    }
+
+    /// The supernet's tensors before its first step.
+    ///
+    /// # Errors
+    /// When memory is short, or the network that it begins with does not fit.
+    pub fn initial_supernet(&self) -> Result<ParamStore, ExperimentError> {
+        let mut store = self.supernet_store()?;
+        if let Some(init) = &self.config.supernet.init {
+            init::inherit(&mut store, &self.space, init)?;
+        }
+        Ok(store)
     }
 }

@@ -39,8 +39,20 @@ impl Experiment {
             return Err(ConfigError::from(problems).into());
         }
         let mut all: Vec<String> = warning("threads", c.threads as usize, cores).into_iter().collect();
-        if c.search.threads.is_some() || c.search.workers > 1 {
+        // Workers of a launcher have cores of their own.
+        let here = match &c.workers {
+            None => c.search.workers,
+            Some(workers) if workers.launch.is_none() => workers.count(),
+            Some(_) => 0,
+        };
+        if c.workers.is_some() {
+            all.extend(warning("workers.count times search.threads", here * scoring, cores));
+        } else if c.search.threads.is_some() || here > 1 {
             all.extend(warning("search.workers times search.threads", c.search.workers * scoring, cores));
+        }
+        if c.retrain.workers > 1 {
+            let each = c.retrain_threads() as usize;
+            all.extend(warning("retrain.workers", c.retrain.workers * each, cores));
         }
         Ok(all)
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use mobilenas_coordinator::{PoolError, ServeError};
 use mobilenas_host::LockError;
 use mobilenas_reports::ReportError;
 use mobilenas_space::SpaceError;
@@ -15,6 +16,7 @@ use crate::journal::JournalError;
 use mobilenas_bench::engine::EngineError;
 use mobilenas_data::DataError;
 use mobilenas_train::TrainError;
+use mobilenas_train::collective::CollectiveError;
 
 /// A run that cannot begin or go on.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +70,9 @@ pub enum RunError {
     /// Training.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// The other processes.
+    #[error(transparent)]
+    Collective(#[from] CollectiveError),
     /// Scoring.
     #[error(transparent)]
     Eval(#[from] EvalError),
@@ -109,6 +114,12 @@ pub enum RunError {
         /// Why it failed.
         why: String,
     },
+    /// No worker comes.
+    #[error(transparent)]
+    Workers(#[from] PoolError),
+    /// The pipes of a worker.
+    #[error("standard input and output: {0}")]
+    Serving(#[from] ServeError),
     /// Trial after trial fails.
     #[error("{count} trials failed in a row, the last with: {why}")]
     Failing {

@@ -1,53 +1,74 @@
-//! One network of a space, trained from scratch and scored on the test split.
+//! Networks of a space, trained from scratch and scored on the test split: one after another in this process, or several
+//! side by side, each in a process of its own. One that is done leaves its outcome in a file until its row is written, so
+//! that none is trained twice.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mobilenas_host::Clock;
-use mobilenas_space::Genome;
-use mobilenas_space::ir::Graph;
+use mobilenas_coordinator::{Failure, PoolError, Serving};
+use mobilenas_host::write::write_whole;
+use mobilenas_host::{Clock, Progress, Stop, WallClock};
 use mobilenas_task::{TASKS, Task};
-use mobilenas_torch::{Names, Net, Owned, ParamStore};
-
-use super::RunError;
-use crate::evaluator::{Scores, test_scores};
-use crate::experiment::Experiment;
-use mobilenas_data::loader::DataLoader;
-use mobilenas_host::Progress;
-use mobilenas_host::Stop;
+use mobilenas_torch::{Names, Net, Owned, ParamStore, device, weights};
 use mobilenas_train::checkpoint::CheckpointFiles;
+use mobilenas_train::collective::{Collective, Local};
+use mobilenas_train::recipe::Recipe;
 use mobilenas_train::teacher::teacher;
 use mobilenas_train::{TrainOutcome, Trainer, TrainerConfig, single_net};
+use serde::{Deserialize, Serialize};
+
+use super::RunError;
+use super::order::Order;
+use super::subnet::supernet_in;
+use crate::config::Device;
+use crate::evaluator::{self, Scores, test_scores, validation_scores};
+use crate::experiment::loaders::data_loader;
+use crate::experiment::{Experiment, ExperimentError};
+use crate::worker::{self, Kind};
 
 /// A network to be trained from scratch.
-#[derive(Debug)]
-pub struct Retraining<'a> {
-    /// Space, images, device.
-    pub experiment: &'a Experiment,
-    /// The network.
-    pub genome: &'a Genome,
-    /// Its graph.
-    pub graph: Arc<Graph>,
-    /// How it is trained.
-    pub config: &'a TrainerConfig,
-    /// On what.
-    pub loader: &'a DataLoader,
-    /// Where the newest checkpoint goes.
-    pub checkpoint: PathBuf,
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// What messages call it.
+    pub label: String,
+    /// Its log and its outcome in the folder, without their endings.
+    pub name: String,
+    /// Its weights in the folder, without the ending, if they are kept.
+    pub weights: Option<String>,
     /// Digest of what is trained and how.
     pub digest: String,
-    /// Where the numbers of the progress line go, too.
-    pub log: PathBuf,
+    /// Knob to value.
+    pub genome: BTreeMap<String, i64>,
+    /// How long.
+    pub epochs: f64,
+    /// Seed of weights, order and augmentation.
+    pub seed: u64,
+    /// Threads.
+    pub threads: u32,
+    /// What it begins with, if not with new weights; it is then scored as candidates are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inherited: Option<Inherited>,
 }
 
-/// What came of it.
-#[derive(Debug)]
-pub struct Trained {
-    /// Its weights.
-    pub store: ParamStore,
-    /// The task's metrics on the test split.
-    pub test: Scores,
+/// Weights that a training begins with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Inherited {
+    /// The supernet's file in the folder.
+    pub supernet: String,
+    /// Steps of the optimizer, in place of the job's epochs.
+    pub steps: u64,
+    /// Peak learning rate, if not the recipe's.
+    pub lr: Option<f64>,
+}
+
+/// What came of a training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The task's metrics by their names in rows: on the test split, or on the search-validation split where weights were
+    /// inherited.
+    pub metrics: BTreeMap<String, f64>,
     /// Seconds of training, resumed parts together.
     pub seconds: f64,
     /// Steps.
@@ -56,37 +77,257 @@ pub struct Trained {
     pub skipped: u64,
 }
 
-impl Retraining<'_> {
-    /// Trains and scores; `None` if it was asked to stop.
-    ///
-    /// # Errors
-    /// When the training fails.
-    pub fn train(&self, clock: &dyn Clock, stop: &Stop, bar: &Progress) -> Result<Option<Trained>, RunError> {
-        let (p, config) = (self.experiment, self.config);
-        let mut store = ParamStore::init(&self.graph, Names::Standalone, config.seed, p.device)?;
-        let net = Net::bind(self.graph.clone(), &Owned(&store))?;
+/// An outcome in its file.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    digest: String,
+    outcome: Outcome,
+}
+
+impl Job {
+    fn outcome_file(&self, root: &Path) -> PathBuf {
+        root.join(format!("{}.outcome.json", self.name))
+    }
+
+    fn checkpoint(&self, root: &Path) -> PathBuf {
+        root.join(format!("{}.checkpoint.safetensors", self.weights.as_ref().unwrap_or(&self.name)))
+    }
+
+    /// The outcome of this very training, if it was done and has no row yet.
+    fn kept(&self, root: &Path) -> Option<Outcome> {
+        let kept: Kept = serde_json::from_slice(&fs::read(self.outcome_file(root)).ok()?).ok()?;
+        (kept.digest == self.digest).then_some(kept.outcome)
+    }
+
+    fn keep(&self, root: &Path, outcome: Outcome) -> Result<Outcome, RunError> {
+        let (path, kept) = (self.outcome_file(root), Kept { digest: self.digest.clone(), outcome });
+        let text = serde_json::to_vec(&kept)?;
+        write_whole(&path, &text).map_err(|error| RunError::Io { path, error })?;
+        Ok(kept.outcome)
+    }
+
+    /// Removes what nothing needs once the row is written.
+    pub fn clean_up(&self, root: &Path) {
+        CheckpointFiles::new(self.checkpoint(root)).remove();
+        // One that stays does no harm.
+        let _ = fs::remove_file(self.outcome_file(root));
+    }
+
+    /// Trains, scores and saves, or finds that this was done; `None` if it was asked to stop. Of several processes all train,
+    /// and the first does the rest; the others get `None`.
+    pub(super) fn run(
+        &self,
+        p: &Experiment,
+        root: &Path,
+        (clock, stop): (&dyn Clock, &Stop),
+        bar: &Progress,
+        collective: &dyn Collective,
+    ) -> Result<Option<Outcome>, RunError> {
+        if collective.leads() {
+            if let Some(outcome) = self.kept(root) {
+                return Ok(Some(outcome));
+            }
+            Order::Retrain(serde_json::to_value(self)?).give(collective)?;
+        }
+        tch::set_num_threads(self.threads as i32);
+        let c = &p.config;
+        let mut recipe = c.retrain.recipe.clone();
+        let loader = data_loader(&p.train, &p.split.train, &c.data, &recipe, (self.threads, self.seed))?;
+        match &self.inherited {
+            Some(inherited) => inherited.shorten(&mut recipe, loader.epochs(inherited.steps)),
+            None => recipe.epochs = self.epochs,
+        }
+        let config = TrainerConfig { recipe, seed: self.seed, checkpoint_every: c.checkpoint_seconds };
+        let genome = p.space.genome(&self.genome).map_err(RunError::Genome)?;
+        let graph = Arc::new(p.space.lower(&genome)?);
+        let mut store = ParamStore::init(&graph, Names::Standalone, config.seed, p.device)?;
+        if let Some(inherited) = &self.inherited {
+            let supernet = supernet_in(p, &root.join(&inherited.supernet))?;
+            let (statistics, calibration) = (c.scoring.statistics, p.calibration());
+            let subnet = evaluator::subnet(&supernet, graph.clone(), &p.train, (statistics, &calibration))?;
+            for (spec, tensor) in subnet.tensors().into_iter().flatten() {
+                store.set(&spec.name, &tensor)?;
+            }
+        }
+        let net = Net::bind(graph.clone(), &Owned(&store))?;
         let trainer = Trainer {
-            config,
-            loader: self.loader,
-            checkpoint: self.checkpoint.clone(),
+            config: &config,
+            loader: &loader,
+            checkpoint: self.checkpoint(root),
             digest: self.digest.clone(),
             clock,
             stop,
-            log: Some(self.log.clone()),
+            collective,
+            log: Some(root.join(format!("{}.jsonl", self.name))),
         };
         let teacher = teacher(&config.recipe, p.train.data.classes.len() as u32, p.device)?;
-        let lower = |side| p.space.lower_at(self.genome, side);
-        let ended = single_net::train(&trainer, &mut store, bar, &self.graph, (p.task, teacher.as_ref()), &lower);
+        let lower = |side| p.space.lower_at(&genome, side);
+        let ended = single_net::train(&trainer, &mut store, bar, &graph, (p.task, teacher.as_ref()), &lower);
         bar.done();
         let TrainOutcome::Done { seconds, skipped, steps, .. } = ended? else { return Ok(None) };
-        let test = test_scores(&net, &p.test, &p.test_split, p.config.scoring.batch, p.task)?;
-        Ok(Some(Trained { store, test, seconds, steps, skipped }))
+        if !collective.leads() {
+            return Ok(None);
+        }
+        let metrics = match self.inherited {
+            Some(_) => {
+                let scored = (&p.split.search_val, c.scoring.images, c.scoring.batch);
+                by_name(p.task, &validation_scores(&net, &p.train, scored, p.task)?.values)
+            }
+            None => test_metrics(p.task, &test_scores(&net, &p.test, &p.test_split, c.scoring.batch, p.task)?),
+        };
+        if let Some(name) = &self.weights {
+            let mut about = p.about();
+            about.insert("digest".to_string(), graph.digest());
+            weights::save(&root.join(format!("{name}.safetensors")), &store.named(), &about)?;
+        }
+        self.keep(root, Outcome { metrics, seconds, steps, skipped }).map(Some)
+    }
+}
+
+impl Inherited {
+    /// Makes a recipe one of so many epochs: a tenth of them at most is warm-up, and none is cool-down.
+    fn shorten(&self, recipe: &mut Recipe, epochs: f64) {
+        recipe.epochs = epochs;
+        recipe.warmup = recipe.warmup.min(epochs / 10.0);
+        recipe.warmup_steps = recipe.warmup_steps.map(|steps| steps.min(self.steps / 10));
+        recipe.cooldown = 0.0;
+        if let Some(lr) = self.lr {
+            recipe.lr = lr;
+            recipe.min_lr = recipe.min_lr.min(lr);
+        }
+    }
+}
+
+/// How the jobs of a folder are done.
+pub struct Retraining<'a> {
+    /// Space, images, device.
+    pub experiment: &'a Experiment,
+    /// The folder, which holds the config.
+    pub root: PathBuf,
+    /// Trainings side by side.
+    pub workers: usize,
+    /// What they are for.
+    pub kind: Kind,
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// Whether to stop.
+    pub stop: &'a Stop,
+    /// The processes that train together. Several train one network after another, each together.
+    pub collective: &'a dyn Collective,
+    /// Makes a progress line for a phase.
+    pub progress: fn(&'static str) -> Progress,
+}
+
+impl Retraining<'_> {
+    /// Does jobs and gives the outcome of each, in their order, to `done`, which writes its row. False if it was asked to
+    /// stop.
+    ///
+    /// # Errors
+    /// When a training fails, or the first error of `done`; what others finished is kept.
+    pub fn run(
+        &self,
+        jobs: &[Job],
+        mut done: impl FnMut(usize, Outcome) -> Result<(), RunError>,
+    ) -> Result<bool, RunError> {
+        let elsewhere = worker::train_elsewhere(&self.experiment.config);
+        let several = self.workers > 1 && jobs.len() > 1 && self.collective.alone();
+        if !jobs.is_empty() && (elsewhere || several) {
+            return self.side_by_side(jobs, done);
+        }
+        for (i, job) in jobs.iter().enumerate() {
+            if self.stop.asked() {
+                return Ok(false);
+            }
+            let bar = (self.progress)("retrain");
+            bar.say(&job.label);
+            let outcome = job.run(self.experiment, &self.root, (self.clock, self.stop), &bar, self.collective);
+            tch::set_num_threads(self.experiment.config.threads as i32);
+            let Some(outcome) = outcome? else { return Ok(false) };
+            done(i, outcome)?;
+            job.clean_up(&self.root);
+        }
+        Ok(true)
     }
 
-    /// Removes the checkpoints, once the result is saved.
-    pub fn remove_checkpoints(&self) {
-        CheckpointFiles::new(&self.checkpoint).remove();
+    fn side_by_side(
+        &self,
+        jobs: &[Job],
+        mut done: impl FnMut(usize, Outcome) -> Result<(), RunError>,
+    ) -> Result<bool, RunError> {
+        let (stop, bar, mut count) = (self.stop, (self.progress)("retrain"), 0);
+        bar.begin(jobs.len() as u64, 0);
+        let threads = jobs.iter().map(|job| job.threads).max().unwrap_or(1);
+        let mut pool = worker::pool(&self.experiment.config, &self.root, (self.kind, self.workers, threads), &bar)?;
+        let ended = pool.run(
+            jobs,
+            || !stop.asked(),
+            |i, answer: Result<Outcome, Failure>| -> Result<(), Halt> {
+                let job = &jobs[i];
+                let outcome = match answer {
+                    Ok(outcome) => outcome,
+                    Err(_) if stop.asked() => return Err(Halt::Stopped),
+                    Err(failure) => {
+                        let why = worker::in_words(&self.root, &job.name.replace('/', "-"), failure);
+                        return Err(Halt::Failed(RunError::Training { name: job.label.clone(), why }));
+                    }
+                };
+                count = i + 1;
+                let words = format!("{}: {}", job.label, named(&outcome.metrics));
+                done(i, outcome).map_err(Halt::Failed)?;
+                job.clean_up(&self.root);
+                bar.at(count as u64, &words);
+                Ok(())
+            },
+        );
+        bar.done();
+        match ended {
+            Err(Halt::Failed(e)) => Err(e),
+            Ok(()) | Err(Halt::Stopped) => Ok(count == jobs.len()),
+        }
     }
+}
+
+/// Why no further outcome is taken.
+enum Halt {
+    /// A training was stopped, and its row comes before those of later ones.
+    Stopped,
+    Failed(RunError),
+}
+
+impl From<PoolError> for Halt {
+    fn from(e: PoolError) -> Halt {
+        Halt::Failed(e.into())
+    }
+}
+
+/// Does the jobs that standard input asks for, until there are no more or it is asked to stop. False if it was. `parent` is
+/// the process that asks, where it is on this machine.
+///
+/// # Errors
+/// When the folder does not hold what is needed, or the asking program is gone.
+pub fn serve(
+    root: &Path,
+    (kind, device, parent): (Kind, Device, Option<u32>),
+    prepare: impl FnOnce() -> Result<Experiment, RunError>,
+) -> Result<bool, RunError> {
+    let io = |error| RunError::Io { path: root.to_path_buf(), error };
+    let serving = Serving::start(true).map_err(io)?;
+    // A run that is killed leaves no trainings behind.
+    #[cfg(target_os = "linux")]
+    if let Some(parent) = parent {
+        let signal = Some(rustix::process::Signal::TERM);
+        rustix::process::set_parent_process_death_signal(signal).map_err(|e| io(e.into()))?;
+        // The signal does not come if the run was killed before.
+        if std::os::unix::process::parent_id() != parent {
+            return Ok(false);
+        }
+    }
+    let mut p = prepare()?;
+    p.device = device::open(device).map_err(ExperimentError::from)?;
+    let clock = WallClock::new();
+    Ok(serving.answer_all(&worker::hello(root, kind, device)?, |job: &Job| {
+        job.run(&p, root, (&clock, serving.stop()), &Progress::hidden(), &Local).map_err(|e| e.to_string()).transpose()
+    })?)
 }
 
 /// The metrics of a test split by their names in rows: `test_top1` for `top1`.
@@ -110,4 +351,39 @@ pub fn named(metrics: &BTreeMap<String, f64>) -> String {
 /// The values of a task's metrics by their names.
 pub fn by_name(task: &dyn Task, values: &[f64]) -> BTreeMap<String, f64> {
     task.metrics().iter().zip(values).map(|(m, v)| (m.name.to_string(), *v)).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_is_kept_for_its_own_training_until_it_is_cleaned_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let job = |digest: &str| Job {
+            label: "trial 7".to_string(),
+            name: "winner-7".to_string(),
+            weights: Some("7".to_string()),
+            digest: digest.to_string(),
+            genome: BTreeMap::new(),
+            epochs: 2.5,
+            seed: u64::MAX,
+            threads: 1,
+            inherited: None,
+        };
+        let metrics = BTreeMap::from([("test_top1".to_string(), 100.0 / 3.0)]);
+        let outcome = Outcome { metrics, seconds: 0.1 + 0.2, steps: 10, skipped: 0 };
+        assert_eq!(job("a").kept(root), None);
+        job("a").keep(root, outcome.clone()).unwrap();
+        assert_eq!(job("a").kept(root), Some(outcome));
+        assert_eq!(job("b").kept(root), None, "of another training");
+        for file in ["7.safetensors", "7.checkpoint.safetensors", "7.checkpoint.previous.safetensors"] {
+            fs::write(root.join(file), "").unwrap();
+        }
+        job("a").clean_up(root);
+        let left: Vec<_> = fs::read_dir(root).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["7.safetensors"]);
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use mobilenas_bench::Host;
 use mobilenas_bench::process::{WorkerProgram, Workload};
+use mobilenas_coordinator::room;
 use mobilenas_host::unix_now;
 use mobilenas_record::run::{self as record, Done, JournalRow};
 use mobilenas_record::score;
@@ -14,13 +15,14 @@ use mobilenas_torch::{ParamStore, weights};
 use tch::Device;
 
 use super::search_pipeline::SUPERNET;
-use super::{REFERENCE, RunError, SearchPipeline, scoring};
+use super::{REFERENCE, RunError, SearchPipeline, SupernetTraining, scoring};
 use crate::evaluator::{EvaluatorConfig, SupernetEvaluator};
 use mobilenas_bench::PairedLatency;
 use mobilenas_bench::cache::Cache;
 use mobilenas_bench::latency_table::{Table, networks};
 use mobilenas_bench::paired_latency;
-use mobilenas_train::{TrainOutcome, Trainer};
+use mobilenas_train::TrainOutcome;
+use mobilenas_train::checkpoint::CheckpointFiles;
 
 /// How a search ended.
 #[derive(Debug)]
@@ -36,7 +38,15 @@ impl SearchPipeline<'_> {
     ///
     /// # Errors
     /// When a phase fails; what was written stays.
-    pub fn run(mut self) -> Result<SearchOutcome, RunError> {
+    pub fn run(self) -> Result<SearchOutcome, RunError> {
+        let root = self.folder.root().to_path_buf();
+        room::clear(&root);
+        let outcome = self.phases();
+        room::clear(&root);
+        outcome
+    }
+
+    fn phases(mut self) -> Result<SearchOutcome, RunError> {
         let p = self.experiment;
         tch::set_num_threads(p.config.threads as i32);
         let header = self.header();
@@ -68,6 +78,9 @@ impl SearchPipeline<'_> {
         }
         tch::set_num_threads(p.config.threads as i32);
         if !self.remeasure(unit_ms)? {
+            return Ok(SearchOutcome::Stopped);
+        }
+        if !self.finetune()? {
             return Ok(SearchOutcome::Stopped);
         }
         if !self.winners()? {
@@ -161,30 +174,29 @@ impl SearchPipeline<'_> {
     /// The trained supernet; `None` if the run was asked to stop.
     fn supernet(&mut self) -> Result<Option<ParamStore>, RunError> {
         let (p, path) = (self.experiment, self.folder.path(SUPERNET));
-        let mut store = p.supernet_store()?;
         if self.folder.rows.iter().any(|r| matches!(r, JournalRow::Supernet(_))) {
+            let mut store = p.supernet_store()?;
             store.fill(&weights::load(&path)?.0)?;
             return Ok(Some(store));
         }
-        let (config, loader) = (p.supernet_trainer(), p.supernet_loader()?);
-        let trainer = Trainer {
-            config: &config,
-            loader: &loader,
-            checkpoint: self.folder.path("supernet.checkpoint.safetensors"),
+        let checkpoint = self.folder.path("supernet.checkpoint.safetensors");
+        let training = SupernetTraining {
+            experiment: p,
+            settings: &p.config.supernet,
+            checkpoint: checkpoint.clone(),
+            log: self.folder.path("training/supernet.jsonl"),
             digest: p.digest.clone(),
             clock: self.clock,
             stop: self.stop,
-            log: Some(self.folder.path("training/supernet.jsonl")),
+            collective: self.collective,
         };
-        let bar = (self.progress)("supernet");
-        let ended = trainer.run(&mut store, &bar, &mut p.supernet(&loader));
-        bar.done();
-        let TrainOutcome::Done { steps, loss, seconds, skipped } = ended? else { return Ok(None) };
+        let (store, ended) = training.run(&(self.progress)("supernet"))?;
+        let TrainOutcome::Done { steps, loss, seconds, skipped } = ended else { return Ok(None) };
         weights::save(&path, &store.named(), &p.about())?;
         self.left_out("the supernet", skipped, steps)?;
-        let row = record::Supernet { epochs: config.recipe.epochs, steps, loss, seconds };
+        let row = record::Supernet { epochs: p.config.supernet.recipe.epochs, steps, loss, seconds };
         self.folder.append(JournalRow::Supernet(row))?;
-        trainer.remove_checkpoints();
+        CheckpointFiles::new(checkpoint).remove();
         Ok(Some(store))
     }
 
@@ -227,6 +239,7 @@ impl SearchPipeline<'_> {
                     JournalRow::Supernet(s) => add("supernet", s.seconds),
                     JournalRow::Trial(t) => add("trials", t.seconds),
                     JournalRow::Remeasured(t) => add("remeasuring", t.seconds),
+                    JournalRow::Finetuned(f) => add("fine-tuning", f.seconds),
                     JournalRow::Retrained(r) => add("retraining", r.seconds),
                     _ => {}
                 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mobilenas_record::metric::name as metric;
 use mobilenas_record::run::{JournalRow, Latency, Origin, Trial, TrialOutcome};
@@ -13,16 +15,16 @@ use super::{RunError, SearchPipeline};
 use crate::config::{self, Config};
 use crate::evaluator::SupernetEvaluator;
 use crate::metric::{self as metrics, Candidate, Metric, Stage};
-use crate::worker::{self, Job, evaluate};
+use crate::worker::{self, Job, Kind, evaluate};
 use mobilenas_bench::cache::Cache;
-use mobilenas_host::Pool;
+use mobilenas_coordinator::{Failure, Pool};
 use mobilenas_host::Progress;
 
 /// Who scores, and what is known of other runs.
 pub(super) struct ScoringSession<'a> {
     scorer: SupernetEvaluator<'a>,
     /// Workers, if there are several.
-    pool: Option<Pool>,
+    pool: Option<Pool<BTreeMap<String, f64>>>,
     sink: ScoreSink,
 }
 
@@ -30,6 +32,8 @@ pub(super) struct ScoringSession<'a> {
 struct ScoreSink {
     cache: Cache,
     bar: Progress,
+    /// Whether workers with another processor than this one's score: what they find out is not that of this protocol.
+    mixed: Arc<AtomicBool>,
 }
 
 /// A candidate under way.
@@ -99,10 +103,11 @@ impl<'a> ScoringSession<'a> {
         } else {
             Cache::none()
         };
-        let (root, device) = (root.to_path_buf(), config.device);
-        let pool = (search.workers > 1)
-            .then(|| Pool::new(search.workers, search.retries, move || worker::command(&root, device, false)));
-        Ok(ScoringSession { scorer, pool, sink: ScoreSink { cache, bar } })
+        let kind = (Kind::Scores, search.workers, config.scoring_threads());
+        let several = config.workers.is_some() || search.workers > 1;
+        let pool = several.then(|| worker::pool(config, root, kind, &bar)).transpose()?;
+        let mixed = pool.as_ref().map(Pool::mixed).unwrap_or_default();
+        Ok(ScoringSession { scorer, pool, sink: ScoreSink { cache, bar, mixed } })
     }
 }
 
@@ -270,16 +275,17 @@ impl SearchPipeline<'_> {
         let mut waiting = pending.into_iter().peekable();
         let stop = self.stop;
         // Trials are counted by the rows that are written; what is under way then is finished and counts too.
-        let late = std::sync::atomic::AtomicBool::new(false);
-        let order = std::sync::atomic::Ordering::SeqCst;
+        let (late, order) = (AtomicBool::new(false), Ordering::SeqCst);
         let go_on = || !stop.asked() && !late.load(order);
-        pool.run(&jobs, go_on, |_, answer| -> Result<(), RunError> {
+        let root = self.folder.root().to_path_buf();
+        pool.run(&jobs, go_on, |_, outcome: Result<_, Failure>| -> Result<(), RunError> {
             while let Some(d) = waiting.next_if(|d| !needs(d)) {
                 rows.push(self.write(origin, d, Ok(BTreeMap::new()), bounds, sink)?);
             }
             let Some(mut d) = waiting.next() else { return Ok(()) };
             let now = self.clock.now();
             d.seconds += (now - std::mem::replace(&mut begin, now)).as_secs_f64();
+            let answer = outcome.map_err(|failure| worker::in_words(&root, &d.digest, failure));
             rows.push(self.write(origin, d, answer, bounds, sink)?);
             late.store(!self.go_on(origin), order);
             Ok(())
@@ -326,6 +332,7 @@ impl SearchPipeline<'_> {
         self.folder.append(JournalRow::Trial(trial.clone()))?;
         // Only after its row: a run that was killed here finds its own scores in its journal, not among those of others.
         if !fresh.is_empty()
+            && !sink.mixed.load(Ordering::SeqCst)
             && let Err(e) = sink.cache.put(&trial.digest, fresh)
         {
             sink.bar.say(&format!("scores are not kept for other runs: {e}"));

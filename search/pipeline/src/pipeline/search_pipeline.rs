@@ -2,12 +2,13 @@
 
 use mobilenas_host::{Clock, Progress, Stop};
 use mobilenas_record::run::{Caveat, JournalRow};
+use mobilenas_train::collective::Collective;
 
 use super::{Folder, RunError};
 use crate::experiment::Experiment;
 
 /// File of the trained supernet in a run's folder.
-pub(super) const SUPERNET: &str = "supernet.safetensors";
+pub const SUPERNET: &str = "supernet.safetensors";
 
 /// A search under way.
 pub struct SearchPipeline<'a> {
@@ -19,6 +20,8 @@ pub struct SearchPipeline<'a> {
     pub clock: &'a dyn Clock,
     /// Whether to stop.
     pub stop: &'a Stop,
+    /// The processes that train together; this one is their first.
+    pub collective: &'a dyn Collective,
     /// Makes a progress line for a phase.
     pub progress: fn(&'static str) -> Progress,
 }

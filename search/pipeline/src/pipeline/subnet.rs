@@ -30,8 +30,16 @@ impl Experiment {
 /// # Errors
 /// When it is not there yet, or not the config's.
 pub fn stored_supernet(experiment: &Experiment, root: &Path) -> Result<ParamStore, RunError> {
+    supernet_in(experiment, &root.join(SUPERNET))
+}
+
+/// A trained supernet of a config in a file.
+///
+/// # Errors
+/// As for [`stored_supernet`].
+pub fn supernet_in(experiment: &Experiment, file: &Path) -> Result<ParamStore, RunError> {
     let mut store = experiment.supernet_store()?;
-    store.fill(&weights::load(&root.join(SUPERNET))?.0)?;
+    store.fill(&weights::load(file)?.0)?;
     Ok(store)
 }
 

@@ -32,6 +32,7 @@ use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 use mobilenas_space::seed::{Purpose, number};
 use mobilenas_torch::device;
+use mobilenas_train::collective::{Collective, Local};
 use mobilenas_train::teacher::teacher;
 use mobilenas_train::{TrainError, TrainOutcome, Trainer, TrainerConfig, single_net};
 
@@ -133,8 +134,16 @@ impl TrainJob {
     /// # Errors
     /// What the user has to mend.
     pub fn prepare(file: &Path) -> Result<TrainJob, RunError> {
+        TrainJob::prepare_among(file, &Local)
+    }
+
+    /// The same in one of several processes that train together, each on a device of its own.
+    ///
+    /// # Errors
+    /// As for [`TrainJob::prepare`].
+    pub fn prepare_among(file: &Path, collective: &dyn Collective) -> Result<TrainJob, RunError> {
         let config = config::load_train(file).map_err(ExperimentError::from)?;
-        let device = device::open(config.device).map_err(ExperimentError::from)?;
+        let device = device::open_nth(config.device, collective.local_rank()).map_err(ExperimentError::from)?;
         let c = &config.data;
         let lower = |classes: u32| -> Result<_, RunError> {
             let space = config.network.space(classes).map_err(RunError::from)?;
@@ -207,7 +216,7 @@ impl TrainJob {
         Ok(store)
     }
 
-    /// Trains, scores and writes.
+    /// Trains, scores and writes. Of several processes the first writes, and gives all the result.
     ///
     /// # Errors
     /// When the folder holds something else, the training fails, or the disk refuses.
@@ -218,11 +227,16 @@ impl TrainJob {
         clock: &dyn Clock,
         stop: &Stop,
         bar: &Progress,
+        collective: &dyn Collective,
     ) -> Result<TrainJobOutcome, RunError> {
         let c = &self.config;
-        let (digest, _lock) = self.open(root, resume)?;
+        self.check_same(collective)?;
+        let opened = collective.leads().then(|| self.open(root, resume)).transpose()?;
         let (weights_file, result) = (root.join("weights.safetensors"), root.join("result.json"));
-        if let Some(done) = read(&result).filter(|r| r.config_digest == digest) {
+        let own = opened.as_ref().map_or("", |(digest, _)| digest);
+        let digest = collective.text_of_first(own)?;
+        let done = opened.as_ref().and_then(|_| read(&result)).filter(|r| r.config_digest == digest);
+        if let Some(done) = of_first(collective, done)? {
             return Ok(TrainJobOutcome::Done(Box::new(done)));
         }
         tch::set_num_threads(c.threads as i32);
@@ -236,6 +250,7 @@ impl TrainJob {
             digest: format!("{digest}-{}", self.graph.digest()),
             clock,
             stop,
+            collective,
             log: Some(root.join("training.jsonl")),
         };
         let teacher = teacher(&config.recipe, self.classes(), self.device)?;
@@ -243,6 +258,11 @@ impl TrainJob {
         let ended = single_net::train(&trainer, &mut store, bar, &self.graph, (self.task, teacher.as_ref()), &lower);
         bar.done();
         let TrainOutcome::Done { steps, seconds, skipped, .. } = ended? else { return Ok(TrainJobOutcome::Stopped) };
+        if !collective.leads() {
+            // Rank 0 writes first: a training is done when its files are there.
+            let done = of_first(collective, None)?;
+            return Ok(done.map_or(TrainJobOutcome::Stopped, |done| TrainJobOutcome::Done(Box::new(done))));
+        }
         let net = Net::bind(self.graph.clone(), &Owned(&store))?;
         let test = test_scores(&net, &self.test, &self.test_split, 500, self.task)?;
         weights::save(&weights_file, &store.named(), &self.about(&digest))?;
@@ -271,7 +291,20 @@ impl TrainJob {
         let text = serde_json::to_string_pretty(&outcome)?;
         write_whole(&result, text.as_bytes()).map_err(|error| RunError::Io { path: result.clone(), error })?;
         trainer.remove_checkpoints();
+        of_first(collective, Some(outcome.clone()))?;
         Ok(TrainJobOutcome::Done(Box::new(outcome)))
+    }
+
+    /// Whether all processes were started with one config, and see the same images.
+    fn check_same(&self, collective: &dyn Collective) -> Result<(), RunError> {
+        let text = config::to_yaml(&self.config)?;
+        let [trained, tested] = [self.split.train.len(), self.test_split.indices().len()];
+        let all = [
+            ("the program's version", env!("CARGO_PKG_VERSION").to_string()),
+            ("the digest of the config", text_digest(&text)),
+            ("the images", format!("{trained} to train, {tested} to test")),
+        ];
+        all.iter().try_for_each(|(what, own)| Ok(collective.check_same(what, own)?))
     }
 
     /// Makes the folder, or goes on with one of the same config, and locks it. Gives the config's digest.
@@ -307,6 +340,15 @@ impl TrainJob {
         all.extend(words.into_iter().map(|(k, v)| (k.to_string(), v)));
         all
     }
+}
+
+/// The result that rank 0 has, if it has one.
+fn of_first(collective: &dyn Collective, own: Option<TrainResult>) -> Result<Option<TrainResult>, RunError> {
+    if collective.alone() {
+        return Ok(own);
+    }
+    let text = collective.text_of_first(&serde_json::to_string(&own)?)?;
+    Ok(serde_json::from_str(&text)?)
 }
 
 /// The result of a training that is done.

@@ -2,22 +2,22 @@
 //! test split.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use mobilenas_record::run::{JournalRow, Origin, Retrained, Trial};
-use mobilenas_torch::weights;
 
 use super::finalists::{Scored, finalists};
-use super::retraining::{Retraining, Trained, test_metrics};
-use super::{RunError, SearchPipeline, trials};
+use super::retraining::{Job, Outcome, Retraining};
+use super::{RunError, SearchPipeline};
+use crate::experiment::retrain_seed;
+use crate::worker::Kind;
 
-impl SearchPipeline<'_> {
+impl<'a> SearchPipeline<'a> {
     /// The trials to train from scratch: each winner, then the published variant that it stands against, so that a stopped
     /// run has both.
     fn finalists(&self) -> Vec<Trial> {
         let config = &self.experiment.config;
-        let all: Vec<(Trial, Vec<f64>)> =
-            self.as_timed().filter_map(|t| trials::scores(&t, &config.search.objectives).map(|s| (t, s))).collect();
+        let all = self.known_best();
         let of = |found: bool| -> Vec<Scored> {
             let own = all.iter().filter(|(t, _)| (t.origin == Origin::Search) == found);
             own.map(|(t, s)| (t.id, s.clone())).collect()
@@ -30,50 +30,58 @@ impl SearchPipeline<'_> {
 
     /// Trains and scores the winners and variants that are not yet. False if the run was asked to stop.
     pub(super) fn winners(&mut self) -> Result<bool, RunError> {
-        for trial in self.finalists() {
-            let done = self.folder.rows.iter().any(|r| matches!(r, JournalRow::Retrained(t) if t.trial == trial.id));
-            if !done && !self.winner(&trial)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        let root = self.folder.root().to_path_buf();
+        let done = |t: &Trial| {
+            self.folder.rows.iter().any(|r| matches!(r, JournalRow::Retrained(other) if other.trial == t.id))
+        };
+        let (over, left): (Vec<Trial>, Vec<Trial>) = self.finalists().into_iter().partition(done);
+        // Of a run that was killed right after it wrote the row.
+        over.iter().for_each(|trial| self.job(trial).clean_up(&root));
+        let jobs: Vec<Job> = left.iter().map(|trial| self.job(trial)).collect();
+        self.retraining(root).run(&jobs, |i, outcome| self.retrained(&left[i], &jobs[i], outcome))
     }
 
-    fn winner(&mut self, trial: &Trial) -> Result<bool, RunError> {
-        let (p, config) = (self.experiment, self.experiment.retrain_trainer());
-        let loader = p.retrain_loader()?;
-        let genome = p.space.genome(&trial.genome).map_err(RunError::Genome)?;
-        let graph = Arc::new(p.space.lower(&genome)?);
-        let retraining = Retraining {
-            experiment: p,
-            genome: &genome,
-            graph,
-            config: &config,
-            loader: &loader,
-            checkpoint: self.folder.path(&format!("winners/{}.checkpoint.safetensors", trial.id)),
+    pub(super) fn retraining(&self, root: PathBuf) -> Retraining<'a> {
+        Retraining {
+            experiment: self.experiment,
+            root,
+            workers: self.experiment.config.retrain.workers,
+            kind: Kind::Trains,
+            clock: self.clock,
+            stop: self.stop,
+            collective: self.collective,
+            progress: self.progress,
+        }
+    }
+
+    fn job(&self, trial: &Trial) -> Job {
+        let p = self.experiment;
+        Job {
+            label: format!("trial {}", trial.id),
+            name: format!("training/winner-{}", trial.id),
+            weights: Some(format!("winners/{}", trial.id)),
             digest: format!("{}-{}", p.digest, trial.digest),
-            log: self.folder.path(&format!("training/winner-{}.jsonl", trial.id)),
-        };
-        let bar = (self.progress)("retrain");
-        let Some(Trained { store, test, seconds, steps, skipped }) = retraining.train(self.clock, self.stop, &bar)?
-        else {
-            return Ok(false);
-        };
-        self.left_out(&format!("trial {}", trial.id), skipped, steps)?;
-        let mut about = p.about();
-        about.insert("digest".to_string(), trial.digest.clone());
-        weights::save(&self.folder.path(&format!("winners/{}.safetensors", trial.id)), &store.named(), &about)?;
+            genome: trial.genome.clone(),
+            epochs: p.config.retrain.recipe.epochs,
+            seed: retrain_seed(p.config.seed),
+            threads: p.config.retrain_threads(),
+            inherited: None,
+        }
+    }
+
+    /// Writes the genome and the row of a trial whose weights are there.
+    fn retrained(&mut self, trial: &Trial, job: &Job, outcome: Outcome) -> Result<(), RunError> {
+        let Outcome { metrics, seconds, steps, skipped } = outcome;
+        self.left_out(&job.label, skipped, steps)?;
         self.write_genome(trial)?;
         self.folder.append(JournalRow::Retrained(Retrained {
             trial: trial.id,
             digest: trial.digest.clone(),
-            seed: config.seed,
-            epochs: config.recipe.epochs,
-            metrics: test_metrics(p.task, &test),
+            seed: job.seed,
+            epochs: job.epochs,
+            metrics,
             seconds,
-        }))?;
-        retraining.remove_checkpoints();
-        Ok(true)
+        }))
     }
 
     /// The winner's genome as YAML: the space it is a point of, and its knobs.

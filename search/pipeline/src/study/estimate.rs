@@ -4,8 +4,7 @@ use mobilenas_host::Clock;
 
 use super::StudyPlan;
 use crate::config;
-use crate::experiment::estimate;
-use mobilenas_train::TrainError;
+use crate::experiment::{ExperimentError, estimate};
 
 impl StudyPlan {
     /// Estimated seconds of supernets, searches, trainings of drawn networks, trainings of found and published ones. Scores
@@ -13,7 +12,7 @@ impl StudyPlan {
     ///
     /// # Errors
     /// When libtorch refuses.
-    pub fn estimate(&mut self, clock: &dyn Clock) -> Result<[f64; 4], TrainError> {
+    pub fn estimate(&mut self, clock: &dyn Clock) -> Result<[f64; 4], ExperimentError> {
         let (s, own) = (self.config.study.clone(), self.experiment.config.clone());
         let published = self.experiment.space.family().variants().into_iter();
         let published = published.filter(|v| self.experiment.space.variant(v.id).is_ok()).count();
@@ -23,7 +22,7 @@ impl StudyPlan {
             let c = &mut self.experiment.config;
             c.supernet.rule = by.rule;
             c.supernet.recipe.epochs = by.epochs.unwrap_or(own.supernet.recipe.epochs);
-            c.retrain.best = 1;
+            (c.retrain.best, c.retrain.variants) = (1, false);
             (c.latency.warmup_ms, c.latency.max_ms) = (0, 0);
             let found = self.experiment.estimate(clock, budget);
             self.experiment.config = own.clone();
@@ -44,11 +43,15 @@ impl StudyPlan {
         retrain /= s.workers.max(1) as f64;
         let searches = self.config.strategies().len() as f64 * s.seeds as f64;
         let share = s.subnet_epochs.map_or(1.0, |e| e / own.retrain.recipe.epochs);
+        // A fine-tuning is a part of a training, by its steps.
+        let steps =
+            own.retrain.recipe.epochs * self.experiment.split.train.len() as f64 / own.retrain.recipe.batch as f64;
+        let finetuned = s.finetune.iter().map(|f| f.steps as f64).sum::<f64>() / steps * s.rules.len() as f64;
         let found = if s.seeds > 0 { own.retrain.best } else { 0 };
         Ok([
             supernets,
             scores * searches,
-            retrain * share * (s.subnets as u64 * s.subnet_seeds) as f64,
+            retrain * s.subnets as f64 * (share * s.subnet_seeds as f64 + finetuned),
             retrain * ((found + published) as u64 * s.retrain_seeds) as f64,
         ])
     }

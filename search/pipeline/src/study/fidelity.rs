@@ -58,7 +58,7 @@ impl Study<'_> {
         for (i, by) in study.rules.iter().enumerate() {
             let mut lab = None;
             for recalibrated in [true, false] {
-                let condition = Condition { rule: by.rule.name().to_string(), recalibrated };
+                let condition = Condition { rule: by.rule.name().to_string(), recalibrated, finetune_steps: 0 };
                 for network in &networks {
                     at += 1;
                     let is = |r: &StudyRow| matches!(r, StudyRow::Inherited(i) if i.network == network.id && i.condition == condition);
@@ -78,6 +78,7 @@ impl Study<'_> {
                     self.folder.append(StudyRow::Inherited(InheritedScore {
                         network: network.id,
                         condition: condition.clone(),
+                        seconds: None,
                         metrics,
                     }))?;
                     bar.at(at as u64, &format!("{condition}: {:.1} {}", values[0], p.task.metrics()[0].unit));

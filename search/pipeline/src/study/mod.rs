@@ -13,7 +13,7 @@ mod selection;
 mod statistics;
 mod supernets;
 mod timing;
-pub mod training;
+mod training;
 mod vs_random;
 pub mod words;
 

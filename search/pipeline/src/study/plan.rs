@@ -6,6 +6,7 @@ use mobilenas_host::{Clock, Progress, Stop};
 use mobilenas_record::run::Caveat;
 use mobilenas_reports::study::{NetworkOrigin, StudyNetwork, StudyRow};
 use mobilenas_space::Genome;
+use mobilenas_train::collective::Collective;
 
 use super::Folder;
 use crate::config::{self, Origin, StudyConfig};
@@ -45,6 +46,8 @@ pub struct Study<'a> {
     pub clock: &'a dyn Clock,
     /// Whether to stop.
     pub stop: &'a Stop,
+    /// The processes that train together; this one is their first.
+    pub collective: &'a dyn Collective,
     /// Makes a progress line for a phase.
     pub progress: fn(&'static str) -> Progress,
 }

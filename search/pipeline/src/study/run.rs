@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use mobilenas_bench::Host;
+use mobilenas_coordinator::room;
 use mobilenas_host::unix_now;
 use mobilenas_record::run::Done;
 use mobilenas_reports::study::{self as record_of, StudyHeader, StudyRow, Volume};
@@ -28,7 +29,10 @@ impl Study<'_> {
     /// # Errors
     /// When a phase fails; what was written stays.
     pub fn go(mut self) -> Result<StudyOutcome, RunError> {
-        match self.phases() {
+        room::clear(self.folder.root());
+        let ended = self.phases();
+        room::clear(self.folder.root());
+        match ended {
             Ok(()) => {}
             Err(StudyInterrupt::Stopped) => return Ok(StudyOutcome::Stopped),
             Err(StudyInterrupt::Failed(e)) => return Err(e),
@@ -50,6 +54,7 @@ impl Study<'_> {
             *seconds.entry("supernets".to_string()).or_insert(0.0) += self.supernet(i)?;
         }
         self.inherited()?;
+        self.finetune_drawn()?;
         self.retrain_drawn(0..1)?;
         self.searches()?;
         self.retrain_baselines()?;

@@ -6,9 +6,9 @@ use super::plan::StudyInterrupt;
 use super::{Study, statistics};
 use crate::config::{self, BatchNorms};
 use crate::evaluator::inherited::InheritedEvaluator;
-use crate::pipeline::RunError;
-use mobilenas_train::supernet::Supernet;
-use mobilenas_train::{TrainOutcome, Trainer, TrainerConfig};
+use crate::pipeline::{RunError, SupernetTraining};
+use mobilenas_train::TrainOutcome;
+use mobilenas_train::checkpoint::CheckpointFiles;
 
 /// Word in a weights file: seconds that the training took.
 const SECONDS: &str = "seconds";
@@ -22,7 +22,7 @@ impl Study<'_> {
         own
     }
 
-    fn supernet_file(&self, rule: usize) -> String {
+    pub(super) fn supernet_file(&self, rule: usize) -> String {
         format!("supernet-{}.safetensors", self.plan.config.study.rules[rule].rule.name())
     }
 
@@ -34,28 +34,24 @@ impl Study<'_> {
             let (_, about) = weights::load(&path)?;
             return Ok(about.get(SECONDS).and_then(|s| s.parse().ok()).unwrap_or(0.0));
         }
-        let (name, loader) = (own.rule.name(), p.supernet_loader()?);
-        let config = TrainerConfig { recipe: own.recipe.clone(), ..p.supernet_trainer() };
-        let mut store = p.supernet_store()?;
-        let steps = (own.recipe.epochs + own.recipe.cooldown) * loader.steps(1.0).max(1) as f64;
-        let mut supernet = Supernet::new(&p.space, &own, p.task, (p.config.seed, steps.round() as u64))
-            .at_any_side(loader.config().sampler.scale.is_some());
-        let trainer = Trainer {
-            config: &config,
-            loader: &loader,
-            checkpoint: self.folder.path(&format!("supernet-{name}.checkpoint.safetensors")),
+        let name = own.rule.name();
+        let checkpoint = self.folder.path(&format!("supernet-{name}.checkpoint.safetensors"));
+        let training = SupernetTraining {
+            experiment: p,
+            settings: &own,
+            checkpoint: checkpoint.clone(),
+            log: self.folder.path(&format!("training/supernet-{name}.jsonl")),
             digest: format!("{}-{name}", self.plan.digest),
             clock: self.clock,
             stop: self.stop,
-            log: Some(self.folder.path(&format!("training/supernet-{name}.jsonl"))),
+            collective: self.collective,
         };
-        let bar = (self.progress)(name);
-        let ended = trainer.run(&mut store, &bar, &mut supernet);
-        let TrainOutcome::Done { steps, seconds, skipped, .. } = ended? else { return Err(StudyInterrupt::Stopped) };
+        let (store, ended) = training.run(&(self.progress)(name))?;
+        let TrainOutcome::Done { steps, seconds, skipped, .. } = ended else { return Err(StudyInterrupt::Stopped) };
         if p.config.supernet.batch_norms == BatchNorms::Shared {
-            statistics::track(p, &supernet, &loader, &store, steps)?;
+            let loader = p.supernet_loader()?;
+            statistics::track(p, &p.supernet(&own, &loader), &loader, &store, steps)?;
         }
-        bar.done();
         if skipped > 0 {
             let text =
                 format!("Training the {name} supernet left out {skipped} of {steps} steps that were not finite.");
@@ -64,7 +60,7 @@ impl Study<'_> {
         let mut about = p.about();
         about.insert(SECONDS.to_string(), seconds.to_string());
         weights::save(&path, &store.named(), &about)?;
-        trainer.remove_checkpoints();
+        CheckpointFiles::new(checkpoint).remove();
         Ok(seconds)
     }
 

@@ -2,13 +2,14 @@
 
 use mobilenas_record::Interval;
 use mobilenas_reports::study::{
-    ComparedNetwork, Fidelity, HypervolumeBand, NetworkOrigin, RANDOM, SeedAgreement, Study, bands, by_size,
-    compared_networks, fidelities, pairs_won, seed_agreement,
+    ComparedNetwork, Corrected, Fidelity, HypervolumeBand, NetworkOrigin, RANDOM, SeedAgreement, Study, bands, by_size,
+    compared_networks, corrected, fidelities, pairs_won, seed_agreement,
 };
 
 /// What came out, line by line.
 pub fn outcome(study: &Study) -> Vec<String> {
     let mut out: Vec<String> = fidelities(study).iter().map(fidelity).collect();
+    out.extend(corrected(study).iter().map(landmarks));
     let size = |[macs, params]: [Interval; 2]| {
         let of = |name, i| interval(&format!("Kendall's tau of {name} alone"), Some(i));
         format!("rank fidelity, by size: {}, {}", of("MACs", &macs), of("params", &params))
@@ -29,14 +30,31 @@ fn interval(name: &str, found: Option<&Interval>) -> String {
 
 fn fidelity(f: &Fidelity) -> String {
     let (tau, rho) = (interval("Kendall's tau", f.tau.as_ref()), interval("Spearman's rho", f.rho.as_ref()));
-    format!("rank fidelity, {}: {tau}, {rho}, {} networks", f.condition, f.pairs.len())
+    let partial = interval("given MACs and parameters", f.partial.as_ref());
+    let within = interval("within thirds of MACs", f.within.as_ref());
+    format!("rank fidelity, {}: {tau} ({partial}; {within}), {rho}, {} networks", f.condition, f.pairs.len())
+}
+
+fn landmarks(c: &Corrected) -> String {
+    format!(
+        "rank fidelity, {}, corrected by {} landmarks: {} ({}; {}), error on a landmark left out {:.2} points, {} networks",
+        c.condition,
+        c.landmarks,
+        interval("Kendall's tau", c.tau.as_ref()),
+        interval("before", c.before.as_ref()),
+        interval("by size alone", c.by_size.as_ref()),
+        c.left_out,
+        c.networks
+    )
 }
 
 fn again(r: SeedAgreement) -> String {
     format!(
-        "trainings with {} seeds of {} networks: standard deviation {:.2} points of top-1, Kendall's tau between two \
-         seeds {:.2}",
-        r.seeds, r.networks, r.deviation, r.tau
+        "trainings with {} seeds of {} networks: standard deviation {:.2} points of top-1, {}",
+        r.seeds,
+        r.networks,
+        r.deviation,
+        interval("Kendall's tau between two seeds", Some(&r.tau))
     )
 }
 

@@ -7,7 +7,7 @@ use mobilenas_space::{Fnv, families};
 use tch::{Kind, Tensor};
 
 use crate::cli::loaded::{Loaded, bound, class_names};
-use crate::cli::{Input, models};
+use crate::cli::{Input, networks};
 use mobilenas_data::dataset::ImageFolder;
 use mobilenas_image::{Pipeline, decode};
 use mobilenas_pipeline::config::AccuracyOf;
@@ -45,11 +45,11 @@ fn digest(folder: &ImageFolder, list: &[usize]) -> String {
 /// When the weights are not its, an image cannot be read, or libtorch refuses.
 pub fn score(of: &AccuracyOf) -> Result<Accuracy> {
     let folder = ImageFolder::open_val(&of.data, false).map_err(|e| Input(e.to_string()))?;
-    let (net, classes, about) = bound(&of.weights, &of.model, models::namings(&of.model), Kind::Float, |n| {
-        models::variant(&of.model, None, n)
+    let (net, classes, about) = bound(&of.weights, &of.model, networks::namings(&of.model), Kind::Float, |n| {
+        networks::variant(&of.model, None, n)
     })?;
-    let (family, _) = families::variant(&of.model).ok_or_else(|| Input(format!("{}: no such network", of.model)))?;
-    let pipeline = Pipeline { side: net.graph().input().dims[1], how: family.preprocessing() };
+    let (_, info) = families::variant(&of.model).ok_or_else(|| Input(format!("{}: no such network", of.model)))?;
+    let pipeline = Pipeline { side: net.graph().input().dims[1], how: info.preprocessing };
     let loaded = Loaded { net, classes, names: class_names(&about), pipeline };
     let folder = loaded.labels(folder, &of.weights.display().to_string())?;
     let list = fixed(&folder, of.images);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use mobilenas_bench::regression::stored::{Ratios, StoredBaseline};
-use mobilenas_bench::regression::{Baseline, Verdict, count, exact};
+use mobilenas_bench::regression::{Baseline, Verdict, count, exact, files};
 use mobilenas_bench::{Host, calibration};
 use mobilenas_host::{Stop, outln};
 
@@ -52,6 +52,9 @@ pub fn run(args: &Args) -> Result<i32> {
         let gone = new.exact.keys().filter(|m| !measured.iter().any(|(n, _)| n == *m));
         said.extend(gone.map(|m| format!("{m}: gone")));
         new.exact.clear();
+        let gone = new.files.keys().filter(|n| !config.files.iter().any(|f| f.model().name() == **n));
+        said.extend(gone.map(|n| format!("{n}: gone")));
+        new.files.clear();
     }
     for (model, is) in measured {
         match old.as_ref().and_then(|b| b.exact.get(&model)) {
@@ -64,6 +67,17 @@ pub fn run(args: &Args) -> Result<i32> {
             }
         }
         new.exact.insert(model, is);
+    }
+    for file in &config.files {
+        let (name, is) = (file.model().name(), regression::file_exact(&config, &file.model())?);
+        match old.as_ref().and_then(|b| b.files.get(&name)) {
+            None => said.push(format!("{name}: new")),
+            Some(was) => {
+                let changed = files::compare(file, None, was, &is).into_iter().filter(|f| f.verdict != Verdict::Pass);
+                said.extend(changed.map(|f| format!("{name}: {}: {}", f.metric, f.words)));
+            }
+        }
+        new.files.insert(name, is);
     }
     for of in &config.accuracy {
         let is = accuracy::score(of)?;
@@ -88,7 +102,8 @@ pub fn run(args: &Args) -> Result<i32> {
     for line in &said {
         outln!("{line}")?;
     }
-    let what = format!("{} networks, {} changes", new.exact.len(), said.len());
+    let files = if new.files.is_empty() { String::new() } else { format!("{} files, ", new.files.len()) };
+    let what = format!("{} networks, {files}{} changes", new.exact.len(), said.len());
     if args.dry_run {
         outln!("{what}; nothing written")?;
     } else {

@@ -1,32 +1,40 @@
 //! `mobilenas bench check --baseline FILE`: the regression check.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use mobilenas_bench::Host;
 use mobilenas_bench::engine;
-use mobilenas_bench::process::MeasureError;
+use mobilenas_bench::process::{MeasureError, WorkerProgram};
 use mobilenas_bench::regression::finding::REPORT_SCHEMA;
 use mobilenas_bench::regression::process_pairs::ProcessPairs;
 use mobilenas_bench::regression::round::PairedRounds;
 use mobilenas_bench::regression::{
-    Baseline, ExitRules, Finding, RegressionReport, Tier, Verdict, count, exact, output, stored,
+    Baseline, ExitRules, Finding, RegressionReport, Tier, Verdict, count, exact, files, output, stored,
 };
+use mobilenas_file::{BaselineFiles, FileExact, GuardedFile};
 use mobilenas_host::{Clock as _, OutputError, Progress, Stop, WallClock, out};
 use serde_json::json;
 
 use super::accuracy;
-use super::regression::{self, Which, input, program};
+use super::regression::{self, Which, file_program, input, program};
+use crate::cli::Input;
 use mobilenas_pipeline::config::RegressionConfig;
 
 /// Arguments of `bench check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The baseline's file, as `bench bless` wrote it
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["baseline_binary", "baseline_model", "baseline_engine"])]
+    #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
     #[command(flatten)]
     which: Which,
+    #[command(flatten)]
+    older: BaselineFiles,
+    /// Metrics of files that may change with a warning only
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    allow: Vec<String>,
     /// Time this program against another build of it, in fresh process pairs
     #[arg(long, value_name = "PATH")]
     baseline_binary: Option<PathBuf>,
@@ -74,7 +82,8 @@ struct Check<'a> {
 /// When the input is wrong, or something could not be measured. A regression is an exit code.
 pub fn run(args: &Args) -> Result<i32> {
     let (clock, stop) = (WallClock::new(), Stop::on_signals()?);
-    let (config, narrowed) = args.which.load()?;
+    let (mut config, narrowed) = args.which.load()?;
+    args.add_older(&mut config)?;
     let report = RegressionReport {
         schema: REPORT_SCHEMA,
         program: concat!("mobilenas ", env!("CARGO_PKG_VERSION")).to_string(),
@@ -105,8 +114,48 @@ pub fn run(args: &Args) -> Result<i32> {
     Ok(check.report.exit_code(rules))
 }
 
+impl Args {
+    /// The config's files with what the command line says of older ones.
+    fn add_older(&self, config: &mut RegressionConfig) -> Result<()> {
+        let files: Vec<_> = config.files.iter().map(GuardedFile::model).collect();
+        for (file, older) in config.files.iter_mut().zip(self.older.beside(&files).map_err(Input)?) {
+            if let Some(older) = older {
+                if !older.is_file() {
+                    return Err(Input(format!("{}: found no file, expected an older model", older.display())).into());
+                }
+                file.baseline = Some(older);
+            }
+            file.allow.extend(self.allow.iter().cloned());
+            if let Some((key, message)) = file.validate().into_iter().next() {
+                return Err(Input(format!("--{key}: {message}")).into());
+            }
+        }
+        if self.baseline.is_none() && !self.times_networks() && config.files.iter().all(|f| f.baseline.is_none()) {
+            let flags = BaselineFiles::names().into_iter().map(|f| format!("--{f} FILE")).collect::<Vec<_>>();
+            let flags = flags.join(", ");
+            let message =
+                format!("found nothing to compare with, expected --baseline FILE, --baseline-binary PATH, {flags}");
+            return Err(Input(message).into());
+        }
+        Ok(())
+    }
+
+    /// Whether networks are timed against another build, network or engine.
+    fn times_networks(&self) -> bool {
+        self.baseline_binary.is_some() || self.baseline_model.is_some() || self.baseline_engine.is_some()
+    }
+}
+
+/// Two programs that are timed side by side.
+struct Pair {
+    name: String,
+    baseline: WorkerProgram,
+    candidate: WorkerProgram,
+}
+
 impl Check<'_> {
     fn all(&mut self) -> Result<()> {
+        let mut blessed = Default::default();
         if let Some(file) = &self.args.baseline {
             let baseline = match Baseline::read(file).map_err(regression::file)? {
                 Some(baseline) => baseline,
@@ -117,6 +166,7 @@ impl Check<'_> {
             };
             self.exact(&baseline)?;
             self.accuracy(&baseline)?;
+            blessed = baseline.files.clone();
             if self.args.count {
                 self.count(&baseline)?;
             }
@@ -124,10 +174,30 @@ impl Check<'_> {
                 self.stored(&baseline)?;
             }
         }
-        let args = self.args;
-        if args.baseline_binary.is_some() || args.baseline_model.is_some() || args.baseline_engine.is_some() {
-            self.paired()?;
+        self.files(&blessed)?;
+        self.paired()
+    }
+
+    /// Files against the baseline's file, or else against older ones.
+    fn files(&mut self, blessed: &BTreeMap<String, FileExact>) -> Result<()> {
+        for file in self.config.files.clone() {
+            let is = regression::file_exact(&self.config, &file.model())?;
+            let older = file.older().filter(|o| o.file.is_file());
+            let name = file.model().name();
+            let found = match (blessed.get(&name), &older) {
+                (Some(was), _) => files::compare(&file, None, was, &is),
+                (None, Some(older)) => {
+                    let was = regression::file_exact(&self.config, older)?;
+                    files::compare(&file, Some(&older.file.display().to_string()), &was, &is)
+                }
+                (None, None) => vec![exact::one_sided(&name, Verdict::New)],
+            };
+            self.report.findings.extend(found);
         }
+        let known = |name: &String| self.config.files.iter().any(|f| f.model().name() == *name);
+        let verdict = if self.narrowed { Verdict::Skipped } else { Verdict::Missing };
+        let gone = blessed.keys().filter(|name| !known(name)).map(|name| exact::one_sided(name, verdict));
+        self.report.findings.extend(gone.collect::<Vec<_>>());
         Ok(())
     }
 
@@ -204,35 +274,54 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn paired(&mut self) -> Result<()> {
-        let tier = self.config.paired.clone();
-        let rule = tier.rule();
-        for model in &tier.models {
-            let against = self.args.baseline_model.as_ref().unwrap_or(model);
-            let engine = self.args.baseline_engine.as_ref().unwrap_or(&tier.engine);
-            let baseline = program(self.args.baseline_binary.as_deref(), against, engine)?;
-            let candidate = program(None, model, &tier.engine)?;
-            let pair = match (against == model, *engine == tier.engine) {
+    /// What is timed side by side: networks where the command line says against what, and files with older ones.
+    fn pairs(&self) -> Result<Vec<Pair>> {
+        let (args, tier) = (self.args, &self.config.paired);
+        let mut all = Vec::new();
+        for model in tier.models.iter().filter(|_| args.times_networks()) {
+            let against = args.baseline_model.as_ref().unwrap_or(model);
+            let engine = args.baseline_engine.as_ref().unwrap_or(&tier.engine);
+            let name = match (against == model, *engine == tier.engine) {
                 (true, true) => model.clone(),
                 (false, true) => format!("{model} against {against}"),
                 (true, false) => format!("{model} on {} against {engine}", tier.engine),
                 (false, false) => format!("{model} on {} against {against} on {engine}", tier.engine),
             };
+            let baseline = program(args.baseline_binary.as_deref(), against, engine)?;
+            all.push(Pair { name, baseline, candidate: program(None, model, &tier.engine)? });
+        }
+        for file in &self.config.files {
+            let (model, older) = (file.model(), file.older().filter(|o| o.file.is_file()));
+            let name = match &older {
+                Some(older) => format!("{} against {}", model.name(), older.file.display()),
+                None if args.baseline_binary.is_none() => continue,
+                None => model.name(),
+            };
+            let baseline = file_program(args.baseline_binary.as_deref(), older.as_ref().unwrap_or(&model))?;
+            all.push(Pair { name, baseline, candidate: file_program(None, &model)? });
+        }
+        Ok(all)
+    }
+
+    fn paired(&mut self) -> Result<()> {
+        let tier = self.config.paired.clone();
+        let rule = tier.rule();
+        for Pair { name, baseline, candidate } in self.pairs()? {
             let progress = Progress::new("paired");
             progress.begin(rule.looks.last().copied().unwrap_or(0) as u64, 0);
             let stop = || self.stop.asked();
             let mut pairs = ProcessPairs::new(baseline.clone(), candidate.clone(), tier.setup(), &stop);
             let mut look = |rounds: &PairedRounds| {
-                progress.at(rounds.sound().count() as u64, &pair);
+                progress.at(rounds.sound().count() as u64, &name);
             };
             let seen = rule.compare(&mut pairs, &mut look).map_err(|e| match e {
                 MeasureError::Stopped => anyhow!(e),
                 other => input(other),
             })?;
             progress.done();
-            self.report.findings.push(seen.finding(&pair, &rule));
+            self.report.findings.push(seen.finding(&name, &rule));
             let sides = json!({"baseline": baseline, "candidate": candidate});
-            let samples = json!({"tier": "paired", "pair": pair, "sides": sides, "rule": rule, "runs": seen});
+            let samples = json!({"tier": "paired", "pair": name, "sides": sides, "rule": rule, "runs": seen});
             self.report.samples.push(samples);
         }
         Ok(())

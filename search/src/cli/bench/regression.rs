@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use mobilenas_bench::engine::EngineError;
-use mobilenas_bench::json_file::FileError;
+use mobilenas_bench::json_file;
 use mobilenas_bench::process::{MeasureError, WorkerProgram, Workload};
 use mobilenas_bench::regression::Exact;
 
 use crate::cli::Input;
+use mobilenas_file::{FileError, FileExact, FileFlags, GuardedFile, ModelFile};
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 use mobilenas_pipeline::config::{self, RegressionConfig};
@@ -19,9 +20,11 @@ pub struct Which {
     /// What is guarded and how, a YAML file [default: the exact numbers of every published network]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Only these networks
+    /// Only these networks; beside files, if both are given
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     models: Option<Vec<String>>,
+    #[command(flatten)]
+    files: FileFlags,
 }
 
 impl Which {
@@ -34,15 +37,26 @@ impl Which {
             Some(file) => config::load_gate(file)?,
             None => RegressionConfig::default(),
         };
-        if let Some(models) = &self.models {
-            config.models = Some(models.clone());
-            config.paired.models.clone_from(models);
+        let narrowed = self.models.is_some() || self.files.any();
+        if narrowed {
+            let models = self.models.clone().unwrap_or_default();
+            config.paired.models.clone_from(&models);
             config.accuracy.retain(|a| models.contains(&a.model));
-            if let Some((_, message)) = config.validate().into_iter().next() {
-                return Err(Input(format!("--models: {message}")).into());
+            config.models = Some(models);
+            config.files = self.files.files().into_iter().map(GuardedFile::new).collect();
+        } else {
+            for file in &mut config.files {
+                let ModelFile { dims, inputs, .. } = self.files.complete(file.model());
+                (file.dims, file.inputs) = (dims, inputs);
             }
         }
-        Ok((config, self.models.is_some()))
+        match config.validate().into_iter().next() {
+            None => Ok((config, narrowed)),
+            Some((path, message)) => {
+                let key = path.last().filter(|_| path[0] == "files").unwrap_or(&path[0]);
+                Err(Input(format!("--{key}: {message}")).into())
+            }
+        }
     }
 }
 
@@ -52,20 +66,35 @@ pub fn input(e: MeasureError) -> anyhow::Error {
         MeasureError::UnknownModel { .. }
         | MeasureError::Design { .. }
         | MeasureError::Engine(EngineError::Unknown { .. }) => Input(e.to_string()).into(),
+        MeasureError::Engine(EngineError::File(e)) => file_input(e),
         other => anyhow!(other),
     }
 }
 
+/// As [`input`], for a model file.
+pub fn file_input(e: FileError) -> anyhow::Error {
+    if e.is_input() { Input(e.to_string()).into() } else { anyhow!(e) }
+}
+
 /// A file that cannot be read is one of the input.
-pub fn file(e: FileError) -> anyhow::Error {
+pub fn file(e: json_file::FileError) -> anyhow::Error {
     match e {
-        FileError::Read { .. } => Input(e.to_string()).into(),
+        json_file::FileError::Read { .. } => Input(e.to_string()).into(),
         other => anyhow!(other),
     }
 }
 
 /// This program, or another build of it, running a network.
 pub fn program(build: Option<&Path>, model: &str, engine: &str) -> Result<WorkerProgram> {
+    worker(build, Workload::new(model, engine))
+}
+
+/// This program, or another build of it, running a model file.
+pub fn file_program(build: Option<&Path>, file: &ModelFile) -> Result<WorkerProgram> {
+    worker(build, Workload::of_file(file).map_err(input)?)
+}
+
+fn worker(build: Option<&Path>, workload: Workload) -> Result<WorkerProgram> {
     let program = match build {
         Some(p) if !p.is_file() => {
             return Err(Input(format!("{}: found no file, expected a mobilenas program", p.display())).into());
@@ -73,7 +102,7 @@ pub fn program(build: Option<&Path>, model: &str, engine: &str) -> Result<Worker
         Some(p) => p.canonicalize()?,
         None => std::env::current_exe()?,
     };
-    Ok(WorkerProgram::new(program, &["bench", "worker"], Workload::new(model, engine)))
+    Ok(WorkerProgram::new(program, &["bench", "worker"], workload))
 }
 
 /// The exact numbers of networks.
@@ -82,6 +111,9 @@ pub fn program(build: Option<&Path>, model: &str, engine: &str) -> Result<Worker
 /// When one cannot be made, or the user asked to stop.
 pub fn exact(config: &RegressionConfig, stop: &Stop) -> Result<Vec<(String, Exact)>> {
     let models = config.models();
+    if models.is_empty() {
+        return Ok(Vec::new());
+    }
     let progress = Progress::new("exact");
     progress.begin(models.len() as u64, 0);
     let mut all = Vec::with_capacity(models.len());
@@ -95,4 +127,12 @@ pub fn exact(config: &RegressionConfig, stop: &Stop) -> Result<Vec<(String, Exac
     }
     progress.done();
     Ok(all)
+}
+
+/// The exact numbers of a model file.
+///
+/// # Errors
+/// When it cannot be read or run.
+pub fn file_exact(config: &RegressionConfig, file: &ModelFile) -> Result<FileExact> {
+    FileExact::of(file, config.exact.logits).map_err(file_input)
 }

@@ -9,11 +9,11 @@ use mobilenas_bench::{Host, stats};
 use mobilenas_host::{Clock as _, WallClock};
 use mobilenas_space::Genome;
 use mobilenas_space::ir::Graph;
-use mobilenas_torch::{Names, Net, Owned, ParamStore};
+use mobilenas_torch::{Names, Net, Owned, ParamStore, keep_freed_memory};
 use serde_json::{Map, Value as Json, json};
 use tch::{Device, Kind, Tensor};
 
-use super::super::{Input, models};
+use super::super::{Input, networks};
 use mobilenas_host::outln;
 use mobilenas_pipeline::config::{self, Precision};
 use mobilenas_task::{Batch, Classification, Targets};
@@ -86,7 +86,7 @@ pub fn run(args: &Args) -> Result<i32> {
         None => {
             let mut all = Map::new();
             for name in &args.models {
-                let graph = models::variant(name, Some(args.size.unwrap_or(64)), args.classes)?;
+                let graph = networks::variant(name, Some(args.size.unwrap_or(64)), args.classes)?;
                 let seconds = one_network(args, graph, on)?;
                 all.insert(name.clone(), json!(f64::from(args.batch) / seconds));
             }
@@ -116,6 +116,7 @@ fn merge(out: &mut Json, more: Json) {
 
 /// Median seconds of a step.
 fn seconds(args: &Args, on: Device, mut step: impl FnMut() -> Result<()>) -> Result<f64> {
+    keep_freed_memory();
     let (clock, mut seen) = (WallClock::new(), Vec::new());
     for i in 0..args.steps + WARM_UP {
         let begin = clock.now();

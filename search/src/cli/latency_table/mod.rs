@@ -8,8 +8,8 @@ use anyhow::{Result, bail};
 use mobilenas_bench::engine::{self, Engine, Setting};
 use mobilenas_host::write::write_whole;
 use mobilenas_host::{Lock, Progress, Stop, WallClock, errln, out, outln};
+use mobilenas_onnx::Options;
 use mobilenas_space::ir::Graph;
-use mobilenas_space::onnx::Options;
 use mobilenas_space::{Space, SpaceConfig};
 use mobilenas_torch::onnx::to_onnx;
 use mobilenas_torch::{Names, Net, Owned, ParamStore};
@@ -192,6 +192,10 @@ fn meant(config: Option<&Path>, family: Option<&str>, classes: u32) -> Result<Me
 
 /// An engine by name.
 fn named(name: &str) -> Result<&'static dyn Engine> {
+    if name == engine::auto::NAME {
+        let expected = "expected one engine for all blocks: their times are added";
+        bail!(Input(format!("--engine: found {name:?}, {expected}")));
+    }
     engine::named(name).map_err(|_| Input(format!("--engine: {}", engine::unknown(name).unwrap_or_default())).into())
 }
 

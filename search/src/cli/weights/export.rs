@@ -1,30 +1,31 @@
-//! `mobilenas weights export --out X.safetensors`, or `X.onnx`
+//! `mobilenas weights export --out X.safetensors`, or a file of another extension, or `--format pytorch --out DIR`
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use mobilenas_space::ir::Graph;
-use mobilenas_space::onnx::{Batch, Options, float32_weights};
-use mobilenas_torch::onnx::to_onnx;
-use mobilenas_torch::weights::About;
-use mobilenas_torch::{Names, Net, Owned, ParamStore};
-use tch::{Device, Kind, Tensor};
-
-use super::super::loaded::bound;
-use super::super::{Input, models};
-use super::int8;
-use super::output::{finite, in_words, unfit, write, written};
-use mobilenas_pipeline::config;
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use mobilenas_heads::HeadArgs;
+use mobilenas_pipeline::config::{self, Origin};
 use mobilenas_pipeline::experiment::{Experiment, prepare_run};
 use mobilenas_pipeline::pipeline::train_job::TrainJob;
 use mobilenas_pipeline::pipeline::{RunError, subnet};
 use mobilenas_pipeline::quantize::Sets;
+use mobilenas_space::families::{self, Naming, Preprocessing};
+use mobilenas_space::ir::{Graph, Regularization};
+use mobilenas_torch::weights::About;
+use mobilenas_torch::{Names, Net, Owned, ParamStore};
+use tch::{Device, Kind};
+
+use super::super::loaded::{bound, trained_on};
+use super::super::{Input, networks};
+use super::format::{Exported, Flags, Format};
+use super::{onnx, phones, pytorch, safetensors};
 
 /// Arguments of `weights export`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A published network (`mobilenas models` lists them), with --weights; an ONNX file may do without
+    /// A published network (`mobilenas models` lists them), with --weights; safetensors alone need them
     #[arg(long, value_name = "NAME", required_unless_present_any = ["run", "config"], group = "network")]
     model: Option<String>,
     /// Config of a training (`mobilenas train`), for its network instead of a published one, with --weights
@@ -36,9 +37,11 @@ pub struct Args {
     /// Side of a published network's images in pixels [default: the published one]
     #[arg(long, value_name = "PX", requires = "model", value_parser = clap::value_parser!(u32).range(1..=4096))]
     resolution: Option<u32>,
-    /// Classes of a published network without --weights [default: 1000]
+    /// Classes of a published network without --weights [default: 1000, or the head's published number]
     #[arg(long, value_name = "N", requires = "model", conflicts_with = "weights", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     classes: Option<u32>,
+    #[command(flatten)]
+    head: HeadArgs,
     /// Folder of a run, for one of its networks instead of a published one
     #[arg(long, value_name = "DIR", requires = "which", conflicts_with_all = ["network", "weights"])]
     run: Option<PathBuf>,
@@ -51,26 +54,28 @@ pub struct Args {
     /// A winner's part of the supernet instead of its retrained weights
     #[arg(long, requires = "trial")]
     inherited: bool,
-    /// Fold batch norms into the convolutions before them, which get biases [default for ONNX]
+    /// Fold batch norms into the convolutions before them, which get biases [default for ONNX and the phones' formats]
     #[arg(long)]
     fused: bool,
-    /// Keep batch norms as they are [default for safetensors]
+    /// Keep batch norms as they are [default for safetensors and PyTorch source]
     #[arg(long, conflicts_with = "fused")]
     unfused: bool,
-    /// ONNX: store weights in half precision; they are cast to float32 when the file is loaded
-    #[arg(long)]
-    float16: bool,
-    /// ONNX: take any number of images at once
-    #[arg(long)]
-    dynamic_batch: bool,
-    /// ONNX: take so many images at once [default: 1]
-    #[arg(long, value_name = "N", conflicts_with = "dynamic_batch", value_parser = clap::value_parser!(u32).range(1..=4096))]
-    batch: Option<u32>,
     #[command(flatten)]
-    int8: int8::Flags,
-    /// The file to write: ONNX if it ends in .onnx, else safetensors; `-` is standard output
-    #[arg(long, value_name = "FILE")]
+    flags: Flags,
+    /// What is written [default: by the extension of --out: .onnx, .mlpackage, .pte or .tflite, else safetensors]
+    #[arg(long, value_name = "FORMAT", value_parser = format())]
+    format: Option<String>,
+    /// The file to write, `-` is standard output; for pytorch a folder
+    #[arg(long, value_name = "PLACE")]
     out: PathBuf,
+}
+
+/// The formats; the first is the default.
+pub static EXPORTS: &[Format] =
+    &[safetensors::FORMAT, onnx::FORMAT, pytorch::FORMAT, phones::COREML, phones::EXECUTORCH, phones::LITERT];
+
+fn format() -> PossibleValuesParser {
+    PossibleValuesParser::new(EXPORTS.iter().map(|f| PossibleValue::new(f.name).help(f.writes)))
 }
 
 /// Exports weights.
@@ -78,45 +83,65 @@ pub struct Args {
 /// # Errors
 /// When there is no such network, or the disk refuses.
 pub fn run(args: &Args) -> Result<i32> {
-    let onnx = args.out.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx"));
-    if !onnx && (args.float16 || args.int8.int8 || args.dynamic_batch || args.batch.is_some()) {
-        let (out, which) = (args.out.display(), "--float16, --int8, --batch and --dynamic-batch");
-        bail!(Input(format!("{out}: {which} are for ONNX, expected a name in .onnx")));
+    let format = args.format();
+    if let Some(flag) = args.flags.given().find(|flag| !format.takes.contains(flag)) {
+        let takes = EXPORTS.iter().filter(|f| f.takes.contains(&flag)).map(|f| f.name).collect::<Vec<_>>().join(" or ");
+        let (out, name) = (args.out.display(), format.name);
+        bail!(Input(format!("{out}: {flag} with the format {name}, expected --format {takes}")));
     }
     let name = args.model.as_deref().unwrap_or_default();
+    let plain = format.heads && args.model.is_some() && !args.flags.int8.int8;
+    if let Some(head) = args.head.head()?.filter(|_| !plain) {
+        let expected = "--model NAME, and safetensors or onnx in floating point";
+        bail!(Input(format!("--head {}: not written with {}, expected {expected}", head.name(), format.name)));
+    }
     let (net, mut about, title) = match (&args.run, &args.config, &args.weights) {
         (Some(run), ..) => found(args, run)?,
         (_, Some(config), Some(file)) => trained(config, file)?,
-        (_, _, Some(file)) => published(name, file, args.resolution)?,
-        _ if onnx && !args.int8.int8 => untrained(name, args.resolution, args.classes.unwrap_or(1000))?,
+        (_, _, Some(file)) => published(name, file, args)?,
+        _ if format.untrained && !args.flags.int8.int8 => untrained(name, args)?,
         _ => bail!(Input(format!("{name}: no weights to export, expected --weights FILE"))),
     };
     about.insert("program".to_string(), format!("mobilenas {}", env!("CARGO_PKG_VERSION")));
-    let (net, title) = match args.fused || (onnx && !args.unfused) {
+    let fused = args.fused || (format.fused && !args.unfused);
+    let (net, title) = match fused {
         true => (net.freeze()?, format!("{title}, batch norms folded")),
         false => (net, title),
     };
-    if args.int8.int8 {
-        let job =
-            int8::Job { net: &net, batch: args.batch(), about, title: &title, out: &args.out, sets: args.sets(&net)? };
-        return job.run(&args.int8);
-    }
-    if onnx {
-        write_onnx(args, &net, about, &title)?;
-    } else {
-        let sound = |(name, t): (&String, &Tensor)| finite(name, t).map(drop);
-        net.named().iter().try_for_each(sound)?;
-        write(&args.out, &net.named(), &about, &title)?;
-    }
-    Ok(0)
+    (format.write)(&Exported {
+        net,
+        about,
+        title,
+        name: args.name()?,
+        out: &args.out,
+        flags: &args.flags,
+        sets: &|net| args.sets(net),
+        preprocessing: &|about| args.preprocessing(about),
+        regularization: &|| if fused { Ok(Regularization::NONE) } else { args.regularization() },
+    })
 }
 
 impl Args {
-    fn batch(&self) -> Batch {
-        match self.dynamic_batch {
-            true => Batch::Dynamic,
-            false => Batch::Fixed(self.batch.unwrap_or(1)),
-        }
+    fn format(&self) -> &'static Format {
+        let extension = self.out.extension().map(|e| e.to_string_lossy().to_lowercase());
+        let chosen = |f: &&Format| match &self.format {
+            Some(name) => f.name == name,
+            None => f.extension.is_some() && f.extension == extension.as_deref(),
+        };
+        EXPORTS.iter().find(chosen).unwrap_or(&EXPORTS[0])
+    }
+
+    /// The network as a name of Python. Only the names of published networks are known to be neither keywords of Python
+    /// nor modules.
+    fn name(&self) -> Result<String> {
+        let stem = |file: &Path| file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let word = match (&self.model, &self.config, &self.genome, self.trial) {
+            (Some(model), ..) => return Ok(model.clone()),
+            (_, Some(config), ..) => format!("net_{}", config::load_train(config)?.name()),
+            (_, _, Some(genome), _) => format!("net_{}", stem(genome)),
+            (.., trial) => format!("trial_{}", trial.unwrap_or_default()),
+        };
+        Ok(word.replace(|c: char| !c.is_ascii_alphanumeric(), "_"))
     }
 
     /// The training images of the network and its test images.
@@ -127,72 +152,89 @@ impl Args {
         if let Some(config) = &self.config {
             return Ok(TrainJob::prepare(config)?.sets());
         }
-        self.int8.folder(self.model.as_deref().unwrap_or_default(), net.graph().input().dims[1])
+        let model = self.model.as_deref().unwrap_or_default();
+        self.flags.int8.folder(model, net.graph().input().dims[1])
+    }
+
+    /// The published preprocessing, or what the weights say of the images that they were trained on.
+    fn preprocessing(&self, about: &About) -> Result<Preprocessing> {
+        let published = self.model.as_deref().and_then(families::variant);
+        let place = self.weights.as_ref().or(self.run.as_ref()).unwrap_or(&self.out);
+        let told = |e: String| Input(format!("{}: {e}", place.display()));
+        Ok(published.map_or_else(|| trained_on(about, None, None), |(_, info)| Ok(info.preprocessing)).map_err(told)?)
+    }
+
+    /// What the recipe drops; a published network has no recipe, and keeps what its graph drops.
+    fn regularization(&self) -> Result<Regularization> {
+        if let Some(run) = &self.run {
+            return Ok(config::load_from(&run.join(config::FILE), Origin::Run)?.config.retrain.recipe.regularize());
+        }
+        if let Some(config) = &self.config {
+            return Ok(config::load_train(config)?.train.regularize());
+        }
+        Ok(Regularization { drop_path: None, ..Regularization::NONE })
     }
 }
 
-fn write_onnx(args: &Args, net: &Net, about: About, title: &str) -> Result<()> {
-    let batch = args.batch();
-    let bytes = to_onnx(net, &Options { batch, float16: args.float16, about }).map_err(unfit)?;
-    let kind = match (args.float16, &float32_weights(&bytes)?[..]) {
-        (false, _) => "float32".to_string(),
-        (true, []) => "float16 weights".to_string(),
-        (true, kept) => {
-            format!("float16 weights, but float32 where half precision does not hold them ({})", kept.join(", "))
-        }
-    };
-    written(&args.out, &bytes, &format!("{title}: {kind}, {}", in_words(batch)))
-}
-
-type Exported = (Net, About, String);
+/// A network, what its file says of itself, and its title.
+type Loaded = (Net, About, String);
 
 /// A network as it begins, for what depends on no weights, as latency.
-fn untrained(name: &str, resolution: Option<u32>, classes: u32) -> Result<Exported> {
-    let graph = models::variant(name, resolution, classes)?;
+fn untrained(name: &str, args: &Args) -> Result<Loaded> {
+    let graph = networks::with_head(&args.head, name, args.resolution, args.classes)?;
+    let classes = match args.head.head()? {
+        Some(head) => args.classes.unwrap_or(head.classes()),
+        None => graph.output_value().channels(),
+    };
+    let title = args.head.title(name);
     let side = graph.input().dims[1];
     let store = ParamStore::init(&graph, Names::Standalone, 0, Device::Cpu)?;
     let net = Net::bind(Arc::new(graph), &Owned(&store))?;
     let about = [("model", name.to_string()), ("resolution", side.to_string()), ("weights", "untrained".to_string())];
     let about = about.map(|(k, v)| (k.to_string(), v)).into_iter().collect();
-    Ok((net, about, format!("{name} at {side} px, {classes} classes, untrained")))
+    Ok((net, about, format!("{title} at {side} px, {classes} classes, untrained")))
 }
 
-fn published(name: &str, file: &Path, resolution: Option<u32>) -> Result<Exported> {
-    models::variant(name, resolution, 2)?;
+fn published(name: &str, file: &Path, args: &Args) -> Result<Loaded> {
+    let graph = |classes| networks::with_head(&args.head, name, args.resolution, Some(classes));
+    let title = args.head.title(name);
+    graph(2)?;
     let (net, classes, mut about) =
-        bound(file, name, models::namings(name), Kind::Float, |n| models::variant(name, resolution, n))?;
+        bound(file, &title, &networks::namings_with(&args.head, name)?, Kind::Float, graph)?;
     let side = net.graph().input().dims[1];
     about.insert("model".to_string(), name.to_string());
     about.insert("resolution".to_string(), side.to_string());
-    Ok((net, about, format!("{name} at {side} px, {classes} classes")))
+    Ok((net, about, format!("{title} at {side} px, {classes} classes")))
 }
 
 /// The network of a training's config.
-fn trained(file: &Path, weights: &Path) -> Result<Exported> {
+fn trained(file: &Path, weights: &Path) -> Result<Loaded> {
     let config = config::load_train(file)?;
     let graph = |classes: u32| -> Result<Graph> {
         let space = config.network.space(classes)?;
         Ok(space.lower(&space.smallest())?)
     };
-    let (net, classes, about) = bound(weights, &format!("the network of {}", file.display()), &[], Kind::Float, graph)?;
+    let (net, classes, about) =
+        bound(weights, &format!("the network of {}", file.display()), &[] as &[Naming], Kind::Float, graph)?;
     let side = net.graph().input().dims[1];
     Ok((net, about, format!("{} at {side} px, {classes} classes", config.name())))
 }
 
 /// A network of a run: a retrained winner, or a part of the supernet.
-fn found(args: &Args, root: &Path) -> Result<Exported> {
+fn found(args: &Args, root: &Path) -> Result<Loaded> {
     let winner = |n: u64, kind: &str| root.join(format!("winners/{n}.{kind}"));
     if let Some(n) = args.trial.filter(|n| !args.inherited && winner(*n, "safetensors").exists()) {
         let (file, genome) = (winner(n, "safetensors"), winner(n, "yaml"));
         let name = format!("trial {n}");
-        let (net, classes, about) = bound(&file, &name, &[], Kind::Float, |c| models::genome(&genome, c))?;
+        let (net, classes, about) =
+            bound(&file, &name, &[] as &[Naming], Kind::Float, |c| networks::genome(&genome, c))?;
         let side = net.graph().input().dims[1];
         return Ok((net, about, format!("{name} at {side} px, {classes} classes, retrained")));
     }
     let experiment = prepare_run(root).map_err(RunError::from)?;
     let (graph, name) = match (&args.genome, args.trial) {
         (Some(file), _) => {
-            (models::genome(file, experiment.train.data.classes.len() as u32)?, file.display().to_string())
+            (networks::genome(file, experiment.train.data.classes.len() as u32)?, file.display().to_string())
         }
         (None, n) => trial(&experiment, root, n.unwrap_or_default())?,
     };

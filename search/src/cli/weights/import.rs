@@ -1,16 +1,18 @@
 //! `mobilenas weights import FILE --model NAME --out X.safetensors`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::Result;
-use mobilenas_space::ir::{Graph, Op, Role};
+use mobilenas_heads::{BACKBONE, HeadArgs, HeadNaming};
+use mobilenas_space::families::Translate as _;
+use mobilenas_space::ir::{Graph, Op, ParamSpec, Role};
 use mobilenas_torch::weights::{Misfit, Named, Weights, complete, wanted};
 use mobilenas_torch::{Names, NetError, ParamStore};
 use tch::Device;
 
 use super::super::loaded::{MOST_CLASSES, classes_of, head, misfits, open};
-use super::super::{Input, destination, models};
+use super::super::{Input, destination, networks};
 use super::output::{finite, write};
 
 /// Arguments of `weights import`.
@@ -27,6 +29,8 @@ pub struct Args {
     /// Dictionary of a checkpoint to take [default: the averaged weights if there are any, else the weights]
     #[arg(long, value_name = "KEY")]
     part: Option<String>,
+    #[command(flatten)]
+    head: HeadArgs,
     /// Classes of the network; where the file's head has another number, a new head is initialised
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_CLASSES)))]
     classes: Option<u32>,
@@ -46,28 +50,32 @@ pub struct Args {
 /// # Errors
 /// When the file is no weights of the network: every difference is named.
 pub fn run(args: &Args) -> Result<i32> {
-    let graph = |classes: u32| models::variant(&args.model, args.resolution, classes);
+    let graph = |classes: u32| networks::with_head(&args.head, &args.model, args.resolution, Some(classes));
+    let (namings, name) = (networks::namings_with(&args.head, &args.model)?, args.head.title(&args.model));
     graph(2)?;
     let mut weights = open(&args.file, args.part.as_deref())?;
     let here = |found: String| Input(format!("{}: {found}", args.file.display()));
-    let naming = weights.rename(&wanted(&graph(2)?), models::namings(&args.model));
+    let naming = weights.rename(&wanted(&graph(2)?), &namings);
+    let backbone = naming.is_some_and(HeadNaming::is_backbone);
     let own = classes_of(graph, &weights)?;
-    let classes = match (args.classes, &own) {
-        (Some(n), _) => n,
-        (None, Ok(n)) => *n,
-        (None, Err(e)) => {
-            let found = format!("{e}, expected weights of {} (--classes N makes a new head)", args.model);
+    let classes = match (args.classes, &own, args.head.head()?) {
+        (Some(n), ..) => n,
+        (None, Ok(n), _) => *n,
+        (None, Err(_), Some(head)) if backbone => head.classes(),
+        (None, Err(e), _) => {
+            let found = format!("{e}, expected weights of {name} (--classes N makes a new head)");
             return Err(here(found).into());
         }
     };
     let net = graph(classes)?;
     let new: Vec<String> = match own == Ok(classes) {
+        _ if backbone => beside(&net, &weights, &networks::shared(&args.head, &args.model)?),
         true => vec![],
         false => head(graph)?.into_iter().map(|(name, _)| name).collect(),
     };
     let wrong = wrong(&net, &weights, &new);
     let side = net.input().dims[1];
-    let title = format!("{} at {side} px, {classes} classes", args.model);
+    let title = format!("{name} at {side} px, {classes} classes");
     if !wrong.is_empty() {
         let list: Vec<String> = wrong.iter().map(|m| format!("\n  {m}")).collect();
         return Err(here(format!("not weights of {title}: {} tensors differ{}", wrong.len(), list.concat())).into());
@@ -85,10 +93,12 @@ pub fn run(args: &Args) -> Result<i32> {
     if !weights.taken.is_empty() {
         say(format!("taken from {}: {}", args.file.display(), weights.taken.join(", ")))?;
     }
-    if let Some(naming) = naming.filter(|n| !n.note.is_empty() && !args.bgr) {
-        say(format!("note: {}: {}", naming.source, naming.note))?;
+    if let Some(naming) = naming.filter(|n| !n.note().is_empty() && !args.bgr) {
+        say(format!("note: {}: {}", naming.source(), naming.note()))?;
     }
-    if !new.is_empty() {
+    if backbone {
+        say(format!("the file has the backbone; initialised anew: {} tensors beside it", new.len()))?;
+    } else if !new.is_empty() {
         let had = own.map_or_else(|e| e, |n| format!("{n} classes"));
         say(format!("the file has {had}; initialised anew: {}", new.join(", ")))?;
     }
@@ -99,6 +109,17 @@ pub fn run(args: &Args) -> Result<i32> {
     ]);
     write(&args.out, &named, &about, &title)?;
     Ok(0)
+}
+
+/// The tensors of a network with a head that a classifier's weights lack: those of the head, and tables of attention biases,
+/// whose size follows from the image's.
+fn beside(graph: &Graph, weights: &Weights, shared: &BTreeSet<String>) -> Vec<String> {
+    let is_new = |p: &ParamSpec| {
+        let own = p.name.strip_prefix(BACKBONE).and_then(|n| n.strip_prefix('.'));
+        let other_size = || weights.tensors.get(&p.name).is_some_and(|t| t.shape != p.shape());
+        own.is_none_or(|n| !shared.contains(n)) || p.role == Role::Table && other_size()
+    };
+    graph.params().into_iter().filter(is_new).map(|p| p.name).collect()
 }
 
 /// Differences, but for the tensors that are made anew.

@@ -9,9 +9,9 @@ use mobilenas_bench::engine::int8::{Calibrator, Gain, gain};
 use mobilenas_bench::engine::onnxruntime::{File, OnnxRuntime};
 use mobilenas_bench::engine::{Engine as _, blank};
 use mobilenas_host::WallClock;
+use mobilenas_onnx::int8::CalibrationMethod;
+use mobilenas_onnx::{Batch, Options};
 use mobilenas_space::families;
-use mobilenas_space::onnx::int8::CalibrationMethod;
-use mobilenas_space::onnx::{Batch, Options};
 use mobilenas_torch::Net;
 use mobilenas_torch::onnx::{to_int8, to_onnx};
 use mobilenas_torch::weights::About;
@@ -77,8 +77,8 @@ impl Flags {
     pub fn folder(&self, model: &str, side: u32) -> Result<Sets> {
         let expected = "expected --data DIR with DIR/train to calibrate and DIR/val to evaluate";
         let dir = self.data.as_ref().ok_or_else(|| Input(format!("{model}: --int8 without images, {expected}")))?;
-        let (family, _) = families::variant(model).ok_or_else(|| Input(format!("{model}: no such network")))?;
-        Ok(Sets::folder(dir, side, family.preprocessing()).map_err(|e| Input(e.to_string()))?)
+        let (_, info) = families::variant(model).ok_or_else(|| Input(format!("{model}: no such network")))?;
+        Ok(Sets::folder(dir, side, info.preprocessing).map_err(|e| Input(e.to_string()))?)
     }
 }
 
@@ -108,7 +108,7 @@ impl Job<'_> {
     /// When the images are not the network's, the runtime is not here, or the disk refuses.
     pub fn run(mut self, flags: &Flags) -> Result<i32> {
         let graph = self.net.graph();
-        let (classes, found) = (graph.nodes[graph.output].value.channels(), self.sets.train.data.classes.len());
+        let (classes, found) = (graph.output_value().channels(), self.sets.train.data.classes.len());
         if classes as usize != found {
             let text = format!("{}: images of {found} classes, expected {classes} as the network has", self.title);
             return Err(Input(text).into());

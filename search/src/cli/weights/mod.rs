@@ -1,12 +1,19 @@
 //! `mobilenas weights import|export`
 
 mod export;
+mod format;
 mod import;
 mod int8;
+mod onnx;
 mod output;
+mod phones;
+mod pytorch;
+mod safetensors;
 
 use anyhow::Result;
 use clap::Subcommand;
+
+pub use export::EXPORTS;
 
 /// Arguments of `weights`.
 #[derive(Debug, clap::Args)]
@@ -19,7 +26,7 @@ pub struct Args {
 enum What {
     /// Check a published network's weights, of timm or from PyTorch, tensor by tensor, and write them as safetensors
     Import(import::Args),
-    /// Write a network's weights under timm's names: published, a run's winner, or any subnet of its supernet
+    /// Export a network: published, a training's, a run's winner, or any subnet of its supernet
     Export(export::Args),
 }
 

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::Result;
-use mobilenas_space::onnx::{Batch, OPSET};
-use mobilenas_torch::NetError;
+use mobilenas_onnx::{Batch, OPSET};
 use mobilenas_torch::weights::{About, Named, save};
+use mobilenas_torch::{Net, NetError};
 use tch::{Kind, Tensor};
 
 use super::super::{Input, destination};
@@ -17,6 +17,13 @@ pub(super) fn finite(name: &str, tensor: &Tensor) -> Result<Tensor> {
         true => Ok(single),
         false => Err(Input(format!("{name} holds values that are not finite, expected sound weights")).into()),
     }
+}
+
+/// The tensors of a network, if all their numbers are finite.
+pub(super) fn sound(net: &Net) -> Result<Named> {
+    let tensors = net.named();
+    tensors.iter().try_for_each(|(name, t)| finite(name, t).map(drop))?;
+    Ok(tensors)
 }
 
 /// Weights that an ONNX file cannot hold are a fault of the input.

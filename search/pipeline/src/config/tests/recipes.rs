@@ -55,6 +55,14 @@ fn teachers_and_clips_are_single() {
     c.yaml: 1 mistake
       line 3, supernet.distill: found a teacher, expected none: a supernet's subnets learn from its largest
     ");
+    insta::assert_snapshot!(more("supernet: {init: {weights: w.safetensors}}"), @r"
+    c.yaml: 1 mistake
+      line 3, supernet.init: found no single network, expected model or genome
+    ");
+    insta::assert_snapshot!(more("supernet: {init: {model: mobilevit_xxs}}"), @r"
+    c.yaml: 1 mistake
+      line 3, supernet.init: found no weights, expected the file of its weights
+    ");
     insta::assert_snapshot!(more("supernet: {recipe: mobilvit}"), @r#"
     c.yaml: 1 mistake
       line 3, supernet.recipe: found "mobilvit", expected one of mobilevit, mobilevitv2, mobilevitv3, efficientformerv2, small; did you mean mobilevit?

@@ -11,8 +11,9 @@ use mobilenas_bench::profile::output::{self, ProfileTable};
 use mobilenas_bench::profile::record::{ProfileOutcome, ProfileReport, ProfileRow, SCHEMA};
 use mobilenas_bench::profile::{ProfileCase, measure};
 
-use super::regression::{file, input, program};
-use crate::cli::{Input, models};
+use super::regression::{file, file_input, file_program, input, program};
+use crate::cli::{Input, networks};
+use mobilenas_file::{FileError, FileFlags, Format, ModelFile};
 use mobilenas_host::{Lock, Progress, Stop, errln, outln};
 use mobilenas_pipeline::config::{self, BenchConfig, Found};
 
@@ -20,7 +21,7 @@ use mobilenas_pipeline::config::{self, BenchConfig, Found};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What is measured and how, a YAML file
-    #[arg(value_name = "CONFIG", required_unless_present_any = ["models", "genomes"])]
+    #[arg(value_name = "CONFIG", required_unless_present_any = without_config())]
     config: Option<PathBuf>,
     /// Only these published networks
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
@@ -28,6 +29,8 @@ pub struct Args {
     /// Only these networks that runs found: RUN/winners/N.yaml; beside `--models`, if both are given
     #[arg(long, value_name = "FILE,..", value_delimiter = ',')]
     genomes: Option<Vec<PathBuf>>,
+    #[command(flatten)]
+    files: FileFlags,
     /// Only these engines
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     engines: Option<Vec<String>>,
@@ -46,6 +49,11 @@ pub struct Args {
     /// Print one JSON object with everything instead of the table
     #[arg(long)]
     json: bool,
+}
+
+/// What can be measured without a config.
+fn without_config() -> Vec<&'static str> {
+    [vec!["models", "genomes"], FileFlags::names()].concat()
 }
 
 /// Measures.
@@ -103,7 +111,10 @@ pub fn run(args: &Args) -> Result<i32> {
     if stop.asked() {
         return Ok(stop.exit_code());
     }
-    let failed = report.rows.iter().all(|r| matches!(r.outcome, ProfileOutcome::Failed { .. }));
+    let failed = |r: &ProfileRow| matches!(r.outcome, ProfileOutcome::Failed { .. });
+    // A network that an engine does not have is no mistake; a file that does not run is.
+    let file = |r: &ProfileRow| config.files.iter().any(|f| f.name() == r.case.model);
+    let failed = report.rows.iter().all(failed) || report.rows.iter().any(|r| failed(r) && file(r));
     Ok(i32::from(failed))
 }
 
@@ -114,9 +125,12 @@ impl Args {
             Some(file) => config::load_bench(file)?,
             None => BenchConfig { engines: vec!["libtorch".to_string()], ..BenchConfig::default() },
         };
-        if self.models.is_some() || self.genomes.is_some() {
+        if self.models.is_some() || self.genomes.is_some() || self.files.any() {
             config.models = Some(self.models.clone().unwrap_or_default());
             config.found = self.genomes.iter().flatten().cloned().map(Found::new).collect();
+            config.files = self.files.files();
+        } else {
+            config.files = config.files.into_iter().map(|f| self.files.complete(f)).collect();
         }
         if let Some(engines) = &self.engines {
             config.engines.clone_from(engines);
@@ -135,7 +149,11 @@ impl Args {
             None => Ok(config),
             Some((path, message)) => {
                 let key = path.first().map_or("", String::as_str);
-                let key = if key == "found" { "genomes" } else { key };
+                let key = match key {
+                    "found" => "genomes",
+                    "files" => path.last().map_or("", String::as_str),
+                    other => other,
+                };
                 Err(Input(format!("--{key}: {message}")).into())
             }
         }
@@ -193,7 +211,7 @@ fn cases(config: &BenchConfig) -> Result<Vec<(ProfileCase, WorkerProgram)>> {
         networks.push((model, None));
     }
     for found in &config.found {
-        let space = models::one_network(&found.genome, config::load_genome(&found.genome, found.classes)?)?;
+        let space = networks::one_network(&found.genome, config::load_genome(&found.genome, found.classes)?)?;
         let design = space.config_of(&space.smallest());
         networks.push((found.name(), Some(serde_json::to_string(&design)?)));
     }
@@ -210,7 +228,24 @@ fn cases(config: &BenchConfig) -> Result<Vec<(ProfileCase, WorkerProgram)>> {
             }
         }
     }
+    for file in &config.files {
+        let (format, batch) = read(file).map_err(file_input)?;
+        let program = file_program(None, file)?;
+        for &threads in &config.threads {
+            let case = ProfileCase { model: file.name(), engine: format.engine().to_string(), threads, batch };
+            all.push((case, program.clone()));
+        }
+    }
     Ok(all)
+}
+
+/// Reads a file before anything is measured; also gives the first size of its first input, which is its batch.
+fn read(file: &ModelFile) -> Result<(&'static dyn Format, usize), FileError> {
+    let format = file.format()?;
+    let inputs = format.inputs(file)?;
+    format.facts(file, &inputs)?;
+    let batch = inputs.first().filter(|i| i.dims.len() > 1).and_then(|i| usize::try_from(i.dims[0]).ok());
+    Ok((format, batch.unwrap_or(1).max(1)))
 }
 
 /// One line on how it went.

@@ -1,0 +1,29 @@
+//! The trained network that a supernet begins with.
+
+use mobilenas_space::{Genome, Space};
+use mobilenas_torch::{ParamStore, weights};
+use mobilenas_train::settings::SupernetInit;
+
+use super::ExperimentError;
+use crate::config;
+
+/// Sets the slices of a supernet that the network of `init` reads to its weights.
+pub(super) fn inherit(store: &mut ParamStore, space: &Space, init: &SupernetInit) -> Result<(), ExperimentError> {
+    let graph = space.lower(&genome(space, init)?)?;
+    let inherited = weights::load(&init.weights).and_then(|(named, _)| store.inherit(&graph, &named));
+    inherited.map(drop).map_err(|e| wrong(format!("{}: {e}", init.weights.display()), "the weights of that network"))
+}
+
+/// Where the network lies in the space.
+fn genome(space: &Space, init: &SupernetInit) -> Result<Genome, ExperimentError> {
+    let outside = |e: mobilenas_space::SpaceError| wrong(e.to_string(), "a network of the space");
+    if let Some(file) = &init.genome {
+        let one = config::load_genome(file, space.classes())?;
+        return space.genome(&one.values(&one.smallest())).map_err(outside);
+    }
+    space.variant(init.model.as_deref().unwrap_or_default()).map_err(outside)
+}
+
+fn wrong(found: String, expected: &'static str) -> ExperimentError {
+    ExperimentError::Init { found, expected }
+}

@@ -1,6 +1,0 @@
-//! The crates of training and spaces together, without the program.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod families;
-mod supernet;
-mod teaching;
