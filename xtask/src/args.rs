@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
+use crate::dist::Options;
 use crate::torch::Choice;
 
 /// What `cargo xtask` without arguments prints.
@@ -19,10 +20,21 @@ Tasks:
                       Installs Chromium and LaTeX for the tests that need them
                       if it can (root, apt-get); without them those are skipped
   test --pure         only the tests of packages that need no libtorch
+  test --cluster      only the tests of workers over ssh and Slurm, on servers that
+                      it starts on this machine; installs them (root, apt-get)
   install [--prefix DIR]
                       put `mobilenas` where any shell finds it, with libtorch,
                       completions and manual pages; DIR is ~/.local by default
-  setup               fetch libtorch, ONNX Runtime and the dataset, build nothing
+  dist [--tar] [--check]
+                      a folder under target/dist with the program and its libraries,
+                      for other machines; also packed; also started in an empty root
+                      (needs bubblewrap)
+  wheel [--check]     make a Python wheel of `mobilenas` in target/wheels; --check also
+                      tries it in a fresh virtual environment (gigabytes: torch)
+  setup               fetch libtorch, ONNX Runtime, OpenVINO, LiteRT and the dataset,
+                      build nothing
+  setup --phones      fetch the converters to Core ML, ExecuTorch and LiteRT, which
+                      `mobilenas weights export` needs for these formats
   env                 print the variables for a shell: eval \"$(cargo xtask env)\"
                       makes plain `cargo build` and `cargo test` work
   clippy              clippy on everything, warnings denied
@@ -37,8 +49,9 @@ Tasks:
   python              the one of the Python package torch, as installed for python3
 Each must be the version that the program is built for. It is 2.11.0.
 
-ONNX Runtime is fetched with pip and kept under target/; the library that
-ORT_DYLIB_PATH names is taken instead where that is set.
+ONNX Runtime, OpenVINO and LiteRT are fetched with pip and kept under target/;
+the libraries that ORT_DYLIB_PATH, MOBILENAS_OPENVINO and MOBILENAS_LITERT name
+are taken instead where these are set.
 
 The dataset Fashion-MNIST is taken from $MOBILENAS_DATA/fashion-mnist, from
 target/data/fashion-mnist or from /usr/share/datasets/fashion-mnist, or else
@@ -60,7 +73,10 @@ pub enum Task {
     /// Print the help text.
     Help,
     /// Fetch what is missing.
-    Setup,
+    Setup {
+        /// The phones' converters instead of what building and running needs.
+        phones: bool,
+    },
     /// Print the environment.
     Env,
     /// Build and run the program with these arguments.
@@ -72,10 +88,19 @@ pub enum Task {
         /// Arguments for the test programs.
         filter: Vec<String>,
     },
+    /// Run the tests that need servers of ssh and Slurm.
+    TestCluster,
+    /// Make a folder for other machines.
+    Dist(Options),
     /// Run clippy.
     Clippy,
     /// Install the program, under this folder where one is given.
     Install(Option<PathBuf>),
+    /// Make a wheel of the program.
+    Wheel {
+        /// Try it in a fresh virtual environment.
+        check: bool,
+    },
     /// Check what the compiler and clippy do not.
     Tidy,
     /// Format, clippy and tidy.
@@ -103,10 +128,14 @@ impl Args {
         let task = match name.as_str() {
             "run" => return Ok(Self { torch, task: Task::Run(args) }),
             "test" => test_task(&mut args)?,
-            "setup" => Task::Setup,
+            "setup" => Task::Setup { phones: take_flag(&mut args, "--phones") },
             "env" => Task::Env,
             "clippy" => Task::Clippy,
+            "dist" => {
+                Task::Dist(Options { tar: take_flag(&mut args, "--tar"), check: take_flag(&mut args, "--check") })
+            }
             "install" => Task::Install(prefix(&mut args)?),
+            "wheel" => Task::Wheel { check: take_flag(&mut args, "--check") },
             "tidy" => Task::Tidy,
             "check" => Task::Check,
             "help" | "--help" | "-h" => Task::Help,
@@ -147,8 +176,11 @@ fn prefix(args: &mut Vec<String>) -> Result<Option<PathBuf>> {
     Ok(Some(args.remove(0).into()))
 }
 
-/// `test [--pure] [-- FILTER...]`; takes what it knows off.
+/// `test [--pure] [-- FILTER...]` and `test --cluster`; takes what it knows off.
 fn test_task(args: &mut Vec<String>) -> Result<Task> {
+    if take_flag(args, "--cluster") {
+        return Ok(Task::TestCluster);
+    }
     let mut filter = match args.iter().position(|arg| arg == "--") {
         Some(at) => args.split_off(at),
         None => Vec::new(),
@@ -156,9 +188,14 @@ fn test_task(args: &mut Vec<String>) -> Result<Task> {
     if !filter.is_empty() {
         filter.remove(0);
     }
+    Ok(Task::Test { without_libtorch: take_flag(args, "--pure"), filter })
+}
+
+/// Takes a flag off; says whether it was there.
+fn take_flag(args: &mut Vec<String>, flag: &str) -> bool {
     let before = args.len();
-    args.retain(|arg| arg != "--pure");
-    Ok(Task::Test { without_libtorch: args.len() < before, filter })
+    args.retain(|arg| arg != flag);
+    args.len() < before
 }
 
 #[cfg(test)]
@@ -201,6 +238,29 @@ mod tests {
     fn install_takes_a_prefix() -> Result<()> {
         assert_eq!(parse("install --prefix /usr")?.task, Task::Install(Some("/usr".into())));
         assert_eq!(parse("install")?.task, Task::Install(None));
+        Ok(())
+    }
+
+    #[test]
+    fn clusters_and_other_machines() -> Result<()> {
+        assert_eq!(parse("test --cluster")?.task, Task::TestCluster);
+        assert_eq!(parse("dist --check")?.task, Task::Dist(Options { tar: false, check: true }));
+        assert_eq!(parse("dist --tar --check")?.task, Task::Dist(Options { tar: true, check: true }));
+        assert!(parse("test --cluster name").is_err() && parse("dist --zip").is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn setup_takes_phones() -> Result<()> {
+        assert_eq!(parse("setup --phones")?.task, Task::Setup { phones: true });
+        assert_eq!(parse("setup")?.task, Task::Setup { phones: false });
+        Ok(())
+    }
+
+    #[test]
+    fn wheel_takes_check() -> Result<()> {
+        assert_eq!(parse("wheel --check")?.task, Task::Wheel { check: true });
+        assert_eq!(parse("wheel")?.task, Task::Wheel { check: false });
         Ok(())
     }
 

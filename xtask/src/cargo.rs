@@ -9,6 +9,8 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail};
 
 use crate::onnx::{LIBRARY, Onnx, PYTHON};
+use crate::phones;
+use crate::runtimes::Runtime;
 use crate::target::TargetDir;
 
 /// Variables that would change how libtorch's bindings are built.
@@ -30,6 +32,10 @@ pub struct Environment {
     pub data: Option<PathBuf>,
     /// ONNX Runtime and the checker.
     pub onnx: Option<Onnx>,
+    /// Other runtimes, and the library of each.
+    pub runtimes: Vec<(Runtime, PathBuf)>,
+    /// A Python with the phones' converters.
+    pub phones: Option<PathBuf>,
 }
 
 impl Environment {
@@ -54,9 +60,17 @@ impl Environment {
             all.extend([("LIBTORCH", libtorch.clone()), ("LIBTORCH_CXX11_ABI", "1".into())]);
         }
         all.extend(self.data.iter().map(|data| ("MOBILENAS_DATA", data.clone())));
+        all.extend(self.runtimes.iter().map(|(runtime, library)| (runtime.variable, library.clone())));
         let onnx = self.onnx.iter();
+        all.extend(self.phones.iter().map(|python| (phones::PYTHON, python.clone())));
         all.extend(onnx.flat_map(|onnx| [(LIBRARY, onnx.library.clone()), (PYTHON, onnx.python.clone())]));
         all
+    }
+
+    /// A variable as commands see it.
+    pub fn variable(&self, name: &str) -> Option<OsString> {
+        let own = self.variables().into_iter().find(|(own, _)| *own == name);
+        own.map(|(_, value)| value.into_os_string()).or_else(|| std::env::var_os(name))
     }
 
     /// The same environment as lines for a shell.
@@ -144,12 +158,16 @@ pub fn clippy(environment: &Environment) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtimes::RUNTIMES;
 
     #[test]
     fn shell_lines_are_quoted() {
         let onnx = Some(Onnx { library: "/o n/lib.so".into(), python: "/python".into() });
         let (libtorch, data) = (Some("/a b/it's".into()), Some("/data".into()));
-        let lines = Environment { libtorch, data, onnx }.shell_lines();
+        let (phones, runtimes) = (Some("/phones".into()), vec![(RUNTIMES[0], "/v.so".into())]);
+        let lines = Environment { libtorch, data, onnx, runtimes, phones }.shell_lines();
+        assert!(lines.contains("export MOBILENAS_OPENVINO='/v.so'\n"), "{lines}");
+        assert!(lines.contains("export MOBILENAS_PHONES_PYTHON='/phones'\n"), "{lines}");
         assert!(lines.contains("export ORT_DYLIB_PATH='/o n/lib.so'\nexport MOBILENAS_ONNX_PYTHON='/python'\n"));
         assert!(lines.contains(r"export LIBTORCH='/a b/it'\''s'"), "{lines}");
         assert!(lines.contains(r"'/a b/it'\''s/lib'${LD_LIBRARY_PATH:+:"), "{lines}");

@@ -42,13 +42,21 @@ pub fn install(program: &Path, target: &TargetDir, environment: &Environment, pr
         }
         None => libtorch.to_owned(),
     };
-    let onnx = environment.onnx.as_ref().map(|onnx| &onnx.library);
-    if let Some(library) = onnx {
-        link(library, &staging.tree().join("libonnxruntime.so"))?;
+    let data = prefix.join("share/mobilenas/data");
+    let mut defaults = vec![("MOBILENAS_DATA", data.clone())];
+    if let Some(onnx) = &environment.onnx {
+        link(&onnx.library, &staging.tree().join("libonnxruntime.so"))?;
+        defaults.push((LIBRARY, home.join("libonnxruntime.so")));
     }
+    for (runtime, library) in &environment.runtimes {
+        // Its other libraries are found beside the one that is named.
+        let (folder, name) = (library.parent().unwrap_or(Path::new("")), library.file_name().unwrap_or_default());
+        link_tree(folder, &staging.tree().join(runtime.engine))?;
+        defaults.push((runtime.variable, home.join(runtime.engine).join(name)));
+    }
+    defaults.extend(environment.phones.clone().map(|python| (crate::phones::PYTHON, python)));
     staging.finish(|_| false)?;
 
-    let data = prefix.join("share/mobilenas/data");
     if let Some(folder) = &environment.data {
         link_tree(&folder.join(crate::data::NAME), &data.join(crate::data::NAME))?;
     }
@@ -67,7 +75,7 @@ pub fn install(program: &Path, target: &TargetDir, environment: &Environment, pr
 
     // Last, so that what it names is there.
     let bin = prefix.join("bin/mobilenas");
-    write(&bin, wrapper(&home, &libtorch, onnx.is_some(), &data).as_bytes())?;
+    write(&bin, wrapper(&home, &libtorch, &defaults).as_bytes())?;
     make_executable(&bin)?;
     eprintln!("mobilenas is installed as {}", bin.display());
     if !std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir == prefix.join("bin")) {
@@ -76,21 +84,22 @@ pub fn install(program: &Path, target: &TargetDir, environment: &Environment, pr
     Ok(())
 }
 
-/// The script that a shell finds. What the environment says goes before what is installed.
-fn wrapper(home: &Path, libtorch: &Path, onnx: bool, data: &Path) -> String {
+/// The script that a shell finds. What the environment says goes before what is installed. The converters, gigabytes that
+/// `setup --phones` fetched, stay where they are.
+fn wrapper(home: &Path, libtorch: &Path, defaults: &[(&str, PathBuf)]) -> String {
     let lib = quoted(&libtorch.join("lib"));
-    let default = |name: &str, value: &Path| format!("[ -n \"${name}\" ] || {name}={}\nexport {name}\n", quoted(value));
-    let onnx = if onnx { default(LIBRARY, &home.join("libonnxruntime.so")) } else { String::new() };
+    let default =
+        |(name, value): &(&str, PathBuf)| format!("[ -n \"${name}\" ] || {name}={}\nexport {name}\n", quoted(value));
     format!(
         "#!/bin/sh\n# Written by `cargo xtask install`.\n\
-         export LD_LIBRARY_PATH={lib}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\n{onnx}{}exec {} \"$@\"\n",
-        default("MOBILENAS_DATA", data),
+         export LD_LIBRARY_PATH={lib}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\n{}exec {} \"$@\"\n",
+        defaults.iter().map(default).collect::<String>(),
         quoted(&home.join("mobilenas")),
     )
 }
 
 /// Links every file of a folder into another, which is made; a folder that is not there has none.
-fn link_tree(from: &Path, to: &Path) -> Result<()> {
+pub fn link_tree(from: &Path, to: &Path) -> Result<()> {
     let Ok(entries) = fs::read_dir(from) else { return Ok(()) };
     for entry in entries {
         let path = entry.with_context(|| format!("cannot read {}", from.display()))?.path();
@@ -101,13 +110,13 @@ fn link_tree(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Gives a file a second name, which costs no space, or copies it where that cannot be.
-fn link(from: &Path, to: &Path) -> Result<()> {
+pub fn link(from: &Path, to: &Path) -> Result<()> {
     make_room(to)?;
     let source = fs::canonicalize(from).with_context(|| format!("{} is not there", from.display()))?;
     if fs::hard_link(&source, to).is_err() { copy(&source, to) } else { Ok(()) }
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
     make_room(to)?;
     fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display())).map(drop)
 }
@@ -137,19 +146,30 @@ mod tests {
     fn the_wrapper_sets_what_is_unset() -> Result<()> {
         let folder = std::env::temp_dir().join(format!("xtask-test-it's-{}", std::process::id()));
         let program = folder.join("mobilenas");
-        write(&program, b"#!/bin/sh\necho \"$LD_LIBRARY_PATH|$ORT_DYLIB_PATH|$MOBILENAS_DATA|$*\"\n")?;
+        let text = "#!/bin/sh\necho \"$LD_LIBRARY_PATH|$ORT_DYLIB_PATH|$MOBILENAS_PHONES_PYTHON|$MOBILENAS_DATA|$*\"\n";
+        write(&program, text.as_bytes())?;
         make_executable(&program)?;
         let script = folder.join("wrapper");
-        write(&script, wrapper(&folder, Path::new("/a b/torch"), true, Path::new("/d $x")).as_bytes())?;
+        let onnx = folder.join("libonnxruntime.so");
+        let defaults = [
+            ("MOBILENAS_DATA", PathBuf::from("/d $x")),
+            (LIBRARY, onnx.clone()),
+            (crate::phones::PYTHON, PathBuf::from("/p")),
+        ];
+        write(&script, wrapper(&folder, Path::new("/a b/torch"), &defaults).as_bytes())?;
         let run = |variables: &[(&str, &str)]| -> Result<String> {
             let mut command = Command::new("sh");
             command.arg(&script).args(["models", "a b"]).env_clear().envs(variables.iter().copied());
             Ok(String::from_utf8(command.output()?.stdout)?)
         };
-        let onnx = folder.join("libonnxruntime.so");
-        assert_eq!(run(&[])?, format!("/a b/torch/lib|{}|/d $x|models a b\n", onnx.display()));
-        let own = [("LD_LIBRARY_PATH", "/x"), ("ORT_DYLIB_PATH", "/y"), ("MOBILENAS_DATA", "/z")];
-        assert_eq!(run(&own)?, "/a b/torch/lib:/x|/y|/z|models a b\n");
+        assert_eq!(run(&[])?, format!("/a b/torch/lib|{}|/p|/d $x|models a b\n", onnx.display()));
+        let own = [
+            ("LD_LIBRARY_PATH", "/x"),
+            ("ORT_DYLIB_PATH", "/y"),
+            ("MOBILENAS_DATA", "/z"),
+            ("MOBILENAS_PHONES_PYTHON", "/q"),
+        ];
+        assert_eq!(run(&own)?, "/a b/torch/lib:/x|/y|/q|/z|models a b\n");
         Ok(fs::remove_dir_all(&folder)?)
     }
 

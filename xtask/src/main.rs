@@ -6,23 +6,31 @@
 //! - [`torch`]: libtorch, fetched, or one that is already there
 //! - [`data`]: the Fashion-MNIST dataset
 //! - [`onnx`]: ONNX Runtime, and the checker of ONNX files
+//! - [`runtimes`]: OpenVINO and LiteRT, which networks run on
+//! - [`phones`]: the converters to the runtimes of phones
 //! - [`pip`], [`tools`]: what fetches packages of Python and of Debian
 //! - [`cargo`]: the environment of every cargo command, and build, clippy, format
 //! - [`install`]: the program for any shell
+//! - [`dist`]: the program for other machines
+//! - [`wheel`]: the program as a Python wheel
 //! - [`test`]: all tests, and their sum
 //! - [`tidy`]: checks of the code and the docs
 
 mod args;
 mod cargo;
 mod data;
+mod dist;
 mod install;
 mod onnx;
+mod phones;
 mod pip;
+mod runtimes;
 mod target;
 mod test;
 mod tidy;
 mod tools;
 mod torch;
+mod wheel;
 
 use std::process::ExitCode;
 
@@ -53,10 +61,17 @@ fn perform(args: Args) -> Result<ExitCode> {
         Ok(Environment { libtorch: Some(torch::locate(&target, args.torch)?), ..Environment::default() })
     };
     let running = || -> Result<Environment> {
-        let mut environment = Environment { data: Some(data::locate(&target)?), ..compiling()? };
+        let (data, phones) = (Some(data::locate(&target)?), phones::existing(&target));
+        let mut environment = Environment { data, phones, ..compiling()? };
         match onnx::locate(&target) {
             Ok(onnx) => environment.onnx = Some(onnx),
             Err(error) => eprintln!("warning: the engine onnxruntime will not be there: {error:#}"),
+        }
+        for runtime in runtimes::RUNTIMES {
+            match runtime.locate(&target) {
+                Ok(library) => environment.runtimes.push((runtime, library)),
+                Err(error) => eprintln!("warning: the engine {} will not be there: {error:#}", runtime.engine),
+            }
         }
         Ok(environment)
     };
@@ -64,12 +79,14 @@ fn perform(args: Args) -> Result<ExitCode> {
     let testing = || Ok::<_, anyhow::Error>(Environment { onnx: Some(onnx::locate(&target)?), ..running()? });
     match args.task {
         Task::Help => (),
-        Task::Setup => {
-            let Environment { libtorch, data, onnx } = testing()?;
+        Task::Setup { phones: true } => eprintln!("converters: {}", phones::locate(&target)?.display()),
+        Task::Setup { phones: false } => {
+            let Environment { libtorch, data, onnx, runtimes, .. } = testing()?;
             let onnx = onnx.map(|onnx| onnx.library);
             for (name, place) in [("libtorch", libtorch), ("ONNX Runtime", onnx), ("datasets", data)] {
                 eprintln!("{name}: {}", place.context("nothing was fetched")?.display());
             }
+            runtimes.iter().for_each(|(runtime, library)| eprintln!("{}: {}", runtime.title, library.display()));
         }
         Task::Env => print!("{}", running()?.shell_lines()),
         Task::Run(rest) => {
@@ -80,6 +97,17 @@ fn perform(args: Args) -> Result<ExitCode> {
             let prefix = prefix.map_or_else(install::home_prefix, Ok)?;
             let environment = running()?;
             install::install(&cargo::build(&target, &environment)?, &target, &environment, &prefix)?;
+        }
+        Task::Dist(options) => {
+            let environment = compiling()?;
+            dist::dist(&cargo::build(&target, &environment)?, &target, &environment, options)?;
+        }
+        Task::TestCluster => return test::cluster(&testing()?),
+        Task::Wheel { check } => {
+            let wheel = wheel::wheel(&cargo::build(&target, &compiling()?)?, &target)?;
+            if check {
+                wheel::check(&wheel, &target)?;
+            }
         }
         Task::Test { without_libtorch: true, filter } => {
             let environment = Environment { data: Some(data::locate(&target)?), ..Environment::default() };

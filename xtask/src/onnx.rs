@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::pip::{pip, python_with_pip, stamp, stamped, write};
+use crate::pip::{pip, python_with_pip, stamp, stamped, wrapper, write};
 use crate::target::{Staging, TargetDir, make_executable};
 
 /// The version of ONNX Runtime; the crate ort takes this one and every later one.
@@ -85,25 +85,4 @@ fn fetch(place: &Path) -> Result<()> {
     staging.finish(finished)?;
     eprintln!("ONNX Runtime {VERSION} is in {}", place.display());
     Ok(())
-}
-
-/// The text of a program that is `python` with the packages.
-fn wrapper(python: &str, packages: &Path) -> Result<String> {
-    let Some(packages) = packages.to_str().filter(|text| !text.contains('\'')) else {
-        bail!("{} cannot stand in a shell script, expected a path without quotes", packages.display());
-    };
-    Ok(format!("#!/bin/sh\nPYTHONPATH='{packages}' exec {python} \"$@\"\n"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_wrapper_is_a_shell_script() -> Result<()> {
-        let text = wrapper("python3", Path::new("/a b/packages"))?;
-        assert_eq!(text, "#!/bin/sh\nPYTHONPATH='/a b/packages' exec python3 \"$@\"\n");
-        assert!(wrapper("python3", Path::new("/it's")).is_err());
-        Ok(())
-    }
 }

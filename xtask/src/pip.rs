@@ -73,6 +73,14 @@ pub fn write(file: &Path, text: &str) -> Result<()> {
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
+/// The text of a program that is `python` with the packages.
+pub fn wrapper(python: &str, packages: &Path) -> Result<String> {
+    let Some(packages) = packages.to_str().filter(|text| !text.contains('\'')) else {
+        bail!("{} cannot stand in a shell script, expected a path without quotes", packages.display());
+    };
+    Ok(format!("#!/bin/sh\nPYTHONPATH='{packages}' exec {python} \"$@\"\n"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,5 +100,13 @@ mod tests {
         fs::remove_file(folder.join("library"))?;
         assert!(!finished());
         Ok(fs::remove_dir_all(&folder)?)
+    }
+
+    #[test]
+    fn the_wrapper_is_a_shell_script() -> Result<()> {
+        let text = wrapper("python3", Path::new("/a b/packages"))?;
+        assert_eq!(text, "#!/bin/sh\nPYTHONPATH='/a b/packages' exec python3 \"$@\"\n");
+        assert!(wrapper("python3", Path::new("/it's")).is_err());
+        Ok(())
     }
 }

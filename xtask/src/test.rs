@@ -30,8 +30,8 @@ pub fn test(environment: &Environment, without_libtorch: bool, filter: &[String]
     let command = |what: &[&str]| -> Result<Command> {
         let mut command = cargo();
         environment.apply(command.arg("test").args(&packages).args(what))?;
-        // Tests run side by side: threads of libtorch that spin would only wait for each other.
-        command.env("OMP_WAIT_POLICY", "passive");
+        // Tests run side by side: threads of libtorch would only wait for each other. Programs set their number themselves.
+        command.env("OMP_WAIT_POLICY", "passive").env("OMP_NUM_THREADS", "1");
         Ok(command)
     };
     heading("building the tests");
@@ -39,8 +39,11 @@ pub fn test(environment: &Environment, without_libtorch: bool, filter: &[String]
     heading("tests");
     let mut sum = run(command(&["--no-fail-fast", "--"])?.args(color()).args(filter))?;
     // Tests that need a program are ignored so far; where it is there, they run now.
-    let provided: Vec<String> =
-        tools::TESTS.iter().filter(|(_, tool)| tools::provide(tool)).map(|(name, _)| (*name).to_owned()).collect();
+    let provided: Vec<String> = tools::TESTS
+        .iter()
+        .filter(|(_, tool)| tools::provide(tool, environment))
+        .map(|(name, _)| (*name).to_owned())
+        .collect();
     if !provided.is_empty() {
         heading("tests that were ignored");
         let names = if filter.is_empty() { &provided } else { filter };
@@ -51,6 +54,21 @@ pub fn test(environment: &Environment, without_libtorch: bool, filter: &[String]
     heading("done");
     println!("{} passed, {} failed, {} skipped", sum.passed, sum.failed, sum.ignored);
     Ok(if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs the tests of workers over ssh and Slurm; what they need is installed.
+pub fn cluster(environment: &Environment) -> Result<ExitCode> {
+    for tool in &tools::CLUSTER {
+        if !tools::provide(tool, environment) {
+            bail!("the servers of ssh and Slurm are missing; why is above");
+        }
+    }
+    let mut command = cargo();
+    environment.apply(command.args(["test", "--workspace", "--no-fail-fast", "--", "--ignored", "--nocapture"]))?;
+    command.env("OMP_WAIT_POLICY", "passive");
+    let sum = run(command.args(color()).arg("cluster_"))?;
+    println!("{} passed, {} failed, {} skipped", sum.passed, sum.failed, sum.ignored);
+    Ok(if sum.failed == 0 && sum.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// `--package NAME` for each package that does not stand on libtorch's bindings.

@@ -11,7 +11,6 @@ use anyhow::{Result, bail};
 
 use crate::target::TargetDir;
 
-#[cfg(test)]
 pub use check::VERSION;
 
 /// Where libtorch comes from.

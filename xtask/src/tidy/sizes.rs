@@ -15,7 +15,10 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         findings.push(Finding::new(path, FILE + 1, format!("{} lines, at most {FILE} a file", length(text))));
     }
     for package in &packages {
-        let files = tree.ending(".rs").filter(|(path, _)| Tree::package_of(&packages, path) == Some(*package));
+        // What is tested is read; its tests and examples are looked up.
+        let beside = |path: &str| path.contains("/tests/") || path.contains("/examples/");
+        let of = |path: &str| Tree::package_of(&packages, path) == Some(*package) && !beside(path);
+        let files = tree.ending(".rs").filter(|(path, _)| of(path));
         let total: usize = files.map(|(_, text)| length(text)).sum();
         if total > CRATE {
             findings.push(Finding::new(
@@ -54,6 +57,8 @@ mod tests {
         assert_eq!(found(&[("a/src/x.rs", &long)]), ["a/src/x.rs:401: 401 lines, at most 400 a file"]);
         let files = [("a/Cargo.toml", "[package]"), ("a/src/x.rs", &half), ("a/src/y.rs", &half)];
         assert!(found(&files).contains(&"a/Cargo.toml:1: 12000 lines of Rust, at most 10000 a crate".to_owned()));
+        let tests = [files[0], ("a/tests/x.rs", &half), ("a/src/y.rs", &half)];
+        assert!(!found(&tests).iter().any(|finding| finding.contains("a crate")));
         let inner = [files[0], files[1], ("a/b/Cargo.toml", "[package]"), ("a/b/src/y.rs", &half)];
         assert!(!found(&inner).iter().any(|finding| finding.contains("a crate")));
         let wide = "é".repeat(121);
