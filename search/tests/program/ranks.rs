@@ -56,7 +56,7 @@ fn step(folder: &Path, out: &str) -> u64 {
 }
 
 #[test]
-fn ranks_are_started_by_variables_and_by_torchrun_and_train_one_network() {
+fn ranks_are_started_by_variables_and_train_one_network() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path();
     config(folder, 2);
@@ -64,12 +64,6 @@ fn ranks_are_started_by_variables_and_by_torchrun_and_train_one_network() {
     let told = succeed(start(folder, "two", 2));
     assert!(told[0].contains("2 processes with 1 threads each") && told[0].contains("test top-1"), "{}", told[0]);
     assert_eq!(told[1], "", "rank 0 alone tells what happens");
-    let mut torchrun = torch_python(folder);
-    torchrun.args(["-m", "torch.distributed.run", "--no-python", "--nproc-per-node", "2", "--master-port"]);
-    torchrun.arg(free_port().to_string()).arg(env!("CARGO_BIN_EXE_mobilenas"));
-    let out = torchrun.args(["train", "t.yaml", "--out", "torchrun"]).output().unwrap();
-    assert!(out.status.success(), "{}", said(&out));
-    assert!(weights(folder, "two") == weights(folder, "torchrun"), "however it is started, bit for bit");
     // The first step sees what one process sees; later ones amplify rounding in this network.
     let (one, two) = (losses(folder, "one"), losses(folder, "two"));
     assert!(one.len() == two.len() && (one[0] - two[0]).abs() < 1e-5 * one[0], "{one:?} and {two:?}");
@@ -77,6 +71,22 @@ fn ranks_are_started_by_variables_and_by_torchrun_and_train_one_network() {
         serde_json::from_str(&fs::read_to_string(folder.join(out).join("result.json")).unwrap()).unwrap()
     };
     assert_eq!(result("one")["steps"], result("two")["steps"]);
+}
+
+/// `torchrun` is PyTorch's: what is fetched of its wheel is the C++ part.
+#[test]
+#[ignore = "needs a Python with torch 2.11.0"]
+fn torch_python_starts_ranks_by_torchrun() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    config(folder, 2);
+    succeed(start(folder, "two", 2));
+    let mut torchrun = torch_python(folder);
+    torchrun.args(["-m", "torch.distributed.run", "--no-python", "--nproc-per-node", "2", "--master-port"]);
+    torchrun.arg(free_port().to_string()).arg(env!("CARGO_BIN_EXE_mobilenas"));
+    let out = torchrun.args(["train", "t.yaml", "--out", "torchrun"]).output().unwrap();
+    assert!(out.status.success(), "{}", said(&out));
+    assert!(weights(folder, "two") == weights(folder, "torchrun"), "however it is started, bit for bit");
 }
 
 #[test]
