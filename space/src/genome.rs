@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use rand::Rng;
 use smallvec::SmallVec;
@@ -80,7 +81,11 @@ pub struct Space {
     classes: u32,
     width: f64,
     divisor: u32,
+    change: Option<Arc<PlanChange>>,
 }
+
+/// What makes another network of a network: gives it a head, say.
+pub type PlanChange = dyn Fn(Plan) -> Result<Plan, ShapeError> + Send + Sync;
 
 impl fmt::Debug for Space {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -143,11 +148,22 @@ impl Space {
         }
         let domain = Domain::new(knobs.iter().map(|k| k.choices.len() as u8));
         let (classes, width, divisor) = (config.classes, config.width, config.divisor);
-        let space = Space { family, template, knobs, domain, classes, width, divisor };
+        let space = Space { family, template, knobs, domain, classes, width, divisor, change: None };
         match space.plan(&space.smallest()).and_then(|p| p.lower()).and(space.plan(&space.largest())) {
             Ok(plan) => plan.lower().map(|_| space).map_err(|e| vec![unbuildable(&e)]),
             Err(e) => Err(vec![unbuildable(&e)]),
         }
+    }
+
+    /// The same space, all of whose networks are changed alike.
+    ///
+    /// # Errors
+    /// When the smallest or the largest network cannot be changed so.
+    pub fn with_change(mut self, change: Arc<PlanChange>) -> Result<Space, ShapeError> {
+        self.change = Some(change);
+        self.lower(&self.smallest())?;
+        self.lower(&self.largest())?;
+        Ok(self)
     }
 
     /// The family.
@@ -259,7 +275,7 @@ impl Space {
         let mut values = genome.0.iter().zip(&self.knobs).map(|(&c, k)| k.choices[usize::from(c)]);
         let resolution = values.next().unwrap_or_default();
         let rest: SmallVec<[u32; 40]> = values.collect();
-        self.template.plan(&rest, resolution, self.classes)
+        self.changed(self.template.plan(&rest, resolution, self.classes)?)
     }
 
     /// The network of a genome, lowered to operations.
@@ -285,7 +301,14 @@ impl Space {
     pub fn plan_at(&self, genome: &Genome, resolution: u32) -> Result<Plan, ShapeError> {
         let values = genome.0.iter().zip(&self.knobs).map(|(&c, k)| k.choices[usize::from(c)]);
         let rest: SmallVec<[u32; 40]> = values.skip(1).collect();
-        self.template.plan(&rest, resolution, self.classes)
+        self.changed(self.template.plan(&rest, resolution, self.classes)?)
+    }
+
+    fn changed(&self, plan: Plan) -> Result<Plan, ShapeError> {
+        match &self.change {
+            Some(change) => change(plan),
+            None => Ok(plan),
+        }
     }
 
     /// Cost of a genome.

@@ -25,7 +25,7 @@ pub use mobilenas_ir::{Fnv, fnv};
 
 pub use cost::{Cost, CostCache};
 pub use domain::{Domain, Genome};
-pub use genome::{Space, SpaceConfig, SpaceError, SpaceKnob};
+pub use genome::{PlanChange, RESOLUTION, Space, SpaceConfig, SpaceError, SpaceKnob};
 pub use memory::{Memory, memory};
 pub use reachable::Reachable;
 pub use widths::{Widths, widths};

@@ -30,7 +30,7 @@ pub enum HeadError {
 }
 
 /// A head in place of a network's classifier.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Head")]
 pub struct HeadArgs {
     /// What the network is for
@@ -52,6 +52,8 @@ pub struct HeadArgs {
     /// With the auxiliary head that training has a loss on
     #[arg(long)]
     auxiliary: bool,
+    #[arg(skip)]
+    small: bool,
 }
 
 /// What a network is for, on the command line.
@@ -122,14 +124,25 @@ impl HeadArgs {
             return Ok(plan(resolution, classes.unwrap_or(1000))?.lower().map_err(HeadError::from)?);
         };
         let backbone = plan(Some(resolution.unwrap_or(head.resolution())), 1)?;
-        let options = HeadOptions {
+        let options = self.options(classes.unwrap_or(head.classes()));
+        Ok(attach(head, backbone, &options).and_then(|p| p.lower()).map_err(HeadError::from)?)
+    }
+
+    /// How the head is made for so many classes; of a detector, with the background.
+    pub fn options(&self, classes: u32) -> HeadOptions {
+        HeadOptions {
             output_stride: self.output_stride,
             width: self.head_width,
             align_corners: self.align_corners,
             auxiliary: self.auxiliary,
-            ..HeadOptions::new(classes.unwrap_or(head.classes()))
-        };
-        Ok(attach(head, backbone, &options).and_then(|p| p.lower()).map_err(HeadError::from)?)
+            upsample: !self.small,
+            ..HeadOptions::new(classes)
+        }
+    }
+
+    /// The same head whose logits are not resized to the image: they are to something else.
+    pub fn small(&self) -> HeadArgs {
+        HeadArgs { small: true, ..self.clone() }
     }
 
     /// What the network is called.

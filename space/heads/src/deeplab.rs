@@ -34,6 +34,10 @@ impl Head for DeepLabV3 {
         Needs { strides: &[16, 32], output_stride: Some(16), output_strides: OUTPUT_STRIDES, expanded: false }
     }
 
+    fn align_corners(&self) -> bool {
+        true
+    }
+
     fn append(&self, plan: &mut Plan, features: &[Feature], options: &HeadOptions) -> Result<(), ShapeError> {
         let out = options.width.unwrap_or(512);
         // The rates of the paper, twice as large on maps twice as fine.
@@ -41,7 +45,7 @@ impl Head for DeepLabV3 {
         let reads = features.last().map(|f| f.block).into_iter().collect();
         let path = Path::root().at("seg_head").at("aspp").at("aspp_layer");
         let aspp = plan.push_reading(path, reads, Aspp { out, rates });
-        classify(plan, aspp, features, options);
+        classify(self, plan, aspp, features, options);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Semantic FPN (Kirillov et al., 2019, arXiv 1901.02446) as mmsegmentation has it, with the sizes of EfficientFormer (Li et
 //! al., 2022, arXiv 2206.01191).
 
-use mobilenas_space::ir::{ActFn, Block, Builder, Feature, Op, Path, Plan, ShapeError, Val};
+use mobilenas_space::ir::{ActFn, Block, Builder, Feature, InitStyle, Op, Path, Plan, ShapeError, Val};
 
 use super::head::{Head, HeadOptions, Needs, Task};
 use super::segmenter::{SIDE, resized};
@@ -50,7 +50,7 @@ impl Head for SemanticFpn {
         }
         scaled.reverse();
         let low = plan.push_reading(head, scaled, Classifier { classes: options.classes });
-        let logits = resized(plan, low, options, options.align_corners.unwrap_or(false));
+        let logits = resized(plan, low, options, options.align_corners.unwrap_or(self.align_corners()));
         plan.outputs = vec![("logits", logits)];
         Ok(())
     }
@@ -71,6 +71,7 @@ impl Block for Lateral {
 
     fn lower_all(&self, b: &mut Builder, values: &[Val]) -> Result<Val, ShapeError> {
         let [x, coarser @ ..] = values else { return Err(b.error("no value", "a feature map")) };
+        b.init_style(InitStyle::Xavier);
         let mut y = b.conv("conv", *x, WIDTH, 1, 1, true)?;
         let (h, w) = b.hw(y)?;
         for c in coarser {
@@ -91,6 +92,7 @@ impl Block for Smooth {
     }
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        b.init_style(InitStyle::Xavier);
         b.conv("conv", x, WIDTH, 3, 1, true)
     }
 }
@@ -145,6 +147,7 @@ impl Block for Classifier {
         for x in rest {
             y = b.add(y, *x)?;
         }
+        b.init_style(InitStyle::Normal { std_e3: 10 });
         b.conv("conv_seg", y, self.classes, 1, 1, true)
     }
 }

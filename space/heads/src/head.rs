@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use mobilenas_dense::ssd::SsdRules;
 use mobilenas_space::ir::{Feature, Plan, ShapeError};
 
 /// The path below which a backbone's tensors are.
@@ -82,6 +83,16 @@ pub trait Head: Debug + Send + Sync {
 
     /// What it wants of a backbone.
     fn needs(&self) -> Needs;
+
+    /// The rules of its anchors, of a detector.
+    fn ssd_rules(&self) -> Option<SsdRules> {
+        None
+    }
+
+    /// Whether its paper resizes logits to the image corner to corner rather than edge to edge.
+    fn align_corners(&self) -> bool {
+        false
+    }
 
     /// Appends its blocks, which read `features`: one for each stride that it needs, in that order.
     ///

@@ -37,11 +37,15 @@ impl Head for PspNet {
         Needs { strides: &[16, 32], output_stride: Some(16), output_strides: OUTPUT_STRIDES, expanded: false }
     }
 
+    fn align_corners(&self) -> bool {
+        true
+    }
+
     fn append(&self, plan: &mut Plan, features: &[Feature], options: &HeadOptions) -> Result<(), ShapeError> {
         let reads = features.last().map(|f| f.block).into_iter().collect();
         let path = Path::root().at("seg_head").at("psp_layer");
         let psp = plan.push_reading(path, reads, Psp { out: options.width.unwrap_or(512) });
-        classify(plan, psp, features, options);
+        classify(self, plan, psp, features, options);
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use mobilenas_space::ir::{Feature, Plan, ShapeError};
 
-use super::head::{BACKBONE, Head, HeadOptions};
+use super::head::{BACKBONE, Head, HeadOptions, Task};
 use super::{deeplab, fpn, psp, ssd, ssd_torchvision};
 
 /// The registry of heads.
@@ -12,6 +12,11 @@ pub static HEADS: &[&dyn Head] =
 /// The head of a name.
 pub fn head(name: &str) -> Option<&'static dyn Head> {
     HEADS.iter().copied().find(|h| h.name() == name)
+}
+
+/// The first head for a task.
+pub fn first(task: Task) -> Option<&'static dyn Head> {
+    HEADS.iter().copied().find(|h| h.task() == task)
 }
 
 /// A network with a head in place of its classifier.

@@ -3,7 +3,7 @@
 
 use mobilenas_space::ir::{Block, Builder, Feature, Op, Path, Plan, Sections, ShapeError, Val};
 
-use super::head::HeadOptions;
+use super::head::{Head, HeadOptions};
 use super::unit::Unit;
 
 /// The classes of PASCAL VOC, with the background.
@@ -16,11 +16,11 @@ pub(crate) const SIDE: u32 = 512;
 pub(crate) const OUTPUT_STRIDES: &[u32] = &[8, 16];
 
 /// Appends classifier, auxiliary head and resizing after a head's block. `features` are the two last maps.
-pub(crate) fn classify(plan: &mut Plan, from: usize, features: &[Feature], options: &HeadOptions) {
+pub(crate) fn classify(head: &dyn Head, plan: &mut Plan, from: usize, features: &[Feature], options: &HeadOptions) {
     let path = Path::root().at("seg_head");
     let classifier = Unit::linear(Sections::plain(options.classes));
     let low = plan.push_reading(path.at("classifier"), vec![from], classifier);
-    let logits = resized(plan, low, options, options.align_corners.unwrap_or(true));
+    let logits = resized(plan, low, options, options.align_corners.unwrap_or(head.align_corners()));
     plan.outputs = vec![("logits", logits)];
     if let Some(feature) = features.first().filter(|_| options.auxiliary) {
         let inner = (feature.value.channels() / 4).max(128);

@@ -1,7 +1,8 @@
 //! SSDLite as ml-cvnets has it with MobileViT (Mehta and Rastegari, 2021, arXiv 2110.02178): SSD (Liu et al., 2016, arXiv
 //! 1512.02325) with separable convolutions (Sandler et al., 2018), on six maps of which a backbone gives two.
 
-use mobilenas_space::ir::{Block, Builder, Feature, Graph, Op, Path, Plan, Sections, ShapeError, Val};
+use mobilenas_dense::ssd::SsdRules;
+use mobilenas_space::ir::{Block, Builder, Feature, Graph, InitStyle, Op, Path, Plan, Sections, ShapeError, Val};
 
 use super::head::{Head, HeadOptions, Needs, Task};
 use super::unit::Unit;
@@ -44,6 +45,10 @@ impl Head for SsdLite {
 
     fn needs(&self) -> Needs {
         Needs { strides: &[16, 32], output_stride: None, output_strides: &[], expanded: false }
+    }
+
+    fn ssd_rules(&self) -> Option<SsdRules> {
+        Some(SsdRules::Cvnets)
     }
 
     fn append(&self, plan: &mut Plan, features: &[Feature], options: &HeadOptions) -> Result<(), ShapeError> {
@@ -93,6 +98,7 @@ impl Block for ExtraLayer {
     }
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        b.init_style(InitStyle::Xavier);
         if self.pooled {
             let y = b.op(Op::GlobalPool { keep: true }, &[x])?;
             return b.within(1, |b| Unit { norm: false, ..Unit::new(self.out, 1) }.append(b, y));
@@ -119,6 +125,7 @@ impl Block for SsdHead {
 
     fn lower(&self, b: &mut Builder, mut x: Val) -> Result<Val, ShapeError> {
         b.class("SSDHead");
+        b.init_style(InitStyle::Xavier);
         if let Some(width) = self.project {
             x = b.within("proj_layer", |b| Unit::new(width, 1).append(b, x))?;
         }

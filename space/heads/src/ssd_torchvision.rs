@@ -3,7 +3,10 @@
 //!
 //! Its backbone is MobileNetV3-Large with half as many channels in the last stage and in the convolution after it.
 
-use mobilenas_space::ir::{ActFn, Block, Builder, Feature, Groups, Op, Path, Plan, Sections, ShapeError, Val};
+use mobilenas_dense::ssd::SsdRules;
+use mobilenas_space::ir::{
+    ActFn, Block, Builder, Feature, Groups, InitStyle, Op, Path, Plan, Sections, ShapeError, Val,
+};
 
 use super::head::{BACKBONE, Head, HeadOptions, Needs, Task};
 use super::ssd::{HEAD, Joined};
@@ -16,6 +19,9 @@ const ANCHORS: u32 = 6;
 
 /// Channels of the maps that the head makes itself.
 const EXTRA: [u32; 4] = [512, 256, 256, 128];
+
+/// torchvision's initialisation of what it adds to the backbone.
+const STYLE: InitStyle = InitStyle::Normal { std_e3: 30 };
 
 /// Epsilon of all batch norms, those of the backbone too, in units of 1e-7.
 const BN_EPS_E7: u32 = 10_000;
@@ -43,6 +49,10 @@ impl Head for SsdLite320 {
 
     fn needs(&self) -> Needs {
         Needs { strides: &[16, 32], output_stride: None, output_strides: &[], expanded: true }
+    }
+
+    fn ssd_rules(&self) -> Option<SsdRules> {
+        Some(SsdRules::Torchvision)
     }
 
     fn append(&self, plan: &mut Plan, features: &[Feature], options: &HeadOptions) -> Result<(), ShapeError> {
@@ -95,6 +105,7 @@ impl Block for ExtraLayer {
     }
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
+        b.init_style(STYLE);
         let y = unit(b, 0, x, Some(self.out / 2), 1)?;
         let y = unit(b, 1, y, None, 2)?;
         unit(b, 2, y, Some(self.out), 1)
@@ -114,6 +125,7 @@ impl Block for Tower {
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
         b.class("SSDLitePrediction");
+        b.init_style(STYLE);
         let y = unit(b, 0, x, None, 1)?;
         let out = Sections::runs(ANCHORS, self.columns);
         let conv = Op::Conv { out, kernel: 1, stride: 1, pad: 0, dilation: 1, groups: Groups::Dense, bias: true };

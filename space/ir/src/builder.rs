@@ -21,6 +21,7 @@ pub struct Builder {
     path: Path,
     shared: Path,
     style: InitStyle,
+    block_style: Option<InitStyle>,
     classes: Vec<(Path, &'static str)>,
     dilation: Dilation,
     bn_eps_e7: u32,
@@ -39,11 +40,12 @@ impl Builder {
         let (path, shared) = (Path::root(), Path::root());
         let node = |value| {
             let (path, shared) = (path.clone(), shared.clone());
-            Node { op: Op::Input, inputs: SmallVec::new(), path, shared, value }
+            Node { op: Op::Input, inputs: SmallVec::new(), path, shared, value, style }
         };
         let nodes = inputs.into_iter().map(node).collect();
         let (blocks, heads, classes) = (Vec::new(), Vec::new(), Vec::new());
-        Builder { nodes, blocks, heads, path, shared, style, classes, dilation: Dilation::NONE, bn_eps_e7: BN_EPS_E7 }
+        let (block_style, dilation, bn_eps_e7) = (None, Dilation::NONE, BN_EPS_E7);
+        Builder { nodes, blocks, heads, path, shared, style, block_style, classes, dilation, bn_eps_e7 }
     }
 
     /// The input of an index.
@@ -85,6 +87,7 @@ impl Builder {
     ) -> Built {
         let start = self.nodes.len();
         (self.path, self.shared) = (path.clone(), shared.clone());
+        self.block_style = None;
         let out = lower(self)?;
         let inputs = inputs.iter().map(|v| v.0 as usize).collect();
         let (end, output) = (self.nodes.len(), out.0 as usize);
@@ -163,6 +166,7 @@ impl Builder {
             path: self.path.clone(),
             shared: self.shared.clone(),
             value,
+            style: self.block_style.unwrap_or(self.style),
         });
         Ok(Val(self.nodes.len() as u32 - 1))
     }
@@ -173,6 +177,11 @@ impl Builder {
     /// When it does not fit its inputs.
     pub fn op_at(&mut self, segment: impl Into<PathSegment>, op: Op, inputs: &[Val]) -> Built {
         self.within(segment, |b| b.op(op, inputs))
+    }
+
+    /// Initialises the tensors of what follows in this block in another style than the network's.
+    pub fn init_style(&mut self, style: InitStyle) {
+        self.block_style = Some(style);
     }
 
     /// Marks a value as a classifier head, on which training has a loss.

@@ -21,6 +21,8 @@ pub struct Node {
     pub shared: Path,
     /// The type of its result.
     pub value: Value,
+    /// How its tensors are initialised.
+    pub style: InitStyle,
 }
 
 /// The nodes of one block.
@@ -66,7 +68,7 @@ pub struct Graph {
     pub outputs: Vec<Output>,
     /// The classifier heads, on which training has a loss, and whose mean the logits are; else the outputs.
     pub heads: Vec<usize>,
-    /// How tensors are initialised.
+    /// How tensors are initialised, but for those of blocks that have a style of their own.
     pub style: InitStyle,
     /// Epsilon of the batch norms, in units of 1e-7.
     pub bn_eps_e7: u32,
@@ -129,7 +131,7 @@ impl Graph {
     pub fn node_params(&self, index: usize) -> Vec<ParamSpec> {
         let node = &self.nodes[index];
         let x = node.inputs.first().map(|&i| &self.nodes[i as usize].value);
-        let mut specs = node.op.params(&node.path.to_string(), x, self.style);
+        let mut specs = node.op.params(&node.path.to_string(), x, node.style);
         if !specs.is_empty() {
             let (own, shared) = (node.path.to_string(), node.shared.to_string());
             for s in &mut specs {

@@ -86,6 +86,13 @@ pub enum InitStyle {
     Mobile,
     /// Convolution: PyTorch's default. Linear: truncated normal 0.02, bias 0.
     Former,
+    /// Convolution: uniform in +-sqrt(6 / (fan_in + fan_out)), bias 0 (Glorot and Bengio, 2010).
+    Xavier,
+    /// Convolution: normal, bias 0.
+    Normal {
+        /// Standard deviation in thousandths.
+        std_e3: u32,
+    },
 }
 
 /// The tensor of a channel scale in checkpoints.

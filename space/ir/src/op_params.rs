@@ -136,6 +136,8 @@ impl InitStyle {
         match self {
             InitStyle::Mobile => (Init::Normal { variance: (2, fan_out) }, Init::Const(0.0)),
             InitStyle::Former => (Init::Uniform { fan_in }, Init::Uniform { fan_in }),
+            InitStyle::Xavier => (Init::Xavier { fans: fan_in + fan_out }, Init::Const(0.0)),
+            InitStyle::Normal { std_e3 } => (Init::Normal { variance: (std_e3 * std_e3, 1_000_000) }, Init::Const(0.0)),
         }
     }
 }

@@ -56,6 +56,11 @@ pub enum Init {
         /// Number of inputs of one output.
         fan_in: u32,
     },
+    /// Uniform in +-sqrt(6 / fans).
+    Xavier {
+        /// Inputs of one output, and outputs of one input.
+        fans: u32,
+    },
     /// Not random: for each query and key on a grid, the index `|dy| * w + |dx|` into a table of distances.
     Distances {
         /// Rows of the grid of keys.

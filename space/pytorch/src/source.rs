@@ -96,6 +96,8 @@ fn init(style: InitStyle) -> String {
              nn.init.zeros_(module.bias)\n"
         }
         InitStyle::Former => "",
+        // Those of heads, which are not written as source.
+        InitStyle::Xavier | InitStyle::Normal { .. } => "",
     };
     format!(
         "def init_weights(module: nn.Module) -> None:\n{conv}    \

@@ -317,6 +317,7 @@ fn initial(p: &ParamSpec, rng: &mut dyn Rng) -> Vec<f32> {
             x * f64::from(std_e3) * 1e-3
         }
         Init::Uniform { fan_in } => rng.random_range(-1.0..1.0) / f64::from(fan_in.max(1)).sqrt(),
+        Init::Xavier { fans } => rng.random_range(-1.0..1.0) * (6.0 / f64::from(fans.max(1))).sqrt(),
         Init::Distances { .. } => 0.0,
     };
     (0..n).map(|_| draw(rng) as f32).collect()
