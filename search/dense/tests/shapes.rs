@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mobilenas_data::dataset::{ReadOptions as ImageOptions, dataset};
-use mobilenas_dense::dataset::{DenseDataset, ReadOptions, dense_dataset};
+use mobilenas_dense::dataset::{Coco, DenseDataset, DenseReader, ReadOptions, Voc};
 use mobilenas_dense::shapes::{ShapesConfig, Sprites, compose, write};
 
 /// Discs, and squares with a hole, of 12 x 12 pixels.
@@ -37,9 +37,9 @@ fn written(dir: &Path, config: &ShapesConfig) -> PathBuf {
     out
 }
 
-fn load(name: &str, dir: &Path, split: &str) -> DenseDataset {
+fn load(reader: &dyn DenseReader, dir: &Path, split: &str) -> DenseDataset {
     let strict = ReadOptions { damaged_limit: 0.0, masks: true, ..ReadOptions::default() };
-    dense_dataset(name).unwrap().load(dir, split, &strict).unwrap()
+    reader.load(dir, split, &strict).unwrap()
 }
 
 /// The files under a folder with their bytes.
@@ -57,7 +57,7 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 /// Every box is tight around its mask, every mask is of its class in the class map, and nothing else is in there.
 fn assert_consistent(dir: &Path, split: &str, images: usize) {
-    let (coco, voc) = (load("coco", dir, split), load("voc", dir, split));
+    let (coco, voc) = (load(&Coco, dir, split), load(&Voc, dir, split));
     assert_eq!((coco.images.len(), voc.images.len()), (images, images));
     let names = |d: &DenseDataset| d.classes.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&coco), names(&voc));
@@ -89,7 +89,7 @@ fn both_layouts_say_the_same() {
     let out = written(dir.path(), &config());
     assert_consistent(&out, "train", 9);
     assert_consistent(&out, "val", 4);
-    assert_eq!(load("voc", &out, "val").classes[1].name, "a < b & c");
+    assert_eq!(load(&Voc, &out, "val").classes[1].name, "a < b & c");
     assert!(!dir.path().join("shapes1.part").exists());
     let text = fs::read_to_string(out.join("Annotations/000001.xml")).unwrap();
     assert!(text.contains("<filename>000001.png</filename>"), "{text}");
@@ -138,7 +138,7 @@ fn what_cannot_be_composed_is_said() {
 fn fashion_mnist_is_composed() {
     let root = std::env::var_os("MOBILENAS_DATA").expect("`cargo xtask test` fetches the data and sets it");
     let fashion = dataset("fashion-mnist").unwrap();
-    let splits = fashion.load(&Path::new(&root).join("fashion-mnist"), ImageOptions::default()).unwrap();
+    let splits = fashion.load(&Path::new(&root).join("fashion-mnist"), &ImageOptions::default()).unwrap();
     let images = splits.train.images.memory().unwrap();
     let labels: Vec<u32> = splits.train.targets.iter().filter_map(|t| t.class()).collect();
     let sprites = Sprites { width: images.width, height: images.height, levels: &images.pixels, labels: &labels };

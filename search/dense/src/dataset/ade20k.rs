@@ -11,7 +11,8 @@ use super::{DenseDataset, DenseReader, MapRule, ReadOptions};
 use crate::DenseError;
 
 /// The reader.
-pub(super) struct Ade20k;
+#[derive(Clone, Copy, Debug)]
+pub struct Ade20k;
 
 const EXPECTED: &str = "DIR/images/SPLIT/*.jpg and DIR/annotations/SPLIT/*.png";
 

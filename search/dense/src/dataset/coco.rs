@@ -14,7 +14,8 @@ use super::{Class, Damage, DenseDataset, DenseReader, Object, ReadOptions};
 use crate::DenseError;
 
 /// The reader.
-pub(super) struct Coco;
+#[derive(Clone, Copy, Debug)]
+pub struct Coco;
 
 const EXPECTED: &str = "COCO's JSON: `images`, `annotations` and `categories`";
 

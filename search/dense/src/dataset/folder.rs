@@ -12,7 +12,8 @@ use super::{DenseDataset, DenseReader, MapRule, ReadOptions};
 use crate::DenseError;
 
 /// The reader.
-pub(super) struct MaskFolder;
+#[derive(Clone, Copy, Debug)]
+pub struct MaskFolder;
 
 const EXPECTED: &str = "DIR/SPLIT/images/*.{jpg,png,webp,bmp,gif,tiff} and DIR/SPLIT/masks/*.png of the same names";
 

@@ -1,4 +1,4 @@
-//! Datasets of boxes and class maps. One file each, one line in [`DENSE_DATASETS`].
+//! Datasets of boxes and class maps. One file each.
 
 mod ade20k;
 mod check;
@@ -12,15 +12,11 @@ mod read;
 mod reader;
 mod voc;
 
+pub use ade20k::Ade20k;
+pub use coco::Coco;
 pub use damage::{Damage, Damaged};
 pub use entry::{Class, DenseDataset, ImageEntry, Object, Shape};
+pub use folder::MaskFolder;
 pub use map_rule::MapRule;
 pub use reader::{DenseReader, ReadOptions};
-
-/// All datasets that a config can name.
-pub static DENSE_DATASETS: &[&dyn DenseReader] = &[&coco::Coco, &voc::Voc, &ade20k::Ade20k, &folder::MaskFolder];
-
-/// A dataset by name.
-pub fn dense_dataset(name: &str) -> Option<&'static dyn DenseReader> {
-    DENSE_DATASETS.iter().copied().find(|d| d.name() == name)
-}
+pub use voc::Voc;

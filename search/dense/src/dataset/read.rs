@@ -2,7 +2,7 @@
 
 use mobilenas_image::decode;
 
-use super::{DenseDataset, ImageEntry};
+use super::{DenseDataset, ImageEntry, MapRule};
 use crate::metrics::coco::Truth;
 use crate::{DenseError, DenseTarget, Sample, TargetBox};
 
@@ -13,7 +13,17 @@ impl DenseDataset {
     /// # Errors
     /// What is wrong with the files.
     pub fn sample(&self, i: usize) -> Result<Sample, DenseError> {
-        let entry = &self.images[i];
+        self.images[i].sample(self.maps.as_ref())
+    }
+}
+
+impl ImageEntry {
+    /// The image with its target, as [`DenseDataset::sample`] gives it.
+    ///
+    /// # Errors
+    /// What is wrong with the files.
+    pub fn sample(&self, maps: Option<&MapRule>) -> Result<Sample, DenseError> {
+        let entry = self;
         let image = decode(&entry.path).map_err(|e| DenseError::file(&entry.path, e.found, "an image"))?;
         let (width, height) = image.dimensions();
         if (width, height) != (entry.width, entry.height) {
@@ -23,15 +33,13 @@ impl DenseDataset {
         let (w, h) = (f64::from(width), f64::from(height));
         let single = entry.objects.iter().filter(|o| !o.crowd);
         let boxes = single.map(|o| TargetBox { bbox: o.bbox().clipped(w, h), class: o.class }).collect();
-        let map = match (&self.maps, &entry.map) {
+        let map = match (maps, &entry.map) {
             (Some(rule), Some(path)) => Some(rule.read(path)?),
             _ => None,
         };
         Ok(Sample { image: image.into(), target: DenseTarget { boxes, map } })
     }
-}
 
-impl ImageEntry {
     /// Its objects for COCO's average precision, by their boxes as the file has them; a category is the class's place.
     pub fn truths(&self) -> Vec<Truth<[f64; 4]>> {
         let truth = |o: &super::Object| Truth { region: o.xywh, category: o.class, area: o.area, crowd: o.crowd };

@@ -40,7 +40,8 @@ const EXPECTED: &str = "DIR/ImageSets/Main/SPLIT.txt for boxes or DIR/ImageSets/
                         with DIR/Annotations, DIR/JPEGImages and DIR/SegmentationClass";
 
 /// The reader of boxes and class maps: an image has what there are lists of.
-pub(super) struct Voc;
+#[derive(Clone, Copy, Debug)]
+pub struct Voc;
 
 #[derive(Debug, Deserialize)]
 struct Annotation {

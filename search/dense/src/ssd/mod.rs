@@ -6,6 +6,7 @@ mod coder;
 mod detect;
 mod matcher;
 mod mining;
+mod rules;
 mod target;
 
 pub use anchors::{AnchorClip, AnchorConfig};
@@ -13,4 +14,5 @@ pub use coder::Coder;
 pub use detect::{Detection, DetectionConfig, nms};
 pub use matcher::Matcher;
 pub use mining::hard_negatives;
+pub use rules::SsdRules;
 pub use target::{Assigned, Assigner};

@@ -18,7 +18,7 @@ pub struct Assigned {
     /// The class of each anchor from 1 on; 0 is the background.
     pub labels: Vec<i64>,
     /// Four offsets an anchor, 0 for the background.
-    pub offsets: Vec<f32>,
+    pub offsets: Vec<f64>,
 }
 
 impl Assigner {
@@ -41,7 +41,7 @@ impl Assigner {
         for (i, matched) in self.matcher.matches(&parts, &self.corners).into_iter().enumerate() {
             if let Some(b) = matched {
                 labels[i] = i64::from(boxes[b].class) + 1;
-                let coded = self.coder.encode(&parts[b], &self.anchors[i]).map(|v| v as f32);
+                let coded = self.coder.encode(&parts[b], &self.anchors[i]);
                 offsets[4 * i..4 * i + 4].copy_from_slice(&coded);
             }
         }

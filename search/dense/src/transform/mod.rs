@@ -1,9 +1,9 @@
 //! Transforms of training images together with their targets: each kind in a file of its own, a pure function of the
 //! sample and a generator.
 
+mod dense_transform;
 mod detection;
 mod distort;
-mod multi_scale;
 mod random_crop;
 mod random_resize;
 mod segmentation;
@@ -13,11 +13,11 @@ use rand::{Rng, RngExt as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use dense_transform::DenseTransform;
 pub use detection::DetectionTransform;
 pub use distort::DistortConfig;
-pub use multi_scale::MultiScale;
 pub use random_crop::RandomCrop;
-pub use random_resize::RandomResize;
+pub use random_resize::{RandomResize, RatioRange, ShortSideRange};
 pub use segmentation::{Rounding, SegmentationResize, SegmentationTransform};
 pub use ssd_crop::SsdCrop;
 

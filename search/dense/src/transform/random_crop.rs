@@ -1,4 +1,4 @@
-//! A part of a fixed size in which no class has too large a share.
+//! A square part in which no class has too large a share.
 
 use mobilenas_image::Area;
 use rand::{Rng, RngExt as _};
@@ -11,9 +11,6 @@ use crate::{ClassMap, IGNORED, Keep, Sample};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RandomCrop {
-    /// Its side in pixels; smaller images are padded.
-    #[schemars(range(min = 8, max = 4096))]
-    pub side: u32,
     /// No class may have this share of the pixels that are not ignored, if one of ten parts is so.
     #[schemars(range(min = 0, max = 1))]
     pub max_class_share: f64,
@@ -21,7 +18,7 @@ pub struct RandomCrop {
 
 impl Default for RandomCrop {
     fn default() -> RandomCrop {
-        RandomCrop { side: 512, max_class_share: 0.75 }
+        RandomCrop { max_class_share: 0.75 }
     }
 }
 

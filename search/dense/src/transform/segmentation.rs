@@ -1,4 +1,4 @@
-//! What happens to an image that a segmentation network is trained or scored on.
+//! What happens to an image that a segmentation network is trained on, and the sizes at which images are scored.
 
 use rand::{Rng, RngExt as _};
 use schemars::JsonSchema;
@@ -12,8 +12,8 @@ use crate::{DenseError, Sample};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SegmentationTransform {
-    /// The size before the crop; the image's own if null.
-    pub resize: Option<RandomResize>,
+    /// The size before the crop.
+    pub resize: RandomResize,
     /// How levels between pixels are found.
     pub interpolation: Interpolation,
     /// Probability of mirroring.
@@ -21,39 +21,38 @@ pub struct SegmentationTransform {
     pub flip: f64,
     /// The random crop.
     pub crop: RandomCrop,
-    /// Photometric distortion; off if null.
-    pub distort: Option<DistortConfig>,
+    /// Photometric distortion.
+    pub distort: DistortConfig,
 }
 
 impl Default for SegmentationTransform {
     fn default() -> SegmentationTransform {
         SegmentationTransform {
-            resize: Some(RandomResize::cvnets()),
+            resize: RandomResize::cvnets(),
             interpolation: Interpolation::Bicubic,
             flip: 0.5,
             crop: RandomCrop::default(),
-            distort: Some(DistortConfig::default()),
+            distort: DistortConfig::default(),
         }
     }
 }
 
 impl SegmentationTransform {
-    /// For training; `side` is that of a multi-scale step.
+    /// For training, at the side of a step.
     ///
     /// # Errors
     /// When the image has no pixels.
-    pub fn training(&self, mut sample: Sample, side: Option<u32>, rng: &mut dyn Rng) -> Result<Sample, DenseError> {
-        if let Some(resize) = &self.resize {
-            let size = resize.draw((sample.image.width as u32, sample.image.height as u32), rng);
+    pub fn training(&self, mut sample: Sample, side: u32, rng: &mut dyn Rng) -> Result<Sample, DenseError> {
+        let own = (sample.image.width as u32, sample.image.height as u32);
+        let size = self.resize.draw(own, rng);
+        if size != own {
             sample = sample.resized(size, self.interpolation.into())?;
         }
         if rng.random_bool(self.flip) {
             sample.mirror();
         }
-        sample = self.crop.apply(&sample, side.unwrap_or(self.crop.side), rng);
-        if let Some(distort) = &self.distort {
-            distort.apply(&mut sample.image, rng);
-        }
+        sample = self.crop.apply(&sample, side, rng);
+        self.distort.apply(&mut sample.image, rng);
         Ok(sample)
     }
 }
