@@ -8,4 +8,4 @@ pub mod transform;
 
 pub use dataset::{DataError, Dataset};
 pub use loader::{Batch, DataLoader, LoaderConfig, Normalization, Prefetcher, TransformedDataset};
-pub use target::Target;
+pub use target::{Labels, Target};

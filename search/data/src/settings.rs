@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use mobilenas_dense::transform::{DetectionTransform, SegmentationTransform};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::DataError;
-use crate::dataset::{DATASETS, DatasetReader, ReadOptions, Splits, dataset};
+use crate::dataset::{DATASETS, DatasetReader, DenseOptions, ReadOptions, Splits, dataset};
 use crate::transform::rand_augment::RandAugment;
+use crate::{DataError, Labels};
 
 /// A dataset by its name.
 #[derive(Clone, Copy)]
@@ -97,6 +98,15 @@ pub struct DataConfig {
     /// Whether class folders may be without a usable image; they are then no classes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub allow_empty_classes: bool,
+    /// Of a dataset of boxes or class maps: the split that is trained on.
+    #[serde(skip_serializing_if = "is_train")]
+    pub train_split: String,
+    /// Of a dataset of boxes or class maps: the split that is scored on.
+    #[serde(skip_serializing_if = "is_val")]
+    pub val_split: String,
+    /// Of a dataset of boxes or class maps: whether the size of each image's file is read before anything is trained.
+    #[serde(skip_serializing_if = "is_true")]
+    pub check_images: bool,
     /// The share of images that may be damaged; one more stops the run.
     #[schemars(range(min = 0, max = 1))]
     pub damaged_limit: f64,
@@ -121,6 +131,9 @@ impl Default for DataConfig {
             test_limit: None,
             image_size: None,
             allow_empty_classes: false,
+            train_split: "train".to_string(),
+            val_split: "val".to_string(),
+            check_images: true,
             damaged_limit: 0.001,
             flip: true,
             shift: None,
@@ -142,8 +155,46 @@ impl DataConfig {
     /// # Errors
     /// When files are missing or damaged.
     pub fn load(&self) -> Result<Splits, DataError> {
-        self.name.reader().load(&self.folder(), ReadOptions { allow_empty_classes: self.allow_empty_classes })
+        self.load_with(Labels::Classes)
     }
+
+    /// Reads the dataset with labels of a kind.
+    ///
+    /// # Errors
+    /// When the dataset has none of that kind, or files are missing or damaged.
+    pub fn load_with(&self, labels: Labels) -> Result<Splits, DataError> {
+        let reader = self.name.reader();
+        if !reader.labels().contains(&labels) {
+            return Err(DataError::Labels {
+                name: reader.name(),
+                found: reader.labels().iter().map(|l| l.name()).collect::<Vec<_>>().join(" or "),
+                expected: labels.name(),
+                names: DATASETS.iter().filter(|d| d.labels().contains(&labels)).map(|d| d.name()).collect(),
+            });
+        }
+        let dense = DenseOptions {
+            train: self.train_split.clone(),
+            val: self.val_split.clone(),
+            damaged_limit: self.damaged_limit,
+            check_images: self.check_images,
+        };
+        let options = ReadOptions { allow_empty_classes: self.allow_empty_classes, labels, dense };
+        reader.load(&self.folder(), &options)
+    }
+}
+
+/// Whether a key is what it is by default: the digest of a config without it stays.
+fn is_train(split: &str) -> bool {
+    split == "train"
+}
+
+fn is_val(split: &str) -> bool {
+    split == "val"
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_true(said: &bool) -> bool {
+    *said
 }
 
 /// Augmentations by their names in the published recipes; each is off unless named.
@@ -171,6 +222,12 @@ pub struct AugmentConfig {
     /// Where both are on: the probability of CutMix.
     #[schemars(range(min = 0, max = 1))]
     pub mixup_switch_prob: Option<f64>,
+    /// Of detection, in place of all others: crop, colours, mirroring.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detection: Option<DetectionTransform>,
+    /// Of segmentation, in place of all others: size, mirroring, crop, colours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segmentation: Option<SegmentationTransform>,
 }
 
 impl AugmentConfig {

@@ -91,6 +91,7 @@ fn files(files: Vec<PathBuf>) -> Dataset {
         targets: vec![Target::Class(0); files.len()],
         images: ImageSource::Files(files),
         classes: vec!["a".into()],
+        ..Dataset::default()
     }
 }
 
@@ -212,8 +213,8 @@ fn memory_stays_under_the_bound_whatever_the_speed_of_either_end() {
 fn images_in_memory_go_through_the_feed_at_any_side() {
     let images =
         InMemoryImages { n: 6, height: 8, width: 8, channels: 1, pixels: (0..6 * 64).map(|i| i as u8).collect() };
-    let data =
-        Dataset { images: ImageSource::Memory(images), targets: vec![Target::Class(0); 6], classes: vec!["a".into()] };
+    let (images, targets) = (ImageSource::Memory(images), vec![Target::Class(0); 6]);
+    let data = Dataset { images, targets, classes: vec!["a".into()], ..Dataset::default() };
     let batch = feed(data, 12, 3, 0.0, Augment::default()).at(0).unwrap();
     assert_eq!((batch.targets.len(), batch.shape), (3, (1, 12, 12)));
 }
@@ -225,7 +226,7 @@ fn the_parts_of_several_processes_are_the_batch_of_one() {
         InMemoryImages { n: 9, height: 8, width: 8, channels: 1, pixels: (0..9 * 64).map(|i| i as u8).collect() };
     let targets: Vec<Target> = (0..9).map(|i| Target::Class(i % 3)).collect();
     let classes = ["a", "b", "c"].map(str::to_string).to_vec();
-    let data = Dataset { images: ImageSource::Memory(images), targets, classes };
+    let data = Dataset { images: ImageSource::Memory(images), targets, classes, ..Dataset::default() };
     for (mix, ranks) in [(false, 3), (true, 2), (true, 4)] {
         let mix = mix.then_some(Mix { mixup: 1.0, cutmix: 1.0, switch: 0.5 });
         let mixed = mix.is_some();
@@ -242,7 +243,7 @@ fn the_parts_of_several_processes_are_the_batch_of_one() {
                 assert!(part.values == of(&whole.values, size), "mixed {mixed}, step {step}, rank {rank} of {ranks}");
                 let targets = whole.mixed.as_ref().map(|all| of(all, classes));
                 assert_eq!(part.mixed, targets);
-                assert_eq!(part.targets, slots.iter().map(|slot| whole.targets[*slot]).collect::<Vec<_>>());
+                assert_eq!(part.targets, slots.iter().map(|slot| whole.targets[*slot].clone()).collect::<Vec<_>>());
             }
         }
         assert_eq!(feed.count(0), 9);

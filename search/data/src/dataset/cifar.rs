@@ -58,7 +58,7 @@ impl DatasetReader for Layout {
     }
 
     /// From a folder, or from the folder that the archive makes in it.
-    fn load(&self, dir: &Path, _: ReadOptions) -> Result<Splits, DataError> {
+    fn load(&self, dir: &Path, _: &ReadOptions) -> Result<Splits, DataError> {
         let inner = dir.join(self.inner);
         let dir = if inner.is_dir() { inner } else { dir.to_path_buf() };
         let names = names(&dir, self)?;
@@ -112,7 +112,7 @@ fn read(files: &[PathBuf], layout: &Layout, n: usize, names: &[String]) -> Resul
         }
     }
     let images = InMemoryImages { n: targets.len(), height: SIDE, width: SIDE, channels: 3, pixels };
-    Ok(Dataset { images: ImageSource::Memory(images), targets, classes: names.to_vec() })
+    Ok(Dataset { images: ImageSource::Memory(images), targets, classes: names.to_vec(), ..Dataset::default() })
 }
 
 #[cfg(test)]
@@ -149,7 +149,7 @@ mod tests {
 
     fn error(dir: &tempfile::TempDir) -> String {
         SMALL
-            .load(dir.path(), ReadOptions::default())
+            .load(dir.path(), &ReadOptions::default())
             .unwrap_err()
             .to_string()
             .replace(&dir.path().display().to_string(), "DIR")
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn records_become_pixels_and_the_last_label_counts() {
-        let Splits { train, test, .. } = SMALL.load(folder().path(), ReadOptions::default()).unwrap();
+        let Splits { train, test, .. } = SMALL.load(folder().path(), &ReadOptions::default()).unwrap();
         assert_eq!(
             (&train.targets[..], &test.targets[..]),
             (&[0, 2, 1, 1].map(Target::Class)[..], &[Target::Class(2)][..])

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use mobilenas_dense::DenseError;
+
 /// Data that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -50,6 +52,21 @@ pub enum DataError {
         all: usize,
         /// How many were let pass.
         limit: usize,
+    },
+    /// Boxes and class maps.
+    #[error(transparent)]
+    Dense(#[from] DenseError),
+    /// A dataset that has no labels of the kind that a task needs.
+    #[error("data.name: found {name}, whose images have {found}; expected a dataset with {expected}: {}", names.join(", "))]
+    Labels {
+        /// The dataset.
+        name: &'static str,
+        /// What its images are labelled with.
+        found: String,
+        /// What was expected.
+        expected: &'static str,
+        /// The datasets that have that.
+        names: Vec<&'static str>,
     },
     /// Threads that read images.
     #[error("threads that read images: {0}")]

@@ -31,6 +31,7 @@ fn pair(images: &Path, labels: &Path) -> Result<Dataset, DataError> {
         images: ImageSource::Memory(i),
         targets: l.into_iter().map(|c| Target::Class(u32::from(c))).collect(),
         classes: CLASSES.map(str::to_string).to_vec(),
+        ..Dataset::default()
     })
 }
 
@@ -50,7 +51,7 @@ impl DatasetReader for FashionMnist {
         Some(CLASSES.len() as u32)
     }
 
-    fn load(&self, dir: &Path, _: ReadOptions) -> Result<Splits, DataError> {
+    fn load(&self, dir: &Path, _: &ReadOptions) -> Result<Splits, DataError> {
         let [a, b, c, d] = FILES.map(|name| find(dir, name));
         let (a, b, c, d) = (a?, b?, c?, d?);
         let (train, test) = (pair(&a, &b)?, pair(&c, &d)?);
@@ -97,7 +98,7 @@ mod tests {
     }
 
     fn load(dir: &Path) -> Result<Splits, DataError> {
-        FashionMnist.load(dir, ReadOptions::default())
+        FashionMnist.load(dir, &ReadOptions::default())
     }
 
     fn error(dir: &tempfile::TempDir) -> String {

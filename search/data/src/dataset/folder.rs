@@ -31,7 +31,7 @@ impl DatasetReader for Folder {
     }
 
     /// The test images are those of `val`, labelled by the names of the training classes.
-    fn load(&self, dir: &Path, options: ReadOptions) -> Result<Splits, DataError> {
+    fn load(&self, dir: &Path, options: &ReadOptions) -> Result<Splits, DataError> {
         let (train, mut notes) = list(&dir.join("train"), options)?;
         let (test, more) = list(&dir.join("val"), options)?;
         notes.extend(more);
@@ -53,7 +53,7 @@ impl DatasetReader for Folder {
 }
 
 /// One split, labelled by its own classes.
-fn list(dir: &Path, options: ReadOptions) -> Result<(Dataset, Vec<String>), DataError> {
+fn list(dir: &Path, options: &ReadOptions) -> Result<(Dataset, Vec<String>), DataError> {
     let missing = |e: DataError| match e {
         DataError::Io { path, error } => DataError::damaged(path, error.to_string(), EXPECTED),
         e => e,
@@ -65,7 +65,10 @@ fn list(dir: &Path, options: ReadOptions) -> Result<(Dataset, Vec<String>), Data
     }
     let folder = ImageFolder::open(dir, options.allow_empty_classes).map_err(missing)?;
     let (files, targets) = folder.images.into_iter().map(|(file, label)| (file, Target::Class(label))).unzip();
-    Ok((Dataset { images: ImageSource::Files(files), targets, classes: folder.classes }, folder.notes))
+    Ok((
+        Dataset { images: ImageSource::Files(files), targets, classes: folder.classes, ..Dataset::default() },
+        folder.notes,
+    ))
 }
 
 fn shards(dir: &Path, tars: &[PathBuf]) -> Result<Dataset, DataError> {
@@ -82,7 +85,7 @@ fn shards(dir: &Path, tars: &[PathBuf]) -> Result<Dataset, DataError> {
     let classes = in_order(names.iter().cloned().collect::<BTreeSet<_>>());
     let label = |name: &String| classes.iter().position(|c| c == name).unwrap_or_default();
     let targets = names.iter().map(|name| Target::Class(label(name) as u32)).collect();
-    Ok(Dataset { images: ImageSource::Shards(all), targets, classes })
+    Ok(Dataset { images: ImageSource::Shards(all), targets, classes, ..Dataset::default() })
 }
 
 #[cfg(test)]
@@ -113,14 +116,14 @@ mod tests {
     }
 
     fn said(dir: &Path) -> String {
-        Folder.load(dir, ReadOptions::default()).unwrap_err().to_string().replace(&dir.display().to_string(), "DIR")
+        Folder.load(dir, &ReadOptions::default()).unwrap_err().to_string().replace(&dir.display().to_string(), "DIR")
     }
 
     #[test]
     fn a_folder_for_each_class_in_the_order_of_their_names() {
         let dir = tempfile::tempdir().unwrap();
         touch(dir.path(), &["train/b/1.jpg", "train/a/2.PNG", "train/a/1.webp", "train/a/read.me", "val/b/9.jpeg"]);
-        let Splits { train, test: val, .. } = Folder.load(dir.path(), ReadOptions::default()).unwrap();
+        let Splits { train, test: val, .. } = Folder.load(dir.path(), &ReadOptions::default()).unwrap();
         assert_eq!(train.classes, ["a", "b"]);
         assert_eq!((train.targets, val.targets), ([0, 0, 1].map(Target::Class).to_vec(), vec![Target::Class(1)]));
         assert!(train.images.name(0).ends_with("train/a/1.webp") && val.images.name(0).ends_with("val/b/9.jpeg"));
@@ -135,7 +138,7 @@ mod tests {
         );
         tar(&dir.path().join("train/1.tar"), &[("10/3.v2.jpg", "three"), ("10/3.json", "{}")]);
         tar(&dir.path().join("val/0.tar"), &[("4.jpg", "four"), ("4.txt", "9")]);
-        let Splits { train, test: val, .. } = Folder.load(dir.path(), ReadOptions::default()).unwrap();
+        let Splits { train, test: val, .. } = Folder.load(dir.path(), &ReadOptions::default()).unwrap();
         assert_eq!(train.classes, ["9", "10"], "numbers are ordered as numbers");
         assert_eq!(
             (&train.targets[..], &val.targets[..]),

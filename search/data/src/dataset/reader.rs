@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::{DataError, ImageSource};
-use crate::Target;
+use crate::{Labels, Target};
 
 /// Reads one dataset.
 pub trait DatasetReader: Sync {
@@ -17,6 +17,11 @@ pub trait DatasetReader: Sync {
     /// Number of classes, where the name alone tells it.
     fn classes(&self) -> Option<u32>;
 
+    /// What its images may be labelled with.
+    fn labels(&self) -> &'static [Labels] {
+        &[Labels::Classes]
+    }
+
     /// Whether its images are photos in files: decoded when needed, cut out at random, normalised as the family's published
     /// weights want them.
     fn photos(&self) -> bool {
@@ -27,7 +32,7 @@ pub trait DatasetReader: Sync {
     ///
     /// # Errors
     /// When files are missing or damaged.
-    fn load(&self, dir: &Path, options: ReadOptions) -> Result<Splits, DataError>;
+    fn load(&self, dir: &Path, options: &ReadOptions) -> Result<Splits, DataError>;
 }
 
 impl fmt::Debug for dyn DatasetReader {
@@ -37,14 +42,37 @@ impl fmt::Debug for dyn DatasetReader {
 }
 
 /// How a dataset is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadOptions {
     /// Whether a class folder may be without a usable image: then it is no class.
     pub allow_empty_classes: bool,
+    /// Which labels are wanted, of a dataset that has several.
+    pub labels: Labels,
+    /// How boxes and class maps are read.
+    pub dense: DenseOptions,
+}
+
+/// How boxes and class maps are read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DenseOptions {
+    /// The split that is trained on.
+    pub train: String,
+    /// The split that is scored on.
+    pub val: String,
+    /// The share of entries that may be damaged.
+    pub damaged_limit: f64,
+    /// Whether each image's file is looked at first.
+    pub check_images: bool,
+}
+
+impl Default for DenseOptions {
+    fn default() -> DenseOptions {
+        DenseOptions { train: "train".into(), val: "val".into(), damaged_limit: 0.001, check_images: true }
+    }
 }
 
 /// A dataset as it is read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Splits {
     /// The training images.
     pub train: Dataset,
@@ -55,7 +83,7 @@ pub struct Splits {
 }
 
 /// Images with their targets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Dataset {
     /// The images.
     pub images: ImageSource,
@@ -63,4 +91,8 @@ pub struct Dataset {
     pub targets: Vec<Target>,
     /// Names of the classes: a class's place is its label.
     pub classes: Vec<String>,
+    /// Their ids in the dataset's files, where those have some.
+    pub class_ids: Vec<u64>,
+    /// What the images are labelled with.
+    pub labels: Labels,
 }

@@ -54,6 +54,12 @@ pub enum RawImage {
     File(Vec<u8>),
 }
 
+impl Default for ImageSource {
+    fn default() -> ImageSource {
+        ImageSource::Files(Vec::new())
+    }
+}
+
 impl ImageSource {
     /// Number of images.
     pub fn len(&self) -> usize {

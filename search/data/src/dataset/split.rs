@@ -43,7 +43,8 @@ pub fn split(train: &Dataset, search_val: usize, limit: Option<usize>, seed: u64
     let mut order: Vec<usize> = (0..train.targets.len()).collect();
     order.shuffle(&mut rng(seed, Purpose::Split, 0, 0));
     let n = order.len().max(1);
-    let mut by_class = vec![Vec::new(); train.classes.len()];
+    // Images of several classes are shared out as those of one.
+    let mut by_class = vec![Vec::new(); train.classes.len().max(1)];
     for i in order {
         let class = train.targets[i].class().unwrap_or_default();
         by_class[class as usize].push(i);
@@ -77,7 +78,12 @@ mod tests {
     fn data(n: usize) -> Dataset {
         let images = ImageSource::Memory(InMemoryImages { n, height: 1, width: 1, channels: 1, pixels: vec![0; n] });
         let classes = ["a", "b", "c", "d"].map(str::to_string).to_vec();
-        Dataset { images, targets: (0..n).map(|i| Target::Class((i * i % 7 % 4) as u32)).collect(), classes }
+        Dataset {
+            images,
+            targets: (0..n).map(|i| Target::Class((i * i % 7 % 4) as u32)).collect(),
+            classes,
+            ..Dataset::default()
+        }
     }
 
     #[test]

@@ -191,7 +191,7 @@ impl Inner {
         for attempt in 0..TRIES {
             let mut draw = rng(self.seed, Purpose::Augment, step, slot);
             match self.images.training(i, &self.config.augment, side, &mut draw, out) {
-                Ok(()) => return Ok(self.images.data.targets[i]),
+                Ok(target) => return Ok(target),
                 Err(why) => self.images.damaged.add(i, &self.images.data.images.name(i), &why)?,
             }
             i = self.order.other(&mut rng(self.seed, Purpose::Replace, image as u64, attempt));

@@ -76,7 +76,8 @@ mod tests {
     fn each_channel_has_its_own() {
         let pixels = vec![0, 100, 5, 200, 100, 6, 9, 9, 9, 9, 9, 9];
         let images = ImageSource::Memory(InMemoryImages { n: 2, height: 1, width: 2, channels: 3, pixels });
-        let data = Dataset { images, targets: vec![Target::Class(0); 2], classes: vec!["a".into()] };
+        let targets = vec![Target::Class(0); 2];
+        let data = Dataset { images, targets, classes: vec!["a".into()], ..Dataset::default() };
         let norm = Normalization::of(&data, &[0]).unwrap();
         assert_eq!(norm.mean, [100.0 / 255.0, 100.0 / 255.0, 5.5 / 255.0].map(|v: f64| v as f32));
         // A channel that does not vary is not blown up.

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::{Batch, DamagedImages, MemoryBudget, Normalization, budget};
 use crate::dataset::{Dataset, RawImage};
 use crate::transform::Augment;
-use crate::{DataError, Target};
+use crate::{DataError, Labels, Target};
 use mobilenas_image::decode::{decode_bytes, dimensions};
 use mobilenas_image::{Area, Picture, Pipeline, cut_file, cut_picture};
 
@@ -47,8 +47,18 @@ impl TransformedDataset {
             ("pixel_std".to_string(), std),
             ("classes".to_string(), serde_json::json!(self.data.classes).to_string()),
         ]);
+        if !self.data.class_ids.is_empty() {
+            words.insert("class_ids".to_string(), serde_json::json!(self.data.class_ids).to_string());
+        }
         if self.data.images.memory().is_none() {
-            words.insert("preprocessing".to_string(), self.frame.to_string());
+            // With boxes or a class map, images are resized whole.
+            let whole = self.data.labels != Labels::Classes;
+            let crop_pct = if whole { 1.0 } else { self.frame.how.crop_pct };
+            words.insert("crop_pct".to_string(), crop_pct.to_string());
+            words.insert("interpolation".to_string(), self.frame.how.interpolation.name().to_string());
+            if !whole {
+                words.insert("preprocessing".to_string(), self.frame.to_string());
+            }
         }
         words
     }
@@ -65,7 +75,7 @@ impl TransformedDataset {
         }
     }
 
-    /// Writes a training image's values.
+    /// Writes a training image's values; gives its target, which moved with it.
     ///
     /// # Errors
     /// What is wrong with the image.
@@ -76,7 +86,19 @@ impl TransformedDataset {
         side: Option<u32>,
         rng: &mut dyn Rng,
         out: &mut [f32],
-    ) -> Result<(), String> {
+    ) -> Result<Target, String> {
+        if let Target::Dense(label) = &self.data.targets[i] {
+            let _loan = self.lend_size((label.entry.width, label.entry.height))?;
+            let (_, h, _) = self.shape(side);
+            let sample = label.sample().map_err(|e| e.to_string())?;
+            let moved = match &how.dense {
+                Some(dense) => dense.training(sample, h as u32, rng),
+                None => sample.resized((h as u32, h as u32), self.frame.how.interpolation),
+            };
+            let moved = moved.map_err(|e| e.to_string())?;
+            self.norm.planes(&moved.image, out);
+            return Ok(Target::Dense(Arc::new(label.transformed(moved.target, None))));
+        }
         let raw = self.data.images.read(i)?;
         let moves = how.moves(rng);
         let (_, h, w) = self.shape(side);
@@ -94,7 +116,7 @@ impl TransformedDataset {
         };
         let picture = how.levels(picture, moves, rng);
         how.planes(&picture, &self.norm, rng, out);
-        Ok(())
+        Ok(self.data.targets[i].clone())
     }
 
     /// An image as it is in the set.
@@ -111,14 +133,24 @@ impl TransformedDataset {
         }
     }
 
-    /// Writes an image's values as they are scored.
+    /// Writes an image's values as they are scored; gives its target. With boxes or a class map it is resized to a square,
+    /// whatever the ratio of its sides.
     ///
     /// # Errors
     /// What is wrong with the image.
-    pub fn plain(&self, i: usize, out: &mut [f32]) -> Result<(), String> {
+    pub fn plain(&self, i: usize, out: &mut [f32]) -> Result<Target, String> {
+        if let Target::Dense(label) = &self.data.targets[i] {
+            let _loan = self.lend_size((label.entry.width, label.entry.height))?;
+            let side = self.shape(None).1 as u32;
+            let mut sample = label.sample().map_err(|e| e.to_string())?;
+            let whole = sample.target.map.take();
+            let resized = sample.resized((side, side), self.frame.how.interpolation).map_err(|e| e.to_string())?;
+            self.norm.planes(&resized.image, out);
+            return Ok(Target::Dense(Arc::new(label.transformed(resized.target, whole))));
+        }
         let picture = self.framed(self.data.images.read(i)?, None)?;
         self.norm.planes(&picture, out);
-        Ok(())
+        Ok(self.data.targets[i].clone())
     }
 
     /// An image at the view's size, nothing drawn.
@@ -142,7 +174,10 @@ impl TransformedDataset {
 
     /// Memory for a file's levels: decoders hold up to two copies of them.
     fn lend(&self, data: &[u8]) -> Result<budget::Loan<'_>, String> {
-        let (w, h) = dimensions(data)?;
+        self.lend_size(dimensions(data)?)
+    }
+
+    fn lend_size(&self, (w, h): (u32, u32)) -> Result<budget::Loan<'_>, String> {
         self.budget.lend(2 * 3 * w as usize * h as usize)
     }
 
@@ -164,18 +199,16 @@ impl TransformedDataset {
         let size = shape.0 * shape.1 * shape.2;
         let mut values = vec![0f32; indices.len() * size];
         let read = values.par_chunks_mut(size).zip(indices.par_iter()).map(|(out, &i)| match self.plain(i, out) {
-            Ok(()) => Ok(true),
-            Err(why) => self.damaged.add(i, &self.data.images.name(i), &why).map(|()| false),
+            Ok(target) => Ok(Some(target)),
+            Err(why) => self.damaged.add(i, &self.data.images.name(i), &why).map(|()| None),
         });
-        let whole = read.collect::<Result<Vec<bool>, _>>()?;
+        let read = read.collect::<Result<Vec<Option<Target>>, _>>()?;
         let mut kept = 0;
-        for (slot, _) in whole.iter().enumerate().filter(|(_, whole)| **whole) {
+        for (slot, _) in read.iter().enumerate().filter(|(_, target)| target.is_some()) {
             values.copy_within(slot * size..(slot + 1) * size, kept * size);
             kept += 1;
         }
         values.truncate(kept * size);
-        let sound = indices.iter().zip(&whole).filter(|(_, whole)| **whole);
-        let targets: Vec<Target> = sound.map(|(i, _)| self.data.targets[*i]).collect();
-        Ok(Batch { values, shape, targets, mixed: None })
+        Ok(Batch { values, shape, targets: read.into_iter().flatten().collect(), mixed: None })
     }
 }

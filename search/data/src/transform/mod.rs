@@ -10,6 +10,7 @@ pub mod shift;
 
 use std::fmt;
 
+use mobilenas_dense::transform::DenseTransform;
 use rand::Rng;
 
 use crate::loader::Normalization;
@@ -33,6 +34,8 @@ pub struct Augment {
     pub erase: f64,
     /// MixUp and CutMix.
     pub mix: Option<mix::Mix>,
+    /// What happens, instead of all of this, to an image with boxes or a class map.
+    pub dense: Option<DenseTransform>,
 }
 
 /// What was drawn for one image. All is drawn before anything is done: the crop has to be known before an image is decoded.
@@ -75,6 +78,11 @@ impl Augment {
 
 impl fmt::Display for Augment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.dense {
+            Some(DenseTransform::Detection(_)) => return f.write_str("SSD's crop, distortion of colours, flip"),
+            Some(DenseTransform::Segmentation(_)) => return f.write_str("resize, flip, crop, distortion of colours"),
+            None => {}
+        }
         let mut all = Vec::new();
         if let Some(c) = &self.crop {
             all.push(format!("crop of {} to 1 of the area ({})", c.min_area, c.interpolation.name()));
