@@ -32,12 +32,18 @@ impl Task for Classification {
     }
 
     fn loss(&self, outputs: &Outputs, targets: &Targets, label_smoothing: f64) -> Result<Tensor, TaskError> {
-        let Targets::Classes { labels, mixed } = targets;
+        let Targets::Classes { labels, mixed } = targets else {
+            return Err(TaskError::Target { task: NAME, expected: "class" });
+        };
         let one = |logits: &Tensor| match mixed {
             Some(mixed) => soft_cross_entropy(logits, mixed),
             None => logits.f_cross_entropy_loss(labels, None::<&Tensor>, Reduction::Mean, -100, label_smoothing),
         };
         mean_over_heads(&outputs.heads, one).map_err(TaskError::torch(NAME))
+    }
+
+    fn example(&self, images: usize, _: (usize, usize)) -> Result<Targets, TaskError> {
+        Targets::classes(&vec![0; images]).map_err(TaskError::torch(NAME))
     }
 
     fn distill(&self, student: &Outputs, teacher: &Outputs, how: Distillation) -> Result<Tensor, TaskError> {
@@ -71,7 +77,9 @@ struct Accuracy {
 
 impl Meter for Accuracy {
     fn update(&mut self, outputs: &Outputs, targets: &Targets) -> Result<(), TaskError> {
-        let Targets::Classes { labels, .. } = targets;
+        let Targets::Classes { labels, .. } = targets else {
+            return Err(TaskError::Target { task: NAME, expected: "class" });
+        };
         let correct = tch::no_grad(|| -> Result<i64, TchError> {
             let hits = outputs.heads[0].f_argmax(-1, false)?.f_eq_tensor(labels)?;
             i64::try_from(hits.f_sum(Kind::Int64)?)
@@ -123,7 +131,7 @@ mod tests {
         let targets = Targets::classes(&[0]).unwrap();
         let loss = |heads: Vec<&Tensor>| {
             let heads = heads.into_iter().map(Tensor::shallow_clone).collect();
-            Classification.loss(&Outputs { heads }, &targets, 0.1).unwrap().double_value(&[])
+            Classification.loss(&Outputs { heads, graph: None }, &targets, 0.1).unwrap().double_value(&[])
         };
         assert!((loss(vec![&x, &y]) - (loss(vec![&x]) + loss(vec![&y])) / 2.0).abs() < 1e-6);
     }

@@ -1,5 +1,6 @@
 //! What a task cannot do.
 
+use mobilenas_dense::DenseError;
 use tch::TchError;
 
 /// What a task cannot do.
@@ -12,6 +13,19 @@ pub enum TaskError {
         task: &'static str,
         /// The first line of what it says.
         message: String,
+    },
+    /// Boxes, class maps or anchors.
+    #[error(transparent)]
+    Dense(#[from] DenseError),
+    /// Outputs that are not those of a network for the task.
+    #[error("{task}: found {found}, expected {expected}")]
+    Outputs {
+        /// The task.
+        task: &'static str,
+        /// What was found.
+        found: String,
+        /// What was expected.
+        expected: &'static str,
     },
     /// Samples with targets of another task.
     #[error("{task}: found a sample without a {expected}, expected one for each image")]

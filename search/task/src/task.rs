@@ -1,25 +1,40 @@
 //! What a task is.
 
 use std::any::Any;
+use std::sync::Arc;
 
+use mobilenas_data::Labels;
 use mobilenas_record::MetricInfo;
+use mobilenas_space::ir::Graph;
 use tch::Tensor;
 
 use crate::batch::Targets;
 use crate::distill::Distillation;
 use crate::error::TaskError;
 
-/// What a network gives for a batch: one tensor a head. A classifier's are logits `[B, classes]`.
+/// What a network gives for a batch: of a classifier, logits `[B, classes]` of each head; of others, the graph's outputs.
 #[derive(Debug)]
 pub struct Outputs {
     /// The heads, in the graph's order; never empty.
     pub heads: Vec<Tensor>,
+    /// The network's graph, where its outputs alone do not tell what they are.
+    pub graph: Option<Arc<Graph>>,
 }
 
 impl Outputs {
+    /// Of a network's graph.
+    pub fn of(graph: &Arc<Graph>, heads: Vec<Tensor>) -> Outputs {
+        Outputs { heads, graph: Some(graph.clone()) }
+    }
+
+    /// The same numbers, without a way back to what they came from.
+    pub fn detached(&self) -> Outputs {
+        Outputs { heads: self.heads.iter().map(Tensor::detach).collect(), graph: self.graph.clone() }
+    }
+
     /// The output of a network whose heads are already averaged.
     pub fn one(output: Tensor) -> Outputs {
-        Outputs { heads: vec![output] }
+        Outputs { heads: vec![output], graph: None }
     }
 }
 
@@ -28,14 +43,30 @@ pub trait Task: Sync + std::fmt::Debug {
     /// Its name in configs.
     fn name(&self) -> &'static str;
 
+    /// What images are labelled with.
+    fn labels(&self) -> Labels {
+        Labels::Classes
+    }
+
     /// What is measured on trained weights and images; the first is primary.
     fn metrics(&self) -> &'static [MetricInfo];
+
+    /// What is measured in training, on the batches that are learnt from.
+    fn training_metrics(&self) -> &'static [MetricInfo] {
+        self.metrics()
+    }
 
     /// The loss of outputs against targets, the mean over the batch; heads weigh alike.
     ///
     /// # Errors
     /// When libtorch refuses, or the targets are not this task's.
     fn loss(&self, outputs: &Outputs, targets: &Targets, label_smoothing: f64) -> Result<Tensor, TaskError>;
+
+    /// Targets for so many images of (columns, rows), to time steps with.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    fn example(&self, images: usize, size: (usize, usize)) -> Result<Targets, TaskError>;
 
     /// The loss of a student's outputs against a teacher's, the mean over the batch.
     ///
@@ -45,6 +76,11 @@ pub trait Task: Sync + std::fmt::Debug {
 
     /// An empty meter of [`Task::metrics`].
     fn meter(&self) -> Box<dyn Meter>;
+
+    /// An empty meter of [`Task::training_metrics`].
+    fn training_meter(&self) -> Box<dyn Meter> {
+        self.meter()
+    }
 }
 
 /// Accumulates a task's metrics over batches.
