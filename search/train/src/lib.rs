@@ -1,5 +1,6 @@
 //! Training: of a supernet by one of its rules, and of one network, by the same trainer.
 
+pub mod backbone;
 pub mod checkpoint;
 pub mod collective;
 mod ema;
@@ -14,6 +15,7 @@ pub mod schedule;
 pub mod settings;
 pub mod single_net;
 pub mod supernet;
+pub mod task_config;
 pub mod teacher;
 pub mod trainer;
 

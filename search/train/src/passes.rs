@@ -22,10 +22,11 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    /// The network's outputs, float32.
+    /// The network's outputs, float32; of a classifier, the mean of its heads.
     pub(crate) fn outputs(&self, mode: Mode) -> Result<Outputs, TrainError> {
-        let output = self.net.forward(&self.images, mode)?;
-        output.f_to_kind(Kind::Float).map(Outputs::one).map_err(TrainError::torch)
+        let outputs = self.net.outputs(&self.images, mode)?;
+        let outputs = outputs.iter().map(|t| t.f_to_kind(Kind::Float)).collect::<Result<_, _>>();
+        Ok(Outputs::of(self.net.graph(), outputs.map_err(TrainError::torch)?))
     }
 }
 
@@ -153,7 +154,7 @@ impl Teacher {
         let mut known = locked(&self.outputs);
         loop {
             match &*known {
-                TeacherOutputs::Known(outputs) => return Ok(same(outputs)),
+                TeacherOutputs::Known(outputs) => return Ok(outputs.detached()),
                 TeacherOutputs::Failed => return Err(TrainError::NoTeacher),
                 TeacherOutputs::Pending => known = self.told.wait(known).unwrap_or_else(PoisonError::into_inner),
             }
@@ -170,10 +171,6 @@ impl Drop for TellFailure<'_> {
             self.0.tell(TeacherOutputs::Failed);
         }
     }
-}
-
-fn same(outputs: &Outputs) -> Outputs {
-    Outputs { heads: outputs.heads.iter().map(Tensor::detach).collect() }
 }
 
 /// One network's pass, with the parameters that its thread asks the gradients of.
@@ -196,9 +193,9 @@ impl Job {
         }
         let _failure = TellFailure(teacher);
         let outputs = pass.outputs(mode)?;
-        teacher.tell(TeacherOutputs::Known(same(&outputs)));
+        teacher.tell(TeacherOutputs::Known(outputs.detached()));
         let loss = loss(&outputs, &pass.targets, None)?;
         let grads = gradients(&loss)?;
-        Ok(Ran { grads, first: Some(First { outputs: same(&outputs), loss: loss.detach() }) })
+        Ok(Ran { grads, first: Some(First { outputs: outputs.detached(), loss: loss.detach() }) })
     }
 }

@@ -30,7 +30,7 @@ pub struct Recipe {
     /// Peak learning rate.
     #[schemars(extend("exclusiveMinimum" = 0), range(max = 10))]
     pub lr: f64,
-    /// Learning rate at the end of the cosine.
+    /// Learning rate at the end.
     #[schemars(range(min = 0, max = 10))]
     pub min_lr: f64,
     /// The peak is for so many images in a step of the optimizer and scales with them; not scaled if left out.
@@ -48,7 +48,10 @@ pub struct Recipe {
     /// Epochs at the lowest learning rate, after the others.
     #[schemars(range(min = 0, max = 100000))]
     pub cooldown: f64,
-    /// Whether the cosine moves with every step or every epoch.
+    /// How the learning rate falls after the warm-up.
+    #[serde(skip_serializing_if = "is_cosine")]
+    pub schedule: Decay,
+    /// Whether the learning rate moves with every step or every epoch.
     pub schedule_interval: Per,
     /// Weight decay.
     #[schemars(range(min = 0, max = 10))]
@@ -102,6 +105,10 @@ pub enum RecipeName {
     Mobilevitv2,
     Mobilevitv3,
     Efficientformerv2,
+    SsdliteCvnets,
+    Deeplabv3Cvnets,
+    PspnetCvnets,
+    SemanticFpnSnap,
     Small,
 }
 
@@ -113,6 +120,10 @@ impl RecipeName {
             RecipeName::Mobilevitv2 => include_str!("../../../configs/recipes/mobilevitv2.yaml"),
             RecipeName::Mobilevitv3 => include_str!("../../../configs/recipes/mobilevitv3.yaml"),
             RecipeName::Efficientformerv2 => include_str!("../../../configs/recipes/efficientformerv2.yaml"),
+            RecipeName::SsdliteCvnets => include_str!("../../../configs/recipes/ssdlite_cvnets.yaml"),
+            RecipeName::Deeplabv3Cvnets => include_str!("../../../configs/recipes/deeplabv3_cvnets.yaml"),
+            RecipeName::PspnetCvnets => include_str!("../../../configs/recipes/pspnet_cvnets.yaml"),
+            RecipeName::SemanticFpnSnap => include_str!("../../../configs/recipes/semantic_fpn_snap.yaml"),
             RecipeName::Small => include_str!("../../../configs/recipes/small.yaml"),
         }
     }
@@ -175,6 +186,22 @@ impl Default for SgdConfig {
 pub enum Per {
     Step,
     Epoch,
+}
+
+/// How the learning rate falls from its peak to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Decay {
+    /// As half a cosine.
+    #[default]
+    Cosine,
+    /// As the rest of the steps to the power of 0.9 (mmsegmentation's poly).
+    Poly,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_cosine(decay: &Decay) -> bool {
+    *decay == Decay::Cosine
 }
 
 /// At most one way of clipping gradients.
@@ -276,6 +303,7 @@ impl Default for Recipe {
             warmup_steps: None,
             warmup_lr: None,
             cooldown: 0.0,
+            schedule: Decay::Cosine,
             schedule_interval: Per::Step,
             weight_decay: 0.01,
             decay_all: false,

@@ -1,6 +1,6 @@
-//! The learning rate: linear warm-up, a cosine, and steps at its end.
+//! The learning rate: linear warm-up, a cosine or a power, and steps at its end.
 
-use crate::recipe::{Per, Recipe};
+use crate::recipe::{Decay, Per, Recipe};
 
 /// Learning rate over the steps of a training.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,7 +21,12 @@ pub struct Schedule {
     pub every: u64,
     /// Whether the warm-up moves with every step.
     pub smooth_warmup: bool,
+    /// How it falls.
+    pub decay: Decay,
 }
+
+/// mmsegmentation's power.
+const POWER: f64 = 0.9;
 
 impl Schedule {
     /// The schedule of a recipe, for epochs of so many steps.
@@ -39,6 +44,7 @@ impl Schedule {
             cooldown: steps(recipe.cooldown),
             every: if recipe.schedule_interval == Per::Epoch { per_epoch.round().max(1.0) as u64 } else { 1 },
             smooth_warmup: recipe.warmup_steps.is_some(),
+            decay: recipe.schedule,
         }
     }
 
@@ -58,7 +64,12 @@ impl Schedule {
             };
         }
         let over = held.saturating_sub(self.warmup) as f64 / (self.steps.saturating_sub(self.warmup)).max(1) as f64;
-        self.min_lr + (self.lr - self.min_lr) * 0.5 * (1.0 + (std::f64::consts::PI * over.min(1.0)).cos())
+        let over = over.min(1.0);
+        let left = match self.decay {
+            Decay::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * over).cos()),
+            Decay::Poly => (1.0 - over).powf(POWER),
+        };
+        self.min_lr + (self.lr - self.min_lr) * left
     }
 }
 
@@ -79,6 +90,16 @@ mod tests {
         near(s.at(54), 0.55);
         near(s.at(104), 0.1);
         near(s.at(1000), 0.1);
+    }
+
+    #[test]
+    fn falls_as_a_power() {
+        let recipe =
+            Recipe { lr: 2.0, min_lr: 0.5, warmup: 0.0, epochs: 4.0, schedule: Decay::Poly, ..Recipe::default() };
+        let s = Schedule::new(&recipe, 10.0);
+        near(s.at(0), 2.0);
+        near(s.at(20), 0.5 + 1.5 * 0.5f64.powf(0.9));
+        near(s.at(40), 0.5);
     }
 
     #[test]

@@ -30,6 +30,7 @@ impl Objective<'_> {
     /// last learns from the teacher, as the EfficientFormers were trained.
     fn loss(&self, outputs: &Outputs, images: &Tensor, targets: &Targets) -> Result<Tensor, TrainError> {
         let Some(teacher) = self.teacher else { return Ok(self.task.loss(outputs, targets, self.label_smoothing)?) };
+        // Classifiers alone have teachers.
         let head = |i: usize| Outputs::one(outputs.heads[i].shallow_clone());
         let own = self.task.loss(&head(0), targets, self.label_smoothing)?;
         let taught = self.task.distill(&head(outputs.heads.len() - 1), &teacher.outputs(images)?, teacher.rule())?;
@@ -145,7 +146,7 @@ impl TrainStep for SingleNet<'_> {
         let images = resized(&batch.images, self.net.graph().input().dims[1])?;
         let heads = self.net.heads(&images, Mode::TrainTracking)?;
         let heads = heads.iter().map(|h| h.f_to_kind(Kind::Float)).collect::<Result<Vec<_>, _>>();
-        let outputs = Outputs { heads: heads.map_err(TrainError::torch)? };
+        let outputs = Outputs::of(self.net.graph(), heads.map_err(TrainError::torch)?);
         let loss = self.objective.loss(&outputs, &batch.images, &batch.targets)?;
         loss.f_mul_scalar(at.share).and_then(|l| l.f_backward()).map_err(TrainError::torch)?;
         meter.update(&outputs, &batch.targets)?;

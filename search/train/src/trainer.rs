@@ -198,7 +198,7 @@ impl Trainer<'_> {
                     now.state.skipped_in_a_row = 0;
                     now.state.loss += weight * (loss - now.state.loss);
                     now.state.metric += weight * (values[0] - now.state.metric);
-                    let names = train_step.task().metrics().iter().map(|m| m.name.to_string());
+                    let names = train_step.task().training_metrics().iter().map(|m| m.name.to_string());
                     let row = MetricsRow {
                         step: at + 1,
                         epoch: (at + 1) as f64 / per_epoch,
@@ -268,11 +268,11 @@ impl Trainer<'_> {
         let (epoch, all) = (state.step as f64 / per_epoch, self.config.recipe.epochs + self.config.recipe.cooldown);
         let skipped = if state.skipped > 0 { format!(", {} steps skipped", state.skipped) } else { String::new() };
         let images = self.loader.images_per_epoch() as f64 * epoch / state.seconds.max(1e-9);
-        let primary = task.metrics()[0];
+        let primary = task.training_metrics()[0];
         format!(
             "epoch {epoch:.2}/{all:.2}, loss {:.3}, {} {:.1} {}, {images:.0} images/s{skipped}",
             state.loss,
-            primary.label.to_lowercase(),
+            primary.noun(),
             state.metric,
             primary.unit
         )
@@ -327,7 +327,7 @@ impl Trainer<'_> {
     ) -> Result<Step, TrainError> {
         let (step, parts) = (now.state.step, u64::from(self.config.recipe.grad_accum_steps));
         now.store.zero_grad();
-        let (mut loss, mut images, mut meter) = (0.0, 0, train_step.task().meter());
+        let (mut loss, mut images, mut meter) = (0.0, 0, train_step.task().training_meter());
         for part in 0..parts {
             let batch = batches.take()??.to(now.store.device())?;
             let batch_at = step * parts + part;

@@ -1,6 +1,7 @@
 //! Defaults of config fields whose types have none.
 
 use mobilenas_record::Goal;
+use mobilenas_record::metric::name as metric;
 
 use super::search::Objective;
 
@@ -29,8 +30,13 @@ pub(in crate::config) fn max_failures() -> usize {
 }
 
 pub(in crate::config) fn objectives() -> Vec<Objective> {
+    objectives_of(metric::TOP1)
+}
+
+/// Where a task has another metric than classification.
+pub(in crate::config) fn objectives_of(primary: &str) -> Vec<Objective> {
     let of = |metric: &str, goal| Objective { metric: metric.to_string(), goal };
-    vec![of("top1", Goal::Maximize), of("macs", Goal::Minimize)]
+    vec![of(primary, Goal::Maximize), of(metric::MACS, Goal::Minimize)]
 }
 
 pub(in crate::config) fn single() -> usize {

@@ -11,7 +11,7 @@ use super::file::{Origin, add_new, read, sound};
 use super::genome::space;
 use super::types::{Config, Space};
 use super::yaml::Node;
-use super::{BenchConfig, ConfigError, RegressionConfig, Study, StudyConfig, TrainConfig, name};
+use super::{BenchConfig, ConfigError, RegressionConfig, Study, StudyConfig, TrainConfig, defaults, name};
 use crate::strategy::space_info;
 
 /// A config with the tree it was read from, which knows the lines.
@@ -33,6 +33,14 @@ impl Loaded {
     pub fn space(&self, classes: u32) -> Result<mobilenas_space::Space, ConfigError> {
         let mut problems = Problems::new(&self.file);
         let space = space(&self.tree, &["space"], &self.config.space, classes, &mut problems);
+        let space = space.and_then(|space| {
+            let attached = self.config.task_config().attach(space, false);
+            attached
+                .map_err(|e| {
+                    problems.add(self.tree.line_of(&["head".to_string()]), &["head".to_string()], e.to_string())
+                })
+                .ok()
+        });
         sound(space, problems)
     }
 }
@@ -51,7 +59,10 @@ pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
 /// As for [`load`].
 pub fn load_from(file: &Path, origin: Origin) -> Result<Loaded, ConfigError> {
     let (tree, json, problems) = read::<Config>(file, origin)?;
-    let config = Config::deserialize(&json).ok();
+    let mut config = Config::deserialize(&json).ok();
+    if let Some(config) = config.as_mut().filter(|_| json["search"]["objectives"].is_null()) {
+        config.search.objectives = defaults::objectives_of(config.task_config().task().metrics()[0].name);
+    }
     let mistakes = config.iter().flat_map(Config::validate).collect();
     loaded((file, origin), (tree, json, problems), config, mistakes, &[])
 }
@@ -118,7 +129,7 @@ pub fn load_train(file: &Path) -> Result<TrainConfig, ConfigError> {
     for (path, message) in config.iter().flat_map(TrainConfig::validate).chain(name) {
         add_new(&mut problems, &tree, &path, message);
     }
-    let design = config.as_ref().filter(|_| problems.all.is_empty()).and_then(|c| c.network.design(10));
+    let design = config.as_ref().filter(|_| problems.all.is_empty()).and_then(|c| c.network.design(10, None));
     for e in design.and_then(|d| mobilenas_space::Space::new(&d).err()).unwrap_or_default() {
         let path: Vec<String> = std::iter::once("network".to_string()).chain(e.at).collect();
         let hint = e.nearest.map(|n| format!("; did you mean {n}?")).unwrap_or_default();

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::types::Config;
-use super::{SupernetRule, Weights};
+use super::{SupernetRule, TaskName, Weights};
 
 /// A search's config and what is studied. The searches go by `search` (its objectives, bounds, trials), the last trainings
 /// by `retrain` (its recipe, and `best`, the number of found networks).
@@ -140,6 +140,9 @@ impl StudyConfig {
         let mut add = |path: String, message: String| {
             all.push((path.split('.').map(str::to_string).collect(), message));
         };
+        if c.task != TaskName::Classification {
+            add("task".into(), "found another, expected classification in a study".into());
+        }
         if (1..3).contains(&self.study.subnets) {
             let found = self.study.subnets;
             add("study.subnets".into(), format!("found {found}, expected at least 3, or 0 for no rank fidelity"));

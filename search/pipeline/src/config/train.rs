@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use mobilenas_space::families::{self, FAMILIES};
-use mobilenas_space::{Space, SpaceConfig};
+use mobilenas_space::{RESOLUTION, Space, SpaceConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DataConfig, Device, Recipe, defaults, nearest};
+use super::{DataConfig, Device, HeadConfig, Recipe, TaskConfig, TaskName, defaults, nearest};
 use crate::experiment::ExperimentError;
 
 /// One network, trained from scratch.
@@ -28,6 +28,12 @@ pub struct TrainConfig {
     /// Where it runs. Not part of what a training is: another device may go on with it.
     #[serde(default, skip_serializing)]
     pub device: Device,
+    /// What it is trained for.
+    #[serde(default, skip_serializing_if = "TaskName::is_classification")]
+    pub task: TaskName,
+    /// The head that it has in place of its classifier, for detection or segmentation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<HeadConfig>,
     /// Which network.
     pub network: Network,
     /// Which images.
@@ -61,13 +67,16 @@ pub struct Network {
 
 impl Network {
     /// The published network with its knobs changed, as a space of one network; `None` for others.
-    pub(super) fn design(&self, classes: u32) -> Option<SpaceConfig> {
+    ///
+    /// Its side is the published one unless a head has its own.
+    pub(super) fn design(&self, classes: u32, side: Option<u32>) -> Option<SpaceConfig> {
         let name = self.model.as_deref()?;
         let (family, _) = families::variant(name)?;
         let knobs = BTreeMap::new();
         let published =
             Space::new(&SpaceConfig { family: family.name().into(), width: 1.0, divisor: 8, knobs, classes }).ok()?;
         let mut values = published.values(&published.variant(name).ok()?);
+        values.extend(side.map(|side| (RESOLUTION.to_string(), i64::from(side))));
         values.extend(self.knobs.clone());
         let knobs = values.into_iter().map(|(knob, value)| (knob, vec![value])).collect();
         Some(SpaceConfig { family: family.name().to_string(), width: 1.0, divisor: 8, knobs, classes })
@@ -78,17 +87,36 @@ impl Network {
     /// # Errors
     /// When the genome cannot be read, or the choices make no network.
     pub fn space(&self, classes: u32) -> Result<Space, ExperimentError> {
-        if let Some(file) = &self.genome {
-            return Ok(super::genome::load_genome(file, classes)?);
-        }
-        let design = self.design(classes).ok_or(ExperimentError::Network { found: None })?;
-        Space::new(&design).map_err(|all| ExperimentError::Network {
-            found: all.first().map(|e| format!("{}: found {}, expected {}", e.at.join("."), e.found, e.expected)),
-        })
+        self.with_head(&TaskConfig::default(), classes, true)
+    }
+
+    /// The same with the head of a task, whose logits are resized to the image where `whole`.
+    ///
+    /// # Errors
+    /// As for [`Network::space`], and when the head does not fit.
+    pub fn with_head(&self, task: &TaskConfig, classes: u32, whole: bool) -> Result<Space, ExperimentError> {
+        let backbone = match &self.genome {
+            Some(file) => super::genome::load_genome(file, classes)?,
+            None => {
+                let side = task.head().map(|head| head.resolution());
+                let design = self.design(classes, side).ok_or(ExperimentError::Network { found: None })?;
+                Space::new(&design).map_err(|all| ExperimentError::Network {
+                    found: all
+                        .first()
+                        .map(|e| format!("{}: found {}, expected {}", e.at.join("."), e.found, e.expected)),
+                })?
+            }
+        };
+        Ok(task.attach(backbone, whole)?)
     }
 }
 
 impl TrainConfig {
+    /// What it is trained for.
+    pub fn task_config(&self) -> TaskConfig {
+        TaskConfig::new(self.task, self.head.as_ref())
+    }
+
     /// Name of the training.
     pub fn name(&self) -> &str {
         self.name.as_deref().unwrap_or("train")
@@ -117,6 +145,8 @@ impl TrainConfig {
         }
         let at = |path: String| path.split('.').map(str::to_string).collect();
         all.extend(self.data.augment.validate().into_iter().map(|(key, m)| (at(format!("data.augment.{key}")), m)));
+        all.extend(TaskConfig::head_mistakes(self.task, self.head.as_ref()));
+        all.extend(TaskConfig::recipe_mistakes(self.task, &self.data, &[("train", &self.train)]));
         all.extend(self.train.validate().into_iter().map(|(key, m)| (at(format!("train.{key}")), m)));
         all
     }

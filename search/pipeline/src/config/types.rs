@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::search::Search;
-use super::{DataConfig, Device, LatencySettings, RetrainConfig, SupernetConfig, defaults};
+use super::{
+    DataConfig, Device, HeadConfig, LatencySettings, RetrainConfig, SupernetConfig, TaskConfig, TaskName, defaults,
+};
 
 /// A search: a space, data, and how to train, search, score and measure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +32,12 @@ pub struct Config {
     /// `retrain.workers` and `study.workers`. Not part of what a run is: others may go on with it.
     #[serde(default, skip_serializing)]
     pub workers: Option<Workers>,
+    /// What networks are trained for.
+    #[serde(default, skip_serializing_if = "TaskName::is_classification")]
+    pub task: TaskName,
+    /// The head that networks have in place of their classifier, for detection or segmentation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<HeadConfig>,
     /// Which networks.
     pub space: Space,
     /// Which images.
@@ -154,5 +162,12 @@ impl Default for Mes {
             alpha_latency: m.alpha_latency,
             reference_units: m.reference_units,
         }
+    }
+}
+
+impl Config {
+    /// What networks are trained for.
+    pub fn task_config(&self) -> TaskConfig {
+        TaskConfig::new(self.task, self.head.as_ref())
     }
 }

@@ -1,7 +1,8 @@
 //! Mistakes between values: what the types of a config alone cannot say.
 
 use super::types::{Config, Statistics};
-use super::{BatchNorms, Launch, Weights};
+use super::{BatchNorms, LatencySource, Launch, SubnetLoss, SupernetRule, TaskConfig, TaskName, Weights};
+use mobilenas_space::RESOLUTION;
 use mobilenas_train::settings::SupernetInit;
 
 fn at(path: &str) -> Vec<String> {
@@ -28,6 +29,10 @@ impl Config {
     pub fn validate(&self) -> Vec<(Vec<String>, String)> {
         let mut all = Vec::new();
         all.extend(self.objective_mistakes());
+        all.extend(TaskConfig::head_mistakes(self.task, self.head.as_ref()));
+        let sections = [("supernet", &self.supernet.recipe), ("retrain", &self.retrain.recipe)];
+        all.extend(TaskConfig::recipe_mistakes(self.task, &self.data, &sections));
+        all.extend(self.dense_mistakes());
         all.extend(self.worker_mistakes());
         if let Some(images) = self.scoring.images.filter(|n| *n > self.data.search_val) {
             let message = format!("found {images}, expected at most data.search_val, {}", self.data.search_val);
@@ -48,6 +53,39 @@ impl Config {
         }
         if let Some(mistake) = self.supernet.init.as_ref().and_then(SupernetInit::mistake) {
             all.push((at("supernet.init"), mistake.to_string()));
+        }
+        all
+    }
+
+    /// What searches for detection and segmentation cannot do.
+    fn dense_mistakes(&self) -> Vec<(Vec<String>, String)> {
+        let mut all = Vec::new();
+        if self.task == TaskName::Classification {
+            return all;
+        }
+        if !self.search.proxies.is_empty() {
+            all.push((at("search.proxies"), "found some, expected none: they are of classifiers".to_string()));
+        }
+        if self.search.bounds.top1.is_some() {
+            all.push((at("search.bounds.top1"), "found one, expected none: it is of classifiers".to_string()));
+        }
+        if self.latency.source != LatencySource::Measured {
+            let message = "found a table, expected measured: tables have no heads".to_string();
+            all.push((at("latency.source"), message));
+        }
+        if self.latency.processes > 0 {
+            let found = self.latency.processes;
+            all.push((
+                at("latency.processes"),
+                format!("found {found}, expected 0: measuring processes know no heads"),
+            ));
+        }
+        let several = |choices: &Vec<i64>| choices.len() > 1;
+        let taught = self.supernet.distill_subnets != SubnetLoss::Labels && self.supernet.rule != SupernetRule::Uniform;
+        if self.task == TaskName::Detection && taught && self.space.knobs.get(RESOLUTION).is_none_or(several) {
+            let message = "found several choices, expected one, or supernet.distill_subnets: labels: anchors of different resolutions \
+                           cannot be compared";
+            all.push((at("space.knobs.resolution"), message.to_string()));
         }
         all
     }
@@ -76,7 +114,7 @@ impl Config {
     }
 
     fn objective_mistakes(&self) -> Vec<(Vec<String>, String)> {
-        let names: Vec<&str> = crate::metric::METRICS.iter().map(|m| m.info().name).collect();
+        let names: Vec<&str> = crate::metric::of_task(self.task_config().task()).map(|m| m.info().name).collect();
         let mut all = Vec::new();
         for (i, o) in self.search.objectives.iter().enumerate() {
             let path = at(&format!("search.objectives.{i}.metric"));

@@ -130,7 +130,7 @@ impl EvalImages {
         } else {
             let _guard = tch::no_grad_guard();
             self.each(side, |images, targets| {
-                Ok(meter.update(&Outputs::one(net.forward(images, Mode::Eval)?), targets)?)
+                Ok(meter.update(&Outputs::of(net.graph(), net.outputs(images, Mode::Eval)?), targets)?)
             })?;
         }
         Ok(Scores { values: meter.values(), images: meter.samples() })
@@ -141,15 +141,19 @@ impl EvalImages {
 fn deployed(net: &Net, share: Share, task: &dyn Task) -> Result<Box<dyn Meter>, EvalError> {
     let (mut meter, mut tuned) = (task.meter(), None::<(Vec<i64>, TunedNet)>);
     for (images, targets) in share {
-        let output = match &tuned {
-            Some((size, tuned)) if *size == images.size() => tuned.forward(&images)?,
+        let outputs = match &tuned {
+            Some((size, tuned)) if *size == images.size() => tuned.outputs(&images)?,
             _ => {
-                let (made, output) = TunedNet::on(net, &images, &mut FixedKernels)?;
+                let (made, first) = TunedNet::on(net, &images, &mut FixedKernels)?;
+                let outputs = match net.graph().outputs.len() {
+                    1 => vec![first],
+                    _ => made.outputs(&images)?,
+                };
                 tuned = Some((images.size(), made));
-                output
+                outputs
             }
         };
-        meter.update(&Outputs::one(output), &targets)?;
+        meter.update(&Outputs::of(net.graph(), outputs), &targets)?;
     }
     Ok(meter)
 }

@@ -11,6 +11,7 @@ use mobilenas_bench::engine::{Engine as _, libtorch::Libtorch};
 use mobilenas_bench::latency_table::Table;
 use mobilenas_bench::paired_latency::DigestedDesign;
 use mobilenas_bench::{LatencyProtocol, PairedLatency};
+use mobilenas_data::Target;
 use mobilenas_data::TransformedDataset;
 use mobilenas_data::dataset::{RawImage, SearchVal, Test};
 use mobilenas_host::{Clock, Stop};
@@ -247,7 +248,14 @@ impl<'a> SupernetEvaluator<'a> {
             protocol.update(format!("{} {}\n", list.indices.len(), list.batch));
             let data = &list.images.data;
             for &i in &list.indices {
-                protocol.update(data.targets[i].class().unwrap_or_default().to_le_bytes());
+                match &data.targets[i] {
+                    Target::Class(class) => protocol.update(class.to_le_bytes()),
+                    Target::Dense(label) => {
+                        protocol.update(format!("{:?}", label.entry.objects));
+                        let map = label.entry.map.as_ref().map(std::fs::read);
+                        protocol.update(map.and_then(Result::ok).unwrap_or_default());
+                    }
+                }
                 match data.images.read(i) {
                     Ok(RawImage::Pixels(p)) => protocol.update(&p.levels),
                     Ok(RawImage::File(bytes)) => protocol.update(&bytes),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mobilenas_host::Clock;
 use mobilenas_space::seed::{Purpose, rng};
 use mobilenas_space::{CostCache, Genome};
-use mobilenas_task::{Batch, Targets};
+use mobilenas_task::Batch;
 use mobilenas_torch::{Names, Net, Owned, ParamStore, device};
 use mobilenas_train::single_net::{Objective, SingleNet};
 use mobilenas_train::{TrainError, TrainStep as _, trainer::StepAt};
@@ -146,7 +146,7 @@ impl Experiment {
             let mut step = |n: usize| {
                 at += 1;
                 let (batch, at) = (self.noise(n)?, StepAt { batch: at, share: 1.0 });
-                supernet.step(&store, &batch, at, self.task.meter().as_mut())?;
+                supernet.step(&store, &batch, at, self.task.training_meter().as_mut())?;
                 device::wait(self.device);
                 Ok(())
             };
@@ -190,7 +190,7 @@ impl Experiment {
             let objective = Objective { task: self.task, label_smoothing: 0.0, teacher: None };
             let (batch, at) = (self.noise(n)?, StepAt { batch: 0, share: 1.0 });
             let mut single = SingleNet { net: &net, objective };
-            single.step(&store, &batch, at, self.task.meter().as_mut())?;
+            single.step(&store, &batch, at, self.task.training_meter().as_mut())?;
             device::wait(self.device);
             Ok(())
         })
@@ -200,7 +200,7 @@ impl Experiment {
         let (channels, h, w) = self.train.shape(None);
         let (size, options) = ([n, channels, h, w].map(|d| d as i64), (Kind::Float, Device::Cpu));
         let images = Tensor::f_rand(size, options).map_err(TrainError::torch)?;
-        let targets = Targets::classes(&vec![0; n]).map_err(TrainError::torch)?;
+        let targets = self.task.example(n, (w, h))?;
         Ok(Batch { images, targets }.to(self.device)?)
     }
 

@@ -2,6 +2,7 @@
 
 use mobilenas_space::{Genome, Space};
 use mobilenas_torch::{ParamStore, weights};
+use mobilenas_train::backbone::{is_backbones, with_head};
 use mobilenas_train::settings::SupernetInit;
 
 use super::ExperimentError;
@@ -10,7 +11,10 @@ use crate::config;
 /// Sets the slices of a supernet that the network of `init` reads to its weights.
 pub(super) fn inherit(store: &mut ParamStore, space: &Space, init: &SupernetInit) -> Result<(), ExperimentError> {
     let graph = space.lower(&genome(space, init)?)?;
-    let inherited = weights::load(&init.weights).and_then(|(named, _)| store.inherit(&graph, &named));
+    let inherited = weights::load(&init.weights).and_then(|(named, _)| {
+        let named = if is_backbones(&graph, &named) { with_head(store, &graph, &named)? } else { named };
+        store.inherit(&graph, &named)
+    });
     inherited.map(drop).map_err(|e| wrong(format!("{}: {e}", init.weights.display()), "the weights of that network"))
 }
 

@@ -9,6 +9,7 @@ use mobilenas_space::{Genome, Space};
 
 use super::ExperimentError;
 use crate::config::{self, CropInterpolation, ScaleFormula};
+use mobilenas_data::Labels;
 use mobilenas_data::dataset::Dataset;
 use mobilenas_data::loader::{
     DamagedImages, DataLoader, Formula, LoaderConfig, MultiScale, Normalization, Sampler, TransformedDataset,
@@ -17,6 +18,7 @@ use mobilenas_data::transform::Augment;
 use mobilenas_data::transform::crop::Crop;
 use mobilenas_data::transform::mix::Mix;
 use mobilenas_data::transform::rand_augment::RandAugment;
+use mobilenas_dense::transform::DenseTransform;
 use mobilenas_image::Pipeline;
 use mobilenas_train::TrainError;
 
@@ -50,7 +52,7 @@ pub fn views(
 }
 
 /// Augmentation as a config says it for a training of images that are normalised by `norm`.
-fn augment(data: &config::DataConfig, recipe: &config::Recipe, norm: &Normalization) -> Augment {
+fn augment(data: &config::DataConfig, recipe: &config::Recipe, norm: &Normalization, labels: Labels) -> Augment {
     let a = recipe.augment.as_ref().unwrap_or(&data.augment);
     let photos = data.name.reader().photos();
     let crop = a.crop.as_ref().map(|c| Crop {
@@ -70,6 +72,11 @@ fn augment(data: &config::DataConfig, recipe: &config::Recipe, norm: &Normalizat
         interpolation: crop.map_or(how.interpolation, |c| c.interpolation),
         ..how
     });
+    let dense = match labels {
+        Labels::Classes => None,
+        Labels::Boxes => Some(DenseTransform::Detection(a.detection.clone().unwrap_or_default())),
+        Labels::ClassMaps => Some(DenseTransform::Segmentation(a.segmentation.clone().unwrap_or_default())),
+    };
     let mix = Mix { mixup: a.mixup, cutmix: a.cutmix, switch: a.mixup_switch_prob.unwrap_or(0.5) };
     Augment {
         crop,
@@ -79,6 +86,7 @@ fn augment(data: &config::DataConfig, recipe: &config::Recipe, norm: &Normalizat
         color_jitter: a.color_jitter,
         erase: a.random_erasing,
         mix: (mix.mixup > 0.0 || mix.cutmix > 0.0).then_some(mix),
+        dense,
     }
 }
 
@@ -141,7 +149,7 @@ pub fn data_loader(
     (threads, seed): (u32, u64),
 ) -> Result<DataLoader, TrainError> {
     let (sampler, label_smoothing) = (sampler(data, recipe), recipe.label_smoothing);
-    let augment = augment(data, recipe, &view.norm);
+    let augment = augment(data, recipe, &view.norm, view.data.labels);
     let how = LoaderConfig { augment, sampler, label_smoothing, threads: threads as usize };
     Ok(DataLoader::new(view.clone(), indices, how, seed)?)
 }

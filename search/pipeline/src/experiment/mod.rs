@@ -19,7 +19,7 @@ use mobilenas_record::run as record;
 use mobilenas_space::ir::ShapeError;
 use mobilenas_space::seed::{Purpose, number, rng};
 use mobilenas_space::{Cost, CostCache, Genome, Space};
-use mobilenas_task::{Classification, Task};
+use mobilenas_task::Task;
 use mobilenas_torch::{ParamStore, device};
 use mobilenas_train::collective::Collective;
 use mobilenas_train::supernet::Supernet;
@@ -106,11 +106,13 @@ pub fn checked(loaded: config::Loaded) -> Result<Experiment, ExperimentError> {
     let (file, c) = (loaded.file.as_path(), &loaded.config);
     let device = device::open(c.device)?;
     // The space is checked before the images are read, unless they alone say how many classes there are.
-    let (classes, mut early) = (c.data.name.reader().classes(), None);
-    let classes = match classes {
-        Some(n) => n,
-        None => early.insert(c.data.load()?).train.classes.len() as u32,
+    let (head, mut early) = (c.task_config(), None);
+    let task = head.task();
+    let classes = match c.data.name.reader().classes() {
+        Some(n) => n as usize,
+        None => early.insert(c.data.load_with(task.labels())?).train.classes.len(),
     };
+    let classes = head.classes(classes);
     let space = loaded.space(classes)?;
     let table = table(c, &space)?;
     let bounds = Bounds { params: c.search.bounds.params, macs: c.search.bounds.macs };
@@ -125,7 +127,7 @@ pub fn checked(loaded: config::Loaded) -> Result<Experiment, ExperimentError> {
     let range = [extreme(&space, &mut coster, -1)?, extreme(&space, &mut coster, 1)?];
     let dataset::Splits { train, test, notes } = match early {
         Some(splits) => splits,
-        None => c.data.load()?,
+        None => c.data.load_with(task.labels())?,
     };
     let sections = [("supernet", &c.supernet.recipe), ("retrain", &c.retrain.recipe)];
     loaders::check_sides(file, &c.data, sections, &space)?;
@@ -152,7 +154,7 @@ pub fn checked(loaded: config::Loaded) -> Result<Experiment, ExperimentError> {
         test,
         split,
         test_split,
-        task: &Classification,
+        task,
         device,
         notes,
         table,

@@ -21,6 +21,16 @@ use mobilenas_train::collective::CollectiveError;
 /// A run that cannot begin or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// Weights of another network than the backbone.
+    #[error("network.weights: {} has {found} of the {expected} tensors of the network's backbone, expected all", file.display())]
+    Backbone {
+        /// The file.
+        file: PathBuf,
+        /// Tensors that it has.
+        found: usize,
+        /// Tensors of the backbone.
+        expected: usize,
+    },
     /// The config or the data.
     #[error(transparent)]
     Prepare(#[from] ExperimentError),
@@ -141,6 +151,7 @@ impl RunError {
             RunError::Prepare(ExperimentError::Shape(_) | ExperimentError::Engine(_)) => 1,
             RunError::Prepare(_)
             | RunError::Exists(_)
+            | RunError::Backbone { .. }
             | RunError::Other { .. }
             | RunError::OtherConfig { .. }
             | RunError::ConfigEdited { .. }

@@ -339,7 +339,7 @@ pub fn test_metrics(task: &dyn Task, scores: &Scores) -> BTreeMap<String, f64> {
 pub fn named(metrics: &BTreeMap<String, f64>) -> String {
     let label = |name: &str| {
         let info = TASKS.iter().flat_map(|t| t.metrics()).find(|m| name.strip_prefix("test_") == Some(m.name));
-        info.map_or_else(|| (name.to_string(), ""), |m| (format!("test {}", m.label.to_lowercase()), m.unit))
+        info.map_or_else(|| (name.to_string(), ""), |m| (format!("test {}", m.noun()), m.unit))
     };
     let one = |(name, value): (&String, &f64)| {
         let (label, unit) = label(name);

@@ -94,6 +94,7 @@ impl SearchPipeline<'_> {
         let c = &p.config;
         let [low, high] = p.range;
         record::RunHeader {
+            metric: self.experiment.task.metrics()[0].name.to_string(),
             format: record::FORMAT,
             name: c.name().to_string(),
             program: env!("CARGO_PKG_VERSION").to_string(),

@@ -204,7 +204,7 @@ impl SearchPipeline<'_> {
             seconds: 0.0,
         };
         let (engine, left): (Vec<_>, Vec<_>) =
-            metrics::wanted(search).into_iter().partition(|m| m.info().stage <= Stage::Measured);
+            metrics::wanted(search, self.experiment.task).into_iter().partition(|m| m.info().stage <= Stage::Measured);
         for m in engine {
             if let Err(why) = again(search.retries, || evaluate(&mut d.candidate, &[m], &mut session.scorer)) {
                 d.end = Some(TrialOutcome::Failed { why });

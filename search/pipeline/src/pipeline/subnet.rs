@@ -21,6 +21,8 @@ impl Experiment {
             ("family".to_string(), self.space.family().name().to_string()),
             ("config_digest".to_string(), self.digest.clone()),
         ]);
+        let head = self.config.task_config().words().into_iter().flatten();
+        words.extend(head.map(|(k, v)| (k.to_string(), v)));
         words
     }
 }

@@ -12,7 +12,7 @@ use mobilenas_host::{Clock, Lock};
 use mobilenas_space::fnv::text_digest;
 use mobilenas_space::ir::Graph;
 use mobilenas_space::{Cost, Space, cost};
-use mobilenas_task::{Classification, Task};
+use mobilenas_task::Task;
 use mobilenas_torch::weights::About;
 use mobilenas_torch::{Names, Net, Owned, ParamStore, weights};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use tch::Device;
 
 use super::RunError;
 use super::retraining::{named, test_metrics};
-use crate::config::{self, TrainConfig};
+use crate::config::{self, TaskConfig, TrainConfig};
 use crate::evaluator::test_scores;
 use crate::experiment::ExperimentError;
 use crate::experiment::loaders::{check_sides, data_loader, views};
@@ -32,6 +32,7 @@ use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 use mobilenas_space::seed::{Purpose, number};
 use mobilenas_torch::device;
+use mobilenas_train::backbone::{fill_backbone, is_backbones};
 use mobilenas_train::collective::{Collective, Local};
 use mobilenas_train::teacher::teacher;
 use mobilenas_train::{TrainError, TrainOutcome, Trainer, TrainerConfig, single_net};
@@ -51,6 +52,7 @@ pub struct TrainJob {
     device: Device,
     task: &'static dyn Task,
     notes: Vec<String>,
+    head: TaskConfig,
 }
 
 /// What came out of a training.
@@ -144,16 +146,17 @@ impl TrainJob {
     pub fn prepare_among(file: &Path, collective: &dyn Collective) -> Result<TrainJob, RunError> {
         let config = config::load_train(file).map_err(ExperimentError::from)?;
         let device = device::open_nth(config.device, collective.local_rank()).map_err(ExperimentError::from)?;
-        let c = &config.data;
+        let (c, head) = (&config.data, config.task_config());
+        let task = head.task();
         let lower = |classes: u32| -> Result<_, RunError> {
-            let space = config.network.space(classes).map_err(RunError::from)?;
+            let space = config.network.with_head(&head, classes, false).map_err(RunError::from)?;
             let graph = space.lower(&space.smallest())?;
             Ok((space, Arc::new(graph)))
         };
         // What is wrong with the network is told before the images are read.
         lower(c.name.reader().classes().unwrap_or(2))?;
-        let Splits { train, test, notes } = c.load().map_err(ExperimentError::from)?;
-        let (space, graph) = lower(train.classes.len() as u32)?;
+        let Splits { train, test, notes } = c.load_with(task.labels()).map_err(ExperimentError::from)?;
+        let (space, graph) = lower(head.classes(train.classes.len()))?;
         check_sides(file, c, [("train", &config.train)], &space)?;
         let split = dataset::split(&train, c.search_val, c.train_limit, config.seed);
         if split.train.len() < config.train.batch {
@@ -162,7 +165,7 @@ impl TrainJob {
         }
         let test_split = dataset::test_split(&test, c.test_limit);
         let (train, test) = views(c, &space, (train, test), &split.train);
-        Ok(TrainJob { config, space, graph, train, test, split, test_split, device, task: &Classification, notes })
+        Ok(TrainJob { config, space, graph, train, test, split, test_split, device, task, notes, head })
     }
 
     /// The batches of its training.
@@ -182,6 +185,15 @@ impl TrainJob {
 
     fn classes(&self) -> u32 {
         self.train.data.classes.len() as u32
+    }
+
+    /// Images in a batch that is scored: about as many pixels for all sides.
+    fn batch(&self) -> usize {
+        let side = self.graph.input().dims[1] as usize;
+        match self.head.head() {
+            None => 500,
+            Some(_) => (500 * 64 * 64 / (side * side).max(1)).clamp(1, 64),
+        }
     }
 
     fn cost(&self) -> Cost {
@@ -211,7 +223,12 @@ impl TrainJob {
         let seed = number(self.config.seed, Purpose::Weights, 0);
         let mut store = ParamStore::init(&self.graph, Names::Standalone, seed, self.device)?;
         if let Some(file) = &self.config.network.weights {
-            store.fill(&weights::load(file)?.0)?;
+            let named = weights::load(file)?.0;
+            if !is_backbones(&self.graph, &named) {
+                store.fill(&named)?;
+            } else if let Some([found, expected]) = fill_backbone(&mut store, &named)? {
+                return Err(RunError::Backbone { file: file.clone(), found, expected });
+            }
         }
         Ok(store)
     }
@@ -264,7 +281,7 @@ impl TrainJob {
             return Ok(done.map_or(TrainJobOutcome::Stopped, |done| TrainJobOutcome::Done(Box::new(done))));
         }
         let net = Net::bind(self.graph.clone(), &Owned(&store))?;
-        let test = test_scores(&net, &self.test, &self.test_split, 500, self.task)?;
+        let test = test_scores(&net, &self.test, &self.test_split, self.batch(), self.task)?;
         weights::save(&weights_file, &store.named(), &self.about(&digest))?;
         let cost = self.cost();
         let outcome = TrainResult {
@@ -337,7 +354,8 @@ impl TrainJob {
             ("digest", self.graph.digest()),
         ];
         let mut all = self.train.words();
-        all.extend(words.into_iter().map(|(k, v)| (k.to_string(), v)));
+        let head = self.head.words().into_iter().flatten();
+        all.extend(words.into_iter().chain(head).map(|(k, v)| (k.to_string(), v)));
         all
     }
 }

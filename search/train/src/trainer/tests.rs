@@ -23,7 +23,8 @@ fn feed(batch: usize) -> DataLoader {
     let pixels = (0..40 * 64u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let images = ImageSource::Memory(InMemoryImages { n: 40, height: 8, width: 8, channels: 1, pixels });
     let classes = ["a", "b", "c", "d"].map(str::to_string).to_vec();
-    let data = Dataset { images, targets: (0..40).map(|i| Target::Class(i % 4)).collect(), classes };
+    let data =
+        Dataset { images, targets: (0..40).map(|i| Target::Class(i % 4)).collect(), classes, ..Dataset::default() };
     let view = TransformedDataset::new(data.into(), Normalization::grey(0.5, 0.3), 0.0);
     let sampler = Sampler { batch, repeats: 1, scale: None };
     let how = LoaderConfig { augment: Augment::default(), sampler, label_smoothing: 0.0, threads: 2 };

@@ -57,7 +57,8 @@ fn loader(mix: bool) -> DataLoader {
     let pixels = (0..64).flat_map(pixels).collect();
     let images = ImageSource::Memory(InMemoryImages { n: 64, height: 32, width: 32, channels: 1, pixels });
     let classes = ["a", "b", "c", "d"].map(str::to_string).to_vec();
-    let data = Dataset { images, targets: (0..64).map(|i| Target::Class(i % 4)).collect(), classes };
+    let data =
+        Dataset { images, targets: (0..64).map(|i| Target::Class(i % 4)).collect(), classes, ..Dataset::default() };
     let view = TransformedDataset::new(data.into(), Normalization::grey(0.5, 0.3), 0.0);
     let mix = mix.then_some(Mix { mixup: 0.8, cutmix: 1.0, switch: 0.5 });
     let sampler = Sampler { batch: BATCH, repeats: 1, scale: None };
