@@ -57,10 +57,10 @@ pub fn objectives(run: &RunData) -> Vec<Objective> {
         config["search"]["objectives"].as_array()?.iter().map(of).collect()
     };
     let mut all = named().unwrap_or_default();
-    all.sort_by_key(|o| o.name != metrics::ACCURACY.name);
+    all.sort_by_key(|o| o.name != run.accuracy().name);
     match all.first() {
-        Some(first) if all.len() > 1 && first.name == metrics::ACCURACY.name => all,
-        _ => vec![Objective::of(&metrics::ACCURACY), Objective::of(&LATENCY)],
+        Some(first) if all.len() > 1 && first.name == run.accuracy().name => all,
+        _ => vec![Objective::of(run.accuracy()), Objective::of(&LATENCY)],
     }
 }
 
@@ -203,7 +203,7 @@ pub fn answer(run: &RunData) -> Answer {
 /// What the comparison's accuracies are, and how many of its differences are certain.
 fn basis(run: &RunData, pairs: &[Pair]) -> String {
     let images = run.header.dataset.scoring_images();
-    let label = metrics::noun(&metrics::ACCURACY);
+    let label = metrics::noun(run.accuracy());
     let mut words = format!(
         "The {label} with inherited weights is on {} search-validation images.",
         text::thousands(images as u64)
@@ -232,7 +232,7 @@ fn trained(run: &RunData) -> (Vec<Trained<'_>>, Vec<Trained<'_>>) {
 fn trained_in_words(run: &RunData, objectives: &[Objective]) -> Option<(String, bool)> {
     let (found, variants) = trained(run);
     let interval = |a: Interval| format!("{:.2} % ({:.2} to {:.2})", a.value, a.low, a.high);
-    let label = metrics::noun(&metrics::TEST_ACCURACY);
+    let label = metrics::noun(run.final_accuracy());
     let (best, accuracy) = found.first()?;
     let cheaper = |f: &RunTrial, v: &RunTrial| {
         objectives[1..].iter().all(|o| match (f.metric(&o.name), v.metric(&o.name)) {

@@ -17,15 +17,15 @@ fn line(run: &RunData, t: &RunTrial) -> String {
     let mut line = format!(
         "{:>6}  {} {:>5} %  {:>6} ms  {:>7} params  {:>7} MACs  MES {:>6}",
         format!("#{}", t.trial.id),
-        metrics::noun(&metrics::ACCURACY),
-        shown(metrics::ACCURACY.name, &|v| format!("{v:.2}")),
+        metrics::noun(run.accuracy()),
+        shown(run.accuracy().name, &|v| format!("{v:.2}")),
         shown(LATENCY.name, &|v| text::significant(v, 3)),
         shown(PARAMS.name, &text::count),
         shown(MACS.name, &text::count),
         shown(MES.name, &|v| format!("{v:.1}")),
     );
     if let Some(test) = run.test_accuracy(t.trial.id) {
-        line += &format!("  retrained: {} {test:.2} %", metrics::noun(&metrics::TEST_ACCURACY));
+        line += &format!("  retrained: {} {test:.2} %", metrics::noun(run.final_accuracy()));
     }
     if let Some(name) = t.variant() {
         line += &format!("  {name}");

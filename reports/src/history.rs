@@ -7,15 +7,17 @@ use mobilenas_record::{Goal, MetricInfo};
 use crate::metrics;
 use crate::run_data::{RunData, RunTrial};
 
-/// The two objectives of the front that is followed.
-pub const OBJECTIVES: [&MetricInfo; 2] = [&metrics::ACCURACY, &LATENCY];
+/// The two objectives of a run's front that is followed.
+pub fn objectives_of(run: &RunData) -> [&'static MetricInfo; 2] {
+    [run.accuracy(), &LATENCY]
+}
 
 /// Which way each of them is better.
 pub const GOALS: [Goal; 2] = [metrics::ACCURACY.goal, LATENCY.goal];
 
 /// The unit of their hypervolume.
 pub fn unit() -> String {
-    OBJECTIVES.map(|m| m.unit).join(" · ")
+    [metrics::ACCURACY.unit, LATENCY.unit].join(" · ")
 }
 
 /// A curve over trials: after how many trials (from 1, all of the journal), which value. Only the trials at which it
@@ -37,9 +39,13 @@ pub struct History {
 ///
 /// Runs are comparable only with one reference point: give this all of them.
 pub fn reference(runs: &[&RunData]) -> Option<[f64; 2]> {
-    let slowest = runs.iter().flat_map(|r| &r.trials).filter_map(objectives).map(|p| p[1]).fold(0.0, f64::max);
+    let points = |r: &&RunData| r.trials.iter().filter_map(|t| objectives(r, t)).collect::<Vec<_>>();
+    let slowest = runs.iter().flat_map(points).map(|p| p[1]).fold(0.0, f64::max);
     let classes = runs.iter().map(|r| r.header.dataset.classes).min()?;
-    (slowest > 0.0).then(|| [100.0 / classes.max(1) as f64, slowest])
+    // Boxes and class maps that are guessed are worth nothing.
+    let classifies = runs.iter().all(|r| r.accuracy().name == metrics::ACCURACY.name);
+    let guess = if classifies { 100.0 / classes.max(1) as f64 } else { 0.0 };
+    (slowest > 0.0).then_some([guess, slowest])
 }
 
 /// Follows a run trial by trial.
@@ -48,7 +54,7 @@ pub fn history(run: &RunData, reference: [f64; 2]) -> History {
     let mut front: Vec<[f64; 2]> = Vec::new();
     for (i, trial) in run.trials.iter().enumerate() {
         let at = i as u64 + 1;
-        if let Some(point) = objectives(trial) {
+        if let Some(point) = objectives(run, trial) {
             rise(&mut h.accuracy, at, point[0]);
             if !front.iter().any(|other| other == &point || dominates_by(other, &point, &GOALS)) {
                 front.retain(|other| !dominates_by(&point, other, &GOALS));
@@ -70,8 +76,8 @@ pub fn history(run: &RunData, reference: [f64; 2]) -> History {
 }
 
 /// Accuracy and latency of a scored trial that has both.
-fn objectives(t: &RunTrial) -> Option<[f64; 2]> {
-    let point = t.values(OBJECTIVES)?;
+fn objectives(run: &RunData, t: &RunTrial) -> Option<[f64; 2]> {
+    let point = t.values(objectives_of(run))?;
     // A larger number is a mistake; one such latency as the reference would make all others equal.
     (t.is_scored() && point.iter().all(|v| v.abs() < 1e15)).then_some(point)
 }

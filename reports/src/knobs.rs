@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use mobilenas_record::MetricInfo;
 use mobilenas_record::metric::{LATENCY, MACS, PARAMS};
 
+use crate::genome;
 use crate::run_data::{RunData, RunTrial};
-use crate::{genome, metrics};
 
 /// The metrics that are averaged, in the order of [`Choice::means`].
-pub const METRICS: [&MetricInfo; 4] = [&metrics::ACCURACY, &LATENCY, &PARAMS, &MACS];
+pub fn averaged(run: &RunData) -> [&'static MetricInfo; 4] {
+    [run.accuracy(), &LATENCY, &PARAMS, &MACS]
+}
 
 /// A mean with its standard error, over `count` values.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,7 +32,7 @@ pub struct Choice {
     pub scored: usize,
     /// Of these, how many are on the front of accuracy against latency.
     pub on_front: usize,
-    /// Means over the scored trials that have it, in the order of [`METRICS`].
+    /// Means over the scored trials that have it, in the order of [`averaged`].
     pub means: [Option<Mean>; 4],
 }
 
@@ -43,7 +45,7 @@ pub struct Marginal {
 }
 
 impl Marginal {
-    /// Difference of a metric's means between the largest and the smallest choice; `metric` is an index of [`METRICS`].
+    /// Difference of a metric's means between the largest and the smallest choice; `metric` is an index of [`averaged`].
     pub fn effect(&self, metric: usize) -> Option<f64> {
         let of = |c: Option<&Choice>| c.and_then(|c| c.means.get(metric).copied().flatten()).map(|m| m.mean);
         Some(of(self.choices.last())? - of(self.choices.first())?)
@@ -53,7 +55,7 @@ impl Marginal {
 /// All knobs with at least two scored choices, by name.
 pub fn marginals(run: &RunData) -> Vec<Marginal> {
     let scored: Vec<&RunTrial> = run.scored().collect();
-    let numbers: Vec<[Option<f64>; 4]> = scored.iter().map(|t| METRICS.map(|m| t.metric(m.name))).collect();
+    let numbers: Vec<[Option<f64>; 4]> = scored.iter().map(|t| averaged(run).map(|m| t.metric(m.name))).collect();
     genome::columns(scored.iter().map(|t| &t.trial.genome))
         .into_iter()
         .map(|(knob, values)| {

@@ -14,12 +14,30 @@ pub const ACCURACY: MetricInfo =
 pub const TEST_ACCURACY: MetricInfo =
     MetricInfo { name: "test_top1", goal: Goal::Maximize, unit: "%", stage: Stage::Trained, label: "Test top-1" };
 
+/// The metrics that a run's candidates and its winners are judged by, classification's first.
+static JUDGED: [[MetricInfo; 2]; 3] = [
+    [ACCURACY, TEST_ACCURACY],
+    [
+        MetricInfo { name: "map", label: "mAP", ..ACCURACY },
+        MetricInfo { name: "test_map", label: "Test mAP", ..TEST_ACCURACY },
+    ],
+    [
+        MetricInfo { name: "miou", label: "mIoU", ..ACCURACY },
+        MetricInfo { name: "test_miou", label: "Test mIoU", ..TEST_ACCURACY },
+    ],
+];
+
+/// The metrics of a run whose header names the first, and of its winners on the test split.
+pub fn judged(name: &str) -> &'static [MetricInfo; 2] {
+    JUDGED.iter().find(|pair| pair[0].name == name).unwrap_or(&JUDGED[0])
+}
+
 /// What every network has beside its accuracy, in the order of tables.
 pub const OTHERS: [MetricInfo; 5] = [LATENCY, PARAMS, MACS, MEMORY, MES];
 
 /// A metric that reports know, by its name.
 pub fn known(name: &str) -> Option<&'static MetricInfo> {
-    [&ACCURACY, &TEST_ACCURACY].into_iter().chain(&OTHERS).find(|m| m.name == name)
+    JUDGED.iter().flatten().chain(&OTHERS).find(|m| m.name == name)
 }
 
 /// How a metric's values are written.
@@ -56,11 +74,7 @@ pub fn quantity(metric: &MetricInfo, value: f64) -> String {
 
 /// The metric's name within a sentence: `top-1`, `MACs`.
 pub fn noun(metric: &MetricInfo) -> String {
-    let label = if metric.name == MES.name { "MES" } else { metric.label };
-    match label.chars().nth(1).is_some_and(char::is_uppercase) {
-        true => label.to_owned(),
-        false => label.to_lowercase(),
-    }
+    if metric.name == MES.name { "MES".to_owned() } else { metric.noun() }
 }
 
 /// The metric as an axis of a plot, with the name of the files of its chart.

@@ -4,7 +4,8 @@ use mobilenas_record::Interval;
 use mobilenas_record::interval::of_trainings;
 use mobilenas_record::run::Retrained;
 
-use crate::run_data::{RunData, test_accuracy};
+use crate::metrics;
+use crate::run_data::RunData;
 
 /// One network with all its trainings.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,8 +35,12 @@ pub fn retrained_networks(run: &RunData) -> Vec<RetrainedNetwork> {
         }
     }
     for n in &mut all {
-        let known: Vec<f64> = n.runs.iter().filter_map(test_accuracy).collect();
+        let known: Vec<f64> = n.runs.iter().filter_map(|r| run.final_accuracy_of(r)).collect();
         n.accuracy = of_trainings(&known, run.header.dataset.test);
+        if run.accuracy().name != metrics::ACCURACY.name && known.len() == 1 {
+            // How far it would be off on other images is known of shares of images alone.
+            n.accuracy = n.accuracy.map(|a| Interval { low: a.value, high: a.value, ..a });
+        }
     }
     let key = |n: &RetrainedNetwork| n.accuracy.map_or(f64::NEG_INFINITY, |a| a.value);
     all.sort_by(|a, b| key(b).total_cmp(&key(a)).then(a.trial.cmp(&b.trial)));

@@ -203,6 +203,16 @@ impl RunData {
         by_row || self.header.engine.table.is_some()
     }
 
+    /// The metric that ranks candidates: on the search-validation split, with weights inherited from the supernet.
+    pub fn accuracy(&self) -> &'static MetricInfo {
+        &metrics::judged(&self.header.metric)[0]
+    }
+
+    /// The same on the test split, after training from scratch.
+    pub fn final_accuracy(&self) -> &'static MetricInfo {
+        &metrics::judged(&self.header.metric)[1]
+    }
+
     /// Numbers of trials by outcome.
     pub fn counts(&self) -> OutcomeCounts {
         self.trials.iter().fold(OutcomeCounts::default(), |mut c, t| {
@@ -224,14 +234,14 @@ impl RunData {
     pub fn front_against(&self, other: &MetricInfo) -> Vec<usize> {
         let scored = self.trials.iter().enumerate().filter(|(_, t)| t.is_scored());
         let (indices, points): (Vec<usize>, Vec<[f64; 2]>) =
-            scored.filter_map(|(i, t)| Some((i, t.values([&metrics::ACCURACY, other])?))).unzip();
-        pareto::front(&points, &[metrics::ACCURACY.goal, other.goal]).into_iter().map(|i| indices[i]).collect()
+            scored.filter_map(|(i, t)| Some((i, t.values([self.accuracy(), other])?))).unzip();
+        pareto::front(&points, &[self.accuracy().goal, other.goal]).into_iter().map(|i| indices[i]).collect()
     }
 
     /// The front of accuracy against latency, best accuracy first; equals in the order of the journal.
     pub fn front(&self) -> Vec<&RunTrial> {
         let mut front: Vec<&RunTrial> = self.trials.iter().filter(|t| t.on_front).collect();
-        let accuracy = |t: &RunTrial| t.metric(metrics::ACCURACY.name).unwrap_or(f64::NEG_INFINITY);
+        let accuracy = |t: &RunTrial| t.metric(self.accuracy().name).unwrap_or(f64::NEG_INFINITY);
         front.sort_by(|a, b| accuracy(b).total_cmp(&accuracy(a)));
         front
     }
@@ -243,14 +253,15 @@ impl RunData {
         guess.or_else(|| self.trials.iter().find(|t| t.trial.id == id))
     }
 
+    /// Accuracy on the test split of one training, if it is a number.
+    pub fn final_accuracy_of(&self, r: &Retrained) -> Option<f64> {
+        r.metrics.get(self.final_accuracy().name).copied().filter(|v| v.is_finite())
+    }
+
     /// Accuracy on the test split of a trial trained from scratch, in percent: the mean over its trainings.
     pub fn test_accuracy(&self, id: u64) -> Option<f64> {
-        let known: Vec<f64> = self.retrained.iter().filter(|r| r.trial == id).filter_map(test_accuracy).collect();
+        let own = self.retrained.iter().filter(|r| r.trial == id);
+        let known: Vec<f64> = own.filter_map(|r| self.final_accuracy_of(r)).collect();
         (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
     }
-}
-
-/// Accuracy on the test split of one training, if it is a number.
-pub(crate) fn test_accuracy(r: &Retrained) -> Option<f64> {
-    r.metrics.get(metrics::TEST_ACCURACY.name).copied().filter(|v| v.is_finite())
 }

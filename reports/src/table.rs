@@ -38,11 +38,11 @@ pub fn trials(run: &RunData) -> Flat {
     }
     table.push("latency_p10_ms", latency(|l| l.p10_ms));
     table.push("latency_p90_ms", latency(|l| l.p90_ms));
-    for metric in [metrics::ACCURACY, MES] {
+    for metric in [*run.accuracy(), MES] {
         table.push(metric.name, number(&|t| t.metric(metric.name)));
     }
     table.push("on_front", Values::Flag(rows.iter().map(|t| Some(t.on_front)).collect()));
-    table.push(format!("retrained_{}", metrics::TEST_ACCURACY.name), number(&|t| run.test_accuracy(t.trial.id)));
+    table.push(format!("retrained_{}", run.final_accuracy().name), number(&|t| run.test_accuracy(t.trial.id)));
     table.push("seconds", number(&|t| Some(t.trial.seconds)));
     table
 }

@@ -52,6 +52,18 @@ pub struct MetricInfo {
     pub label: &'static str,
 }
 
+impl MetricInfo {
+    /// The label within a sentence: `top-1`, `test mAP`, `MACs`.
+    pub fn noun(&self) -> String {
+        // A word with a capital letter inside is written so everywhere.
+        let word = |w: &str| match w.chars().skip(1).any(char::is_uppercase) {
+            true => w.to_owned(),
+            false => w.to_lowercase(),
+        };
+        self.label.split(' ').map(word).collect::<Vec<_>>().join(" ")
+    }
+}
+
 /// Learnable parameters, counted on the graph.
 pub const PARAMS: MetricInfo =
     MetricInfo { name: "params", goal: Goal::Minimize, unit: "", stage: Stage::Analytic, label: "Parameters" };

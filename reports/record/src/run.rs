@@ -67,6 +67,9 @@ pub struct RunHeader {
     pub params_range: [u64; 2],
     /// Smallest and largest number of MACs over the space.
     pub macs_range: [u64; 2],
+    /// The metric that candidates are judged by: the first of the task.
+    #[serde(default = "top1", skip_serializing_if = "is_top1")]
+    pub metric: String,
     /// The data.
     pub dataset: Dataset,
     /// The machine.
@@ -75,6 +78,14 @@ pub struct RunHeader {
     pub engine: Engine,
     /// Constants of the score.
     pub mes: Mes,
+}
+
+fn top1() -> String {
+    crate::metric::name::TOP1.to_string()
+}
+
+fn is_top1(metric: &str) -> bool {
+    metric == crate::metric::name::TOP1
 }
 
 /// The data and how they were split.

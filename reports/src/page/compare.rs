@@ -94,7 +94,7 @@ fn shared(runs: &[RunData], metric: &MetricInfo) -> bool {
     match metric.name {
         name if name == LATENCY.name => latency(),
         name if name == MES.name => latency() && all_same(runs, |r| r.mes.clone()),
-        name if name == metrics::ACCURACY.name => all_same(runs, |r| r.dataset.clone()),
+        name if name == metrics::judged(name)[0].name => all_same(runs, |r| (r.dataset.clone(), r.metric.clone())),
         _ => true,
     }
 }
@@ -122,7 +122,7 @@ fn header(runs: &[RunData]) -> String {
 /// What the runs do not share, and is therefore not on one axis.
 fn not_compared(runs: &[RunData]) -> String {
     let mut why = Vec::new();
-    if !shared(runs, &metrics::ACCURACY) {
+    if !shared(runs, runs[0].accuracy()) {
         why.push(
             "The runs use different data or splits: their accuracies are not on one axis, and no plot overlays them.",
         );
@@ -156,16 +156,16 @@ fn progress_of_all(runs: &[RunData], out: &mut OutputFolder) -> Result<String, R
 
 /// One line a run: its best, its front, its hypervolume from one reference point, its part in the joint front.
 fn summary(runs: &[RunData], _: &mut OutputFolder) -> Result<String, ReportError> {
-    let comparable = shared(runs, &metrics::ACCURACY) && shared(runs, &LATENCY);
+    let comparable = shared(runs, runs[0].accuracy()) && shared(runs, &LATENCY);
     let reference = history::reference(&runs.iter().collect::<Vec<_>>()).filter(|_| comparable);
     let points: Vec<(usize, [f64; 2])> = runs
         .iter()
         .enumerate()
-        .flat_map(|(i, r)| r.front().into_iter().filter_map(move |t| Some((i, t.values(history::OBJECTIVES)?))))
+        .flat_map(|(i, r)| r.front().into_iter().filter_map(move |t| Some((i, t.values(history::objectives_of(r))?))))
         .collect();
     let joint = pareto::front(&points.iter().map(|(_, p)| *p).collect::<Vec<_>>(), &history::GOALS);
     let row = |(i, r): (usize, &RunData)| {
-        let best = r.front().first().and_then(|t| t.metric(metrics::ACCURACY.name));
+        let best = r.front().first().and_then(|t| t.metric(r.accuracy().name));
         let mes = r.trials.iter().filter_map(|t| t.mes).reduce(f64::max);
         let volume = reference.map(|reference| {
             let own: Vec<[f64; 2]> = points.iter().filter(|(run, _)| *run == i).map(|(_, p)| *p).collect();
@@ -183,12 +183,12 @@ fn summary(runs: &[RunData], _: &mut OutputFolder) -> Result<String, ReportError
         ]
     };
     let rows: Vec<Vec<Cell>> = runs.iter().enumerate().map(row).collect();
-    let best = format!("Best {} ({})", metrics::noun(&metrics::ACCURACY), metrics::ACCURACY.unit);
+    let best = format!("Best {} ({})", metrics::noun(runs[0].accuracy()), metrics::ACCURACY.unit);
     let volume = format!("Hypervolume ({})", history::unit());
     let heads = ["Run", "Scored", &best, "Best MES", "Front", &volume, "Of the joint front"];
     let note = reference.map_or_else(
         || "The runs share no reference point, so their hypervolumes are not compared.".to_owned(),
-        |r| format!("{} It is the same for all runs.", progress::reference_words(r)),
+        |r| format!("{} It is the same for all runs.", progress::reference_words(&runs[0], r)),
     );
     Ok(table(&heads, &rows) + &paragraph(&note))
 }

@@ -9,7 +9,7 @@ use super::section::Section;
 use crate::error::ReportError;
 use crate::predictors::predictors;
 use crate::run_data::RunData;
-use crate::{journal, metrics, table};
+use crate::{journal, table};
 
 pub(super) const SECTION: Section<RunData> = Section {
     name: "files",
@@ -41,7 +41,7 @@ fn render(run: &RunData, out: &mut OutputFolder) -> Result<String, ReportError> 
 
 fn predictors_csv(run: &RunData) -> String {
     let number = |v: Option<f64>| v.map_or_else(String::new, |v| format!("{v:.4}"));
-    let mut text = format!("metric,trials,kendall_{0},spearman_{0}\n", metrics::ACCURACY.name);
+    let mut text = format!("metric,trials,kendall_{0},spearman_{0}\n", run.accuracy().name);
     for p in predictors(run) {
         // Names of our metrics are plain words; a name that a spreadsheet could run is left out.
         if p.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {

@@ -6,7 +6,7 @@ use super::folder::OutputFolder;
 use super::html::{Cell, paragraph, table};
 use super::section::Section;
 use crate::error::ReportError;
-use crate::knobs::{Choice, METRICS, Marginal, Mean, marginals};
+use crate::knobs::{Choice, Marginal, Mean, averaged, marginals};
 use crate::metrics;
 use crate::run_data::RunData;
 
@@ -29,12 +29,12 @@ fn render(run: &RunData, _: &mut OutputFolder) -> Result<String, ReportError> {
              strategy proposes good choices together, so a knob's means also carry what went with it: they describe this \
              search, and prove nothing about the knob alone.",
         ),
-        effects(&mut all),
+        effects(run, &mut all),
         format!(
             "<details><summary>Every choice of every knob, over {} scored trials</summary>\n{}{}</details>\n",
             text::thousands(scored as u64),
             paragraph("± is the standard error of the mean."),
-            choices(&all, scored, run.front().len())
+            choices(run, &all, scored)
         ),
     ];
     Ok(body.concat())
@@ -45,25 +45,29 @@ fn signed(value: Option<f64>, show: impl Fn(f64) -> String) -> Cell {
     Cell::number(value, |v| format!("{}{}", sign(v), show(v.abs())))
 }
 
-/// The heads of the columns of [`METRICS`].
-fn heads<const N: usize>(first: [&str; N]) -> Vec<String> {
-    first.iter().map(|h| (*h).to_owned()).chain(METRICS.iter().map(|m| metrics::head(m))).collect()
+/// The heads of the columns of [`averaged`].
+fn heads<const N: usize>(run: &RunData, first: [&str; N]) -> Vec<String> {
+    first.iter().map(|h| (*h).to_owned()).chain(averaged(run).into_iter().map(metrics::head)).collect()
 }
 
 /// The knobs by their effect on accuracy, largest first.
-fn effects(all: &mut [Marginal]) -> String {
+fn effects(run: &RunData, all: &mut [Marginal]) -> String {
     let size = |m: &Marginal| m.effect(0).map_or(-1.0, f64::abs);
     all.sort_by(|a, b| size(b).total_cmp(&size(a)).then(a.knob.cmp(&b.knob)));
     let row = |m: &Marginal| {
         let ends = m.choices.first().zip(m.choices.last());
         let ends = ends.map_or_else(String::new, |(a, b)| format!("{} → {}", a.value, b.value));
-        let effects = METRICS.iter().enumerate().map(|(i, metric)| signed(m.effect(i), |v| metrics::number(metric, v)));
+        let effects = averaged(run)
+            .into_iter()
+            .enumerate()
+            .map(|(i, metric)| signed(m.effect(i), |v| metrics::number(metric, v)));
         [Cell::Code(m.knob.clone()), Cell::Text(ends)].into_iter().chain(effects).collect()
     };
-    table(&heads(["Knob", "Smallest → largest choice"]), &all.iter().map(row).collect::<Vec<_>>())
+    table(&heads(run, ["Knob", "Smallest → largest choice"]), &all.iter().map(row).collect::<Vec<_>>())
 }
 
-fn choices(all: &[Marginal], scored: usize, front: usize) -> String {
+fn choices(run: &RunData, all: &[Marginal], scored: usize) -> String {
+    let front = run.front().len();
     let with = |m: Option<Mean>, show: &dyn Fn(f64) -> String| {
         Cell::number(m.map(|m| m.mean), |mean| match m {
             Some(m) if m.count > 1 => format!("{} ± {}", show(mean), show(m.error)),
@@ -71,7 +75,8 @@ fn choices(all: &[Marginal], scored: usize, front: usize) -> String {
         })
     };
     let row = |m: &Marginal, c: &Choice| {
-        let means = METRICS.iter().zip(c.means).map(|(metric, mean)| with(mean, &|v| metrics::number(metric, v)));
+        let means =
+            averaged(run).into_iter().zip(c.means).map(|(metric, mean)| with(mean, &|v| metrics::number(metric, v)));
         let first = [
             Cell::Code(m.knob.clone()),
             Cell::Number(c.value.to_string()),
@@ -81,5 +86,5 @@ fn choices(all: &[Marginal], scored: usize, front: usize) -> String {
         first.into_iter().chain(means).collect()
     };
     let rows: Vec<Vec<Cell>> = all.iter().flat_map(|m| m.choices.iter().map(move |c| row(m, c))).collect();
-    table(&heads(["Knob", "Choice", "Of scored trials", "Of the front"]), &rows)
+    table(&heads(run, ["Knob", "Choice", "Of scored trials", "Of the front"]), &rows)
 }

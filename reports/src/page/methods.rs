@@ -22,8 +22,8 @@ pub(super) const SECTION: Section<RunData> = Section {
 fn render(run: &RunData, _: &mut OutputFolder) -> Result<String, ReportError> {
     let data = &run.header.dataset;
     let images = |n: usize| text::thousands(n as u64);
-    let search = format!("{} (search)", metrics::ACCURACY.label);
-    let test = format!("{} (retrained)", metrics::TEST_ACCURACY.label);
+    let search = format!("{} (search)", run.accuracy().label);
+    let test = format!("{} (retrained)", run.final_accuracy().label);
     Ok(facts(&[
         (
             search.as_str(),
@@ -51,7 +51,7 @@ fn render(run: &RunData, _: &mut OutputFolder) -> Result<String, ReportError> {
             format!(
                 "The scored trials that no other scored trial dominates: {} maximised, the other metric minimised (the \
                  mobile efficiency score maximised). Equal trials stay together.",
-                metrics::noun(&metrics::ACCURACY)
+                metrics::noun(run.accuracy())
             ),
         ),
     ]))

@@ -24,15 +24,15 @@ fn rows(run: &RunData) -> Vec<Vec<String>> {
     }
     let known = |m: &&MetricInfo| m.name != MEMORY.name || listed.iter().any(|t| t.metric(m.name).is_some());
     let others: Vec<&MetricInfo> = metrics::OTHERS.iter().filter(known).collect();
-    let inherited = format!("{}, inherited ({})", metrics::ACCURACY.label, metrics::ACCURACY.unit);
-    let mut heads = vec!["Network".to_owned(), "Kind".to_owned(), inherited, metrics::head(&metrics::TEST_ACCURACY)];
+    let inherited = format!("{}, inherited ({})", run.accuracy().label, run.accuracy().unit);
+    let mut heads = vec!["Network".to_owned(), "Kind".to_owned(), inherited, metrics::head(run.final_accuracy())];
     heads.extend(others.iter().map(|m| metrics::head(m)));
     let accuracy = |t: &RunTrial| retrained.iter().find(|n| n.trial == t.trial.id).and_then(|n| n.accuracy);
-    let rows = listed.into_iter().map(|t| row(t, accuracy(t), &others));
+    let rows = listed.into_iter().map(|t| row(run, t, accuracy(t), &others));
     [heads].into_iter().chain(rows).collect()
 }
 
-fn row(t: &RunTrial, test: Option<Interval>, others: &[&MetricInfo]) -> Vec<String> {
+fn row(run: &RunData, t: &RunTrial, test: Option<Interval>, others: &[&MetricInfo]) -> Vec<String> {
     let number = |m: &MetricInfo| t.metric(m.name).map_or_else(|| NONE.to_owned(), |v| metrics::number(m, v));
     let kind = match (t.variant().is_some(), t.on_front) {
         (true, true) => "published, front",
@@ -41,7 +41,7 @@ fn row(t: &RunTrial, test: Option<Interval>, others: &[&MetricInfo]) -> Vec<Stri
         (false, false) => "found",
     };
     let bar = |a: Interval| format!("{:.2} ({:.2}–{:.2})", a.value, a.low, a.high);
-    let mut row = vec![t.label(), kind.to_owned(), number(&metrics::ACCURACY)];
+    let mut row = vec![t.label(), kind.to_owned(), number(run.accuracy())];
     row.push(test.map_or_else(|| NONE.to_owned(), bar));
     row.extend(others.iter().map(|m| number(m)));
     row
@@ -54,9 +54,9 @@ fn notes(run: &RunData) -> Vec<String> {
         format!(
             "{}, inherited: {} images held out of the training set, weights of the supernet. {}: {} test images, trained \
              from scratch. {ERROR_BARS}",
-            metrics::ACCURACY.label,
+            run.accuracy().label,
             text::thousands(run.header.dataset.scoring_images() as u64),
-            metrics::TEST_ACCURACY.label,
+            run.final_accuracy().label,
             text::thousands(run.header.dataset.test as u64),
         ),
         run.mes_formula(),

@@ -41,8 +41,8 @@ struct Kind {
     of: fn(&History) -> &Curve,
 }
 
-fn kinds() -> [Kind; 3] {
-    let accuracy = metrics::noun(&metrics::ACCURACY);
+fn kinds(run: &RunData) -> [Kind; 3] {
+    let accuracy = metrics::noun(run.accuracy());
     [
         Kind {
             file: HYPERVOLUME.to_owned(),
@@ -52,10 +52,10 @@ fn kinds() -> [Kind; 3] {
             of: |h| &h.hypervolume,
         },
         Kind {
-            file: format!("progress_{}", metrics::ACCURACY.name),
+            file: format!("progress_{}", run.accuracy().name),
             title: format!("best {accuracy} so far"),
-            y: format!("Best {accuracy}, search-validation split, inherited weights ({})", metrics::ACCURACY.unit),
-            metric: &metrics::ACCURACY,
+            y: format!("Best {accuracy}, search-validation split, inherited weights ({})", run.accuracy().unit),
+            metric: run.accuracy(),
             of: |h| &h.accuracy,
         },
         Kind {
@@ -75,7 +75,9 @@ const HYPERVOLUME: &str = "progress_hypervolume";
 pub(super) fn charts(runs: &[&RunData], shared: &dyn Fn(&MetricInfo) -> bool) -> Vec<(String, Chart)> {
     let Some(reference) = history::reference(runs) else { return Vec::new() };
     let histories: Vec<History> = runs.iter().map(|r| history::history(r, reference)).collect();
-    let allowed = kinds().into_iter().filter(|k| shared(&metrics::ACCURACY) && shared(k.metric));
+    let first = runs.first().map(|run| (kinds(run), run.accuracy()));
+    let Some((kinds, accuracy)) = first else { return Vec::new() };
+    let allowed = kinds.into_iter().filter(|k| shared(accuracy) && shared(k.metric));
     let charts = allowed.map(|k| (k.file.clone(), chart(runs, &histories, &k, reference)));
     charts.filter(|(_, c)| !c.is_empty()).collect()
 }
@@ -87,8 +89,8 @@ fn chart(runs: &[&RunData], histories: &[History], kind: &Kind, reference: [f64;
         Series::new(runs[i].header.name.clone(), Mark::Small, color, points).joined(LineStyle::StepsPost)
     };
     let mut caption = Vec::new();
-    if kind.file == HYPERVOLUME {
-        caption.push(reference_words(reference));
+    if let (HYPERVOLUME, Some(run)) = (kind.file.as_str(), runs.first()) {
+        caption.push(reference_words(run, reference));
     }
     if kind.metric.name == MES.name {
         // Each run has its own unit.
@@ -107,13 +109,13 @@ fn chart(runs: &[&RunData], histories: &[History], kind: &Kind, reference: [f64;
 }
 
 /// The reference point in words.
-pub(super) fn reference_words([accuracy, latency]: [f64; 2]) -> String {
+pub(super) fn reference_words(run: &RunData, [accuracy, latency]: [f64; 2]) -> String {
     format!(
         "Hypervolume: the area of {noun} and latency that the front dominates, up to the reference point: {} % {noun}, the \
          accuracy of guessing, and {} ms, the latency of the slowest scored trial.",
         text::significant(accuracy, 3),
         text::significant(latency, 4),
-        noun = metrics::noun(&metrics::ACCURACY),
+        noun = metrics::noun(run.accuracy()),
     )
 }
 

@@ -15,7 +15,7 @@ use crate::error::ReportError;
 use crate::predictors::{Predictor, predictors};
 use crate::retrained::{RetrainedNetwork, retrained_networks};
 use crate::run_data::RunData;
-use crate::{metrics, study};
+use crate::study;
 
 pub(super) const SECTION: Section<RunData> = Section {
     name: "reliability",
@@ -84,7 +84,7 @@ fn latency_samples(run: &RunData) -> Option<(&'static str, String)> {
 /// What one image is worth, and the confidence interval of the best accuracy.
 fn accuracy_step(run: &RunData) -> Option<(&'static str, String)> {
     let images = run.header.dataset.scoring_images();
-    let best = run.scored().filter_map(|t| t.metric(metrics::ACCURACY.name)).reduce(f64::max)?;
+    let best = run.scored().filter_map(|t| t.metric(run.accuracy().name)).reduce(f64::max)?;
     let interval = wilson(best, images);
     Some((
         "Noise of the search's accuracy",
@@ -120,7 +120,7 @@ fn rank_fidelity(run: &RunData) -> Option<(&'static str, String)> {
 /// Whether accuracy after fine-tuning ranked the retrained networks as training from scratch did.
 fn finetuned_agreement(run: &RunData) -> Option<(&'static str, String)> {
     let steps = run.finetuned.first()?.steps;
-    let tuned = |trial| run.finetuned.iter().find(|f| f.trial == trial)?.metrics.get(metrics::ACCURACY.name).copied();
+    let tuned = |trial| run.finetuned.iter().find(|f| f.trial == trial)?.metrics.get(run.accuracy().name).copied();
     let both = |n: &RetrainedNetwork| Some((tuned(n.trial)?, n.accuracy?.value));
     let (tuned, trained): (Vec<f64>, Vec<f64>) = retrained_networks(run).iter().filter_map(both).unzip();
     let agreement = rank::kendall(&tuned, &trained).filter(|_| trained.len() >= 3).map_or_else(String::new, |tau| {
@@ -142,7 +142,7 @@ fn finetuned_agreement(run: &RunData) -> Option<(&'static str, String)> {
 
 /// Whether inherited accuracy ranked the retrained networks as training from scratch did.
 fn rank_agreement(run: &RunData) -> Option<(&'static str, String)> {
-    let both = |n: &RetrainedNetwork| Some((run.trial(n.trial)?.metric(metrics::ACCURACY.name)?, n.accuracy?.value));
+    let both = |n: &RetrainedNetwork| Some((run.trial(n.trial)?.metric(run.accuracy().name)?, n.accuracy?.value));
     let (inherited, trained): (Vec<f64>, Vec<f64>) = retrained_networks(run).iter().filter_map(both).unzip();
     let tau = rank::kendall(&inherited, &trained).filter(|_| trained.len() >= 3)?;
     Some((

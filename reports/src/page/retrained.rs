@@ -62,7 +62,7 @@ fn rows(run: &RunData) -> String {
             Cell::Text(trial.map_or_else(|| format!("#{} (not in the journal)", n.trial), label)),
             Cell::number(n.accuracy.map(|a| a.value), |v| format!("{v:.2}")),
             Cell::Number(n.accuracy.map_or_else(|| "–".to_owned(), |a| format!("{:.2}–{:.2}", a.low, a.high))),
-            of(&metrics::ACCURACY),
+            of(run.accuracy()),
             of(&LATENCY),
             of(&PARAMS),
             of(&MACS),
@@ -74,9 +74,9 @@ fn rows(run: &RunData) -> String {
     };
     let heads = [
         "Trial".to_owned(),
-        metrics::head(&metrics::TEST_ACCURACY),
+        metrics::head(run.final_accuracy()),
         "Error bar".to_owned(),
-        format!("Search: {}", metrics::head(&metrics::ACCURACY).to_lowercase()),
+        format!("Search: {}", metrics::head(run.accuracy()).to_lowercase()),
         metrics::head(&LATENCY),
         metrics::head(&PARAMS),
         metrics::head(&MACS),

@@ -34,8 +34,8 @@ fn render(run: &RunData, _: &mut OutputFolder) -> Result<String, ReportError> {
         ("Trials", trials),
         ("Front (accuracy against latency)", format!("{} of {} scored trials", front.len(), counts.scored)),
     ];
-    if let Some(best) = front.first().and_then(|t| t.metric(metrics::ACCURACY.name)) {
-        let label = metrics::noun(&metrics::ACCURACY);
+    if let Some(best) = front.first().and_then(|t| t.metric(run.accuracy().name)) {
+        let label = metrics::noun(run.accuracy());
         rows.push(("Best of the search", format!("{best:.2} % {label} (search-validation split, inherited weights)")));
     }
     rows.extend([

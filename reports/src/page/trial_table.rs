@@ -37,7 +37,7 @@ fn front(run: &RunData, _: &mut OutputFolder) -> Result<String, ReportError> {
          one of them. Accuracies are those of the search.",
         text::thousands(front.len() as u64),
         text::thousands(run.counts().scored as u64),
-        metrics::noun(&metrics::ACCURACY),
+        metrics::noun(run.accuracy()),
         metrics::noun(&LATENCY),
     );
     Ok(paragraph(&note) + &trial_table(run, &front))
@@ -62,7 +62,7 @@ fn trial_table(run: &RunData, trials: &[&RunTrial]) -> String {
     let retrained = trials.iter().any(|t| run.test_accuracy(t.trial.id).is_some());
     let any = |m: &MetricInfo| trials.iter().any(|t| t.metric(m.name).is_some());
     let others: Vec<&MetricInfo> = metrics::OTHERS.iter().filter(|m| m.name != MEMORY.name || any(m)).collect();
-    let mut heads = vec!["Trial".to_owned(), metrics::head(&metrics::ACCURACY)];
+    let mut heads = vec!["Trial".to_owned(), metrics::head(run.accuracy())];
     for metric in &others {
         heads.push(metrics::head(metric));
         if metric.name == LATENCY.name {
@@ -70,12 +70,12 @@ fn trial_table(run: &RunData, trials: &[&RunTrial]) -> String {
         }
     }
     if retrained {
-        heads.push(metrics::head(&metrics::TEST_ACCURACY));
+        heads.push(metrics::head(run.final_accuracy()));
     }
     heads.push("Genome".to_owned());
     let row = |t: &&RunTrial| {
         let value = |m: &MetricInfo| Cell::number(t.metric(m.name), |v| metrics::number(m, v));
-        let mut row = vec![Cell::Text(label(t)), value(&metrics::ACCURACY)];
+        let mut row = vec![Cell::Text(label(t)), value(run.accuracy())];
         for metric in &others {
             row.push(value(metric));
             if metric.name == LATENCY.name {

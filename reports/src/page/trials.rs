@@ -75,7 +75,7 @@ pub(super) fn plot(
     }
     let mut axes = cost_axes(runs, &points, activations, shared);
     let x = (0..axes.len()).collect();
-    if shared(&metrics::ACCURACY) {
+    if runs.first().is_some_and(|run| shared(run.accuracy())) {
         axes.extend(accuracy_axes(runs, &points));
     }
     let several = runs.len() > 1;
@@ -193,22 +193,23 @@ fn accuracy_axes(runs: &[&RunData], points: &[Candidate]) -> impl Iterator<Item 
         all.dedup();
         all.join(" or ")
     };
-    let label = metrics::ACCURACY.label;
+    let judged = runs[0].accuracy();
+    let label = judged.label;
     let axis = |kind: &str, what: &str, values, note| Axis {
         name: kind.to_owned(),
         label: format!("{label}, {what} (%)"),
         unit: "%",
-        format: metrics::format(&metrics::ACCURACY),
+        format: metrics::format(judged),
         goal: Goal::Maximize,
         values,
         note,
         ..Axis::default()
     };
-    let noun = metrics::noun(&metrics::ACCURACY);
+    let noun = metrics::noun(judged);
     let search = axis(
         &format!("{noun} (search)"),
         "search-validation split, inherited weights",
-        values(points, metrics::ACCURACY.name),
+        values(points, judged.name),
         format!(
             "{label} on {} images held out of the training set, with weights inherited from the supernet: it ranks \
              candidates, and is not what a network reaches when trained from scratch.",

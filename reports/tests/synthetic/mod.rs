@@ -49,6 +49,7 @@ impl Random {
 
 pub fn header() -> RunHeader {
     RunHeader {
+        metric: "top1".to_owned(),
         format: FORMAT,
         name: "mobilevit_v1_quick".to_owned(),
         program: "0.1.0".to_owned(),
