@@ -1,6 +1,8 @@
-//! `mobilenas data preview`: what a config makes of its training images.
+//! `mobilenas data preview`: what a config makes of its training images; `mobilenas data shapes`: scenes to try detection
+//! and segmentation on.
 
 mod contact_sheet;
+mod shapes;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,6 +30,8 @@ pub struct Args {
 enum What {
     /// Write a contact sheet: training images after augmentation beside the originals
     Preview(Preview),
+    /// Compose scenes of Fashion-MNIST's images, with boxes, masks and class maps, as COCO's and Pascal VOC's files
+    Shapes(shapes::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -56,12 +60,18 @@ enum Of {
     Retrain,
 }
 
-/// Shows images.
+/// Shows or makes images.
 ///
 /// # Errors
 /// When the config or the images are wrong, or the disk refuses.
 pub fn run(args: &Args) -> Result<i32> {
-    let What::Preview(args) = &args.what;
+    match &args.what {
+        What::Preview(args) => preview(args),
+        What::Shapes(args) => shapes::run(args),
+    }
+}
+
+fn preview(args: &Preview) -> Result<i32> {
     let (name, loader) = data_loader(&args.config, args.of)?;
     let shown = pairs(&loader, args.step, args.images as usize).map_err(RunError::from)?;
     let side = loader.side(args.step);

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::Input;
+use super::dense::{self, DenseData};
 use super::loaded::{Loaded, NetArgs, Precision, finite, largest};
 use super::ranks;
 use mobilenas_data::dataset::ImageFolder;
@@ -23,9 +24,12 @@ use mobilenas_train::collective::Collective;
 pub struct Args {
     #[command(flatten)]
     net: NetArgs,
-    /// Folder of images: DIR/<class>/*, or DIR/val/<class>/*; classes are matched by name where the weights name them
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    /// Folder of images: DIR/<class>/*, or DIR/val/<class>/*; classes are matched by name where the weights name them. With a
+    /// head: folder of the dataset [default with --config or --run: as the config says]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["config", "run"])]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    dense: DenseData,
     /// Go on without class folders that hold no usable image
     #[arg(long)]
     allow_empty_classes: bool,
@@ -52,13 +56,21 @@ pub fn run(args: &Args) -> Result<i32> {
 }
 
 fn evaluate(args: &Args, collective: &dyn Collective) -> Result<i32> {
-    let folder = ImageFolder::open_val(&args.data, args.allow_empty_classes).map_err(|e| Input(e.to_string()))?;
+    if let Some((head, options)) = args.net.head()? {
+        return match collective.leads() {
+            true => dense::evaluate(&args.net, (head, &options), args.data.as_deref(), &args.dense, args.json),
+            false => Ok(0),
+        };
+    }
+    let data = args.data.as_deref().ok_or_else(|| Input("--data: no folder of images, expected one".to_string()))?;
+    args.dense.refuse()?;
+    let folder = ImageFolder::open_val(data, args.allow_empty_classes).map_err(|e| Input(e.to_string()))?;
     let loaded = args.net.load()?;
     let folder = loaded.labels(folder, &args.net.file().display().to_string())?;
     let found = folder.classes.len();
     if !args.json && collective.leads() {
         outln!("{}", args.net.title(&loaded))?;
-        outln!("{}: {} images in {found} classes", args.data.display(), folder.images.len())?;
+        outln!("{}: {} images in {found} classes", data.display(), folder.images.len())?;
     }
     let outcome = match args.net.precision {
         Precision::Float32 => score::<f32>(args, &loaded, &folder, collective),
@@ -69,7 +81,7 @@ fn evaluate(args: &Args, collective: &dyn Collective) -> Result<i32> {
     }
     if outcome.report.images() == 0 {
         let first = outcome.damaged.first().map(ToString::to_string).unwrap_or_default();
-        return Err(Input(format!("{}: no image can be read; {first}", args.data.display())).into());
+        return Err(Input(format!("{}: no image can be read; {first}", data.display())).into());
     }
     if args.json {
         outln!("{}", outcome.json(args.net.json(&loaded), &folder))?;

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use mobilenas_space::families::{self, Family, Interpolation, Naming, Preprocessing, Translate};
-use mobilenas_space::ir::{Graph, ParamSpec};
-use mobilenas_torch::weights::{self, About, Misfit, Weights};
-use mobilenas_torch::{Mode, Net, NetError, Params};
+use mobilenas_heads::{Head, HeadArgs, HeadNaming, HeadOptions};
+use mobilenas_pipeline::config::{self, DataConfig, TrainConfig};
+use mobilenas_space::families::{self, Family, Interpolation, Preprocessing};
+use mobilenas_space::ir::Graph;
+use mobilenas_torch::weights::About;
+use mobilenas_torch::{Mode, Net};
 use serde_json::{Value as Json, json};
 use tch::{Kind, Tensor};
 
+use super::bound::bound;
 use super::{Input, networks};
 use mobilenas_data::dataset::ImageFolder;
 use mobilenas_image::{Float, Pipeline};
@@ -21,13 +23,16 @@ use mobilenas_image::{Float, Pipeline};
 #[derive(Debug, clap::Args)]
 pub struct NetArgs {
     /// A published network (`mobilenas models` lists them)
-    #[arg(long, value_name = "NAME", requires = "weights", required_unless_present = "run")]
+    #[arg(long, value_name = "NAME", requires = "weights", required_unless_present_any = ["run", "config"], group = "network")]
     model: Option<String>,
+    /// Config of a training (`mobilenas train`), for its network instead of a published one
+    #[arg(long, value_name = "CONFIG", requires = "weights", group = "network", conflicts_with = "resolution")]
+    config: Option<PathBuf>,
     /// Its weights: safetensors, or a state dict that torch.save wrote
-    #[arg(long, value_name = "FILE", requires = "model")]
+    #[arg(long, value_name = "FILE", requires = "network")]
     weights: Option<PathBuf>,
     /// Folder of a run, for one of its retrained winners instead of a published network
-    #[arg(long, value_name = "DIR", requires = "trial", conflicts_with_all = ["model", "weights", "resolution"])]
+    #[arg(long, value_name = "DIR", requires = "trial", conflicts_with_all = ["network", "weights", "resolution"])]
     run: Option<PathBuf>,
     /// The winner's number in the run
     #[arg(long, value_name = "N", requires = "run")]
@@ -53,6 +58,8 @@ pub struct NetArgs {
     /// Precision of all arithmetic
     #[arg(long, value_enum, default_value_t = Precision::Float32)]
     pub precision: Precision,
+    #[command(flatten)]
+    head: HeadArgs,
 }
 
 /// How images are resized.
@@ -98,36 +105,48 @@ pub struct Loaded {
     pub names: Option<Vec<String>>,
     /// What images go through.
     pub pipeline: Pipeline,
+    /// What the weights file says of itself.
+    pub about: About,
 }
 
 /// Where the network comes from.
 enum Source<'a> {
-    Published { family: &'static dyn Family, name: &'a str, resolution: Option<u32> },
-    Winner { genome: PathBuf },
+    Published { family: &'static dyn Family, name: &'a str, resolution: Option<u32>, head: HeadArgs },
+    Winner { run: &'a Path, genome: PathBuf },
+    Trained { config: Box<TrainConfig> },
 }
 
 impl Source<'_> {
-    fn namings(&self) -> &'static [Naming] {
+    fn namings(&self) -> Result<Vec<HeadNaming>> {
         match self {
-            Source::Published { family, .. } => family.namings(),
-            Source::Winner { .. } => &[],
+            Source::Published { name, head, .. } => networks::namings_with(head, name),
+            Source::Winner { .. } | Source::Trained { .. } => Ok(Vec::new()),
         }
     }
 
     fn graph(&self, classes: u32) -> Result<Graph> {
         match self {
-            Source::Published { name, resolution, .. } => networks::variant(name, *resolution, classes),
-            Source::Winner { genome } => networks::genome(genome, classes),
+            Source::Published { name, resolution, head, .. } => {
+                networks::with_head(head, name, *resolution, Some(classes))
+            }
+            Source::Winner { run, genome } => networks::winner(run, genome, false, classes),
+            Source::Trained { config } => networks::trained(config, false, classes),
         }
     }
 
     /// How the network wants its images, unless the command line says otherwise.
     fn preprocessing(&self, about: &BTreeMap<String, String>, args: &NetArgs) -> Result<Preprocessing, String> {
         let how = match self {
+            // Whole images are resized for a head, whatever the classifier had.
+            Source::Published { .. }
+                if args.head.head().is_ok_and(|h| h.is_some()) && about.contains_key("pixel_mean") =>
+            {
+                trained_on(about, args.mean, args.std).map_err(|e| format!("{e}, or --mean and --std"))?
+            }
             Source::Published { family, name, .. } => {
                 families::variant(name).map_or_else(|| family.preprocessing(), |(_, info)| info.preprocessing)
             }
-            Source::Winner { .. } => {
+            Source::Winner { .. } | Source::Trained { .. } => {
                 trained_on(about, args.mean, args.std).map_err(|e| format!("{e}, or --mean and --std"))?
             }
         };
@@ -145,101 +164,76 @@ impl Source<'_> {
     }
 }
 
-/// How images are preprocessed for weights of our own training: whole images, normalised by what the weights' file says
-/// of them, unless other figures are given.
+/// How images are preprocessed for weights of our own training, as their file says, unless other figures are given: images
+/// that were in memory are taken whole.
 pub(super) fn trained_on(
     about: &About,
     mean: Option<[f64; 3]>,
     std: Option<[f64; 3]>,
 ) -> Result<Preprocessing, String> {
     let figure = |key: &str, given: Option<[f64; 3]>| {
-        let said = about.get(key).and_then(|v| v.parse::<f64>().ok()).map(|v| [v; 3]);
+        // One for grey levels, or three.
+        let numbers = |text: &String| text.split(' ').map(|n| n.parse().ok()).collect::<Option<Vec<f64>>>();
+        let said = about.get(key).and_then(numbers).and_then(|all| match all[..] {
+            [grey] => Some([grey; 3]),
+            [r, g, b] => Some([r, g, b]),
+            _ => None,
+        });
         given.or(said).ok_or_else(|| format!("does not say {key}, expected it there"))
     };
     let (mean, std) = (figure("pixel_mean", mean)?, figure("pixel_std", std)?);
-    Ok(Preprocessing { crop_pct: 1.0, interpolation: Interpolation::Bilinear, mean, std })
-}
-
-/// Classes of the weights' head: the size that the network's tensors have where they depend on it. `graph` makes the
-/// network for a number of classes.
-pub(super) fn classes_of(graph: impl Fn(u32) -> Result<Graph>, weights: &Weights) -> Result<Result<u32, String>> {
-    let Some((name, axis)) = head(&graph)?.into_iter().next() else { return Ok(Err("no classifier".to_string())) };
-    let size = weights.tensors.get(&name).and_then(|t| t.shape.get(axis).copied());
-    // A detector has so many numbers for each class of each anchor, and others besides.
-    let at = |classes| -> Result<i64> {
-        let own = graph(classes)?.params().into_iter().find(|p| p.name == name);
-        Ok(own.and_then(|p| p.shape().get(axis).copied()).unwrap_or_default())
-    };
-    let (two, each) = (at(2)?, (at(3)? - at(2)?).max(1));
-    let classes = size.map(|n| n - two).filter(|n| n % each == 0).map(|n| 2 + n / each);
-    let classes = classes.and_then(|n| u32::try_from(n).ok()).filter(|n| (1..=MOST_CLASSES).contains(n));
-    Ok(classes.ok_or_else(|| format!("no classifier {name}")))
-}
-
-/// The most classes that a head may have.
-pub(super) const MOST_CLASSES: u32 = 1_000_000;
-
-/// Tensors whose size depends on the number of classes, and along which axis.
-pub(super) fn head(graph: impl Fn(u32) -> Result<Graph>) -> Result<Vec<(String, usize)>> {
-    let (two, three) = (graph(2)?.params(), graph(3)?.params());
-    let differs = |(a, b): (&ParamSpec, &ParamSpec)| {
-        let axis = a.shape().iter().zip(b.shape()).position(|(x, y)| *x != y);
-        axis.map(|axis| (a.name.clone(), axis))
-    };
-    Ok(two.iter().zip(&three).filter_map(differs).collect())
-}
-
-/// A network bound to a file's weights, with the classes of its head and what the file says of itself. `graph` makes the
-/// network for a number of classes; `name` is for messages.
-pub(super) fn bound<N: Translate>(
-    file: &Path,
-    name: &str,
-    namings: &[N],
-    kind: Kind,
-    graph: impl Fn(u32) -> Result<Graph>,
-) -> Result<(Net, u32, About)> {
-    let mut weights = open(file, None)?;
-    weights.rename(&weights::wanted(&graph(2)?), namings);
-    let misfit = |e: String| Input(format!("{}: {e}", file.display()));
-    let classes = classes_of(&graph, &weights)?.map_err(|e| misfit(format!("{e}, expected weights of {name}")))?;
-    let graph = graph(classes)?;
-    let side = graph.input().dims[1];
-    if let Some(found) = few(&misfits(&graph, &weights)) {
-        return Err(misfit(format!("not weights of {name} at {side} px: {found}")).into());
-    }
-    let wrong = |e: NetError| Input(e.to_string());
-    let mut named = weights.read_all().map_err(wrong)?;
-    weights::complete(&graph, &mut named).map_err(|e| misfit(e.to_string()))?;
-    Ok((Net::bind(Arc::new(graph), &Read { named: &named, kind })?, classes, weights.about))
-}
-
-/// Opens a weights file for a network of the command line.
-pub(super) fn open(file: &Path, part: Option<&str>) -> Result<Weights, Input> {
-    Weights::open(file, part).map_err(|e| match &e {
-        NetError::Part { parts, .. } => {
-            let hint =
-                parts.first().map_or_else(String::new, |(p, _)| format!(" (`weights import --part {p}` takes it)"));
-            Input(format!("{e}{hint}"))
-        }
-        _ => Input(e.to_string()),
-    })
-}
-
-/// Differences between a network and a file's tensors.
-pub(super) fn misfits(graph: &Graph, weights: &Weights) -> Vec<Misfit> {
-    weights::misfits(&weights::wanted(graph), weights.tensors.iter().map(|(n, t)| (n, t.kind, t.shape.clone())))
+    let crop_pct = about.get("crop_pct").and_then(|v| v.parse().ok()).unwrap_or(1.0);
+    let bicubic = about.get("interpolation").is_some_and(|name| name == Interpolation::Bicubic.name());
+    let interpolation = if bicubic { Interpolation::Bicubic } else { Interpolation::Bilinear };
+    Ok(Preprocessing { crop_pct, interpolation, mean, std })
 }
 
 impl NetArgs {
     fn source(&self) -> Result<Source<'_>> {
         if let Some(run) = &self.run {
-            return Ok(Source::Winner { genome: run.join(format!("winners/{}.yaml", self.trial.unwrap_or_default())) });
+            return Ok(Source::Winner {
+                run,
+                genome: run.join(format!("winners/{}.yaml", self.trial.unwrap_or_default())),
+            });
         }
         let (name, resolution) = (self.model.as_deref().unwrap_or_default(), self.resolution);
+        if let Some(file) = &self.config {
+            return Ok(Source::Trained { config: Box::new(config::load_train(file)?) });
+        }
         // Names that are none are refused here, with a hint.
         networks::variant(name, resolution, 2)?;
         let (family, _) = families::variant(name).ok_or_else(|| Input(format!("{name}: no such network")))?;
-        Ok(Source::Published { family, name, resolution })
+        Ok(Source::Published { family, name, resolution, head: self.head.small() })
+    }
+
+    /// The head of the network, and how it is made; none of a classifier.
+    ///
+    /// # Errors
+    /// When head and task do not go together, a winner of a run is asked for with a head, or the config has mistakes.
+    pub fn head(&self) -> Result<Option<(&'static dyn Head, HeadOptions)>> {
+        let given = self.head.head()?;
+        if let (Some(head), true) = (given, self.model.is_none()) {
+            let expected = "--model NAME: runs and configs say which head they have";
+            return Err(
+                Input(format!("--head {}: no published network, expected it with {expected}", head.name())).into()
+            );
+        }
+        Ok(match (&self.config, &self.run) {
+            (Some(file), _) => config::load_train(file)?.task_config().head_with_options(),
+            (None, Some(run)) => networks::run_config(run)?.and_then(|c| c.task_config().head_with_options()),
+            (None, None) => given.map(|head| (head, self.head.small().options(0))),
+        })
+    }
+
+    /// The images that the network was trained on, if a run or a config says so.
+    ///
+    /// # Errors
+    /// When the config has mistakes.
+    pub fn data(&self) -> Result<Option<DataConfig>> {
+        if let Some(run) = &self.run {
+            return Ok(networks::run_config(run)?.map(|c| c.data));
+        }
+        Ok(self.config.as_deref().map(config::load_train).transpose()?.map(|c| c.data))
     }
 
     /// The weights file.
@@ -250,7 +244,11 @@ impl NetArgs {
 
     /// The network in words.
     fn name(&self) -> String {
-        self.model.clone().unwrap_or_else(|| format!("trial {}", self.trial.unwrap_or_default()))
+        match (&self.model, &self.config) {
+            (Some(model), _) => self.head.title(model),
+            (None, Some(config)) => format!("the network of {}", config.display()),
+            (None, None) => format!("trial {}", self.trial.unwrap_or_default()),
+        }
     }
 
     /// Reads the weights and binds the network to them.
@@ -263,19 +261,26 @@ impl NetArgs {
             Precision::Float32 => Kind::Float,
             Precision::Float64 => Kind::Double,
         };
-        let (net, classes, about) = bound(&file, &self.name(), source.namings(), kind, |n| source.graph(n))?;
+        let (net, classes, about) = bound(&file, &self.name(), &source.namings()?, kind, |n| source.graph(n))?;
         let misfit = |e: String| Input(format!("{}: {e}", file.display()));
         if let Some(expected) = self.classes.filter(|c| *c != classes) {
             return Err(misfit(format!("its head has {classes} classes, expected {expected}")).into());
         }
         let how = source.preprocessing(&about, self).map_err(misfit)?;
         let side = net.graph().input().dims[1];
-        Ok(Loaded { net, classes, names: class_names(&about), pipeline: Pipeline { side, how } })
+        Ok(Loaded { net, classes, names: class_names(&about), pipeline: Pipeline { side, how }, about })
     }
 
     /// What runs, for the first line.
     pub fn title(&self, loaded: &Loaded) -> String {
-        format!("{} at {} px: {}", self.name(), loaded.pipeline.side, loaded.pipeline)
+        let side = loaded.pipeline.side;
+        if self.head().is_ok_and(|head| head.is_some()) {
+            let Preprocessing { mean, std, interpolation, .. } = loaded.pipeline.how;
+            let [mean, std] = [mean, std].map(|v| v.map(|n| n.to_string()).join(" "));
+            let how = format!("resized to {side} x {side} ({})", interpolation.name());
+            return format!("{} at {side} px: {how}, mean {mean}, std {std}", self.name());
+        }
+        format!("{} at {side} px: {}", self.name(), loaded.pipeline)
     }
 
     /// What runs, as JSON.
@@ -289,30 +294,6 @@ impl NetArgs {
                 "interpolation": how.interpolation.name(), "mean": how.mean, "std": how.std,
             },
         })
-    }
-}
-
-/// The first difference, and how many more there are.
-fn few(misfits: &[Misfit]) -> Option<String> {
-    match misfits {
-        [] => None,
-        [one] => Some(one.to_string()),
-        [first, more @ ..] => Some(format!("{first}, and {} more", more.len())),
-    }
-}
-
-/// Tensors as a file has them, floating ones in one precision.
-struct Read<'a> {
-    named: &'a BTreeMap<String, Tensor>,
-    kind: Kind,
-}
-
-impl Params for Read<'_> {
-    fn get(&self, p: &ParamSpec) -> Result<Tensor, NetError> {
-        let missing = || NetError::Missing { name: p.name.clone(), expected: p.shape() };
-        let t = self.named.get(&p.name).ok_or_else(missing)?;
-        let cast = if t.is_floating_point() { t.f_to_kind(self.kind) } else { Ok(t.shallow_clone()) };
-        cast.map_err(|e| NetError::Torch { at: p.name.clone(), message: e.to_string() })
     }
 }
 

@@ -1,9 +1,11 @@
 //! The command line: one file per verb.
 
 mod bench;
+mod bound;
 mod check;
 mod completions;
 mod data;
+mod dense;
 mod destination;
 mod error;
 mod evaluate;
@@ -61,9 +63,9 @@ enum Verb {
     LatencyTable(latency_table::Args),
     /// List the published networks, or one network's layers
     Models(models::Args),
-    /// Score a network's weights on a folder of images
+    /// Score a network's weights on a folder of images, or on boxes or class maps
     Evaluate(evaluate::Args),
-    /// Print the five likeliest classes of images
+    /// Print the five likeliest classes of images, or find objects in them, or segment them
     Predict(predict::Args),
     /// Bring published weights in, and take networks out, in safetensors files
     Weights(weights::Args),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
 use mobilenas_heads::{BACKBONE, HeadArgs, HeadNaming};
-use mobilenas_pipeline::config;
+use mobilenas_pipeline::config::{self, Config, Origin, TrainConfig};
 use mobilenas_space::Space;
 use mobilenas_space::families::{self, FAMILIES, Naming};
 use mobilenas_space::ir::{Graph, Plan};
@@ -37,11 +37,6 @@ pub(super) fn variant_plan(name: &str, resolution: Option<u32>, classes: u32) ->
     plan.map_err(|e| anyhow!(Input(e.to_string())))
 }
 
-/// The graph of a genome's file.
-pub(super) fn genome(file: &Path, classes: u32) -> Result<Graph> {
-    Ok(genome_plan(file, None, classes)?.lower()?)
-}
-
 /// The plan of a genome's file, at its own resolution if none is given.
 pub(super) fn genome_plan(file: &Path, resolution: Option<u32>, classes: u32) -> Result<Plan> {
     let space = one_network(file, config::load_genome(file, classes)?)?;
@@ -57,6 +52,25 @@ pub(super) fn one_network(file: &Path, space: Space) -> Result<Space> {
         bail!(Input(format!("{}: more than one choice for {}, expected one", file.display(), open.join(", "))));
     }
     Ok(space)
+}
+
+/// The config of a run, if it is in its folder.
+pub(super) fn run_config(run: &Path) -> Result<Option<Config>> {
+    let file = run.join(config::FILE);
+    Ok(file.exists().then(|| config::load_from(&file, Origin::Run)).transpose()?.map(|loaded| loaded.config))
+}
+
+/// The graph of a run's genome, with the head that the run's networks have.
+pub(super) fn winner(run: &Path, genome: &Path, whole: bool, classes: u32) -> Result<Graph> {
+    let head = run_config(run)?.map(|c| c.task_config()).unwrap_or_default();
+    let space = head.attach(one_network(genome, config::load_genome(genome, classes)?)?, whole)?;
+    Ok(space.lower(&space.smallest())?)
+}
+
+/// The graph of a training's network, with the head that its config says; its logits are resized to the image where `whole`.
+pub(super) fn trained(config: &TrainConfig, whole: bool, classes: u32) -> Result<Graph> {
+    let space = config.network.with_head(&config.task_config(), classes, whole)?;
+    Ok(space.lower(&space.smallest())?)
 }
 
 /// The graph of a published network, with the head that is asked for.

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::Input;
+use super::dense::{self, DenseOutput};
 use super::loaded::{Loaded, NetArgs, Precision, finite, largest};
 use mobilenas_host::{errln, outln};
 use mobilenas_image::{Float, decode};
@@ -21,17 +22,27 @@ pub struct Args {
     /// Names of the classes, a line each [default: those that the weights file tells]
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// Print JSON with every logit and probability in full precision
+    /// Print JSON with every logit and probability in full precision; with a detection head, in the format of COCO's results
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    dense: DenseOutput,
 }
 
-/// Prints the five likeliest classes of each image. Exit code 2 if an image could not be read.
+/// Prints the five likeliest classes of each image, or, with a head, its detections or the share of each class. Exit code 2 if an image could not be read.
 ///
 /// # Errors
 /// When the network, its weights or the labels are wrong.
 pub fn run(args: &Args) -> Result<i32> {
+    let head = args.net.head()?;
+    if head.is_none() {
+        args.dense.refuse()?;
+    }
     let loaded = args.net.load()?;
+    if let Some((head, options)) = head {
+        let names = labels(args.labels.as_deref(), loaded.classes)?.or_else(|| loaded.names.clone());
+        return dense::predict((&args.net, &loaded), (head, &options), names, &args.images, &args.dense, args.json);
+    }
     match args.net.precision {
         Precision::Float32 => all::<f32>(args, &loaded),
         Precision::Float64 => all::<f64>(args, &loaded),

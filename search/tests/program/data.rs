@@ -59,7 +59,7 @@ fn config(dir: &Path, section: &str, limit: &str) {
 #[test]
 fn a_training_in_steps_of_several_sides_on_a_folder_stores_its_classes_in_order() {
     let dir = folder();
-    let read = DataName::FOLDER.reader().load(dir.path(), Default::default()).unwrap();
+    let read = DataName::FOLDER.reader().load(dir.path(), &Default::default()).unwrap();
     assert_eq!(read.train.classes, ["ant", "elk", "owl"]);
     fs::write(dir.path().join("train/elk/4.jpg"), b"nothing").unwrap();
     config(dir.path(), "sampler: {multi_scale: {formula: cvnets, base_size: 32, sizes: [32, 48, 64]}}", "0.04");

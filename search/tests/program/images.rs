@@ -328,6 +328,15 @@ fn winners_of_a_run_are_networks_too() {
     let expected =
         "trial 6 at 64 px: shorter side to 64 px (bilinear, crop_pct 1), centre 64 x 64, mean 0.25 0.25 0.25";
     assert!(said.starts_with(expected), "{said}");
+    // Colours have three figures each, and photos were cut as the file says.
+    let words =
+        [("pixel_mean", "0.25 0.5 0.75"), ("pixel_std", "1 1 1"), ("crop_pct", "0.5"), ("interpolation", "bicubic")];
+    let about = words.map(|(k, v)| (k.to_string(), v.to_string())).into();
+    weights::save(&path("6.safetensors"), &named, &about).unwrap();
+    let (_, said, _) = run(dir.path(), "predict --run run --trial 6 data/ant/0.png");
+    let expected =
+        "trial 6 at 64 px: shorter side to 128 px (bicubic, crop_pct 0.5), centre 64 x 64, mean 0.25 0.5 0.75";
+    assert!(said.starts_with(expected), "{said}");
     weights::save(&path("6.safetensors"), &named, &BTreeMap::new()).unwrap();
     let (code, _, err) = run(dir.path(), "predict --run run --trial 6 data/ant/0.png");
     assert!(code == 2 && err.contains("does not say pixel_mean"), "{err}");

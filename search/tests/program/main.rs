@@ -7,6 +7,7 @@ mod batch_norms;
 mod bench_run;
 mod configs;
 mod data;
+mod dense;
 mod end_to_end;
 mod files;
 mod gate;

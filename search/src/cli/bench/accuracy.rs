@@ -6,7 +6,8 @@ use mobilenas_bench::regression::finding::{Finding, Tier, Verdict};
 use mobilenas_space::{Fnv, families};
 use tch::{Kind, Tensor};
 
-use crate::cli::loaded::{Loaded, bound, class_names};
+use crate::cli::bound::bound;
+use crate::cli::loaded::{Loaded, class_names};
 use crate::cli::{Input, networks};
 use mobilenas_data::dataset::ImageFolder;
 use mobilenas_image::{Pipeline, decode};
@@ -50,7 +51,7 @@ pub fn score(of: &AccuracyOf) -> Result<Accuracy> {
     })?;
     let (_, info) = families::variant(&of.model).ok_or_else(|| Input(format!("{}: no such network", of.model)))?;
     let pipeline = Pipeline { side: net.graph().input().dims[1], how: info.preprocessing };
-    let loaded = Loaded { net, classes, names: class_names(&about), pipeline };
+    let loaded = Loaded { net, classes, names: class_names(&about), pipeline, about };
     let folder = loaded.labels(folder, &of.weights.display().to_string())?;
     let list = fixed(&folder, of.images);
     let mut meter = Classification.meter();

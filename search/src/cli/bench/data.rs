@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> Result<i32> {
             Input(format!("{}: {n} images, expected at least --batch {}", args.dir.display(), args.batch)).into()
         );
     }
-    let data = Dataset { images: ImageSource::Files(files), targets, classes: folder.classes };
+    let data = Dataset { images: ImageSource::Files(files), targets, classes: folder.classes, ..Dataset::default() };
     let how = Preprocessing::imagenet(0.875);
     let mut view = TransformedDataset::new(Arc::new(data), Normalization::rgb(how.mean, how.std), 0.001);
     (view.side, view.frame) = (Some(args.size), Pipeline { side: args.size, how });

@@ -1,6 +1,8 @@
 //! A contact sheet: training images after augmentation beside the originals.
 
-use mobilenas_data::{DataError, DataLoader, Normalization};
+use mobilenas_data::{DataError, DataLoader, Normalization, Target};
+use mobilenas_dense::draw::drawn;
+use mobilenas_dense::{DenseTarget, Sample, TargetBox};
 use mobilenas_image::{Area, Picture, cut_picture};
 use mobilenas_reports::plot::{Anchor, Color, Picture as Drawing, Shape, bitmap};
 use mobilenas_space::families::Interpolation;
@@ -28,13 +30,24 @@ pub fn pairs(loader: &DataLoader, step: u64, most: usize) -> Result<Vec<Pair>, D
         let label = batch.targets[slot].class().unwrap_or_default();
         let classes = images.data.classes.len();
         let mixed = batch.mixed.as_ref().map(|m| &m[slot * classes..(slot + 1) * classes]);
-        Pair {
-            before: images.whole(image).ok(),
-            after: pixels(&batch.values[slot * size..(slot + 1) * size], batch.shape, &images.norm),
-            words: words(&images.data.classes, label as usize, mixed),
+        let after = pixels(&batch.values[slot * size..(slot + 1) * size], batch.shape, &images.norm);
+        if let Target::Dense(label) = &batch.targets[slot] {
+            let entry = images.data.targets[image].dense();
+            return Pair {
+                before: entry.and_then(|l| l.sample().ok()).map(|sample| drawn(&sample)),
+                after: drawn(&Sample { image: after, target: label.target.clone() }),
+                words: boxes(&images.data.classes, &label.target),
+            };
         }
+        Pair { before: images.whole(image).ok(), after, words: words(&images.data.classes, label as usize, mixed) }
     };
     Ok(loader.positions(step).into_iter().take(most).enumerate().map(one).collect())
+}
+
+/// The classes of an image's boxes.
+fn boxes(classes: &[String], target: &DenseTarget) -> String {
+    let name = |b: &TargetBox| classes.get(b.class as usize).map_or("?", String::as_str);
+    target.boxes.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// A class's name; of mixed images, the two likeliest with their shares.

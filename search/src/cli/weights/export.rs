@@ -17,7 +17,8 @@ use mobilenas_torch::weights::About;
 use mobilenas_torch::{Names, Net, Owned, ParamStore};
 use tch::{Device, Kind};
 
-use super::super::loaded::{bound, trained_on};
+use super::super::bound::bound;
+use super::super::loaded::trained_on;
 use super::super::{Input, networks};
 use super::format::{Exported, Flags, Format};
 use super::{onnx, phones, pytorch, safetensors};
@@ -210,10 +211,7 @@ fn published(name: &str, file: &Path, args: &Args) -> Result<Loaded> {
 /// The network of a training's config.
 fn trained(file: &Path, weights: &Path) -> Result<Loaded> {
     let config = config::load_train(file)?;
-    let graph = |classes: u32| -> Result<Graph> {
-        let space = config.network.space(classes)?;
-        Ok(space.lower(&space.smallest())?)
-    };
+    let graph = |classes: u32| networks::trained(&config, true, classes);
     let (net, classes, about) =
         bound(weights, &format!("the network of {}", file.display()), &[] as &[Naming], Kind::Float, graph)?;
     let side = net.graph().input().dims[1];
@@ -227,14 +225,14 @@ fn found(args: &Args, root: &Path) -> Result<Loaded> {
         let (file, genome) = (winner(n, "safetensors"), winner(n, "yaml"));
         let name = format!("trial {n}");
         let (net, classes, about) =
-            bound(&file, &name, &[] as &[Naming], Kind::Float, |c| networks::genome(&genome, c))?;
+            bound(&file, &name, &[] as &[Naming], Kind::Float, |c| networks::winner(root, &genome, true, c))?;
         let side = net.graph().input().dims[1];
         return Ok((net, about, format!("{name} at {side} px, {classes} classes, retrained")));
     }
     let experiment = prepare_run(root).map_err(RunError::from)?;
     let (graph, name) = match (&args.genome, args.trial) {
         (Some(file), _) => {
-            (networks::genome(file, experiment.train.data.classes.len() as u32)?, file.display().to_string())
+            (networks::winner(root, file, true, experiment.space.classes())?, file.display().to_string())
         }
         (None, n) => trial(&experiment, root, n.unwrap_or_default())?,
     };

@@ -11,7 +11,7 @@ use mobilenas_torch::weights::{Misfit, Named, Weights, complete, wanted};
 use mobilenas_torch::{Names, NetError, ParamStore};
 use tch::Device;
 
-use super::super::loaded::{MOST_CLASSES, classes_of, head, misfits, open};
+use super::super::bound::{MOST_CLASSES, classes_of, head, misfits, open};
 use super::super::{Input, destination, networks};
 use super::output::{finite, write};
 

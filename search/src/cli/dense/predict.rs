@@ -1,0 +1,147 @@
+//! Detections and class maps of images.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use mobilenas_dense::class_map::color;
+use mobilenas_dense::draw::{draw_box, draw_map};
+use mobilenas_dense::{BBox, ClassMap};
+use mobilenas_heads::{Head, HeadOptions};
+use mobilenas_host::write::write_whole;
+use mobilenas_host::{errln, outln};
+use mobilenas_image::{Area, Picture, cut_picture, decode};
+use serde_json::{Value as Json, json};
+use tch::Tensor;
+
+use super::super::Input;
+use super::super::loaded::{Loaded, NetArgs};
+use super::{DenseOutput, Does, kind, normalization, run};
+
+/// Detections and class maps of images.
+///
+/// # Errors
+/// When libtorch or the disk refuses.
+pub fn predict(
+    (net, loaded): (&NetArgs, &Loaded),
+    head: (&dyn Head, &HeadOptions),
+    names: Option<Vec<String>>,
+    images: &[PathBuf],
+    output: &DenseOutput,
+    as_json: bool,
+) -> Result<i32> {
+    let does = Does::of(head);
+    if let Some(dir) = &output.draw {
+        fs::create_dir_all(dir).map_err(|e| Input(format!("{}: {e}, expected a folder", dir.display())))?;
+    }
+    if !as_json {
+        outln!("{}", net.title(loaded))?;
+    }
+    let ids: Option<Vec<u64>> = loaded.about.get("class_ids").and_then(|text| serde_json::from_str(text).ok());
+    let name = |class: usize| names.as_ref().and_then(|n| n.get(class)).cloned().unwrap_or_else(|| class.to_string());
+    let (mut rows, mut damaged) = (Vec::new(), false);
+    for (place, path) in images.iter().enumerate() {
+        let picture: Picture = match decode(path) {
+            Ok(image) => image.into(),
+            Err(e) => {
+                damaged = true;
+                errln!("error: {e}");
+                continue;
+            }
+        };
+        let outputs = run(loaded, &input(loaded, &picture)?, kind(net))?;
+        let mut drawn = picture.clone();
+        if !as_json {
+            outln!("{}", path.display())?;
+        }
+        match &does {
+            Does::Detect(how) => {
+                let least = output.threshold.unwrap_or(if as_json { 0.0 } else { 0.3 });
+                let (w, h) = (picture.width as u32, picture.height as u32);
+                for found in how.detect(&outputs)?.into_iter().flatten().filter(|d| d.score >= least) {
+                    let found = found.in_image(w, h);
+                    let [x, y, width, height] = found.region;
+                    let class = found.category as usize;
+                    draw_box(&mut drawn, &BBox::from_xywh(found.region), color((class % 254) as u8 + 1));
+                    if as_json {
+                        let id = ids.as_ref().and_then(|ids| ids.get(class)).copied().unwrap_or(class as u64 + 1);
+                        rows.push(json!({
+                            "image_id": image_id(path, place), "file_name": path.display().to_string(),
+                            "category_id": id, "category": name(class), "bbox": found.region, "score": found.score,
+                        }));
+                    } else {
+                        let percent = 100.0 * found.score;
+                        outln!("  {percent:>6.2} %  {:<24} {x:.1} {y:.1} {width:.1} {height:.1}", name(class))?;
+                    }
+                }
+            }
+            Does::Segment(how) => {
+                let labels = how.class_maps(&outputs, &[(picture.width, picture.height)])?.pop().unwrap_or_default();
+                let map = ClassMap { width: picture.width, height: picture.height, labels };
+                draw_map(&mut drawn, &map);
+                let mut shares = vec![0usize; loaded.classes as usize];
+                map.labels.iter().for_each(|l| shares[usize::from(*l)] += 1);
+                let share = |n: usize| n as f64 / map.labels.len().max(1) as f64;
+                let there = shares.iter().enumerate().filter(|(_, n)| **n > 0);
+                if as_json {
+                    let classes = there.map(|(c, n)| json!({ "index": c, "class": name(c), "share": share(*n) }));
+                    rows.push(
+                        json!({ "file_name": path.display().to_string(), "classes": classes.collect::<Vec<_>>() }),
+                    );
+                } else {
+                    for (c, n) in there {
+                        outln!("  {:>6.2} %  {}", 100.0 * share(*n), name(c))?;
+                    }
+                }
+                if let Some(dir) = &output.draw {
+                    let bytes = map.write_png().map_err(Input)?;
+                    put(&dir.join(format!("{}.map.png", stem(path))), &bytes)?;
+                }
+            }
+        }
+        if let Some(dir) = &output.draw {
+            let file = dir.join(format!("{}.png", stem(path)));
+            if file.exists() && fs::canonicalize(&file).ok() == fs::canonicalize(path).ok() {
+                bail!(Input(format!("{}: is the image itself, expected another folder for --draw", file.display())));
+            }
+            put(&file, &png(drawn)?)?;
+        }
+    }
+    if as_json {
+        outln!("{}", Json::from(rows))?;
+    }
+    Ok(if damaged { 2 } else { 0 })
+}
+
+/// COCO's number of an image where its name is one, else its place on the command line.
+fn image_id(path: &Path, place: usize) -> u64 {
+    stem(path).parse().unwrap_or(place as u64)
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+    Ok(write_whole(path, bytes)
+        .map_err(|e| Input(format!("{}: {e}, expected a place for the file", path.display())))?)
+}
+
+fn png(picture: Picture) -> Result<Vec<u8>> {
+    let (width, height) = (picture.width as u32, picture.height as u32);
+    let image =
+        image::RgbImage::from_raw(width, height, picture.levels).ok_or_else(|| Input("an empty image".into()))?;
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut bytes, image::ImageFormat::Png)?;
+    Ok(bytes.into_inner())
+}
+
+/// An image as the network wants it, `[1, 3, H, W]`: resized to a square, whatever the ratio of its sides.
+fn input(loaded: &Loaded, picture: &Picture) -> Result<Tensor> {
+    let side = loaded.pipeline.side;
+    let area = Area { x: 0, y: 0, width: picture.width as u32, height: picture.height as u32 };
+    let square = cut_picture(picture, area, (side, side), loaded.pipeline.how.interpolation).map_err(Input)?;
+    let mut values = vec![0f32; square.levels.len()];
+    normalization(loaded).planes(&square, &mut values);
+    Ok(Tensor::f_from_slice(&values)?.f_view([1, 3, i64::from(side), i64::from(side)])?)
+}
