@@ -231,7 +231,12 @@ fn trained(run: &RunData) -> (Vec<Trained<'_>>, Vec<Trained<'_>>) {
 /// The answer where networks were trained from scratch: one sentence, and whether published variants were among them.
 fn trained_in_words(run: &RunData, objectives: &[Objective]) -> Option<(String, bool)> {
     let (found, variants) = trained(run);
-    let interval = |a: Interval| format!("{:.2} % ({:.2} to {:.2})", a.value, a.low, a.high);
+    // One training tells no error bar where accuracy is no share of images.
+    let barred = |a: &Interval| a.low < a.high;
+    let interval = |a: Interval| match barred(&a) {
+        true => format!("{:.2} % ({:.2} to {:.2})", a.value, a.low, a.high),
+        false => format!("{:.2} %", a.value),
+    };
     let label = metrics::noun(run.final_accuracy());
     let (best, accuracy) = found.first()?;
     let cheaper = |f: &RunTrial, v: &RunTrial| {
@@ -248,7 +253,8 @@ fn trained_in_words(run: &RunData, objectives: &[Objective]) -> Option<(String, 
     // For each variant the most accurate network that costs no more.
     let pairs: Vec<(&Trained, &Trained)> =
         variants.iter().filter_map(|v| Some((found.iter().find(|f| cheaper(f.0, v.0))?, v))).collect();
-    let ahead: Vec<&(&Trained, &Trained)> = pairs.iter().filter(|(f, v)| f.1.low > v.1.high).collect();
+    let ahead: Vec<&(&Trained, &Trained)> =
+        pairs.iter().filter(|(f, v)| barred(&f.1) && barred(&v.1) && f.1.low > v.1.high).collect();
     let sentence = match (variants.as_slice(), ahead.as_slice()) {
         ([], _) => format!("Trained from scratch, {} reaches {} {label}.", best.label(), interval(*accuracy)),
         (all, []) => {

@@ -22,6 +22,15 @@ pub const ERROR_BARS: &str = "Error bars of test accuracy: for several trainings
     deviation over seeds; for one training, the 95 % Wilson interval for the number of test images, which does not \
     include the spread over seeds.";
 
+/// The same of runs for a task whose accuracy is no share of images.
+const BARS_OF_SEEDS: &str = "Error bars of test accuracy: mean ± one standard deviation over the seeds of several \
+                             trainings; one training has none.";
+
+/// What the error bars of a run's test accuracies are.
+pub fn error_bars(run: &RunData) -> &'static str {
+    if run.accuracy().name == metrics::ACCURACY.name { ERROR_BARS } else { BARS_OF_SEEDS }
+}
+
 /// All retrained networks, best first.
 pub fn retrained_networks(run: &RunData) -> Vec<RetrainedNetwork> {
     let mut all: Vec<RetrainedNetwork> = Vec::new();

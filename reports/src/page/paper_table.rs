@@ -6,7 +6,7 @@ use mobilenas_record::{Interval, MetricInfo, text};
 
 use super::about;
 use crate::metrics;
-use crate::retrained::{ERROR_BARS, retrained_networks};
+use crate::retrained::{error_bars, retrained_networks};
 use crate::run_data::{RunData, RunTrial};
 
 /// What stands where a number is not known.
@@ -53,11 +53,12 @@ fn notes(run: &RunData) -> Vec<String> {
         about::source(run),
         format!(
             "{}, inherited: {} images held out of the training set, weights of the supernet. {}: {} test images, trained \
-             from scratch. {ERROR_BARS}",
+             from scratch. {}",
             run.accuracy().label,
             text::thousands(run.header.dataset.scoring_images() as u64),
             run.final_accuracy().label,
             text::thousands(run.header.dataset.test as u64),
+            error_bars(run),
         ),
         run.mes_formula(),
     ]

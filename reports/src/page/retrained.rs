@@ -14,7 +14,7 @@ use super::trials;
 use crate::error::ReportError;
 use crate::metrics;
 use crate::plot::Chart;
-use crate::retrained::{ERROR_BARS, RetrainedNetwork, retrained_networks};
+use crate::retrained::{RetrainedNetwork, error_bars, retrained_networks};
 use crate::run_data::RunData;
 
 pub(super) const SECTION: Section<RunData> = Section {
@@ -85,7 +85,7 @@ fn rows(run: &RunData) -> String {
         "Took".to_owned(),
         "Genome".to_owned(),
     ];
-    paragraph(ERROR_BARS) + &table(&heads, &retrained_networks(run).iter().map(row).collect::<Vec<_>>())
+    paragraph(error_bars(run)) + &table(&heads, &retrained_networks(run).iter().map(row).collect::<Vec<_>>())
 }
 
 /// The epochs of the trainings: `30 epochs`, or `20 to 30 epochs` should they differ.

@@ -14,7 +14,7 @@ use crate::answer::objectives;
 use crate::error::ReportError;
 use crate::metrics;
 use crate::plot::{Axis, Group, InteractivePlot, NumberFormat, SERIES};
-use crate::retrained::{ERROR_BARS, RetrainedNetwork, retrained_networks};
+use crate::retrained::{RetrainedNetwork, error_bars, retrained_networks};
 use crate::run_data::{RunData, RunTrial};
 
 /// Accuracy against what networks cost.
@@ -221,7 +221,7 @@ fn accuracy_axes(runs: &[&RunData], points: &[Candidate]) -> impl Iterator<Item 
         &format!("test {noun} (retrained)"),
         "test split, trained from scratch",
         points.iter().map(|p| trained(p).map(|a| a.value)).collect(),
-        format!("{label} on the {} test images. {ERROR_BARS}", images(|r| r.header.dataset.test)),
+        format!("{label} on the {} test images. {}", images(|r| r.header.dataset.test), error_bars(runs[0])),
     );
     for (i, accuracy) in points.iter().enumerate().filter_map(|(i, p)| Some((i, trained(p)?))) {
         test.low.insert(i, accuracy.low);
