@@ -165,6 +165,84 @@ fn the_schemas_that_ship_are_the_programs() {
     assert!(read("train/schema.json") == train, "`mobilenas schema train > configs/train/schema.json` writes it anew");
 }
 
+/// The same of recipes for networks with heads.
+#[test]
+fn the_recipes_of_heads_are_the_published_ones() {
+    use config::Decay::{Cosine, Poly};
+    use config::Per::{Epoch, Step};
+    use mobilenas_dense::transform::{
+        DetectionTransform, DistortConfig, Interpolation, RandomCrop, RandomResize, SegmentationTransform, SsdCrop,
+    };
+    let read = |task: &str, name: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.yaml");
+        let text = format!("task: {task}\nnetwork: {{model: mobilevit_s}}\ndata: {{name: voc, dir: x}}\n");
+        fs::write(&file, format!("{text}train: {{recipe: {name}}}\n")).unwrap();
+        config::load_train(&file).unwrap_or_else(|e| panic!("{e}")).train
+    };
+    // Epochs, images in a step; peak, last and first learning rate, steps of warm-up; decay, on everything or not, norm of
+    // clipping, averages, dropout; how the learning rate moves.
+    type Recipes = (f64, usize, (f64, f64, Option<f64>, Option<u64>), (f64, bool, Option<f64>, Option<f64>, f64));
+    let cvnets = |peak: f64, first: f64| (peak, 1e-6, Some(first), Some(500));
+    let ema = Some(1.0 - 0.0005);
+    let expected: [(&str, &str, Recipes, (config::Decay, config::Per)); 4] = [
+        (
+            "detection",
+            "ssdlite_cvnets",
+            (200.0, 128, cvnets(9e-4, 9e-5), (0.01, true, None, ema, 0.1)),
+            (Cosine, Epoch),
+        ),
+        (
+            "segmentation",
+            "deeplabv3_cvnets",
+            (50.0, 128, cvnets(9e-4, 9e-5), (0.01, true, None, ema, 0.1)),
+            (Cosine, Epoch),
+        ),
+        (
+            "segmentation",
+            "pspnet_cvnets",
+            (50.0, 128, cvnets(5e-4, 5e-5), (0.05, false, Some(10.0), ema, 0.0)),
+            (Cosine, Epoch),
+        ),
+        // 40,000 steps of 32 of ADE20K's 20,210 images.
+        (
+            "segmentation",
+            "semantic_fpn_snap",
+            (63.34, 32, (2e-4, 0.0, None, None), (1e-4, true, None, None, 0.0)),
+            (Poly, Step),
+        ),
+    ];
+    for (task, name, (epochs, batch, rates, rest), moves) in expected {
+        let r = read(task, name);
+        assert_eq!((r.epochs, r.batch, r.grad_accum_steps, r.cooldown), (epochs, batch, 1, 0.0), "{name}");
+        assert_eq!((r.lr, r.min_lr, r.warmup_lr, r.warmup_steps), rates, "{name}");
+        assert_eq!((r.weight_decay, r.decay_all, r.clip.norm, r.ema, r.dropout), rest, "{name}");
+        assert_eq!((r.lr_schedule, r.schedule_interval), moves, "{name}");
+        let adamw = r.optimizer.adamw.clone().map(|a| (a.beta1, a.beta2, a.eps));
+        assert_eq!((adamw, r.optimizer.sgd.clone()), (Some((0.9, 0.999, 1e-8)), None), "{name}");
+        let off = (r.label_smoothing, r.head_dropout, r.sampler.clone(), r.sync_batch_norms);
+        assert_eq!(off, (0.0, 0.0, None, true), "{name}");
+    }
+    assert!(read("segmentation", "semantic_fpn_snap").warmup == 0.0 && 63.34 * 20_210.0 / 32.0 > 40_000.0);
+    let distort =
+        DistortConfig { probability: 0.5, brightness: 0.125, contrast: 0.5, saturation: 0.5, hue: 0.05, permute: true };
+    let min_ious = vec![0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0];
+    let crop = SsdCrop { min_ious, trials: 40, min_side: 0.3, max_ratio: 2.0, min_pixels: 100 };
+    let (flip, interpolation) = (0.5, Interpolation::Bicubic);
+    let detection = DetectionTransform { crop, distort: distort.clone(), flip, interpolation };
+    let of = |task: &str, name: &str| read(task, name).augment.unwrap();
+    assert_eq!(of("detection", "ssdlite_cvnets").detection, Some(detection));
+    for (name, resize, interpolation) in [
+        ("deeplabv3_cvnets", RandomResize::cvnets(), Interpolation::Bilinear),
+        ("pspnet_cvnets", RandomResize::cvnets(), Interpolation::Bicubic),
+        ("semantic_fpn_snap", RandomResize::mmsegmentation(), Interpolation::Bilinear),
+    ] {
+        let (crop, distort) = (RandomCrop { max_class_share: 0.75 }, distort.clone());
+        let segmentation = SegmentationTransform { resize, interpolation, flip, crop, distort };
+        assert_eq!(of("segmentation", name).segmentation, Some(segmentation), "{name}");
+    }
+}
+
 /// Every constant of the recipes that ship, as their sources have them (the recipes name the sources).
 #[test]
 fn the_recipes_are_the_published_ones() {

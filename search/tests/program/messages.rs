@@ -56,11 +56,11 @@ serch: {}
       line 3, space.family: found mobilevit_v9, expected one of mobilevit_v1, mobilevit_v2, mobilevit_v3, mobilevit_v3_separable, efficientformer, efficientformer_v2, mobilenet_v1, mobilenet_v1_head, mobilenet_v2, mobilenet_v3, mobilenet_v4_small, mobilenet_v4, mobilenet_v4_aa, mobilenet_v4_hybrid_medium, mobilenet_v4_hybrid_large, mnasnet, efficientnet, efficientnet_lite, mixnet_s, mixnet, ghostnet, ghostnet_v2, shufflenet_v2, mobileone_s0, mobileone, mobileone_s4, repvit_legacy, repvit, fastvit, fastvit_attention, shvit, starnet, levit_128, levit, efficientvit, efficientvit_m, swiftformer, edgenext, edgenext_rw, poolformer, tiny_vit, tiny_vit_384, pvt_v2, pit, pit_distilled, pit_base, pit_base_distilled, cait, cait_384, densenet_121, densenet_161, densenet_169, densenet_201, resnet_basic, resnet, seresnet, deit; did you mean mobilevit_v1?
       line 4, space.scale.width: found 0, expected a number of 0.01 to 16
       line 6, supernet.epochs: found -1, expected a number above 0, at most 100000
-      line 7, supernet.learning_rate: unknown key (keys here: augment, batch, batch_norms, clip, cooldown, decay_all, distill, distill_subnets, drop_path, dropout, ema, epochs, grad_accum_steps, head_dropout, init, label_smoothing, lr, lr_base_size, max_nonfinite_steps, min_lr, optimizer, precision, progressive_order, random_subnets, recipe, rule, sampler, schedule_interval, sync_batch_norms, warmup, warmup_lr, warmup_steps, weight_decay)
+      line 7, supernet.learning_rate: unknown key (keys here: augment, batch, batch_norms, clip, cooldown, decay_all, distill, distill_subnets, drop_path, dropout, ema, epochs, grad_accum_steps, head_dropout, init, label_smoothing, lr, lr_base_size, lr_schedule, max_nonfinite_steps, min_lr, optimizer, precision, progressive_order, random_subnets, recipe, rule, sampler, schedule_interval, sync_batch_norms, warmup, warmup_lr, warmup_steps, weight_decay)
       line 9, search: missing key trials, expected a whole number of 1 to 1000000
       line 10, search.objectives.0.goal: found "larger", expected one of maximize, minimize
-      line 11, data.name: found "fashion-mist", expected one of fashion-mnist, cifar-10, cifar-100, folder; did you mean fashion-mnist?
-      line 12, serch: unknown key, did you mean search? (keys here: checkpoint_seconds, data, device, latency, mes, name, retrain, scoring, search, seed, space, supernet, threads, workers)
+      line 11, data.name: found "fashion-mist", expected one of fashion-mnist, cifar-10, cifar-100, folder, coco, voc, ade20k, masks; did you mean fashion-mnist?
+      line 12, serch: unknown key, did you mean search? (keys here: checkpoint_seconds, data, device, head, latency, mes, name, retrain, scoring, search, seed, space, supernet, task, threads, workers)
     "#);
 }
 

@@ -50,7 +50,7 @@ pub struct Recipe {
     pub cooldown: f64,
     /// How the learning rate falls after the warm-up.
     #[serde(skip_serializing_if = "is_cosine")]
-    pub schedule: Decay,
+    pub lr_schedule: Decay,
     /// Whether the learning rate moves with every step or every epoch.
     pub schedule_interval: Per,
     /// Weight decay.
@@ -188,14 +188,14 @@ pub enum Per {
     Epoch,
 }
 
-/// How the learning rate falls from its peak to its end.
+/// How the learning rate falls from its peak to its end: as half a cosine, or as the rest of the steps to the power of 0.9
+/// (mmsegmentation's poly).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
 pub enum Decay {
-    /// As half a cosine.
     #[default]
     Cosine,
-    /// As the rest of the steps to the power of 0.9 (mmsegmentation's poly).
     Poly,
 }
 
@@ -303,7 +303,7 @@ impl Default for Recipe {
             warmup_steps: None,
             warmup_lr: None,
             cooldown: 0.0,
-            schedule: Decay::Cosine,
+            lr_schedule: Decay::Cosine,
             schedule_interval: Per::Step,
             weight_decay: 0.01,
             decay_all: false,

@@ -44,7 +44,7 @@ impl Schedule {
             cooldown: steps(recipe.cooldown),
             every: if recipe.schedule_interval == Per::Epoch { per_epoch.round().max(1.0) as u64 } else { 1 },
             smooth_warmup: recipe.warmup_steps.is_some(),
-            decay: recipe.schedule,
+            decay: recipe.lr_schedule,
         }
     }
 
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn falls_as_a_power() {
         let recipe =
-            Recipe { lr: 2.0, min_lr: 0.5, warmup: 0.0, epochs: 4.0, schedule: Decay::Poly, ..Recipe::default() };
+            Recipe { lr: 2.0, min_lr: 0.5, warmup: 0.0, epochs: 4.0, lr_schedule: Decay::Poly, ..Recipe::default() };
         let s = Schedule::new(&recipe, 10.0);
         near(s.at(0), 2.0);
         near(s.at(20), 0.5 + 1.5 * 0.5f64.powf(0.9));

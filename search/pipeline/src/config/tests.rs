@@ -49,17 +49,17 @@ fn search(settings: &str) -> String {
 fn keys() {
     insta::assert_snapshot!(more("suprnet: {}"), @r"
     c.yaml: 1 mistake
-      line 3, suprnet: unknown key, did you mean supernet? (keys here: checkpoint_seconds, data, device, latency, mes, name, retrain, scoring, search, seed, space, supernet, threads, workers)
+      line 3, suprnet: unknown key, did you mean supernet? (keys here: checkpoint_seconds, data, device, head, latency, mes, name, retrain, scoring, search, seed, space, supernet, task, threads, workers)
     ");
     insta::assert_snapshot!(more("supernet: {epoch: 3}"), @r"
     c.yaml: 1 mistake
-      line 3, supernet.epoch: unknown key, did you mean epochs? (keys here: augment, batch, batch_norms, clip, cooldown, decay_all, distill, distill_subnets, drop_path, dropout, ema, epochs, grad_accum_steps, head_dropout, init, label_smoothing, lr, lr_base_size, max_nonfinite_steps, min_lr, optimizer, precision, progressive_order, random_subnets, recipe, rule, sampler, schedule_interval, sync_batch_norms, warmup, warmup_lr, warmup_steps, weight_decay)
+      line 3, supernet.epoch: unknown key, did you mean epochs? (keys here: augment, batch, batch_norms, clip, cooldown, decay_all, distill, distill_subnets, drop_path, dropout, ema, epochs, grad_accum_steps, head_dropout, init, label_smoothing, lr, lr_base_size, lr_schedule, max_nonfinite_steps, min_lr, optimizer, precision, progressive_order, random_subnets, recipe, rule, sampler, schedule_interval, sync_batch_norms, warmup, warmup_lr, warmup_steps, weight_decay)
     ");
     insta::assert_snapshot!(more("1.5: 3\n~: 3\n[1, 2]: 3"), @r"
     c.yaml: 3 mistakes
-      line 3, 1.5: unknown key (keys here: checkpoint_seconds, data, device, latency, mes, name, retrain, scoring, search, seed, space, supernet, threads, workers)
-      line 4, null: unknown key (keys here: checkpoint_seconds, data, device, latency, mes, name, retrain, scoring, search, seed, space, supernet, threads, workers)
-      line 5, a list of 2: unknown key (keys here: checkpoint_seconds, data, device, latency, mes, name, retrain, scoring, search, seed, space, supernet, threads, workers)
+      line 3, 1.5: unknown key (keys here: checkpoint_seconds, data, device, head, latency, mes, name, retrain, scoring, search, seed, space, supernet, task, threads, workers)
+      line 4, null: unknown key (keys here: checkpoint_seconds, data, device, head, latency, mes, name, retrain, scoring, search, seed, space, supernet, task, threads, workers)
+      line 5, a list of 2: unknown key (keys here: checkpoint_seconds, data, device, head, latency, mes, name, retrain, scoring, search, seed, space, supernet, task, threads, workers)
     ");
     insta::assert_snapshot!(more("supernet:\n  lr: 1\n  lr: 2\n  lr: 99"), @r"
     c.yaml: 3 mistakes
@@ -191,7 +191,7 @@ fn old_names_of_keys() {
 fn choices() {
     insta::assert_snapshot!(more("data: {name: fashion_mnist}"), @r#"
     c.yaml: 1 mistake
-      line 3, data.name: found "fashion_mnist", expected one of fashion-mnist, cifar-10, cifar-100, folder; did you mean fashion-mnist?
+      line 3, data.name: found "fashion_mnist", expected one of fashion-mnist, cifar-10, cifar-100, folder, coco, voc, ade20k, masks; did you mean fashion-mnist?
     "#);
     insta::assert_snapshot!(search("objectives: [{metric: top1, goal: maximise}]"), @r#"
     c.yaml: 1 mistake
@@ -278,11 +278,11 @@ fn what_a_strategy_can_work_with() {
 fn all_at_once_in_the_order_of_lines() {
     insta::assert_snapshot!(more("serch: {}\nseed: .inf\nthreads: 99999999999\nseed: 2\ndata: {name: mnist}"), @r#"
     c.yaml: 5 mistakes
-      line 3, serch: unknown key, did you mean search? (keys here: checkpoint_seconds, data, device, latency, mes, name, retrain, scoring, search, seed, space, supernet, threads, workers)
+      line 3, serch: unknown key, did you mean search? (keys here: checkpoint_seconds, data, device, head, latency, mes, name, retrain, scoring, search, seed, space, supernet, task, threads, workers)
       line 4, seed: found inf, expected a whole number of at least 0
       line 5, threads: found 99999999999, expected a whole number of 1 to 256
       line 6, seed: occurs twice, first on line 4
-      line 7, data.name: found "mnist", expected one of fashion-mnist, cifar-10, cifar-100, folder
+      line 7, data.name: found "mnist", expected one of fashion-mnist, cifar-10, cifar-100, folder, coco, voc, ade20k, masks
     "#);
 }
 
