@@ -1,4 +1,8 @@
-//! Averaged weights: a share of all state, running statistics too, moves to the mean in every step.
+//! Averaged weights (EMA): a share of all state, running statistics too, moves to the mean in every step.
+//!
+//! The decay warms up, as in TensorFlow's `ExponentialMovingAverage`: it is `(1 + n) / (10 + n)` in step `n` as long as that
+//! is below the recipe's. With a constant decay the initial weights would keep a share of `decay^steps`, which ruins short
+//! trainings: batch norms' running variances begin at 1.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +12,12 @@ use tch::{TchError, Tensor};
 use super::TrainError;
 use super::optimizer::take;
 use crate::collective::Collective;
+
+/// The decay of a step, whose number counts from 0.
+fn decay_at(decay: f64, step: u64) -> f64 {
+    let step = step as f64;
+    decay.min((1.0 + step) / (10.0 + step))
+}
 
 /// The averages of a store.
 #[derive(Debug)]
@@ -32,13 +42,13 @@ impl Ema {
         })
     }
 
-    /// Takes a step's state in.
+    /// Takes in the state after a step, whose number counts from 0.
     ///
     /// # Errors
     /// When libtorch refuses.
-    pub fn step(&mut self, store: &ParamStore) -> Result<(), TrainError> {
+    pub fn step(&mut self, store: &ParamStore, step: u64) -> Result<(), TrainError> {
         let _guard = tch::no_grad_guard();
-        let share = 1.0 - self.decay;
+        let share = 1.0 - decay_at(self.decay, step);
         let mut all = || -> Result<(), TchError> {
             let _ = self.flat.f_lerp_(store.flat(), share)?;
             for ((_, mean), (_, now)) in self.statistics.iter_mut().zip(store.statistics()) {
@@ -89,5 +99,20 @@ impl Ema {
             take(named, &format!("ema.{name}"), mean)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decay_at;
+
+    #[test]
+    fn the_decay_warms_up_and_nothing_of_the_first_weights_is_left() {
+        assert_eq!(decay_at(0.999, 0), 0.1);
+        assert_eq!(decay_at(0.999, 90), 0.91);
+        assert_eq!(decay_at(0.999, 10_000), 0.999);
+        assert_eq!(decay_at(0.05, 0), 0.05);
+        let left: f64 = (0..100).map(|n| decay_at(0.999, n)).product();
+        assert!(left < 1e-12, "{left}");
     }
 }

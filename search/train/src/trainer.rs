@@ -362,7 +362,7 @@ impl Trainer<'_> {
             taken => taken?,
         };
         if let Some(ema) = &mut now.ema {
-            ema.step(now.store)?;
+            ema.step(now.store, step)?;
         }
         Ok(Step::Taken { sums, lr })
     }

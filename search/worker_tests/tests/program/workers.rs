@@ -94,26 +94,23 @@ pub fn processes(words: &[&str]) -> Vec<u32> {
     entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).filter(own).collect()
 }
 
-/// Numbers that look random.
-fn draw(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-    *seed >> 33
+/// A launcher that reads the jobs of its worker on the way: `each` runs before a job goes on, which is the `$n`th of this
+/// worker. The worker's process is in the file `$pid`.
+fn reading(dir: &Path, each: &str) -> String {
+    let text = format!(
+        r#"n=0 pid={0}/pid.$$
+while read -r line; do
+    case $line in *'"number":'*) n=$((n + 1)); {each};; esac
+    printf '%s\n' "$line"
+done | {{ echo $BASHPID > $pid; exec "$@"; }}"#,
+        dir.display()
+    );
+    format!("launch: [bash, {}]", script(dir, &text).display())
 }
 
-/// Until a search ends, sends a signal to one of its workers now and then; gives how many got one.
-fn harass(search: &mut Child, run: &Path, name: &str) -> u32 {
-    let (mut count, mut seed) = (0, 1);
-    while search.try_wait().unwrap().is_none() {
-        std::thread::sleep(std::time::Duration::from_millis(1500));
-        let workers = processes(&["mobilenas worker", run.to_str().unwrap()]);
-        // One of two is left in peace: three deaths would set a candidate aside.
-        if let Some(pid) =
-            workers.get(draw(&mut seed) as usize % workers.len().max(1)).filter(|_| draw(&mut seed).is_multiple_of(2))
-        {
-            count += u32::from(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
-        }
-    }
-    count
+/// A launcher whose workers stop before their fourth job until there is a file `go`.
+fn gate(dir: &Path) -> String {
+    reading(dir, &format!("[ $n -lt 4 ] || until [ -e {}/go ]; do sleep 0.05; done", dir.display()))
 }
 
 #[test]
@@ -165,13 +162,22 @@ fn a_supernet_comes_through_the_pipe_where_no_folder_is_shared() {
 
 #[test]
 fn workers_that_are_killed_change_no_row() {
-    for (name, patience) in [("-KILL", "deaths: 100"), ("-TERM", ""), ("-USR1", "")] {
-        let dir = tiny(&format!("workers: {{count: 2, {patience}}}"));
-        let (mut c, run) = search(dir.path());
-        let mut child = c.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let killed = harass(&mut child, &run, name);
-        assert!(child.wait().unwrap().success(), "{name}");
-        assert!(killed > 0, "{name} reached nobody");
+    for name in ["-KILL", "-TERM", "-USR1"] {
+        let dir = tiny("");
+        // The first two workers that get a fourth job get the signal while they do it: two deaths set none aside.
+        let strike = format!(
+            r#"if [ $n = 4 ] && (mkdir {0}/1 || mkdir {0}/2) 2>/dev/null; then
+                p=$(cat $pid); printf '%s\n' "$line"; kill {name} $p
+                while kill -0 $p 2>/dev/null; do sleep 0.02; done
+                exit
+            fi"#,
+            dir.path().display()
+        );
+        let workers = format!("workers: {{count: 2, {}}}", reading(dir.path(), &strike));
+        fs::write(dir.path().join("c.yaml"), format!("{CONFIG}{workers}\n")).unwrap();
+        let (c, run) = search(dir.path());
+        succeed(c);
+        assert!(dir.path().join("1").exists(), "{name} reached nobody");
         assert_same(&run, name);
     }
 }
@@ -219,7 +225,10 @@ fn a_launcher_that_never_works_ends_the_search_with_its_message() {
 
 #[test]
 fn the_number_of_workers_changes_while_a_search_goes_on() {
-    let dir = tiny("workers: {count: 0}");
+    let dir = tiny("");
+    // The search goes on for as long as the test wants it to.
+    let config = format!("{CONFIG}workers: {{count: 0, {}}}\n", gate(dir.path()));
+    fs::write(dir.path().join("c.yaml"), config).unwrap();
     let (mut c, run) = search(dir.path());
     let mut child = c.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let workers = |args: &[&str]| {
@@ -237,6 +246,7 @@ fn the_number_of_workers_changes_while_a_search_goes_on() {
     let (code, told, _) = workers(&[]);
     assert!(code == 0 && told.starts_with("1 workers wanted: "), "{told}");
     assert_eq!(workers(&["many"]).0, 2);
+    fs::write(dir.path().join("go"), "").unwrap();
     let out = child.wait_with_output().unwrap();
     assert!(out.status.success() && said(&out).contains("1 workers from now on"), "{}", said(&out));
     assert_same(&run, "changed");
@@ -246,14 +256,17 @@ fn the_number_of_workers_changes_while_a_search_goes_on() {
 
 #[test]
 fn a_search_that_is_killed_leaves_no_worker_behind() {
-    let dir = tiny("workers: {count: 2, launch: [env]}");
+    let dir = tiny("");
+    let config = format!("{CONFIG}workers: {{count: 2, {}}}\n", gate(dir.path()));
+    fs::write(dir.path().join("c.yaml"), config).unwrap();
     let (mut c, run) = search(dir.path());
     let mut child = c.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait_for(&mut child, || rows_of(&run, "trial").len() > 4);
+    wait_for(&mut child, || rows_of(&run, "trial").len() > 2);
     let own = || processes(&["mobilenas worker", run.to_str().unwrap()]);
     assert!(!own().is_empty());
     signal(&child, "-KILL");
     child.wait().unwrap();
+    fs::write(dir.path().join("go"), "").unwrap();
     let begin = std::time::Instant::now();
     while !own().is_empty() {
         assert!(begin.elapsed().as_secs() < 60, "{:?} are left", own());
