@@ -1,13 +1,14 @@
 //! The engines that are libtorch's give the logits of the plain network.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../../space/tests/covering/mod.rs"]
+mod covering;
 mod nearness;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mobilenas_bench::engine::{Setting, engine};
-use mobilenas_space::families::FAMILIES;
 use mobilenas_space::{Space, SpaceConfig};
 use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore};
 use nearness::agree;
@@ -15,7 +16,7 @@ use tch::{Device, Kind, Tensor};
 
 fn networks() -> Vec<(String, Net)> {
     let mut all = Vec::new();
-    for (turn, family) in FAMILIES.iter().enumerate() {
+    for (turn, family) in covering::families().iter().enumerate() {
         let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
         let design = SpaceConfig { family: family.name().into(), width: 0.25, divisor: 8, knobs, classes: 7 };
         let space = Space::new(&design).unwrap();

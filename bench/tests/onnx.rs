@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod checker;
+#[path = "../../space/tests/covering/mod.rs"]
+mod covering;
 mod nearness;
 #[path = "../../space/torch/tests/side_by_side/mod.rs"]
 mod side_by_side;
@@ -10,11 +12,10 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use checker::{Checker, repeats_first};
+use checker::Checker;
 use mobilenas_bench::engine::Session as _;
 use mobilenas_bench::engine::onnxruntime::File;
 use mobilenas_onnx::{Batch, Options};
-use mobilenas_space::families::FAMILIES;
 use mobilenas_space::ir::{Graph, Role, fold_batch_norms};
 use mobilenas_space::{Space, SpaceConfig, cost};
 use mobilenas_torch::onnx::to_onnx;
@@ -49,13 +50,13 @@ const MANY_MACS: u64 = 200_000_000;
 const SMALL: u32 = 128;
 
 #[test]
-fn logits_of_every_published_network_are_libtorchs() {
+fn logits_of_published_networks_are_libtorchs() {
     logits_of_all(|graph| if cost::graph(graph).macs > MANY_MACS { SMALL } else { graph.input().dims[1] });
 }
 
 #[test]
-#[ignore = "takes five minutes: every network at its published resolution"]
-fn logits_of_every_published_network_are_libtorchs_at_its_own_resolution() {
+#[ignore = "takes minutes: networks at their published resolution"]
+fn logits_of_published_networks_are_libtorchs_at_their_own_resolution() {
     logits_of_all(|graph| graph.input().dims[1]);
 }
 
@@ -64,8 +65,7 @@ fn logits_of_every_published_network_are_libtorchs_at_its_own_resolution() {
 const FARTHER: (&str, f64) = ("semnasnet_100", 1e-3);
 
 fn logits_of_all(resolution: impl Fn(&Graph) -> u32 + Sync) {
-    let all = FAMILIES.iter().flat_map(|f| f.variants().into_iter().map(move |v| (f, v)));
-    let wrong = side_by_side(all, |(family, info)| {
+    let wrong = side_by_side(covering::variants(), |(family, info)| {
         let _guard = tch::no_grad_guard();
         let mut wrong = Vec::new();
         let template = family.template(info.id).unwrap();
@@ -74,9 +74,7 @@ fn logits_of_all(resolution: impl Fn(&Graph) -> u32 + Sync) {
         let net = net(at(side), Formula::of(info.id));
         let (x, frozen) = (images(&net, 1), net.freeze().unwrap());
         let ways = [("plain", &net, Batch::Dynamic), ("fused", &frozen, Batch::Fixed(1))];
-        // With batch norms apart for a family's first variant; the others have the same operations.
-        let first = family.variants()[0].id == info.id;
-        for (what, net, batch) in ways.into_iter().skip(if first { 0 } else { 1 }) {
+        for (what, net, batch) in ways {
             let logits = file(net, batch, false).run(&x).unwrap();
             match agree(&format!("{}@{side} {what}", info.id), net, &x, &logits) {
                 Ok(line) => say(&line),
@@ -95,15 +93,12 @@ fn logits_of_all(resolution: impl Fn(&Graph) -> u32 + Sync) {
 }
 
 #[test]
-fn the_checker_of_onnx_finds_every_published_network_sound() {
+fn the_checker_of_onnx_finds_published_networks_sound() {
     let mut checker = Checker::new();
     let mut wrong = Vec::new();
-    for (family, info) in FAMILIES.iter().flat_map(|f| f.variants().into_iter().map(move |v| (f, v))) {
+    for (family, info) in covering::variants() {
         let template = family.template(info.id).unwrap();
         let graph = template.plan(&template.values(), info.resolution, 10).unwrap().lower().unwrap();
-        if repeats_first(*family, &info, &graph) {
-            continue;
-        }
         let folded = fold_batch_norms(&graph).graph;
         let ways =
             [(&graph, Batch::Fixed(2), false), (&folded, Batch::Dynamic, true), (&folded, Batch::Fixed(1), false)];
@@ -140,7 +135,7 @@ fn weights_in_half_precision_are_cast_and_nothing_else() {
 
 #[test]
 fn logits_of_random_networks_are_libtorchs_in_every_batch() {
-    let wrong = side_by_side(FAMILIES, |family| {
+    let wrong = side_by_side(covering::families(), |family| {
         let _guard = tch::no_grad_guard();
         let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
         let design = SpaceConfig { family: family.name().into(), width: 0.25, divisor: 8, knobs, classes: 7 };

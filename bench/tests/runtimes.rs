@@ -1,6 +1,8 @@
-//! OpenVINO: its logits are libtorch's, for a small network of each family. And the choice of the fastest engine.
+//! OpenVINO: its logits are libtorch's. And the choice of the fastest engine.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../../space/tests/covering/mod.rs"]
+mod covering;
 mod nearness;
 
 use std::collections::BTreeMap;
@@ -29,10 +31,10 @@ fn small(family: &'static dyn mobilenas_space::families::Family) -> Net {
 }
 
 #[test]
-fn logits_of_a_small_network_of_each_family_are_libtorchs() {
+fn logits_of_small_networks_are_libtorchs() {
     let _guard = tch::no_grad_guard();
     let mut wrong = Vec::new();
-    for family in FAMILIES {
+    for family in covering::families() {
         let net = small(*family);
         let x = formula::images(2, RESOLUTION).unwrap();
         let mut session = OpenVino.prepare(&net, Setting { batch: 2, threads: 1 }).unwrap();

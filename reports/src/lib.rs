@@ -1,17 +1,6 @@
 //! From the journal of a run to what people read: tables, Pareto fronts, plots, pages.
 //!
-//! ```no_run
-//! # fn main() -> Result<(), mobilenas_reports::ReportError> {
-//! let run_dir = std::path::Path::new("runs/mobilevit_v1_quick");
-//! let run = mobilenas_reports::read(run_dir)?;
-//! let written = mobilenas_reports::render(&run, run_dir)?;
-//! for best in mobilenas_reports::five_best(&run) {
-//!     println!("{best}");
-//! }
-//! println!("see {}", written.index.display());
-//! # Ok(())
-//! # }
-//! ```
+//! [`read`] reads a run's folder, [`render`] writes the report, [`five_best`] gives its first lines.
 //!
 //! The run's folder is the only input: its journal, and its config if it is there. Nothing is measured and no clock is read
 //! here. The same folder gives the same bytes.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 
 use crate::dist::Options;
+use crate::test::Tests;
 use crate::torch::Choice;
 
 /// What `cargo xtask` without arguments prints.
@@ -20,6 +21,8 @@ Tasks:
                       Installs Chromium and LaTeX for the tests that need them
                       if it can (root, apt-get); without them those are skipped
   test --pure         only the tests of packages that need no libtorch
+  test --all-networks tests of operations on all networks, not on some that
+                      have every operation
   test --cluster      only the tests of workers over ssh and Slurm, on servers that
                       it starts on this machine; installs them (root, apt-get)
   install [--prefix DIR]
@@ -82,12 +85,7 @@ pub enum Task {
     /// Build and run the program with these arguments.
     Run(Vec<String>),
     /// Run the tests.
-    Test {
-        /// Only those of packages that do not need libtorch.
-        without_libtorch: bool,
-        /// Arguments for the test programs.
-        filter: Vec<String>,
-    },
+    Test(Tests),
     /// Run the tests that need servers of ssh and Slurm.
     TestCluster,
     /// Make a folder for other machines.
@@ -176,7 +174,7 @@ fn prefix(args: &mut Vec<String>) -> Result<Option<PathBuf>> {
     Ok(Some(args.remove(0).into()))
 }
 
-/// `test [--pure] [-- FILTER...]` and `test --cluster`; takes what it knows off.
+/// `test [--pure] [--all-networks] [-- FILTER...]` and `test --cluster`; takes what it knows off.
 fn test_task(args: &mut Vec<String>) -> Result<Task> {
     if take_flag(args, "--cluster") {
         return Ok(Task::TestCluster);
@@ -188,7 +186,8 @@ fn test_task(args: &mut Vec<String>) -> Result<Task> {
     if !filter.is_empty() {
         filter.remove(0);
     }
-    Ok(Task::Test { without_libtorch: take_flag(args, "--pure"), filter })
+    let (without_libtorch, all_networks) = (take_flag(args, "--pure"), take_flag(args, "--all-networks"));
+    Ok(Task::Test(Tests { without_libtorch, all_networks, filter }))
 }
 
 /// Takes a flag off; says whether it was there.
@@ -228,9 +227,11 @@ mod tests {
 
     #[test]
     fn test_takes_a_filter() -> Result<()> {
-        let expected = Task::Test { without_libtorch: true, filter: strings("name --exact") };
-        assert_eq!(parse("test --pure -- name --exact")?.task, expected);
-        assert_eq!(parse("test")?.task, Task::Test { without_libtorch: false, filter: vec![] });
+        let expected = Tests { without_libtorch: true, all_networks: false, filter: strings("name --exact") };
+        assert_eq!(parse("test --pure -- name --exact")?.task, Task::Test(expected));
+        assert_eq!(parse("test")?.task, Task::Test(Tests::default()));
+        let expected = Tests { all_networks: true, ..Tests::default() };
+        assert_eq!(parse("test --all-networks")?.task, Task::Test(expected));
         Ok(())
     }
 

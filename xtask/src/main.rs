@@ -27,6 +27,7 @@ mod pip;
 mod runtimes;
 mod target;
 mod test;
+mod test_programs;
 mod tidy;
 mod tools;
 mod torch;
@@ -109,11 +110,11 @@ fn perform(args: Args) -> Result<ExitCode> {
                 wheel::check(&wheel, &target)?;
             }
         }
-        Task::Test { without_libtorch: true, filter } => {
+        Task::Test(tests) if tests.without_libtorch => {
             let environment = Environment { data: Some(data::locate(&target)?), ..Environment::default() };
-            return test::test(&environment, true, &filter);
+            return test::test(&environment, &tests);
         }
-        Task::Test { without_libtorch: false, filter } => return test::test(&testing()?, false, &filter),
+        Task::Test(tests) => return test::test(&testing()?, &tests),
         Task::Clippy => cargo::clippy(&compiling()?)?,
         Task::Tidy => return tidy(&target, &compiling()?),
         Task::Check => {

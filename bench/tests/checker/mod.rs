@@ -1,18 +1,7 @@
 //! onnx's own checker of files, in a Python that keeps running.
 
-use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-
-use mobilenas_space::families::{self, Family, VariantInfo};
-use mobilenas_space::ir::Graph;
-
-/// Whether a network has only operations that the first variant of its family has, which the checker sees.
-pub fn repeats_first(family: &dyn Family, info: &VariantInfo, graph: &Graph) -> bool {
-    let ops = |g: &Graph| g.histogram().into_keys().collect::<BTreeSet<_>>();
-    let first = family.variants()[0].id;
-    first != info.id && ops(graph).is_subset(&ops(&families::plan(first, None, 10).unwrap().lower().unwrap()))
-}
 
 /// Python that reads names of files and says of each what onnx's checker does.
 const CHECKER: &str = "\

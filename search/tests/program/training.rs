@@ -272,3 +272,23 @@ fn mistakes_are_named_at_once() {
     ");
     insta::assert_snapshot!(see("network: {genome: none.yaml}\n"), @"error: none.yaml: No such file or directory (os error 2), expected a YAML file in UTF-8");
 }
+
+#[test]
+fn weights_that_cannot_be_read_are_told_before_a_folder_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("w.safetensors"), b"\x08\0\0\0\0\0\0\0{\"a\":12}").unwrap();
+    let teacher = "distill: {model: mobilenetv2_100, weights: w.safetensors}, ";
+    let search = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/configs/tiny.yaml");
+    for (verb, file, at, more, expected) in [
+        ("train", TINY, "network:\n", "  weights: w.safetensors\n", "network.weights: w.safetensors: "),
+        ("train", TINY, "train: {", teacher, "teacher mobilenetv2_100: w.safetensors: "),
+        ("search", search, "retrain: {", teacher, "teacher mobilenetv2_100: w.safetensors: "),
+    ] {
+        let text = fs::read_to_string(file).unwrap();
+        fs::write(dir.path().join("c.yaml"), text.replace(at, &format!("{at}{more}"))).unwrap();
+        let out = program(&[verb, "c.yaml", "--out", "run"]).current_dir(dir.path()).output().unwrap();
+        assert_eq!(out.status.code(), Some(2), "{}", said(&out));
+        assert!(said(&out).contains(&format!("error: {expected}")), "{}", said(&out));
+        assert!(!dir.path().join("run").exists(), "{}", said(&out));
+    }
+}

@@ -1,12 +1,14 @@
-//! int8 ONNX files of every published network: what is quantized, and how it is stored.
+//! int8 ONNX files of published networks: what is quantized, and how it is stored.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
+#[path = "../../tests/covering/mod.rs"]
+mod covering;
 
 use std::collections::{BTreeMap, HashSet};
 use std::mem::discriminant;
 
-use common::{arrays, assert_sound, written};
+use common::{arrays, assert_sound};
 use mobilenas_onnx::int8::{Int8Exporter, ValueRange};
 use mobilenas_onnx::proto::{Model, Node, Tensor, kind};
 use mobilenas_onnx::{Batch, OnnxError, Options, write};
@@ -85,9 +87,9 @@ fn layer_is_quantized(id: &str, view: &View, node: &Node, axis: usize) {
 }
 
 #[test]
-fn every_layer_of_every_published_network_is_quantized() {
+fn every_layer_of_published_networks_is_quantized() {
     let mut seen = HashSet::new();
-    for (family, info) in written() {
+    for (family, info) in covering::variants() {
         let (id, first) = (info.id, family.variants()[0].id == info.id);
         // Any number of images for a family's first variant, and for those that bring an operation.
         let new = graph(id).nodes.iter().filter(|n| seen.insert(discriminant(&n.op))).count() > 0;
@@ -121,7 +123,7 @@ fn every_layer_of_every_published_network_is_quantized() {
 #[test]
 fn moved_values_keep_their_scale() {
     let mut checked = 0;
-    for (_, info) in written() {
+    for (_, info) in covering::variants() {
         let (_, model) = int8(info.id, Batch::Fixed(1));
         let view = View::of(&model);
         for node in view.all("Reshape").into_iter().chain(view.all("Transpose")) {

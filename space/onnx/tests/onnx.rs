@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
+#[path = "../../tests/covering/mod.rs"]
+mod covering;
 
 use std::collections::BTreeMap;
 
-use common::{arrays, assert_sound, graph, written};
+use common::{arrays, assert_sound, graph};
 use mobilenas_onnx::proto::{self, Model, Size, ValueInfo};
 use mobilenas_onnx::{Batch, OnnxError, Options, float32_weights, model, write};
 use mobilenas_space::ir::{ActFn, Branch, Graph, Node, Op, fold_batch_norms};
@@ -24,8 +26,8 @@ fn count(model: &Model, op: &str) -> usize {
 }
 
 #[test]
-fn every_published_network_is_written() {
-    for (_, info) in written() {
+fn published_networks_are_written() {
+    for (_, info) in covering::variants() {
         let (id, plain) = (info.id, graph(info.id));
         let folded = fold_batch_norms(&plain);
         let of = |g: &Graph, batch| model(g, &arrays(g), &Options { batch, ..Options::default() }).unwrap();
@@ -59,7 +61,7 @@ fn every_published_network_is_written() {
 
 #[test]
 fn for_one_image_heads_on_pooled_maps_are_convolutions() {
-    for (family, info) in written() {
+    for (family, info) in covering::variants() {
         let (id, plain) = (info.id, graph(info.id));
         let one = model(&plain, &arrays(&plain), &Options::default()).unwrap();
         assert_sound(id, &one);

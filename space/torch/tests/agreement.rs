@@ -1,13 +1,14 @@
 //! For every family: a slice of a supernet equals the network on copied weights, and trains exactly its own slices.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../../tests/covering/mod.rs"]
+mod covering;
 mod seeded;
 mod side_by_side;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use mobilenas_space::families::FAMILIES;
 use mobilenas_space::ir::{Graph, Op, ParamSpec, Regularization, Role, SliceRule, regularize};
 use mobilenas_space::{Genome, Space, SpaceConfig};
 use mobilenas_torch::store::Entry;
@@ -45,7 +46,7 @@ fn resolution(g: &Graph) -> u32 {
 
 #[test]
 fn a_subnet_on_shared_weights_equals_the_network_on_copied_weights() {
-    side_by_side(FAMILIES.iter(), |family| {
+    side_by_side(covering::families(), |family| {
         let space = small(family.name());
         let supernet = supernet(&space);
         for genome in genomes(&space) {
@@ -134,7 +135,7 @@ fn is_invariant(graph: &Graph, node: usize, p: &ParamSpec) -> bool {
 
 #[test]
 fn gradients_reach_exactly_the_slices_of_a_subnet() {
-    side_by_side(FAMILIES.iter(), |family| {
+    side_by_side(covering::families(), |family| {
         let space = small(family.name());
         let mut supernet = supernet(&space);
         for genome in genomes(&space) {
@@ -185,7 +186,7 @@ fn scoring_leaves_the_supernets_statistics_alone() {
 
 #[test]
 fn every_batch_size_and_a_single_channel_work() {
-    side_by_side(FAMILIES.iter(), |family| {
+    side_by_side(covering::families(), |family| {
         let space = small(family.name());
         let graph = Arc::new(space.lower(&space.smallest()).unwrap());
         let store = ParamStore::init(&graph, Names::Standalone, 1, Device::Cpu).unwrap();
@@ -203,7 +204,7 @@ fn every_batch_size_and_a_single_channel_work() {
 /// Convolutions on a CPU are faster on channels-last maps, in training by up to a half. The maps of talking heads are matrices.
 #[test]
 fn batch_norms_read_channels_last_maps() {
-    side_by_side(FAMILIES.iter(), |family| {
+    side_by_side(covering::families(), |family| {
         let space = small(family.name());
         for genome in genomes(&space) {
             let graph = Arc::new(space.lower(&genome).unwrap());
@@ -226,7 +227,7 @@ fn batch_norms_read_channels_last_maps() {
 /// With batch norms per width, parameters and statistics belong to one number of channels.
 #[test]
 fn batch_norms_per_width_belong_to_one_width() {
-    side_by_side(FAMILIES.iter(), |family| {
+    side_by_side(covering::families(), |family| {
         let space = small(family.name());
         let widths = mobilenas_space::widths(&space, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
         let whole = space.lower(&space.largest()).unwrap();
@@ -281,7 +282,7 @@ fn batch_norms_per_width_belong_to_one_width() {
 /// With shared statistics, a subnet updates exactly the channels that it has.
 #[test]
 fn tracked_statistics_change_where_a_subnet_has_channels() {
-    side_by_side(FAMILIES.iter(), |family| {
+    side_by_side(covering::families(), |family| {
         let space = small(family.name());
         let store = supernet(&space);
         let tracked = TrackedStats(&store);
@@ -321,7 +322,7 @@ fn tracked_statistics_change_where_a_subnet_has_channels() {
 /// Replicas that calibrate on parts of the batches leave the statistics that one network gets from all of them.
 #[test]
 fn statistics_of_replicas_average_to_those_of_one_network() {
-    side_by_side(FAMILIES.iter(), |family| {
+    side_by_side(covering::families(), |family| {
         let space = small(family.name());
         let store = supernet(&space);
         let graph = Arc::new(space.lower(&space.smallest()).unwrap());
@@ -364,7 +365,7 @@ fn distance(own: &[Tensor], exact: &[Tensor]) -> f64 {
 /// Batch norms are the project's own, under autocast they are libtorch's; both are equally close to float64.
 #[test]
 fn statistics_are_as_good_as_libtorchs() {
-    side_by_side(FAMILIES.iter(), |family| {
+    side_by_side(covering::families(), |family| {
         let space = small(family.name());
         let supernet = supernet(&space);
         for genome in genomes(&space).into_iter().take(2) {

@@ -1,12 +1,14 @@
 //! Blocks as networks of their own: run one after another they give the network's logits.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../../tests/covering/mod.rs"]
+mod covering;
 mod seeded;
 mod side_by_side;
 
 use std::sync::Arc;
 
-use mobilenas_space::families::{self, FAMILIES};
+use mobilenas_space::families;
 use mobilenas_space::latency_key::blocks;
 use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore};
 use seeded::seeded;
@@ -15,7 +17,7 @@ use tch::{Device, Kind, Tensor};
 
 #[test]
 fn blocks_one_after_another_are_the_network() {
-    side_by_side(FAMILIES, |family| {
+    side_by_side(covering::families(), |family| {
         let _guard = tch::no_grad_guard();
         let v = &family.variants()[0];
         let graph = families::plan(v.id, None, 10).unwrap().lower().unwrap();

@@ -1,13 +1,14 @@
 //! Tensors of a supernet: those that one of its networks leaves it, and those that are missing.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "../../tests/covering/mod.rs"]
+mod covering;
 mod seeded;
 mod side_by_side;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mobilenas_space::families::FAMILIES;
 use mobilenas_space::ir::Graph;
 use mobilenas_space::{Space, SpaceConfig};
 use mobilenas_torch::{Mode, Names, Net, NetError, Owned, ParamStore, Params, PerWidthNorm, Shared};
@@ -47,7 +48,7 @@ fn logits(net: &Net, x: &Tensor) -> Tensor {
 
 #[test]
 fn the_subnet_computes_what_the_network_computed() {
-    side_by_side(FAMILIES, |family| {
+    side_by_side(covering::families(), |family| {
         let space = space(family.name(), 7);
         let genomes = [space.largest(), space.smallest(), space.sample(&mut ChaCha8Rng::seed_from_u64(7))];
         for genome in genomes {

@@ -31,6 +31,12 @@ pub enum RunError {
         /// Tensors of the backbone.
         expected: usize,
     },
+    /// Weights that the config names cannot be read, or are of another network.
+    #[error("network.weights: {error}, expected weights of the network or of its backbone")]
+    Initial {
+        /// Why.
+        error: NetError,
+    },
     /// The config or the data.
     #[error(transparent)]
     Prepare(#[from] ExperimentError),
@@ -152,6 +158,7 @@ impl RunError {
             RunError::Prepare(_)
             | RunError::Exists(_)
             | RunError::Backbone { .. }
+            | RunError::Initial { .. }
             | RunError::Other { .. }
             | RunError::OtherConfig { .. }
             | RunError::ConfigEdited { .. }

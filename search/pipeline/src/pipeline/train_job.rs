@@ -23,7 +23,7 @@ use super::retraining::{named, test_metrics};
 use crate::config::{self, TaskConfig, TrainConfig};
 use crate::evaluator::test_scores;
 use crate::experiment::ExperimentError;
-use crate::experiment::loaders::{check_sides, data_loader, views};
+use crate::experiment::loaders::{check_recipes, data_loader, views};
 use crate::folder::changed;
 use crate::quantize::Sets;
 use mobilenas_data::dataset::{self, Split, Splits, Test};
@@ -157,7 +157,7 @@ impl TrainJob {
         lower(c.name.reader().classes().unwrap_or(2))?;
         let Splits { train, test, notes } = c.load_with(task.labels()).map_err(ExperimentError::from)?;
         let (space, graph) = lower(head.classes(train.classes.len()))?;
-        check_sides(file, c, [("train", &config.train)], &space)?;
+        check_recipes(file, c, [("train", &config.train)], &space)?;
         let split = dataset::split(&train, c.search_val, c.train_limit, config.seed);
         if split.train.len() < config.train.batch {
             let (found, expected) = (split.train.len(), config.train.batch);
@@ -223,9 +223,10 @@ impl TrainJob {
         let seed = number(self.config.seed, Purpose::Weights, 0);
         let mut store = ParamStore::init(&self.graph, Names::Standalone, seed, self.device)?;
         if let Some(file) = &self.config.network.weights {
-            let named = weights::load(file)?.0;
+            let initial = |error| RunError::Initial { error };
+            let named = weights::load(file).map_err(initial)?.0;
             if !is_backbones(&self.graph, &named) {
-                store.fill(&named)?;
+                store.fill(&named).map_err(initial)?;
             } else if let Some([found, expected]) = fill_backbone(&mut store, &named)? {
                 return Err(RunError::Backbone { file: file.clone(), found, expected });
             }
@@ -248,6 +249,8 @@ impl TrainJob {
     ) -> Result<TrainJobOutcome, RunError> {
         let c = &self.config;
         self.check_same(collective)?;
+        // Weights that cannot be used leave no folder behind.
+        let (mut store, teacher) = (self.store()?, teacher(&c.train, self.classes(), self.device)?);
         let opened = collective.leads().then(|| self.open(root, resume)).transpose()?;
         let (weights_file, result) = (root.join("weights.safetensors"), root.join("result.json"));
         let own = opened.as_ref().map_or("", |(digest, _)| digest);
@@ -259,7 +262,6 @@ impl TrainJob {
         tch::set_num_threads(c.threads as i32);
         let config = TrainerConfig { recipe: c.train.clone(), seed: c.seed, checkpoint_every: c.checkpoint_seconds };
         let loader = self.loader()?;
-        let mut store = self.store()?;
         let trainer = Trainer {
             config: &config,
             loader: &loader,
@@ -270,7 +272,6 @@ impl TrainJob {
             collective,
             log: Some(root.join("training.jsonl")),
         };
-        let teacher = teacher(&config.recipe, self.classes(), self.device)?;
         let lower = |side| self.space.lower_at(&self.space.smallest(), side);
         let ended = single_net::train(&trainer, &mut store, bar, &self.graph, (self.task, teacher.as_ref()), &lower);
         bar.done();

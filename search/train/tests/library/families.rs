@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mobilenas_space::families::FAMILIES;
 use mobilenas_space::ir::{Regularization, regularize};
 use mobilenas_space::seed::{Purpose, rng};
 use mobilenas_space::{Space, SpaceConfig};
@@ -16,6 +15,8 @@ use mobilenas_train::single_net::{Objective, SingleNet};
 use mobilenas_train::trainer::StepAt;
 use rand::RngExt as _;
 use tch::{Device, Tensor};
+
+use crate::covering;
 
 fn small(family: &str) -> Space {
     let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
@@ -32,7 +33,7 @@ fn batch(seed: u64) -> Batch {
 
 #[test]
 fn random_genomes_train_one_step() {
-    for family in FAMILIES {
+    for family in covering::families() {
         let space = small(family.name());
         for slot in 0..2 {
             let genome = space.sample(&mut rng(1, Purpose::Ask, 0, slot));
@@ -70,7 +71,7 @@ fn random_genomes_train_one_step() {
 #[test]
 fn a_subnet_leaves_as_a_network_of_its_own() {
     let dir = tempfile::tempdir().unwrap();
-    for family in FAMILIES {
+    for family in covering::families() {
         let space = small(family.name());
         let largest = space.lower(&space.largest()).unwrap();
         let supernet = ParamStore::init(&largest, Names::Supernet, 1, Device::Cpu).unwrap();

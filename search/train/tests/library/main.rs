@@ -1,6 +1,8 @@
 //! The crates of training and spaces together, without the program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../../../../space/tests/covering/mod.rs"]
+mod covering;
 mod families;
 mod ranks;
 mod supernet;

@@ -9,18 +9,6 @@ use mobilenas_space::cost;
 use mobilenas_space::families::{self, FAMILIES, Family, VariantInfo};
 use mobilenas_space::ir::{Graph, Role};
 
-/// Each family's first variant, those of up to ten million parameters, and those that bring an operation.
-pub fn written() -> impl Iterator<Item = (&'static dyn Family, VariantInfo)> {
-    let all = FAMILIES.iter().flat_map(|f| f.variants().into_iter().enumerate().map(move |(i, v)| (i, *f, v)));
-    let mut seen = BTreeSet::new();
-    all.filter(move |(i, _, v)| {
-        let graph = graph(v.id);
-        let new = graph.histogram().into_keys().filter(|op| seen.insert(op.to_string())).count() > 0;
-        new || *i == 0 || cost::graph(&graph).params <= 10_000_000
-    })
-    .map(|(_, f, v)| (f, v))
-}
-
 /// A published variant for ten classes.
 pub fn graph(id: &str) -> Graph {
     families::plan(id, None, 10).unwrap().lower().unwrap()

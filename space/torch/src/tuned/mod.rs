@@ -245,6 +245,9 @@ fn post_ops(post: &[PostOp]) -> String {
 mod seeded;
 
 #[cfg(test)]
+#[path = "../../../tests/covering/mod.rs"]
+mod covering;
+#[cfg(test)]
 #[path = "../../tests/side_by_side/mod.rs"]
 mod side_by_side;
 

@@ -1,13 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use mobilenas_space::families::{self, FAMILIES};
+use mobilenas_space::families;
 use mobilenas_space::ir::{Graph, ParamSpec};
 use mobilenas_space::{Space, SpaceConfig};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
+use super::covering;
 use super::seeded::seeded;
 use super::side_by_side::side_by_side;
 use super::{FixedKernels, KernelSelector, TunedNet};
@@ -96,8 +97,8 @@ fn small(family: &str) -> Space {
 }
 
 #[test]
-fn tuned_genomes_of_every_family_agree() {
-    let seen = side_by_side(FAMILIES, |family| {
+fn tuned_genomes_agree() {
+    let seen = side_by_side(covering::families(), |family| {
         let mut seen = BTreeSet::new();
         let (space, mut rng) = (small(family.name()), ChaCha8Rng::seed_from_u64(3));
         let random = (0..1).map(|_| space.sample(&mut rng)).collect::<Vec<_>>();
@@ -135,28 +136,10 @@ fn tuned_attention_to_one_key_agrees() {
     }
 }
 
-/// The tuned forms of published networks, of those with an operation that the family's first has not, or of the rest.
-fn variants_agree(rest: bool) {
-    side_by_side(FAMILIES, |family| {
-        let graph = |id| Arc::new(families::plan(id, Some(64), 10).unwrap().lower().unwrap());
-        let ops = |graph: &Graph| graph.histogram().into_keys().collect::<BTreeSet<_>>();
-        let first = ops(&graph(family.variants()[0].id));
-        for (turn, variant) in family.variants().iter().enumerate() {
-            let graph = graph(variant.id);
-            if rest == (turn > 0 && ops(&graph).is_subset(&first)) {
-                agrees(variant.id, &graph, 1, turn);
-            }
-        }
+#[test]
+fn tuned_variants_agree() {
+    side_by_side(covering::variants().iter().enumerate(), |(turn, (_, variant))| {
+        let graph = Arc::new(families::plan(variant.id, Some(64), 10).unwrap().lower().unwrap());
+        agrees(variant.id, &graph, 1, turn);
     });
-}
-
-#[test]
-fn tuned_variants_with_all_operations_agree() {
-    variants_agree(false);
-}
-
-#[test]
-#[ignore = "takes two minutes: the variants that repeat the operations of their family's first"]
-fn other_tuned_variants_agree() {
-    variants_agree(true);
 }
