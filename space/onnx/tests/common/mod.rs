@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 
 use mobilenas_onnx::Arrays;
 use mobilenas_onnx::proto::{Model, kind};
-use mobilenas_space::cost;
-use mobilenas_space::families::{self, FAMILIES, Family, VariantInfo};
+use mobilenas_space::families;
 use mobilenas_space::ir::{Graph, Role};
 
 /// A published variant for ten classes.
