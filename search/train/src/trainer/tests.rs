@@ -212,9 +212,10 @@ fn averaged_weights_are_what_is_left() {
     // As slow as the warm-up allows: the averages lag behind the weights, and have left the initial ones.
     let slow = run(c.path(), &plan(|r| r.ema = Some(0.999_999)), &never, None);
     let from = |a: &Tensor, b: &Tensor| (a - b).norm().double_value(&[]);
-    let (behind, way) = (from(&slow.flat, &plain.flat), from(small().0.flat(), &plain.flat));
+    let begin = small().0;
+    let (behind, way) = (from(&slow.flat, &plain.flat), from(begin.flat(), &plain.flat));
     assert!(behind > 0.0 && behind < way, "{behind} of {way}");
-    let initial = &small().0.entry("bn1.running_var").unwrap().tensor;
+    let initial = &begin.entry("bn1.running_var").unwrap().tensor;
     assert!(from(&slow.statistic, &plain.statistic) < 0.5 * from(initial, &plain.statistic));
 }
 
