@@ -26,6 +26,7 @@ mod retrained;
 mod run_data;
 pub mod study;
 pub mod table;
+pub mod zoo;
 
 use std::path::Path;
 

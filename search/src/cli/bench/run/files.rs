@@ -1,12 +1,16 @@
-//! What `bench run` writes in the end: the same rows as JSON with every sample, as Markdown, as CSV and as Parquet.
+//! What `bench run` writes in the end: the same rows as JSON with every sample, as Markdown, as CSV and as Parquet; and of
+//! published networks the model zoo, a ranked table and a plot for each setting.
 
 use std::path::Path;
 
 use anyhow::Result;
 use mobilenas_bench::json_file;
 use mobilenas_bench::profile::output;
-use mobilenas_bench::profile::record::{Cell, ProfileReport};
+use mobilenas_bench::profile::record::{Cell, ProfileReport, ProfileRow};
+use mobilenas_record::text;
 use mobilenas_reports::flat::{Flat, Values};
+use mobilenas_reports::zoo::{MeasuredNetwork, model_zoo};
+use mobilenas_space::{cost, families};
 
 /// The rows as CSV.
 const CSV: &str = "bench.csv";
@@ -23,7 +27,49 @@ pub fn write(report: &ProfileReport, folder: &Path) -> Result<()> {
     let flat = flat(report);
     json_file::write(&folder.join(CSV), &flat.csv(CSV)?)?;
     json_file::write(&folder.join(PARQUET), &flat.parquet(PARQUET)?)?;
+    zoo(report, folder)
+}
+
+/// `model_zoo.md` and `model_zoo.svg` of the first engine, number of threads and batch size; of the others `model_zoo_2`
+/// and so on.
+fn zoo(report: &ProfileReport, folder: &Path) -> Result<()> {
+    let setting = |row: &ProfileRow| (row.case.engine.clone(), row.case.threads, row.case.batch);
+    let mut settings = Vec::new();
+    for row in &report.rows {
+        if !settings.contains(&setting(row)) {
+            settings.push(setting(row));
+        }
+    }
+    for (i, one) in settings.iter().enumerate() {
+        let measured: Vec<MeasuredNetwork> =
+            report.rows.iter().filter(|row| setting(row) == *one).filter_map(published).collect();
+        let (engine, threads, batch) = one;
+        let host = &report.host.machine.cpu;
+        let words = format!(
+            "engine `{engine}`, {}, {} at a time, {host}",
+            text::plural(*threads, "thread"),
+            text::plural(*batch, "image")
+        );
+        if let Some(zoo) = model_zoo(&words, &measured)? {
+            let name = if i == 0 { "model_zoo".to_owned() } else { format!("model_zoo_{}", i + 1) };
+            json_file::write(&folder.join(format!("{name}.md")), zoo.markdown.as_bytes())?;
+            json_file::write(&folder.join(format!("{name}.svg")), zoo.svg.as_bytes())?;
+        }
+    }
     Ok(())
+}
+
+/// A row as the zoo shows it, if it is of a published network and was measured.
+fn published(row: &ProfileRow) -> Option<MeasuredNetwork> {
+    let graph = families::plan(&row.case.model, None, 1000).ok()?.lower().ok()?;
+    let (cost, i) = (cost::graph(&graph), row.measured()?.median_ms);
+    Some(MeasuredNetwork {
+        id: row.case.model.clone(),
+        params: cost.params,
+        macs: cost.macs,
+        latency_ms: i.middle,
+        interval_ms: (i.low, i.high),
+    })
 }
 
 /// Rows become columns.

@@ -40,7 +40,7 @@ pub struct Args {
     /// Numbers of images in a batch
     #[arg(long, value_name = "N,..", value_delimiter = ',')]
     batch: Option<Vec<usize>>,
-    /// Folder for JSON, CSV, Parquet and Markdown
+    /// Folder for JSON, CSV, Parquet, Markdown and the model zoo
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Go on in the folder, with what is not measured there yet
