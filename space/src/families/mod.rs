@@ -15,6 +15,7 @@ mod efficientvit_m;
 mod erased;
 mod fastvit;
 mod ghostnet;
+mod iformer;
 mod levit;
 mod mbconv;
 mod mixnet;
@@ -92,6 +93,8 @@ pub static FAMILIES: &[&dyn Family] = &[
     &erased::Erased::<swiftformer::SwiftFormer>::NEW,
     &erased::Erased::<edgenext::EdgeNext>::NEW,
     &erased::Erased::<edgenext::EdgeNextRw>::NEW,
+    &erased::Erased::<iformer::IFormer<false>>::NEW,
+    &erased::Erased::<iformer::IFormer<true>>::NEW,
     &erased::Erased::<poolformer::PoolFormer>::NEW,
     &erased::Erased::<tiny_vit::TinyVit<7>>::NEW,
     &erased::Erased::<tiny_vit::TinyVit<12>>::NEW,
