@@ -170,7 +170,7 @@ impl Forms<'_> {
                 self.open(reads).is_some().then(|| self.take(reads).then(i, |of| *of))
             }
             #[rustfmt::skip]
-            Op::Input | Op::LayerNorm { .. } | Op::GroupNorm | Op::Linear { .. } | Op::Act(_) | Op::AvgPool { .. }
+            Op::Input | Op::LayerNorm { .. } | Op::GroupNorm { .. } | Op::Linear { .. } | Op::Act(_) | Op::AvgPool { .. }
             | Op::GlobalPool { .. } | Op::Resize { .. } | Op::Unfold { .. } | Op::Fold { .. } | Op::Flatten
             | Op::Slice { .. } | Op::SliceHeads { .. } | Op::Concat | Op::ConcatRows | Op::Row { .. } | Op::Mean | Op::Mul
             | Op::SumWidth | Op::Softmax | Op::InvSqrt { .. } | Op::Attention { .. } | Op::SplitHeads { .. }

@@ -24,8 +24,8 @@ pub use fnv::Fnv;
 pub use fuse::{Branch, Folded, fold_batch_norms};
 pub use graph::{BlockRange, Graph, LOGITS, Node, Output, Readers};
 pub use op::{
-    ActFn, BN_EPS_E7, Contraction, FOURIER_CHANNELS, GROUP_NORM_EPS, Groups, InitStyle, LINEAR_ATTENTION_EPS, Layout,
-    LearntInit, Op, OpKind, ScaleName,
+    ActFn, BN_EPS_E7, Contraction, FOURIER_CHANNELS, Groups, InitStyle, LINEAR_ATTENTION_EPS, Layout, LearntInit, Op,
+    OpKind, ScaleName,
 };
 pub use param::{Init, ParamSpec, Role, SliceRule, distances, fourier};
 pub use path::{Path, PathSegment};

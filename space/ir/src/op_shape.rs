@@ -53,7 +53,7 @@ impl Op {
             | Op::Softmax
             | Op::L2Norm
             | Op::InvSqrt { .. } => ins.one().cloned(),
-            Op::GroupNorm => ins.map().map(|(x, ..)| x.clone()),
+            Op::GroupNorm { .. } => ins.map().map(|(x, ..)| x.clone()),
             Op::LayerNorm { .. } => ins.rows().cloned(),
             Op::Linear { out, bias: _ } => ins.rows().map(|x| Value::rows(&x.dims[..x.axis], out.clone())),
             Op::Unfold { patch, layout } => ins.unfold(*patch, *layout),

@@ -4,6 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Helper {
     GroupNorm,
+    GroupScale,
     LayerScale,
     LayerScale2d,
     LayerScaleMap,
@@ -34,6 +35,7 @@ impl Helper {
     pub(crate) fn source(self) -> &'static str {
         match self {
             Helper::GroupNorm => GROUP_NORM,
+            Helper::GroupScale => GROUP_SCALE,
             Helper::LayerScale => LAYER_SCALE,
             Helper::LayerScale2d => LAYER_SCALE_2D,
             Helper::LayerScaleMap => LAYER_SCALE_MAP,
@@ -74,6 +76,20 @@ const GROUP_NORM: &str = r#"class GroupNorm(nn.Module):
         x = x - x.mean((1, 2, 3), keepdim=True)
         x = x * ((x * x).mean((1, 2, 3), keepdim=True) + self.eps).rsqrt()
         return x * self.weight[:, None, None] + self.bias[:, None, None]
+"#;
+
+const GROUP_SCALE: &str = r#"class GroupScale(nn.Module):
+    """Group normalisation with one group and without a bias, by explicit means."""
+
+    def __init__(self, channels: int, eps: float = 1e-05):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x - x.mean((1, 2, 3), keepdim=True)
+        x = x * ((x * x).mean((1, 2, 3), keepdim=True) + self.eps).rsqrt()
+        return x * self.weight[:, None, None]
 "#;
 
 const LAYER_SCALE: &str = r#"class LayerScale(nn.Module):

@@ -41,7 +41,7 @@ pub(crate) struct Tree<'a> {
 /// Whether an operation is a module of its own in PyTorch.
 pub(crate) fn is_layer(op: &Op) -> bool {
     match op {
-        Op::Conv { .. } | Op::BatchNorm | Op::LayerNorm { .. } | Op::GroupNorm | Op::Linear { .. } => true,
+        Op::Conv { .. } | Op::BatchNorm | Op::LayerNorm { .. } | Op::GroupNorm { .. } | Op::Linear { .. } => true,
         Op::ChannelScale { name, .. } => *name != ScaleName::Attribute,
         #[rustfmt::skip]
         Op::Input | Op::Act(_) | Op::AvgPool { .. } | Op::MaxPool { .. } | Op::Shuffle { .. } | Op::ResizeNearest { .. }

@@ -66,7 +66,7 @@ pub use mobilevit_v2::MobileVitV2;
 pub use mobilevit_v3::MobileVitV3;
 pub use parallel::Parallel;
 pub use pit::{PitEmbed, PitPool, TokenHead};
-pub use poolformer::{PatchConv, PoolFormer};
+pub use poolformer::{PatchConv, PatchConvNorm, PoolFormer, PoolFormerV2};
 pub use pvt::{PositionNorm, Pvt};
 pub use repvit::{RepVit, RepVitDownsample, RepVitStem};
 pub use resnet::{ResNetBlock, ResNetStem};
