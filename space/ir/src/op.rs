@@ -197,6 +197,9 @@ pub enum Op {
     Learnt { value: Value, axes: u32, init: LearntInit },
     /// Sines and cosines of the positions of a map: a map of 64 channels, the same for every image.
     Fourier,
+    /// For each query and each key on a grid of `h` x `w`, columns and rows from one to the other and the square of their
+    /// distance: rows of 3 channels, the same for every image.
+    Offsets { h: u32, w: u32 },
     /// Dropout: in training, zeroes elements with probability `permille` / 1000.
     Dropout { permille: u32 },
     /// Stochastic depth: in training, drops the branch of an image with probability `permille` / 1000.
@@ -346,6 +349,7 @@ impl Op {
             Op::Unwindow { .. } => ("unwindow", Movement),
             Op::Learnt { .. } => ("learnt", Parameter),
             Op::Fourier => ("fourier", Parameter),
+            Op::Offsets { .. } => ("offsets", Parameter),
             Op::Dropout { .. } => ("dropout", Dropout),
             Op::DropPath { .. } => ("drop_path", Dropout),
         }

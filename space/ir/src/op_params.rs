@@ -112,7 +112,7 @@ impl Op {
             | Op::Row { .. } | Op::Add | Op::Sub | Op::Mean | Op::Mul | Op::SumWidth | Op::Softmax | Op::InvSqrt { .. }
             | Op::Attention { .. } | Op::SplitHeads { .. } | Op::MergeHeads { .. } | Op::MatMul | Op::Dropout { .. }
             | Op::DropPath { .. } | Op::MaxPool { .. } | Op::Shuffle { .. } | Op::ResizeNearest { .. } | Op::L2Norm
-            | Op::Rows { .. } | Op::LinearAttention { .. } | Op::Fourier | Op::Windows { .. } | Op::Unwindow { .. }
+            | Op::Rows { .. } | Op::LinearAttention { .. } | Op::Fourier | Op::Offsets { .. } | Op::Windows { .. } | Op::Unwindow { .. }
             | Op::AdaptiveAvgPool { .. } | Op::Unflatten { .. } | Op::SplitRows { .. } => Vec::new(),
         };
         for p in &mut all {

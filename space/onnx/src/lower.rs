@@ -242,8 +242,8 @@ impl<'a> Lowering<'a> {
                 let values = self.array(&spec)?;
                 Ok(self.w.weights(&spec.name, &shape([1], &value.dims), values))
             }
-            // The convolution that reads it writes its own result.
-            Op::Fourier => Ok(String::new()),
+            // The layer that reads it writes its own result.
+            Op::Fourier | Op::Offsets { .. } => Ok(String::new()),
             Op::Windows { side } => self.windows(at, side),
             Op::Unwindow { h, w } => self.unwindow(at, (h, w)),
             Op::Dropout { .. } | Op::DropPath { .. } => Ok(at.input(0)?.to_string()),

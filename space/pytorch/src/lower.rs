@@ -150,6 +150,7 @@ impl At<'_> {
             Op::BiasTable { heads, h, w, stride, index } => Ok(self.bias_table(*heads, (*h, *w), *stride, *index)),
             Op::Learnt { init, .. } => self.learnt(*init),
             Op::Fourier => Ok(Line::call(node, "fourier($0)", Vec::new()).with(Helper::Fourier)),
+            Op::Offsets { h, w } => Ok(self.offsets(*h, *w)),
             Op::Windows { side } => {
                 let slots =
                     vec![Slot::channels("channels", &node.value.sections), Slot::int(Unit::Side, "window", *side)];

@@ -5,6 +5,7 @@ mod cait;
 mod cascaded;
 mod classifier;
 mod conv_bn;
+mod convit;
 mod densenet;
 mod edgenext;
 mod efficientformer;
@@ -48,6 +49,7 @@ pub use classifier::{
     Classifier, DistilledHead, FinalClassifier, FinalNorm, NormedClassifier, PooledClassifier, PooledNormClassifier,
 };
 pub use conv_bn::{ConvBn, ConvBnAct};
+pub use convit::{ConVit, ConVitEmbed, LateToken};
 pub use densenet::{DenseHead, DenseLayer, DenseTransition};
 pub use edgenext::{EdgeNextConv, NormedConv, SplitTranspose};
 pub use efficientformer::{Flat, MetaBlock1d, MetaBlock2d, NormedMap};

@@ -3,6 +3,7 @@
 //! A new family is one file here and one line in [`FAMILIES`].
 
 mod cait;
+mod convit;
 mod deit;
 mod densenet;
 mod edgenext;
@@ -106,6 +107,7 @@ pub static FAMILIES: &[&dyn Family] = &[
     &erased::Erased::<pit::Pit<true, true>>::NEW,
     &erased::Erased::<cait::Cait<224>>::NEW,
     &erased::Erased::<cait::Cait<384>>::NEW,
+    &erased::Erased::<convit::ConVit>::NEW,
     &erased::Erased::<densenet::DenseNet<121>>::NEW,
     &erased::Erased::<densenet::DenseNet<161>>::NEW,
     &erased::Erased::<densenet::DenseNet<169>>::NEW,

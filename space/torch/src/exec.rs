@@ -169,6 +169,7 @@ pub(crate) fn node(node: &Node, ins: &[&Tensor], own: &[Tensor], Run { mode, bat
             own_at(0)?.f_reshape(dims.as_slice())?.f_expand([&[batch], &dims[..]].concat(), false)?
         }
         Op::Fourier => layout::fourier(at(0)?)?,
+        Op::Offsets { h, w } => layout::offsets(at(0)?, h, w, batch)?,
         Op::Windows { side } => layout::windows(at(0)?, i64::from(side))?,
         Op::Unwindow { h, w } => layout::unwindow(at(0)?, [h, w].map(i64::from))?,
         Op::Dropout { permille } => at(0)?.f_dropout(f64::from(permille) / 1000.0, mode.trains())?,
