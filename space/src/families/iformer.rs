@@ -53,7 +53,10 @@ impl<const DISTILLED: bool> Spec for IFormer<DISTILLED> {
     const NAME: &'static str = if DISTILLED { "iformer_distilled" } else { "iformer" };
     const CITE: &'static str = "iFormer, Zheng 2025, arXiv 2501.15369";
     const PREPROCESSING: Preprocessing = Preprocessing::imagenet(0.875);
-    const COUNTING_NOTE: &'static str = if DISTILLED { "parameters as deployed: one classifier" } else { "" };
+    const COUNTING_NOTE: &'static str = match DISTILLED {
+        true => "parameters as deployed: one classifier; L is printed with 2.63 G MACs",
+        false => "L is printed with 2.63 G MACs",
+    };
 
     fn variants() -> Vec<Variant<Cfg>> {
         let m = || cfg([48, 96, 192, 384], [2, 2, 9], [4, 2], [4, 3]);
