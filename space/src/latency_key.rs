@@ -49,6 +49,10 @@ fn describe(node: &Node) -> String {
             let apart = if *dilation == 1 { String::new() } else { format!(" d{dilation}") };
             format!("{name} {groups} k{kernel} s{stride} p{pad}{apart} b{}", u8::from(*bias))
         }
+        // Nor do they know such norms without a shift.
+        Op::LayerNorm { eps_e7: _, bias } | Op::GroupNorm { eps_e7: _, bias } => {
+            format!("{name}{}", if *bias { "" } else { " b0" })
+        }
         Op::Linear { out: _, bias } => format!("{name} b{}", u8::from(*bias)),
         Op::Act(f) => format!("{name} {f:?}").to_lowercase(),
         Op::AvgPool { kernel, stride, pad } | Op::MaxPool { kernel, stride, pad } => {
@@ -68,9 +72,10 @@ fn describe(node: &Node) -> String {
         }
         Op::SplitHeads { heads, transposed } => format!("{name} {heads} t{}", u8::from(*transposed)),
         Op::MergeHeads { transposed: true, .. } => format!("{name} t1"),
+        Op::Offsets { h, w } => format!("{name} {h}x{w}"),
         Op::BiasTable { heads: _, h, w, stride, index: _ } => format!("{name} {h}x{w} s{stride}"),
         #[rustfmt::skip]
-        Op::Input | Op::BatchNorm | Op::LayerNorm { .. } | Op::GroupNorm | Op::GlobalPool { .. } | Op::Flatten | Op::Concat
+        Op::Input | Op::BatchNorm | Op::GlobalPool { .. } | Op::Flatten | Op::Concat
         | Op::ConcatRows | Op::Add | Op::Sub | Op::Mean | Op::Mul | Op::SumWidth | Op::Softmax | Op::MergeHeads { .. }
         | Op::MatMul | Op::ChannelScale { .. } | Op::Learnt { .. } | Op::Dropout { .. } | Op::DropPath { .. }
         | Op::ResizeNearest { .. } | Op::L2Norm | Op::Fourier | Op::Windows { .. } | Op::Unwindow { .. }

@@ -31,14 +31,14 @@ impl Dilation {
             Op::MaxPool { kernel, stride, pad } => Op::MaxPool { kernel, stride: step(stride), pad },
             Op::BiasTable { heads, h, w, stride, index } => Op::BiasTable { heads, h, w, stride: step(stride), index },
             #[rustfmt::skip]
-            Op::Input | Op::BatchNorm | Op::LayerNorm { .. } | Op::GroupNorm | Op::Linear { .. } | Op::Act(_)
+            Op::Input | Op::BatchNorm | Op::LayerNorm { .. } | Op::GroupNorm { .. } | Op::Linear { .. } | Op::Act(_)
             | Op::GlobalPool { .. } | Op::Resize { .. } | Op::Unfold { .. } | Op::Fold { .. } | Op::Flatten
             | Op::Slice { .. } | Op::SliceHeads { .. } | Op::Concat | Op::ConcatRows | Op::Row { .. } | Op::Add | Op::Sub
             | Op::Mean | Op::Mul | Op::SumWidth | Op::Softmax | Op::InvSqrt { .. } | Op::Attention { .. }
             | Op::SplitHeads { .. } | Op::MergeHeads { .. } | Op::MatMul | Op::ChannelScale { .. } | Op::Learnt { .. }
             | Op::Dropout { .. } | Op::DropPath { .. } | Op::Shuffle { .. } | Op::ResizeNearest { .. }
             | Op::AdaptiveAvgPool { .. } | Op::Unflatten { .. } | Op::SplitRows { .. } | Op::L2Norm | Op::Rows { .. }
-            | Op::LinearAttention { .. } | Op::Fourier | Op::Windows { .. } | Op::Unwindow { .. } => op,
+            | Op::LinearAttention { .. } | Op::Fourier | Op::Offsets { .. } | Op::Windows { .. } | Op::Unwindow { .. } => op,
         }
     }
 }

@@ -170,13 +170,13 @@ impl Forms<'_> {
                 self.open(reads).is_some().then(|| self.take(reads).then(i, |of| *of))
             }
             #[rustfmt::skip]
-            Op::Input | Op::LayerNorm { .. } | Op::GroupNorm | Op::Linear { .. } | Op::Act(_) | Op::AvgPool { .. }
+            Op::Input | Op::LayerNorm { .. } | Op::GroupNorm { .. } | Op::Linear { .. } | Op::Act(_) | Op::AvgPool { .. }
             | Op::GlobalPool { .. } | Op::Resize { .. } | Op::Unfold { .. } | Op::Fold { .. } | Op::Flatten
             | Op::Slice { .. } | Op::SliceHeads { .. } | Op::Concat | Op::ConcatRows | Op::Row { .. } | Op::Mean | Op::Mul
             | Op::SumWidth | Op::Softmax | Op::InvSqrt { .. } | Op::Attention { .. } | Op::SplitHeads { .. }
             | Op::MergeHeads { .. } | Op::MatMul | Op::BiasTable { .. } | Op::Learnt { .. } | Op::Dropout { .. }
             | Op::DropPath { .. } | Op::MaxPool { .. } | Op::Shuffle { .. } | Op::ResizeNearest { .. } | Op::L2Norm
-            | Op::Rows { .. } | Op::LinearAttention { .. } | Op::Fourier | Op::Windows { .. } | Op::Unwindow { .. }
+            | Op::Rows { .. } | Op::LinearAttention { .. } | Op::Fourier | Op::Offsets { .. } | Op::Windows { .. } | Op::Unwindow { .. }
             | Op::AdaptiveAvgPool { .. } | Op::Unflatten { .. } | Op::SplitRows { .. } => None,
         }
     }

@@ -209,6 +209,12 @@ struct Stable<'a>(&'a Op);
 
 impl fmt::Debug for Stable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self.0 == Op::GROUP_NORM {
+            return f.write_str("GroupNorm");
+        }
+        if let Op::LayerNorm { eps_e7, bias: true } = self.0 {
+            return f.debug_struct("LayerNorm").field("eps_e7", eps_e7).finish();
+        }
         let Op::Conv { out, kernel, stride, pad, dilation, groups, bias } = self.0 else { return self.0.fmt(f) };
         let mut all = f.debug_struct("Conv");
         all.field("out", out).field("kernel", kernel).field("stride", stride).field("pad", pad);

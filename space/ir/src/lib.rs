@@ -24,10 +24,10 @@ pub use fnv::Fnv;
 pub use fuse::{Branch, Folded, fold_batch_norms};
 pub use graph::{BlockRange, Graph, LOGITS, Node, Output, Readers};
 pub use op::{
-    ActFn, BN_EPS_E7, Contraction, FOURIER_CHANNELS, GROUP_NORM_EPS, Groups, InitStyle, LINEAR_ATTENTION_EPS, Layout,
-    LearntInit, Op, OpKind, ScaleName,
+    ActFn, BN_EPS_E7, Contraction, FOURIER_CHANNELS, Groups, InitStyle, LINEAR_ATTENTION_EPS, Layout, LearntInit, Op,
+    OpKind, ScaleName,
 };
-pub use param::{Init, ParamSpec, Role, SliceRule, distances, fourier};
+pub use param::{Init, ParamSpec, Role, SliceRule, distances, fourier, offsets};
 pub use path::{Path, PathSegment};
 pub use plan::{Feature, PlacedBlock, Plan};
 pub use regularize::{Regularization, regularize};

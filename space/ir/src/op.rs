@@ -5,9 +5,6 @@ use super::{Sections, Value};
 /// Epsilon of the batch norms of a network that says nothing else, in units of 1e-7.
 pub const BN_EPS_E7: u32 = 100;
 
-/// Epsilon of every group norm here.
-pub const GROUP_NORM_EPS: f64 = 1e-5;
-
 /// What is added to the divisor of linear attention.
 pub const LINEAR_ATTENTION_EPS: f64 = 1e-5;
 
@@ -131,10 +128,12 @@ pub enum Op {
     Conv { out: Sections, kernel: u32, stride: u32, pad: u32, dilation: u32, groups: Groups, bias: bool },
     /// Batch normalisation over the channels of a map or of a vector.
     BatchNorm,
-    /// Layer normalisation over the channels of rows; `eps` in units of 1e-7.
-    LayerNorm { eps_e7: u32 },
-    /// Group normalisation with one group, over the whole map.
-    GroupNorm,
+    /// Layer normalisation over the channels of rows, with a scale for each channel and, if `bias`, a shift; `eps` in units of
+    /// 1e-7.
+    LayerNorm { eps_e7: u32, bias: bool },
+    /// Group normalisation with one group, over the whole map, with a scale for each channel and, if `bias`, a shift; `eps` in
+    /// units of 1e-7.
+    GroupNorm { eps_e7: u32, bias: bool },
     /// Linear layer over the last axis.
     Linear { out: Sections, bias: bool },
     /// An activation function.
@@ -198,6 +197,9 @@ pub enum Op {
     Learnt { value: Value, axes: u32, init: LearntInit },
     /// Sines and cosines of the positions of a map: a map of 64 channels, the same for every image.
     Fourier,
+    /// For each query and each key on a grid of `h` x `w`, columns and rows from one to the other and the square of their
+    /// distance: rows of 3 channels, the same for every image.
+    Offsets { h: u32, w: u32 },
     /// Dropout: in training, zeroes elements with probability `permille` / 1000.
     Dropout { permille: u32 },
     /// Stochastic depth: in training, drops the branch of an image with probability `permille` / 1000.
@@ -267,6 +269,14 @@ pub enum Contraction {
 }
 
 impl Op {
+    /// Group normalisation as PyTorch has it unless told otherwise.
+    pub const GROUP_NORM: Op = Op::GroupNorm { eps_e7: 100, bias: true };
+
+    /// Layer normalisation with a scale and a shift.
+    pub const fn layer_norm(eps_e7: u32) -> Op {
+        Op::LayerNorm { eps_e7, bias: true }
+    }
+
     /// Learnt rows, as class tokens and position embeddings are.
     pub fn learnt_rows(rows: u32, channels: u32) -> Op {
         Op::Learnt { value: Value::rows(&[rows], Sections::plain(channels)), axes: 3, init: LearntInit::Truncated }
@@ -303,7 +313,7 @@ impl Op {
             }
             Op::BatchNorm => ("batch_norm", Norm),
             Op::LayerNorm { .. } => ("layer_norm", Norm),
-            Op::GroupNorm => ("group_norm", Norm),
+            Op::GroupNorm { .. } => ("group_norm", Norm),
             Op::L2Norm => ("l2_norm", Norm),
             Op::Softmax => ("softmax", Reduction),
             Op::SumWidth => ("sum_width", Reduction),
@@ -339,6 +349,7 @@ impl Op {
             Op::Unwindow { .. } => ("unwindow", Movement),
             Op::Learnt { .. } => ("learnt", Parameter),
             Op::Fourier => ("fourier", Parameter),
+            Op::Offsets { .. } => ("offsets", Parameter),
             Op::Dropout { .. } => ("dropout", Dropout),
             Op::DropPath { .. } => ("drop_path", Dropout),
         }

@@ -35,14 +35,16 @@ fn conv(input: &Sections, out: &Sections, kernel: u32, groups: Groups, bias: boo
     weight_and_bias(weight, bias.then_some(b))
 }
 
-fn norm(input: &Sections) -> Vec<ParamSpec> {
+fn norm(input: &Sections, bias: bool) -> Vec<ParamSpec> {
     let rule = || vec![SliceRule::Leading(input.clone())];
-    vec![spec("weight", rule(), Init::Const(1.0), Role::Norm), spec("bias", rule(), Init::Const(0.0), Role::Norm)]
+    let weight = spec("weight", rule(), Init::Const(1.0), Role::Norm);
+    let bias = bias.then(|| spec("bias", rule(), Init::Const(0.0), Role::Norm));
+    std::iter::once(weight).chain(bias).collect()
 }
 
 fn batch_norm(input: &Sections) -> Vec<ParamSpec> {
     let rule = || vec![SliceRule::Leading(input.clone())];
-    let mut all = norm(input);
+    let mut all = norm(input, true);
     all.push(spec("running_mean", rule(), Init::Const(0.0), Role::Statistic));
     all.push(spec("running_var", rule(), Init::Const(1.0), Role::Statistic));
     all.push(spec("num_batches_tracked", vec![], Init::Const(0.0), Role::Counter));
@@ -76,7 +78,7 @@ impl Op {
                 weight_and_bias(spec("weight", axes, TRUNC_NORMAL, Role::Weight), bias.then_some(Init::Const(0.0)))
             }
             Op::BatchNorm => batch_norm(input),
-            Op::LayerNorm { .. } | Op::GroupNorm => norm(input),
+            Op::LayerNorm { eps_e7: _, bias } | Op::GroupNorm { eps_e7: _, bias } => norm(input, *bias),
             Op::ChannelScale { init_e7, name: of } => {
                 let pixel = if *of == ScaleName::Pixel { 2 } else { 0 };
                 let rule = std::iter::once(SliceRule::Leading(input.clone()));
@@ -110,7 +112,7 @@ impl Op {
             | Op::Row { .. } | Op::Add | Op::Sub | Op::Mean | Op::Mul | Op::SumWidth | Op::Softmax | Op::InvSqrt { .. }
             | Op::Attention { .. } | Op::SplitHeads { .. } | Op::MergeHeads { .. } | Op::MatMul | Op::Dropout { .. }
             | Op::DropPath { .. } | Op::MaxPool { .. } | Op::Shuffle { .. } | Op::ResizeNearest { .. } | Op::L2Norm
-            | Op::Rows { .. } | Op::LinearAttention { .. } | Op::Fourier | Op::Windows { .. } | Op::Unwindow { .. }
+            | Op::Rows { .. } | Op::LinearAttention { .. } | Op::Fourier | Op::Offsets { .. } | Op::Windows { .. } | Op::Unwindow { .. }
             | Op::AdaptiveAvgPool { .. } | Op::Unflatten { .. } | Op::SplitRows { .. } => Vec::new(),
         };
         for p in &mut all {

@@ -53,7 +53,7 @@ impl Op {
             | Op::Softmax
             | Op::L2Norm
             | Op::InvSqrt { .. } => ins.one().cloned(),
-            Op::GroupNorm => ins.map().map(|(x, ..)| x.clone()),
+            Op::GroupNorm { .. } => ins.map().map(|(x, ..)| x.clone()),
             Op::LayerNorm { .. } => ins.rows().cloned(),
             Op::Linear { out, bias: _ } => ins.rows().map(|x| Value::rows(&x.dims[..x.axis], out.clone())),
             Op::Unfold { patch, layout } => ins.unfold(*patch, *layout),
@@ -87,6 +87,7 @@ impl Op {
             }
             Op::Learnt { value, .. } => Ok(value.clone()),
             Op::Fourier => ins.map().map(|(_, h, w)| Value::map(Sections::plain(FOURIER_CHANNELS), h, w)),
+            Op::Offsets { h, w } => ins.one().map(|_| Value::rows(&[h * w * h * w], Sections::plain(3))),
             Op::Windows { side } => ins.windows(*side),
             Op::Unwindow { h, w } => ins.unwindow(*h, *w),
         }

@@ -97,6 +97,17 @@ pub fn fourier(h: u32, w: u32) -> Vec<f32> {
     (0..FOURIER_CHANNELS).flat_map(places).collect()
 }
 
+/// For each query and each key on a grid of `h` x `w`: columns and rows from the query to the key, and the square of their
+/// distance; row-major.
+pub fn offsets(h: u32, w: u32) -> Vec<f32> {
+    let places = || (0..h).flat_map(move |y| (0..w).map(move |x| (y as f32, x as f32)));
+    let between = |(qy, qx): (f32, f32), (ky, kx): (f32, f32)| {
+        let (dy, dx) = (ky - qy, kx - qx);
+        [dx, dy, dx * dx + dy * dy]
+    };
+    places().flat_map(|q| places().flat_map(move |k| between(q, k))).collect()
+}
+
 /// What a tensor is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {

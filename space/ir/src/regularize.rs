@@ -41,10 +41,14 @@ fn depends_on(graph: &Graph, from: usize, to: usize) -> bool {
     false
 }
 
-/// The branch of a residual sum, if a node is one: its second input, if that depends on the first.
+/// The branch of a residual sum, if a node is one: its second input, if that depends on the first, or on what the first is
+/// the scale of.
 fn branch(graph: &Graph, i: usize) -> Option<usize> {
     let node = &graph.nodes[i];
-    let (x, y) = (*node.inputs.first()? as usize, *node.inputs.get(1)? as usize);
+    let (mut x, y) = (*node.inputs.first()? as usize, *node.inputs.get(1)? as usize);
+    if let (Op::ChannelScale { .. }, [from]) = (&graph.nodes[x].op, &graph.nodes[x].inputs[..]) {
+        x = *from as usize;
+    }
     (node.op == Op::Add && depends_on(graph, y, x)).then_some(y)
 }
 

@@ -35,8 +35,8 @@ impl Lowering<'_> {
         if self.graph.nodes[source].op == Op::Fourier {
             return self.projected_positions(at);
         }
-        let weights = match self.folded_norm(at)? {
-            Some(norm) => self.weights_after(at, norm)?,
+        let weights = match self.folded_norm(at) {
+            Some(norm) => self.weights_after(at, &norm)?,
             None => self.all_weights(at.index)?,
         };
         let group = groups.count(self.graph.nodes[source].value.channels());

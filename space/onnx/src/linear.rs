@@ -1,6 +1,6 @@
 //! Linear layers in ONNX. A layer that is read only in slices becomes a layer for each slice.
 
-use mobilenas_space::ir::{Op, ParamSpec};
+use mobilenas_space::ir::{Op, ParamSpec, offsets};
 
 use super::error::OnnxError;
 use super::layers::conv_attributes;
@@ -85,8 +85,29 @@ impl Lowering<'_> {
         if self.source(at.index).is_some_and(|i| self.stays_map(i)) {
             return self.linear_as_conv(at, &specs);
         }
+        if let Some(Op::Offsets { h, w }) = self.source(at.index).map(|i| self.graph.nodes[i].op.clone()) {
+            return self.projected_offsets(at, &specs, (h, w));
+        }
         let rows: Vec<usize> = (0..at.node.value.channels() as usize).collect();
         self.linear_rows(&specs, &ChannelSlice { at, x: at.input(0)?, rows: &rows, name: "", factor: 1.0 })
+    }
+
+    /// The linear layer of the offsets between positions, computed once, at export.
+    fn projected_offsets(&mut self, at: &NodeCtx, specs: &[ParamSpec], (h, w): (u32, u32)) -> OnnxValue {
+        let [weight, rest @ ..] = specs else { return Err(at.wrong_tensors()) };
+        let values = self.array(weight)?;
+        let bias = rest.first().map(|b| self.array(b)).transpose()?;
+        let product = |row: &[f32], offset: &[f32]| -> f64 {
+            row.iter().zip(offset).map(|(w, o)| f64::from(*w) * f64::from(*o)).sum()
+        };
+        let mut all = Vec::with_capacity(at.node.value.elements() as usize);
+        for offset in offsets(h, w).chunks(3) {
+            for (c, row) in values.chunks(3).enumerate() {
+                all.push((f64::from(bias.map_or(0.0, |b| b[c])) + product(row, offset)) as f32);
+            }
+        }
+        let name = format!("{}.at_offsets", at.node.path);
+        Ok(self.w.weights(&name, &shape([1], &at.node.value.dims), &all))
     }
 
     /// A linear layer on a map of one pixel, as a convolution.

@@ -186,8 +186,8 @@ impl<'a> Lowering<'a> {
                 self.conv(at, [kernel, stride, pad, dilation], groups)
             }
             Op::BatchNorm => self.batch_norm(at),
-            Op::LayerNorm { eps_e7 } => self.layer_norm(at, eps_e7),
-            Op::GroupNorm => self.group_norm(at),
+            Op::LayerNorm { eps_e7, bias: _ } => self.layer_norm(at, eps_e7),
+            Op::GroupNorm { eps_e7, bias: _ } => self.group_norm(at, eps_e7),
             Op::Linear { .. } => self.linear(at),
             Op::Act(f) => self.act(f, at.input(0)?),
             Op::AvgPool { kernel, stride, pad } => self.avg_pool(at, [kernel, stride, pad]),
@@ -242,8 +242,8 @@ impl<'a> Lowering<'a> {
                 let values = self.array(&spec)?;
                 Ok(self.w.weights(&spec.name, &shape([1], &value.dims), values))
             }
-            // The convolution that reads it writes its own result.
-            Op::Fourier => Ok(String::new()),
+            // The layer that reads it writes its own result.
+            Op::Fourier | Op::Offsets { .. } => Ok(String::new()),
             Op::Windows { side } => self.windows(at, side),
             Op::Unwindow { h, w } => self.unwindow(at, (h, w)),
             Op::Dropout { .. } | Op::DropPath { .. } => Ok(at.input(0)?.to_string()),

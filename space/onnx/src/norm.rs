@@ -1,6 +1,6 @@
 //! Norms in ONNX.
 
-use mobilenas_space::ir::{GROUP_NORM_EPS, Groups, Op, ParamSpec};
+use mobilenas_space::ir::{Groups, Op, ParamSpec};
 
 use super::error::OnnxError;
 use super::lower::{Lowering, NodeCtx, OnnxValue, shape};
@@ -33,53 +33,58 @@ impl Lowering<'_> {
 
     /// One group over everything: an instance norm of one long channel, then the learnt scale and shift, unless the 1x1
     /// convolution that alone reads them holds them in its weights.
-    pub(super) fn group_norm(&mut self, at: &NodeCtx) -> OnnxValue {
+    pub(super) fn group_norm(&mut self, at: &NodeCtx, eps_e7: u32) -> OnnxValue {
         let x = self.reshape(at.input(0)?, &[0, 1, -1]);
         let (one, zero) = (self.w.vector(1.0), self.w.vector(0.0));
-        let eps = Attribute::float("epsilon", GROUP_NORM_EPS as f32);
+        let eps = Attribute::float("epsilon", (f64::from(eps_e7) * 1e-7) as f32);
         let x = self.w.node("InstanceNormalization", &[&x, &one, &zero], vec![eps]);
         let x = self.reshape(&x, &shape([0], &at.node.value.dims));
         if self.is_folded(at.index) {
             return Ok(x);
         }
         let specs = self.graph.node_params(at.index);
-        let [gamma, beta] = &specs[..] else { return Err(at.wrong_tensors()) };
-        let (gamma, beta) = (self.channelwise(gamma, at)?, self.channelwise(beta, at)?);
+        let [gamma, beta @ ..] = &specs[..] else { return Err(at.wrong_tensors()) };
+        let gamma = self.channelwise(gamma, at)?;
+        let beta = beta.first().map(|b| self.channelwise(b, at)).transpose()?;
         let x = self.w.node("Mul", &[&x, &gamma], vec![]);
-        Ok(self.w.node("Add", &[&x, &beta], vec![]))
+        Ok(beta.map_or(x.clone(), |b| self.w.node("Add", &[&x, &b], vec![])))
     }
 
     /// Whether a group norm's scale and shift are folded into the convolution that reads it.
     fn is_folded(&self, index: usize) -> bool {
         let [reader] = self.readers[index][..] else { return false };
         let pointwise = |op: &Op| matches!(op, Op::Conv { kernel: 1, pad: 0, groups: Groups::Dense, .. });
-        self.graph.nodes[index].op == Op::GroupNorm && !self.is_output(index) && pointwise(&self.graph.nodes[reader].op)
+        matches!(self.graph.nodes[index].op, Op::GroupNorm { .. })
+            && !self.is_output(index)
+            && pointwise(&self.graph.nodes[reader].op)
     }
 
-    /// The scale and shift of the norm that is folded into a convolution, if one is.
-    pub(super) fn folded_norm(&self, at: &NodeCtx) -> Result<Option<[ParamSpec; 2]>, OnnxError> {
-        let Some(from) = self.source(at.index).filter(|i| self.is_folded(*i)) else { return Ok(None) };
-        self.graph.node_params(from).try_into().map(Some).map_err(|_| at.wrong_tensors())
+    /// The scale and, if there is one, the shift of the norm that is folded into a convolution, if one is.
+    pub(super) fn folded_norm(&self, at: &NodeCtx) -> Option<Vec<ParamSpec>> {
+        let from = self.source(at.index).filter(|i| self.is_folded(*i))?;
+        Some(self.graph.node_params(from))
     }
 
     /// Weight and bias of a 1x1 convolution with the scale and shift of its input folded in.
-    pub(super) fn weights_after(
-        &mut self,
-        at: &NodeCtx,
-        [gamma, beta]: [ParamSpec; 2],
-    ) -> Result<Vec<String>, OnnxError> {
+    pub(super) fn weights_after(&mut self, at: &NodeCtx, norm: &[ParamSpec]) -> Result<Vec<String>, OnnxError> {
+        let [gamma, beta @ ..] = norm else { return Err(at.wrong_tensors()) };
         let specs = self.graph.node_params(at.index);
         let [weight, rest @ ..] = &specs[..] else { return Err(at.wrong_tensors()) };
-        let (values, gamma, beta) = (self.array(weight)?, self.array(&gamma)?, self.array(&beta)?);
+        let (values, gamma) = (self.array(weight)?, self.array(gamma)?);
+        let beta = beta.first().map(|b| self.array(b)).transpose()?;
         let bias = rest.first().map(|b| self.array(b)).transpose()?;
-        let (mut scaled, mut shifts) = (Vec::with_capacity(values.len()), Vec::new());
-        for (out, row) in values.chunks(gamma.len().max(1)).enumerate() {
-            scaled.extend(row.iter().zip(gamma).map(|(w, g)| w * g));
-            let shift: f64 = row.iter().zip(beta).map(|(w, b)| f64::from(*w) * f64::from(*b)).sum();
+        let rows = || values.chunks(gamma.len().max(1)).enumerate();
+        let scaled: Vec<f32> = rows().flat_map(|(_, row)| row.iter().zip(gamma).map(|(w, g)| w * g)).collect();
+        let mut shifts = Vec::new();
+        for (out, row) in rows().filter(|_| bias.is_some() || beta.is_some()) {
+            let shift: f64 = row.iter().zip(beta.unwrap_or(&[])).map(|(w, b)| f64::from(*w) * f64::from(*b)).sum();
             shifts.push((f64::from(bias.map_or(0.0, |b| b[out])) + shift) as f32);
         }
         let name = |leaf: &str| format!("{}.{leaf}.normed", at.node.path);
         let weight = self.w.weights(&name("weight"), &weight.shape(), &scaled);
+        if shifts.is_empty() {
+            return Ok(vec![weight]);
+        }
         let bias = self.w.weights(&name("bias"), &[shifts.len() as i64], &shifts);
         Ok(vec![weight, bias])
     }

@@ -4,6 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Helper {
     GroupNorm,
+    GroupScale,
     LayerScale,
     LayerScale2d,
     LayerScaleMap,
@@ -24,6 +25,7 @@ pub(crate) enum Helper {
     L2Norm,
     Distances,
     Fourier,
+    Offsets,
     Windows,
     Unwindow,
     Scale,
@@ -34,6 +36,7 @@ impl Helper {
     pub(crate) fn source(self) -> &'static str {
         match self {
             Helper::GroupNorm => GROUP_NORM,
+            Helper::GroupScale => GROUP_SCALE,
             Helper::LayerScale => LAYER_SCALE,
             Helper::LayerScale2d => LAYER_SCALE_2D,
             Helper::LayerScaleMap => LAYER_SCALE_MAP,
@@ -54,6 +57,7 @@ impl Helper {
             Helper::L2Norm => L2_NORM,
             Helper::Distances => DISTANCES,
             Helper::Fourier => FOURIER,
+            Helper::Offsets => OFFSETS,
             Helper::Windows => WINDOWS,
             Helper::Unwindow => UNWINDOW,
             Helper::Scale => SCALE,
@@ -74,6 +78,20 @@ const GROUP_NORM: &str = r#"class GroupNorm(nn.Module):
         x = x - x.mean((1, 2, 3), keepdim=True)
         x = x * ((x * x).mean((1, 2, 3), keepdim=True) + self.eps).rsqrt()
         return x * self.weight[:, None, None] + self.bias[:, None, None]
+"#;
+
+const GROUP_SCALE: &str = r#"class GroupScale(nn.Module):
+    """Group normalisation with one group and without a bias, by explicit means."""
+
+    def __init__(self, channels: int, eps: float = 1e-05):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x - x.mean((1, 2, 3), keepdim=True)
+        x = x * ((x * x).mean((1, 2, 3), keepdim=True) + self.eps).rsqrt()
+        return x * self.weight[:, None, None]
 "#;
 
 const LAYER_SCALE: &str = r#"class LayerScale(nn.Module):
@@ -231,6 +249,14 @@ const FOURIER: &str = r#"def fourier(x: Tensor) -> Tensor:
     rows, columns = [torch.stack((t[:, 0::2].sin(), t[:, 1::2].cos()), 2).flatten(1).transpose(0, 1) for t in turns]
     pair = (rows[:, :, None].expand(-1, -1, w), columns[:, None, :].expand(-1, h, -1))
     return torch.cat(pair)[None].to(x.device, x.dtype)
+"#;
+
+const OFFSETS: &str = r#"def offsets(x: Tensor, h: int, w: int) -> Tensor:
+    """Columns, rows and squared distance from each query to each key of a grid of h x w: [1, N * N, 3]."""
+    rows, columns = torch.arange(h, device=x.device), torch.arange(w, device=x.device)
+    dy = (rows[None, None, :, None] - rows[:, None, None, None]).expand(h, w, h, w)
+    dx = (columns[None, None, None, :] - columns[None, :, None, None]).expand(h, w, h, w)
+    return torch.stack((dx, dy, dx * dx + dy * dy), 4).reshape(1, -1, 3).to(x.dtype)
 "#;
 
 const WINDOWS: &str = r#"def windows(x: Tensor, channels: int, side: int) -> Tensor:

@@ -1,6 +1,6 @@
 //! Each operation as Python.
 
-use mobilenas_space::ir::{ActFn, GROUP_NORM_EPS, Groups, Layout, Node, Op, ScaleName, Sections};
+use mobilenas_space::ir::{ActFn, Groups, Layout, Node, Op, ScaleName, Sections};
 
 use crate::error::PytorchError;
 use crate::form::{MATMUL, Num, Skip, Slot, Statement, Unit};
@@ -97,7 +97,7 @@ impl At<'_> {
         let call = |text: &str| Ok(Line::call(node, text, Vec::new()));
         match &node.op {
             Op::Input => Err(self.unfit("the image")),
-            Op::Conv { .. } | Op::BatchNorm | Op::LayerNorm { .. } | Op::GroupNorm => self.layer(),
+            Op::Conv { .. } | Op::BatchNorm | Op::LayerNorm { .. } | Op::GroupNorm { .. } => self.layer(),
             Op::ChannelScale { init_e7, name: ScaleName::Attribute } => self.own_scale(*init_e7),
             Op::Linear { .. } | Op::ChannelScale { .. } => self.layer(),
             Op::Act(f) => Ok(self.act(*f)),
@@ -150,6 +150,7 @@ impl At<'_> {
             Op::BiasTable { heads, h, w, stride, index } => Ok(self.bias_table(*heads, (*h, *w), *stride, *index)),
             Op::Learnt { init, .. } => self.learnt(*init),
             Op::Fourier => Ok(Line::call(node, "fourier($0)", Vec::new()).with(Helper::Fourier)),
+            Op::Offsets { h, w } => Ok(self.offsets(*h, *w)),
             Op::Windows { side } => {
                 let slots =
                     vec![Slot::channels("channels", &node.value.sections), Slot::int(Unit::Side, "window", *side)];
@@ -192,8 +193,10 @@ impl At<'_> {
             }
             let bias = Slot::new(Unit::Bias, "bias", Num::Bool(*bias));
             Ok(Line::layer(node, "nn.Linear(#0, #1<, bias=#2|True>)", vec![channels(), to, bias]))
-        } else if let Op::LayerNorm { eps_e7 } = node.op {
-            norm("nn.LayerNorm(#0<, eps=#1|1e-05>)", f64::from(eps_e7) / 1e7)
+        } else if let Op::LayerNorm { eps_e7, bias } = node.op {
+            let make =
+                if bias { "nn.LayerNorm(#0<, eps=#1|1e-05>)" } else { "nn.LayerNorm(#0<, eps=#1|1e-05>, bias=False)" };
+            norm(make, f64::from(eps_e7) / 1e7)
         } else if let Op::ChannelScale { init_e7, name } = node.op {
             let (make, helper) = match (on_map, name) {
                 (_, ScaleName::Scale) => ("Scale(#0, init=#1)", Helper::Scale),
@@ -203,8 +206,12 @@ impl At<'_> {
             };
             let init = Slot::new(Unit::Scale, "init", real(f64::from(init_e7) / 1e7));
             Ok(Line::layer(node, make, vec![channels(), init]).with(helper))
-        } else if node.op == Op::GroupNorm {
-            norm("GroupNorm(#0<, eps=#1|1e-05>)", GROUP_NORM_EPS).map(|line| line.with(Helper::GroupNorm))
+        } else if let Op::GroupNorm { eps_e7, bias } = node.op {
+            let (make, helper) = match bias {
+                true => ("GroupNorm(#0<, eps=#1|1e-05>)", Helper::GroupNorm),
+                false => ("GroupScale(#0<, eps=#1|1e-05>)", Helper::GroupScale),
+            };
+            norm(make, f64::from(eps_e7) / 1e7).map(|line| line.with(helper))
         } else if on_map {
             norm("nn.BatchNorm2d(#0<, eps=#1|1e-05>)", self.tree.graph.bn_eps())
         } else if value.dims.len() == 1 {

@@ -163,6 +163,11 @@ impl At<'_> {
         line.divides()
     }
 
+    pub(crate) fn offsets(&self, h: u32, w: u32) -> Line {
+        let slots = vec![Slot::int(Unit::Side, "side", h), Slot::int(Unit::Side, "side", w)];
+        Line::call(self.node(), "offsets($0, #0, #1)", slots).with(Helper::Offsets)
+    }
+
     /// A learnt tensor as checkpoints hold it: it broadcasts.
     pub(crate) fn learnt(&self, init: LearntInit) -> Result<Line, PytorchError> {
         let held = self.tree.graph.node_params(self.index);

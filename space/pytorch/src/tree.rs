@@ -41,7 +41,7 @@ pub(crate) struct Tree<'a> {
 /// Whether an operation is a module of its own in PyTorch.
 pub(crate) fn is_layer(op: &Op) -> bool {
     match op {
-        Op::Conv { .. } | Op::BatchNorm | Op::LayerNorm { .. } | Op::GroupNorm | Op::Linear { .. } => true,
+        Op::Conv { .. } | Op::BatchNorm | Op::LayerNorm { .. } | Op::GroupNorm { .. } | Op::Linear { .. } => true,
         Op::ChannelScale { name, .. } => *name != ScaleName::Attribute,
         #[rustfmt::skip]
         Op::Input | Op::Act(_) | Op::AvgPool { .. } | Op::MaxPool { .. } | Op::Shuffle { .. } | Op::ResizeNearest { .. }
@@ -50,7 +50,7 @@ pub(crate) fn is_layer(op: &Op) -> bool {
         | Op::Fold { .. } | Op::Flatten | Op::Slice { .. } | Op::SliceHeads { .. } | Op::Concat | Op::ConcatRows
         | Op::Row { .. } | Op::Add | Op::Sub | Op::Mean | Op::Mul | Op::SumWidth | Op::Softmax | Op::InvSqrt { .. }
         | Op::Attention { .. } | Op::SplitHeads { .. } | Op::MergeHeads { .. } | Op::MatMul | Op::BiasTable { .. }
-        | Op::Rows { .. } | Op::LinearAttention { .. } | Op::L2Norm | Op::Fourier | Op::Windows { .. }
+        | Op::Rows { .. } | Op::LinearAttention { .. } | Op::L2Norm | Op::Fourier | Op::Offsets { .. } | Op::Windows { .. }
         | Op::Unwindow { .. } | Op::Learnt { .. } | Op::Dropout { .. } | Op::DropPath { .. } => false,
     }
 }

@@ -4,7 +4,7 @@
 use super::transformer::mlp;
 use crate::ir::{ActFn, Block, Builder, Groups, Layout, LearntInit, Op, ScaleName, Sections, ShapeError, Val, Value};
 
-const NORM: Op = Op::LayerNorm { eps_e7: 10 };
+const NORM: Op = Op::layer_norm(10);
 const ROWS: Op = Op::Unfold { patch: 1, layout: Layout::Rows };
 
 /// Initial layer scale: 1e-5.

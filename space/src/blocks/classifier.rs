@@ -66,7 +66,7 @@ impl FinalNorm {
     fn op(self) -> Op {
         match self {
             FinalNorm::Batch => Op::BatchNorm,
-            FinalNorm::Layer => Op::LayerNorm { eps_e7: 100 },
+            FinalNorm::Layer => Op::layer_norm(100),
         }
     }
 }
@@ -153,7 +153,7 @@ impl Block for PooledNormClassifier {
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
         let y = b.op(Op::GlobalPool { keep: false }, &[x])?;
-        let y = b.op_at("norm", Op::LayerNorm { eps_e7: self.eps_e7 }, &[y])?;
+        let y = b.op_at("norm", Op::layer_norm(self.eps_e7), &[y])?;
         b.linear("fc", y, Sections::plain(self.classes))
     }
 }

@@ -6,7 +6,7 @@ use crate::ir::{
     ActFn, Block, Builder, Groups, Layout, LearntInit, Op, PathSegment, ScaleName, Sections, ShapeError, Val, Value,
 };
 
-const NORM: Op = Op::LayerNorm { eps_e7: 10 };
+const NORM: Op = Op::layer_norm(10);
 const ROWS: Op = Op::Unfold { patch: 1, layout: Layout::Rows };
 
 fn map(h: u32, w: u32) -> Op {
@@ -49,7 +49,7 @@ impl Block for NormedConv {
         let norm = |b: &mut Builder, x: Val| {
             let (h, w) = b.hw(x)?;
             let y = b.op(ROWS, &[x])?;
-            let y = b.op_at(self.norm, Op::LayerNorm { eps_e7: self.eps_e7 }, &[y])?;
+            let y = b.op_at(self.norm, Op::layer_norm(self.eps_e7), &[y])?;
             b.op(map(h, w), &[y])
         };
         let x = if before { norm(b, x)? } else { x };

@@ -63,7 +63,7 @@ impl Block for NormedMap {
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
         let map = self.side.map_or(Ok(x), |side| b.op(Op::Unflatten { h: side, w: side }, &[x]))?;
-        b.op(Op::GroupNorm, &[map])
+        b.op(Op::GROUP_NORM, &[map])
     }
 }
 
@@ -108,7 +108,7 @@ impl Block for MetaBlock1d {
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
         b.class("MetaBlock1d");
-        let norm = Op::LayerNorm { eps_e7: 100 };
+        let norm = Op::layer_norm(100);
         let y = b.op_at("norm1", norm.clone(), &[x])?;
         let y = b.within("token_mixer", |b| self.attention(b, y))?;
         let x = scaled_residual(b, x, y, "ls1", 0)?;

@@ -166,7 +166,7 @@ impl Block for MlpClassifier {
         let y = b.op(Op::GlobalPool { keep: false }, &[x])?;
         b.within("classifier", |b| {
             let y = b.op_at(0u32, Op::Linear { out: Sections::plain(self.hidden), bias: false }, &[y])?;
-            let y = b.op_at(1u32, Op::LayerNorm { eps_e7: 100 }, &[y])?;
+            let y = b.op_at(1u32, Op::layer_norm(100), &[y])?;
             let y = b.act(ACT, y)?;
             b.op_at(4u32, Op::Linear { out: Sections::plain(self.classes), bias: true }, &[y])
         })

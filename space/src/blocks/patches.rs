@@ -48,7 +48,7 @@ pub(super) fn over_patches(
     for i in 0..layers {
         y = b.within("transformer", |b| b.within(i, |b| transformer_layer(b, y, l)))?;
     }
-    y = b.op_at("norm", Op::LayerNorm { eps_e7: l.eps_e7 }, &[y])?;
+    y = b.op_at("norm", Op::layer_norm(l.eps_e7), &[y])?;
     y = b.op(Op::Fold { patch, layout: Layout::Rows, h: up_h, w: up_w }, &[y])?;
     if (up_h, up_w) == (h, w) { Ok(y) } else { b.op(Op::Resize { h, w, align_corners: false }, &[y]) }
 }
@@ -69,6 +69,6 @@ pub(super) fn separable_over_patches(
     for i in 0..layers {
         y = b.within("transformer", |b| b.within(i, |b| separable_layer(b, y, l)))?;
     }
-    y = b.op_at("norm", Op::GroupNorm, &[y])?;
+    y = b.op_at("norm", Op::GROUP_NORM, &[y])?;
     b.op(Op::Fold { patch, layout: Layout::Map, h, w }, &[y])
 }

@@ -86,7 +86,7 @@ impl Block for TokenHead {
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
         let tokens = b.op(Op::Rows { start: 0, len: 1 + u32::from(self.distilled) }, &[x])?;
-        let tokens = b.op_at("norm", Op::LayerNorm { eps_e7: 10 }, &[tokens])?;
+        let tokens = b.op_at("norm", Op::layer_norm(10), &[tokens])?;
         let mut one = |index, name| {
             let y = b.op(Op::Row { index }, &[tokens])?;
             let y = b.linear(name, y, Sections::plain(self.classes))?;

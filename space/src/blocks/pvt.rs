@@ -3,7 +3,7 @@
 use super::residual::residual;
 use crate::ir::{ActFn, Block, Builder, Groups, Layout, Op, Sections, ShapeError, Val};
 
-const NORM: Op = Op::LayerNorm { eps_e7: 10 };
+const NORM: Op = Op::layer_norm(10);
 const ROWS: Op = Op::Unfold { patch: 1, layout: Layout::Rows };
 
 fn map(h: u32, w: u32) -> Op {
@@ -37,7 +37,7 @@ impl Pvt {
             let conv = Op::Conv { out, kernel, stride: kernel, pad: 0, dilation: 1, groups: Groups::Dense, bias: true };
             y = b.op_at("sr", conv, &[whole])?;
             y = b.op(ROWS, &[y])?;
-            y = b.op_at("norm", Op::LayerNorm { eps_e7: 100 }, &[y])?;
+            y = b.op_at("norm", Op::layer_norm(100), &[y])?;
         }
         let q = b.linear("q", rows, part.clone())?;
         let kv = b.linear("kv", y, part.join(&part))?;

@@ -20,10 +20,10 @@ pub struct SeparableLayer {
 /// When `x` is not a map of `dim` channels.
 pub fn separable_layer(b: &mut Builder, x: Val, l: &SeparableLayer) -> Result<Val, ShapeError> {
     b.class("TransformerLayer");
-    let y = b.op_at("norm1", Op::GroupNorm, &[x])?;
+    let y = b.op_at("norm1", Op::GROUP_NORM, &[x])?;
     let y = b.within("attn", |b| attention(b, y, l.dim))?;
     let x = b.add(x, y)?;
-    let y = b.op_at("norm2", Op::GroupNorm, &[x])?;
+    let y = b.op_at("norm2", Op::GROUP_NORM, &[x])?;
     let y = b.within("mlp", |b| {
         b.class("ConvMlp");
         let y = b.conv("fc1", y, l.hidden, 1, 1, true)?;

@@ -77,7 +77,7 @@ impl Partial {
         let (dim, key_dim) = (self.dim, self.key_dim);
         let attends = b.op(Op::Slice { start: 0, len: dim }, &[x])?;
         let rest = b.op(Op::Slice { start: dim, len: all.total().saturating_sub(dim) }, &[x])?;
-        let y = b.op_at("pre_norm", Op::GroupNorm, &[attends])?;
+        let y = b.op_at("pre_norm", Op::GROUP_NORM, &[attends])?;
         let parts = Sections::plain(key_dim).join(&Sections::plain(key_dim)).join(&Sections::plain(dim));
         let qkv = conv_norm(b, "qkv", y, Some(parts), (1, 1))?;
         let mut piece = |start, len| b.op(Op::Slice { start, len }, &[qkv]);

@@ -7,7 +7,7 @@ use super::transformer::mlp;
 use crate::ir::{ActFn, Block, Builder, Layout, Op, Sections, ShapeError, Val};
 
 const ACT: ActFn = ActFn::Gelu;
-const NORM: Op = Op::LayerNorm { eps_e7: 100 };
+const NORM: Op = Op::layer_norm(100);
 
 /// An inverted residual with an activation after the sum.
 #[derive(Clone, Debug, Hash)]

@@ -35,7 +35,7 @@ impl Block for TransformerLayer {
 /// When `x` is not rows of `dim` channels.
 pub fn transformer_layer(b: &mut Builder, x: Val, l: &TransformerLayer) -> Result<Val, ShapeError> {
     b.class("TransformerLayer");
-    let norm = Op::LayerNorm { eps_e7: l.eps_e7 };
+    let norm = Op::layer_norm(l.eps_e7);
     let y = b.op_at("norm1", norm.clone(), &[x])?;
     let y = b.within("attn", |b| attention(b, y, l))?;
     let x = b.add(x, y)?;

@@ -48,7 +48,7 @@ impl Block for ClassTokenHead {
     }
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
-        let y = b.op_at("norm", Op::LayerNorm { eps_e7: self.eps_e7 }, &[x])?;
+        let y = b.op_at("norm", Op::layer_norm(self.eps_e7), &[x])?;
         let y = b.op(Op::Row { index: 0 }, &[y])?;
         b.linear("head", y, Sections::plain(self.classes))
     }

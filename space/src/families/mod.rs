@@ -3,6 +3,7 @@
 //! A new family is one file here and one line in [`FAMILIES`].
 
 mod cait;
+mod convit;
 mod deit;
 mod densenet;
 mod edgenext;
@@ -15,6 +16,7 @@ mod efficientvit_m;
 mod erased;
 mod fastvit;
 mod ghostnet;
+mod iformer;
 mod levit;
 mod mbconv;
 mod mixnet;
@@ -92,7 +94,10 @@ pub static FAMILIES: &[&dyn Family] = &[
     &erased::Erased::<swiftformer::SwiftFormer>::NEW,
     &erased::Erased::<edgenext::EdgeNext>::NEW,
     &erased::Erased::<edgenext::EdgeNextRw>::NEW,
-    &erased::Erased::<poolformer::PoolFormer>::NEW,
+    &erased::Erased::<iformer::IFormer<false>>::NEW,
+    &erased::Erased::<iformer::IFormer<true>>::NEW,
+    &erased::Erased::<poolformer::PoolFormer<false>>::NEW,
+    &erased::Erased::<poolformer::PoolFormer<true>>::NEW,
     &erased::Erased::<tiny_vit::TinyVit<7>>::NEW,
     &erased::Erased::<tiny_vit::TinyVit<12>>::NEW,
     &erased::Erased::<pvt_v2::PvtV2>::NEW,
@@ -102,6 +107,7 @@ pub static FAMILIES: &[&dyn Family] = &[
     &erased::Erased::<pit::Pit<true, true>>::NEW,
     &erased::Erased::<cait::Cait<224>>::NEW,
     &erased::Erased::<cait::Cait<384>>::NEW,
+    &erased::Erased::<convit::ConVit>::NEW,
     &erased::Erased::<densenet::DenseNet<121>>::NEW,
     &erased::Erased::<densenet::DenseNet<161>>::NEW,
     &erased::Erased::<densenet::DenseNet<169>>::NEW,

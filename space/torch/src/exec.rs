@@ -3,7 +3,7 @@
 use mobilenas_native::{
     MAX_KEYS, NormAct, NormTraining, ProcessGroup, batch_norm_act, batch_norm_silu, few_key_attention, sync_batch_norm,
 };
-use mobilenas_space::ir::{ActFn, Contraction, GROUP_NORM_EPS, Groups, LINEAR_ATTENTION_EPS, Node, Op, OpKind, Value};
+use mobilenas_space::ir::{ActFn, Contraction, Groups, LINEAR_ATTENTION_EPS, Node, Op, OpKind, Value};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::OpError;
@@ -78,11 +78,13 @@ pub(crate) fn node(node: &Node, ins: &[&Tensor], own: &[Tensor], Run { mode, bat
             x.f_conv2d(own_at(0)?, own.get(1), stride, pad, [i64::from(dilation); 2], groups)?
         }
         Op::BatchNorm => batch_norm(at(0)?, own, mode, bn_eps)?,
-        Op::LayerNorm { eps_e7 } => {
+        Op::LayerNorm { eps_e7, bias: _ } => {
             let (channels, eps) = ([i64::from(value.channels())], f64::from(eps_e7) * 1e-7);
-            at(0)?.f_layer_norm(channels, Some(own_at(0)?), Some(own_at(1)?), eps, false)?
+            at(0)?.f_layer_norm(channels, Some(own_at(0)?), own.get(1), eps, false)?
         }
-        Op::GroupNorm => at(0)?.f_group_norm(1, Some(own_at(0)?), Some(own_at(1)?), GROUP_NORM_EPS, false)?,
+        Op::GroupNorm { eps_e7, bias: _ } => {
+            at(0)?.f_group_norm(1, Some(own_at(0)?), own.get(1), f64::from(eps_e7) * 1e-7, false)?
+        }
         Op::Linear { .. } => at(0)?.f_linear(own_at(0)?, own.get(1))?,
         Op::Act(f) => act(f, at(0)?)?,
         Op::AvgPool { kernel, stride, pad } => {
@@ -167,6 +169,7 @@ pub(crate) fn node(node: &Node, ins: &[&Tensor], own: &[Tensor], Run { mode, bat
             own_at(0)?.f_reshape(dims.as_slice())?.f_expand([&[batch], &dims[..]].concat(), false)?
         }
         Op::Fourier => layout::fourier(at(0)?)?,
+        Op::Offsets { h, w } => layout::offsets(at(0)?, h, w, batch)?,
         Op::Windows { side } => layout::windows(at(0)?, i64::from(side))?,
         Op::Unwindow { h, w } => layout::unwindow(at(0)?, [h, w].map(i64::from))?,
         Op::Dropout { permille } => at(0)?.f_dropout(f64::from(permille) / 1000.0, mode.trains())?,

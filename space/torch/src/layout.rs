@@ -1,7 +1,7 @@
 //! Operations that only move elements. A channels-last map stays channels-last, which is faster for what follows; a map in
 //! planes (NCHW) stays in planes.
 
-use mobilenas_space::ir::{FOURIER_CHANNELS, Layout};
+use mobilenas_space::ir::{self, FOURIER_CHANNELS, Layout};
 use tch::{Kind, TchError, Tensor};
 
 use crate::error::OpError;
@@ -108,6 +108,12 @@ pub(crate) fn fourier(x: &Tensor) -> Out {
     let (rows, columns) = (along(h)?.f_unsqueeze(2)?, along(w)?.f_unsqueeze(1)?);
     let map = Tensor::f_cat(&[rows.f_expand([half, h, w], false)?, columns.f_expand([half, h, w], false)?], 0)?;
     Ok(map.f_to_kind(x.kind())?.f_expand([b, 2 * half, h, w], false)?)
+}
+
+/// Offsets between the positions of a grid, as `mobilenas_space::ir::offsets` gives them, for each image of a batch.
+pub(crate) fn offsets(like: &Tensor, h: u32, w: u32, batch: i64) -> Out {
+    let all = Tensor::f_from_slice(&ir::offsets(h, w))?.f_to_device(like.device())?.f_to_kind(like.kind())?;
+    Ok(all.f_view([1, -1, 3])?.f_expand([batch, -1, 3], false)?)
 }
 
 /// Rows `[B, h * w, C]` viewed as a map.

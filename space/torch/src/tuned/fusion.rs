@@ -112,7 +112,7 @@ impl Fuser<'_> {
         if matches!(op, Op::Conv { .. } | Op::Linear { .. }) {
             return self.layers(i, steps);
         }
-        let step = if *op == Op::GroupNorm && self.folds_into_readers(i) {
+        let step = if matches!(op, Op::GroupNorm { .. }) && self.folds_into_readers(i) {
             Some(Step { kind: StepKind::Normalize, ..self.plain(i) })
         } else if *op == Op::Mul {
             self.weighted_sum(i)
@@ -184,7 +184,7 @@ impl Fuser<'_> {
 
     fn layer(&mut self, layer: usize, from: usize, channels: Option<(u32, u32)>) -> Step {
         let mut inputs = self.inputs(layer);
-        let norm = |x: &usize| *self.op(*x) == Op::GroupNorm && self.folds_into_readers(*x);
+        let norm = |x: &usize| matches!(self.op(*x), Op::GroupNorm { .. }) && self.folds_into_readers(*x);
         let input_norm = Some(inputs[0]).filter(norm);
         let mut fused = FusedLayer { layer, channels, input_norm, output_scales: Vec::new(), post: Vec::new() };
         let mut out = from;

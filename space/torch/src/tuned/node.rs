@@ -1,7 +1,7 @@
 //! Kernels for the steps that are neither convolutions nor linear layers.
 
 use mobilenas_native::MAX_KEYS;
-use mobilenas_space::ir::{GROUP_NORM_EPS, Graph, Op};
+use mobilenas_space::ir::{Graph, Op};
 use tch::{TchError, Tensor};
 
 use super::fusion::{Step, StepKind};
@@ -18,13 +18,12 @@ pub(crate) const FEW_KEYS: &str = "few_keys";
 /// The kernels of a step. `writable` are the inputs that may be overwritten.
 pub(crate) fn kernels(net: &Net, step: &Step, writable: &[bool], batch: i64) -> Result<Vec<Kernel>, OpError> {
     Ok(match step.kind {
-        StepKind::Normalize => group_norms(None),
         StepKind::WeightedSum => vec![Kernel::ready("product", weighted_sum)],
         StepKind::ScaledProduct(n) => {
             let scale = f64::from(n).powf(-0.5);
             vec![Kernel::ready("product", move |ins| scaled_product(ins, scale))]
         }
-        StepKind::Node | StepKind::Layer(_) => node_kernels(net, step, writable, batch)?,
+        StepKind::Normalize | StepKind::Node | StepKind::Layer(_) => node_kernels(net, step, writable, batch)?,
     })
 }
 
@@ -34,8 +33,10 @@ fn node_kernels(net: &Net, step: &Step, writable: &[bool], batch: i64) -> Result
     if let Op::Attention { heads, key_dim } = node.op {
         return Ok(attention(graph, step, i64::from(heads), i64::from(key_dim)));
     }
-    if let (Op::GroupNorm, [scale, shift]) = (&node.op, own) {
-        return Ok(group_norms(Some([scale.f_view([1, -1, 1, 1])?, shift.f_view([1, -1, 1, 1])?])));
+    if let Op::GroupNorm { eps_e7, bias: _ } = node.op {
+        let own: &[Tensor] = if matches!(step.kind, StepKind::Normalize) { &[] } else { own };
+        let affine = own.iter().map(|t| t.f_view([1, -1, 1, 1])).collect::<Result<Vec<_>, _>>()?;
+        return Ok(group_norms(&affine, f64::from(eps_e7) * 1e-7));
     }
     if matches!(node.op, Op::BiasTable { .. }) {
         let run = exec::Run { mode: Mode::Eval, batch, bn_eps: graph.bn_eps() };
@@ -110,35 +111,37 @@ fn plain(net: &Net, at: usize, batch: i64) -> Kernel {
     })
 }
 
-/// The kernels of a norm over a whole map, with scale and shift of each channel if given.
-fn group_norms(affine: Option<[Tensor; 2]>) -> Vec<Kernel> {
-    let kernel = |name, norm: fn(&Tensor) -> Result<Tensor, TchError>| {
-        let affine = affine.as_ref().map(|a| a.each_ref().map(Tensor::shallow_clone));
+/// The kernels of a norm over a whole map, with the scale and the shift of each channel that are given.
+fn group_norms(affine: &[Tensor], eps: f64) -> Vec<Kernel> {
+    let copy = |all: &[Tensor]| all.iter().map(Tensor::shallow_clone).collect::<Vec<_>>();
+    let kernel = |name, norm: fn(&Tensor, f64) -> Result<Tensor, TchError>| {
+        let affine = copy(affine);
         Kernel::new(name, move || {
-            let affine = affine.as_ref().map(|a| a.each_ref().map(Tensor::shallow_clone));
+            let affine = copy(&affine);
             Ok(Box::new(move |ins: &[&Tensor]| {
-                let mut y = norm(ins[0])?;
-                Ok(match &affine {
-                    Some([scale, shift]) => y.f_mul_(scale)?.f_add_(shift)?,
+                let mut y = norm(ins[0], eps)?;
+                if let Some(scale) = affine.first() {
+                    y = y.f_mul_(scale)?;
+                }
+                Ok(match affine.get(1) {
+                    Some(shift) => y.f_add_(shift)?,
                     None => y,
                 })
             }) as KernelFn)
         })
     };
-    vec![
-        kernel("layer_norm", norm_as_row),
-        kernel("group_norm", |x| x.f_group_norm(1, None::<&Tensor>, None::<&Tensor>, GROUP_NORM_EPS, false)),
-    ]
+    let group_norm = |x: &Tensor, eps| x.f_group_norm(1, None::<&Tensor>, None::<&Tensor>, eps, false);
+    vec![kernel("layer_norm", norm_as_row), kernel("group_norm", group_norm)]
 }
 
 /// Normalises a map as one long row, in the order of its memory.
-fn norm_as_row(x: &Tensor) -> Result<Tensor, TchError> {
+fn norm_as_row(x: &Tensor, eps: f64) -> Result<Tensor, TchError> {
     let last = is_channels_last(x);
     let rows = if last { x.f_permute([0, 2, 3, 1])? } else { x.shallow_clone() };
     let size = rows.size();
     let row: i64 = size[1..].iter().product();
     let flat = rows.f_reshape([size[0], row])?;
-    let y = flat.f_layer_norm([row], None::<&Tensor>, None::<&Tensor>, GROUP_NORM_EPS, false)?;
+    let y = flat.f_layer_norm([row], None::<&Tensor>, None::<&Tensor>, eps, false)?;
     let y = y.f_view(size.as_slice())?;
     if last { nhwc_to_map(&y) } else { Ok(y) }
 }

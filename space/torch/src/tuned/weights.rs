@@ -17,13 +17,16 @@ pub(crate) fn weights(net: &Net, fused: &FusedLayer) -> Result<(Tensor, Option<T
         (weight, bias) = (slice(&weight)?, bias.as_ref().map(slice).transpose()?);
     }
     if let Some(norm) = fused.input_norm {
-        let (scale, shift) = (double(&net.own(norm)[0])?, double(&net.own(norm)[1])?);
-        let shifted = weight.f_mul(&shift.f_view([1, -1, 1, 1])?)?.f_flatten(1, -1)?;
-        let shifted = shifted.f_sum_dim_intlist([1i64].as_slice(), false, None)?;
-        bias = Some(match bias {
-            Some(b) => b.f_add(&shifted)?,
-            None => shifted,
-        });
+        let norm = net.own(norm);
+        let scale = double(&norm[0])?;
+        if let Some(shift) = norm.get(1) {
+            let shifted = weight.f_mul(&double(shift)?.f_view([1, -1, 1, 1])?)?.f_flatten(1, -1)?;
+            let shifted = shifted.f_sum_dim_intlist([1i64].as_slice(), false, None)?;
+            bias = Some(match bias {
+                Some(b) => b.f_add(&shifted)?,
+                None => shifted,
+            });
+        }
         weight = weight.f_mul(&scale.f_view([1, -1, 1, 1])?)?;
     }
     for node in &fused.output_scales {
