@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mobilenas_bench::engine::onnxruntime::File;
-use mobilenas_heads::{HeadOptions, attach, head};
-use mobilenas_onnx::{Batch, Options};
+use mobilenas_heads::{BACKBONE, HeadOptions, attach, detections, head};
+use mobilenas_onnx::{Batch, Detections, Options};
 use mobilenas_space::families;
-use mobilenas_space::ir::Graph;
+use mobilenas_space::ir::{Graph, ParamSpec};
+use mobilenas_task::{Detection, Outputs};
 use mobilenas_torch::onnx::to_onnx;
-use mobilenas_torch::{Formula, Mode, Net, formula};
+use mobilenas_torch::{Formula, Mode, Net, NetError, Params, formula};
 use tch::Tensor;
 
 /// Backbone, head, side of the image and output stride.
@@ -57,5 +58,52 @@ fn named_outputs_are_libtorchs() {
                 assert!(off <= 1e-5, "{network:?} {batch:?} {}: off by {off:.1e}", output.name);
             }
         }
+    }
+}
+
+/// The formula, with smaller weights in the head: probabilities are neither 0 nor 1 and differ from anchor to anchor.
+struct Small;
+
+impl Params for Small {
+    fn get(&self, p: &ParamSpec) -> Result<Tensor, NetError> {
+        let in_head = !p.name.starts_with(BACKBONE) && p.name.ends_with("weight") && p.shape().len() > 1;
+        (Formula { gain: if in_head { 0.3 } else { 1.0 } }).get(p)
+    }
+}
+
+/// Corners, score and label of each detection: what ONNX Runtime gives.
+fn detected(bytes: &[u8], x: &Tensor) -> Vec<[f32; 6]> {
+    let (mut file, mut found) = (File::load(bytes, 1).unwrap(), BTreeMap::new());
+    file.outputs(x, |name, values| drop(found.insert(name.to_string(), values.to_vec()))).unwrap();
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["boxes", "labels", "scores"]);
+    let rows = found["boxes"].as_chunks::<4>().0.iter().zip(&found["scores"]).zip(&found["labels"]);
+    rows.map(|(([x1, y1, x2, y2], score), label)| [*x1, *y1, *x2, *y2, *score, *label]).collect()
+}
+
+/// Detections of a file that decodes are those of `predict`: as many, in one order, of the same classes.
+#[test]
+fn detections_in_the_file_are_those_of_predict() {
+    let _guard = tch::no_grad_guard();
+    let networks = [("mobilevit_xxs", "ssdlite", 320), ("mobilenetv3_large_100", "ssdlite320", 224)];
+    for (id, name, side) in networks {
+        let frozen = Net::bind(Arc::new(graph((id, name, side, None))), &Small).unwrap().freeze().unwrap();
+        let rules = head(name).unwrap().ssd_rules().unwrap();
+        let x = formula::images(1, side).unwrap();
+        let outputs = Outputs::of(frozen.graph(), frozen.outputs(&x, Mode::Eval).unwrap());
+        let expected = Detection { rules }.detect(&outputs).unwrap().remove(0);
+        let how = detections(rules, frozen.graph()).unwrap();
+        assert!(expected.len() > 20, "{name}: {} detections", expected.len());
+        let bytes = |how| to_onnx(&frozen, &Options { detections: Some(how), ..Options::default() }).unwrap();
+        let found = detected(&bytes(how.clone()), &x);
+        assert_eq!(found.len(), expected.len(), "{name}");
+        for (found, expected) in found.iter().zip(&expected) {
+            let corners = expected.bbox.clipped(1.0, 1.0).xyxy();
+            let [x1, y1, x2, y2] = corners.map(|v| v as f32);
+            let expected = [x1, y1, x2, y2, expected.score as f32, expected.label as f32];
+            let off = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(off <= 1e-4, "{name}: {found:?} for {expected:?}");
+        }
+        let none = Detections { score_threshold: 1.0, ..how };
+        assert_eq!(detected(&bytes(none), &x), [[0.0; 6]; 0], "{name}: nothing is found");
     }
 }

@@ -35,7 +35,7 @@ fn images(net: &Net, batch: i64) -> Tensor {
 }
 
 fn file(net: &Net, batch: Batch, float16: bool) -> File {
-    let bytes = to_onnx(net, &Options { batch, float16, about: BTreeMap::new() }).unwrap();
+    let bytes = to_onnx(net, &Options { batch, float16, ..Options::default() }).unwrap();
     File::load(&bytes, 1).unwrap()
 }
 
@@ -106,7 +106,7 @@ fn the_checker_of_onnx_finds_published_networks_sound() {
             let floats = graph.params().into_iter().filter(|p| !matches!(p.role, Role::Counter | Role::Index));
             let arrays = floats.map(|p| (p.name.clone(), vec![0.5; p.elements() as usize])).collect();
             let bytes =
-                mobilenas_onnx::write(graph, &arrays, &Options { batch, float16, about: BTreeMap::new() }).unwrap();
+                mobilenas_onnx::write(graph, &arrays, &Options { batch, float16, ..Options::default() }).unwrap();
             let said = checker.check(&bytes);
             if said != "sound" {
                 wrong.push(format!("{}: {said}", info.id));

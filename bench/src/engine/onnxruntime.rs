@@ -67,14 +67,20 @@ impl File {
         Ok(File { session, threads, input: None, channels })
     }
 
-    /// Runs one batch; `read` gets the name and the values of every output that holds floats.
+    /// Runs one batch; `read` gets the name and the values of every output. Whole numbers, such as labels of detections,
+    /// are given as floats.
     ///
     /// # Errors
     /// When the runtime refuses.
     pub fn outputs(&mut self, images: &Tensor, mut read: impl FnMut(&str, &[f32])) -> Result<(), EngineError> {
         self.answer(images, |outputs| {
             for (name, value) in outputs {
-                read(name, value.try_extract_tensor::<f32>().map_err(refused)?.1);
+                if let Ok((_, whole)) = value.try_extract_tensor::<i64>() {
+                    let values: Vec<f32> = whole.iter().map(|v| *v as f32).collect();
+                    read(name, &values);
+                } else {
+                    read(name, value.try_extract_tensor::<f32>().map_err(refused)?.1);
+                }
             }
             Ok(())
         })

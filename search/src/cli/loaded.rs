@@ -218,11 +218,8 @@ impl NetArgs {
                 Input(format!("--head {}: no published network, expected it with {expected}", head.name())).into()
             );
         }
-        Ok(match (&self.config, &self.run) {
-            (Some(file), _) => config::load_train(file)?.task_config().head_with_options(),
-            (None, Some(run)) => networks::run_config(run)?.and_then(|c| c.task_config().head_with_options()),
-            (None, None) => given.map(|head| (head, self.head.small().options(0))),
-        })
+        let said = networks::head_of(self.config.as_deref(), self.run.as_deref())?;
+        Ok(said.or_else(|| given.map(|head| (head, self.head.small().options(0)))))
     }
 
     /// The images that the network was trained on, if a run or a config says so.

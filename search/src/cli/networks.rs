@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
-use mobilenas_heads::{BACKBONE, HeadArgs, HeadNaming};
+use mobilenas_heads::{BACKBONE, Head, HeadArgs, HeadNaming, HeadOptions};
 use mobilenas_pipeline::config::{self, Config, Origin, TrainConfig};
 use mobilenas_space::Space;
 use mobilenas_space::families::{self, FAMILIES, Naming};
@@ -58,6 +58,15 @@ pub(super) fn one_network(file: &Path, space: Space) -> Result<Space> {
 pub(super) fn run_config(run: &Path) -> Result<Option<Config>> {
     let file = run.join(config::FILE);
     Ok(file.exists().then(|| config::load_from(&file, Origin::Run)).transpose()?.map(|loaded| loaded.config))
+}
+
+/// The head that the config of a training or a run says, and how it is made; none of a classifier.
+pub(super) fn head_of(config: Option<&Path>, run: Option<&Path>) -> Result<Option<(&'static dyn Head, HeadOptions)>> {
+    Ok(match (config, run) {
+        (Some(file), _) => config::load_train(file)?.task_config().head_with_options(),
+        (None, Some(run)) => run_config(run)?.and_then(|c| c.task_config().head_with_options()),
+        (None, None) => None,
+    })
 }
 
 /// The graph of a run's genome, with the head that the run's networks have.

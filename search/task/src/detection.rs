@@ -4,7 +4,7 @@ use std::any::Any;
 
 use mobilenas_data::Labels;
 use mobilenas_dense::BBox;
-use mobilenas_dense::metrics::coco::CocoEvaluator;
+use mobilenas_dense::metrics::coco::{CocoEvaluator, CocoScores};
 use mobilenas_dense::ssd::{Assigner, SsdRules, hard_negatives};
 use mobilenas_heads::map_sizes;
 use mobilenas_record::{Goal, MetricInfo, Stage};
@@ -199,18 +199,12 @@ impl Task for Detection {
     }
 
     fn meter(&self) -> Box<dyn Meter> {
-        Box::new(Precision { task: *self, evaluator: CocoEvaluator::default() })
+        Box::new(AveragePrecision::new(*self))
     }
 
     fn training_meter(&self) -> Box<dyn Meter> {
         Box::new(AnchorAccuracy { task: *self, correct: 0, anchors: 0, samples: 0 })
     }
-}
-
-/// COCO's average precision.
-struct Precision {
-    task: Detection,
-    evaluator: CocoEvaluator<[f64; 4]>,
 }
 
 impl Detection {
@@ -241,7 +235,26 @@ impl Detection {
     }
 }
 
-impl Meter for Precision {
+/// COCO's average precision of what is detected.
+#[derive(Debug)]
+pub struct AveragePrecision {
+    task: Detection,
+    evaluator: CocoEvaluator<[f64; 4]>,
+}
+
+impl AveragePrecision {
+    /// Of no images so far.
+    pub fn new(task: Detection) -> AveragePrecision {
+        AveragePrecision { task, evaluator: CocoEvaluator::default() }
+    }
+
+    /// All of COCO's numbers.
+    pub fn scores(&self) -> CocoScores {
+        self.evaluator.scores()
+    }
+}
+
+impl Meter for AveragePrecision {
     fn update(&mut self, outputs: &Outputs, targets: &Targets) -> Result<(), TaskError> {
         let targets = Detection::targets(targets)?;
         for (label, found) in targets.labels.iter().zip(self.task.detect(outputs)?) {
@@ -253,7 +266,7 @@ impl Meter for Precision {
     }
 
     fn merge(&mut self, other: &dyn Meter) {
-        if let Some(other) = other.as_any().downcast_ref::<Precision>() {
+        if let Some(other) = other.as_any().downcast_ref::<AveragePrecision>() {
             self.evaluator.merge(other.evaluator.clone());
         }
     }
@@ -263,7 +276,7 @@ impl Meter for Precision {
     }
 
     fn values(&self) -> Vec<f64> {
-        let scores = self.evaluator.scores();
+        let scores = self.scores();
         [scores.ap, scores.ap50].map(|v| 100.0 * v.unwrap_or(0.0)).to_vec()
     }
 

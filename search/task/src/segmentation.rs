@@ -131,7 +131,7 @@ impl Task for Segmentation {
     }
 
     fn meter(&self) -> Box<dyn Meter> {
-        Box::new(Overlap { task: *self, matrix: None, samples: 0 })
+        Box::new(Overlap::new(*self))
     }
 
     fn training_meter(&self) -> Box<dyn Meter> {
@@ -140,10 +140,23 @@ impl Task for Segmentation {
 }
 
 /// The confusion matrix of a set.
-struct Overlap {
+#[derive(Debug)]
+pub struct Overlap {
     task: Segmentation,
     matrix: Option<ConfusionMatrix>,
     samples: u64,
+}
+
+impl Overlap {
+    /// Of no images so far.
+    pub fn new(task: Segmentation) -> Overlap {
+        Overlap { task, matrix: None, samples: 0 }
+    }
+
+    /// The confusion matrix; none before the first image.
+    pub fn matrix(&self) -> Option<&ConfusionMatrix> {
+        self.matrix.as_ref()
+    }
 }
 
 impl Meter for Overlap {

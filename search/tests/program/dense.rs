@@ -77,6 +77,8 @@ fn a_training_for_each_task_resumes_bit_for_bit_and_is_scored_alike_by_evaluate(
     assert_eq!((first["image_id"].as_u64(), first["bbox"].as_array().map(Vec::len)), (Some(41), Some(4)), "{first}");
     assert!((1..=10).contains(&first["category_id"].as_u64().unwrap()) && first["category"].is_string(), "{first}");
     assert_ne!(fs::read(dir.join("drawn/000041.png")).unwrap(), fs::read(dir.join(image)).unwrap());
+    let said = succeed(run(dir, &format!("weights export --config detection.yaml {of} --out d.onnx --decode")));
+    assert!(said.contains("boxes decoded"), "{said}");
     let of = "--config segmentation.yaml --weights segmentation/weights.safetensors";
     let said = succeed(run(dir, &format!("predict {of} {image} --draw drawn")));
     assert!(said.contains("background"), "{said}");
@@ -145,6 +147,15 @@ fn what_does_not_fit_a_task_is_one_message_each() {
     ] {
         let said = said(from, to);
         assert!(said.contains(expected), "{said}");
+    }
+    for (args, expected) in [
+        ("", "--decode: no boxes, expected a network with a detection head"),
+        (" --head pspnet", "--decode: no boxes, expected a network with a detection head"),
+        (" --head ssdlite --batch 2", "--decode: batch 2, expected one image at once"),
+    ] {
+        let export = format!("weights export --model mobilenetv2_100 --out x.onnx --decode{args}");
+        let (code, _, err) = output(run(dir, &export));
+        assert_eq!((code, err), (2, format!("error: {expected}\n")));
     }
     let bad = "evaluate --model mobilenetv2_100 --weights bad.safetensors --data shapes --split val";
     let (code, _, err) = output(run(dir, bad));

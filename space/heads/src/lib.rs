@@ -6,6 +6,7 @@
 
 mod args;
 mod deeplab;
+mod detections;
 mod fpn;
 mod head;
 mod naming;
@@ -18,6 +19,7 @@ mod ssd_torchvision;
 mod unit;
 
 pub use args::{HeadArgs, HeadError};
+pub use detections::detections;
 pub use head::{BACKBONE, Head, HeadOptions, Needs, Task};
 pub use naming::HeadNaming;
 pub use registry::{HEADS, attach, first, head};

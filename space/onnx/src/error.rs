@@ -53,6 +53,12 @@ pub enum OnnxError {
         /// Name of the weights.
         name: String,
     },
+    /// Detections were asked for, and the network is no detector for one image with these anchors.
+    #[error("found {found}, expected a detector's boxes and scores of one image")]
+    NoDetector {
+        /// What there is.
+        found: String,
+    },
     /// Both int8 and float16 weights were asked for.
     #[error("found float16 weights for an int8 file, expected float32")]
     TwoPrecisions,

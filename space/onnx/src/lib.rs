@@ -1,11 +1,12 @@
 //! Writes a network as an ONNX file: one reading of the graph, to bytes.
 //!
 //! Opset [`OPSET`]; input `images` `[B, C, H, W]`, outputs by the graph's names, such as `logits` `[B, classes]`; all are
-//! float32. Tensors keep their names
+//! float32. A detector's file may go on to its detections ([`Detections`]). Tensors keep their names
 //! in checkpoints, with a suffix where the file stores them changed: `transposed`, `normed`, `pixel`, or a part `0..64`.
 //! [`int8`] writes quantized files. [`file`] reads files of any origin.
 
 mod attention;
+mod detections;
 mod error;
 pub mod file;
 pub mod int8;
@@ -24,8 +25,9 @@ use std::collections::BTreeMap;
 use mobilenas_space::ir::Graph;
 use prost::Message as _;
 
+pub use detections::DETECTIONS;
 pub use error::OnnxError;
-pub use options::{Arrays, Batch, FLOAT32_WEIGHTS, INPUT, IR_VERSION, OPSET, OUTPUT, Options};
+pub use options::{Arrays, Batch, Detections, FLOAT32_WEIGHTS, INPUT, IR_VERSION, OPSET, OUTPUT, Options};
 
 /// The model of a graph and its tensors. For the deployed form pass the folded graph and its tensors.
 ///

@@ -4,7 +4,7 @@ use mobilenas_space::ir::{Graph, Node, Op, OpKind, ParamSpec, Readers, Role};
 
 use super::error::OnnxError;
 use super::options::{Arrays, Batch, INPUT, Options};
-use super::proto::{Attribute, Graph as OnnxGraph, Size};
+use super::proto::{Attribute, Graph as OnnxGraph, Size, kind};
 use super::writer::{Writer, value_info};
 
 /// The name of an ONNX value.
@@ -86,7 +86,7 @@ impl<'a> Lowering<'a> {
             };
             self.values.push(value);
             self.batched.push(batched);
-            for output in graph.outputs.iter().filter(|o| o.node == index) {
+            for output in graph.outputs.iter().filter(|o| o.node == index && self.options.detections.is_none()) {
                 self.name_output(index, output.name);
             }
         }
@@ -94,9 +94,13 @@ impl<'a> Lowering<'a> {
             Batch::Fixed(n) => Size::Value(i64::from(n)),
             Batch::Dynamic => Size::Param("batch".to_string()),
         };
-        let input = value_info(INPUT, batch(), &graph.input().dims);
-        let outputs = graph.outputs.iter().map(|o| value_info(o.name, batch(), &graph.nodes[o.node].value.dims));
-        self.w.finish("network", input, outputs.collect())
+        let input = value_info(INPUT, kind::FLOAT, batch(), &graph.input().dims);
+        let own = |name, index: usize| value_info(name, kind::FLOAT, batch(), &graph.nodes[index].value.dims);
+        let outputs = match &self.options.detections {
+            Some(how) => self.detections(how)?,
+            None => graph.outputs.iter().map(|o| own(o.name, o.node)).collect(),
+        };
+        self.w.finish("network", input, outputs)
     }
 
     fn name_output(&mut self, index: usize, name: &str) {

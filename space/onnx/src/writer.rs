@@ -49,6 +49,16 @@ impl Writer {
         name
     }
 
+    /// Appends a node with two outputs, and returns their names.
+    pub fn pair(&mut self, op: &str, inputs: &[&str], attributes: Vec<Attribute>) -> [String; 2] {
+        let first = self.node(op, inputs, attributes);
+        let second = format!("{first}.1");
+        if let Some(node) = self.nodes.last_mut() {
+            node.output.push(second.clone());
+        }
+        [first, second]
+    }
+
     /// Appends a node whose output has a given name.
     pub fn named_node(&mut self, name: String, op: &str, inputs: &[&str], attributes: Vec<Attribute>) {
         self.nodes.push(Node {
@@ -147,10 +157,10 @@ impl Writer {
     }
 }
 
-/// The description of a float32 input or output of the graph; the batch axis comes first.
-pub fn value_info(name: &str, batch: Size, dims: &[u32]) -> ValueInfo {
+/// The description of an input or output of the graph; the axis `first`, most often the batch, comes before `dims`.
+pub fn value_info(name: &str, elements: i32, first: Size, dims: &[u32]) -> ValueInfo {
     let rest = dims.iter().map(|d| Size::Value(i64::from(*d)));
-    let dim = std::iter::once(batch).chain(rest).map(|size| Dim { size: Some(size) }).collect();
-    let tensor = TensorType { elem_type: Some(kind::FLOAT), shape: Some(Shape { dim }) };
+    let dim = std::iter::once(first).chain(rest).map(|size| Dim { size: Some(size) }).collect();
+    let tensor = TensorType { elem_type: Some(elements), shape: Some(Shape { dim }) };
     ValueInfo { name: Some(name.to_string()), kind: Some(tensor.into()) }
 }

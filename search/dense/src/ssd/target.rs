@@ -33,6 +33,11 @@ impl Assigner {
         &self.anchors
     }
 
+    /// How boxes are coded.
+    pub fn coder(&self) -> &Coder {
+        &self.coder
+    }
+
     /// The targets of an image's boxes, which are in pixels of its size.
     pub fn assign(&self, boxes: &[TargetBox], (width, height): (usize, usize)) -> Assigned {
         let (x, y) = (1.0 / width as f64, 1.0 / height as f64);

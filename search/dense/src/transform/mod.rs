@@ -18,7 +18,7 @@ pub use detection::DetectionTransform;
 pub use distort::DistortConfig;
 pub use random_crop::RandomCrop;
 pub use random_resize::{RandomResize, RatioRange, ShortSideRange};
-pub use segmentation::{Rounding, SegmentationResize, SegmentationTransform};
+pub use segmentation::SegmentationTransform;
 pub use ssd_crop::SsdCrop;
 
 /// How levels between pixels are found. Labels are never mixed.

@@ -1,4 +1,4 @@
-//! What happens to an image that a segmentation network is trained on, and the sizes at which images are scored.
+//! What happens to an image that a segmentation network is trained on.
 
 use rand::{Rng, RngExt as _};
 use schemars::JsonSchema;
@@ -54,60 +54,5 @@ impl SegmentationTransform {
         sample = self.crop.apply(&sample, side, rng);
         self.distort.apply(&mut sample.image, rng);
         Ok(sample)
-    }
-}
-
-/// The size at which an image is scored. Logits go back to the image's own size, and are compared there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SegmentationResize {
-    /// The shorter side.
-    #[schemars(range(min = 8, max = 4096))]
-    pub short_side: u32,
-    /// The longer side is at most this; both get smaller with it.
-    #[schemars(range(min = 8, max = 8192))]
-    pub longest: Option<u32>,
-    /// Both sides become multiples of this.
-    #[schemars(range(min = 1, max = 256))]
-    pub multiple: u32,
-    /// Which multiple.
-    pub rounding: Rounding,
-}
-
-/// Which multiple.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Rounding {
-    /// The next smaller one, as cvnets does.
-    Down,
-    /// The next larger one, as the EfficientFormers' configs do.
-    Up,
-}
-
-impl SegmentationResize {
-    /// cvnets', for an output stride.
-    pub fn cvnets(output_stride: u32) -> SegmentationResize {
-        SegmentationResize { short_side: 512, longest: None, multiple: output_stride, rounding: Rounding::Down }
-    }
-
-    /// That of the EfficientFormers' configs for mmsegmentation.
-    pub fn mmsegmentation() -> SegmentationResize {
-        SegmentationResize { short_side: 512, longest: Some(2048), multiple: 32, rounding: Rounding::Up }
-    }
-
-    /// The size for an image of a size.
-    pub fn size(&self, (width, height): (u32, u32)) -> (u32, u32) {
-        let (short, long) = (f64::from(width.min(height)), f64::from(width.max(height)));
-        let factor = f64::from(self.short_side) / short;
-        let factor = factor.min(self.longest.map_or(f64::INFINITY, |l| f64::from(l) / long));
-        let side = |s: u32| {
-            // cvnets cuts off, mmsegmentation rounds.
-            let scaled = match self.rounding {
-                Rounding::Down => (f64::from(s) * factor + 1e-9) as u32 / self.multiple,
-                Rounding::Up => ((f64::from(s) * factor + 0.5) as u32).div_ceil(self.multiple),
-            };
-            scaled.max(1) * self.multiple
-        };
-        (side(width), side(height))
     }
 }

@@ -65,7 +65,7 @@ pub fn evaluate(
     }
     let (clock, bar) = (WallClock::new(), Progress::new("evaluate"));
     bar.begin(images as u64, 0);
-    let mut judge = Judge::new(does, loaded.classes as usize);
+    let mut judge = Judge::new(does);
     let indices: Vec<usize> = (0..images).collect();
     let mut done = 0;
     for batch in view.batches(&indices, BATCH) {

@@ -1,55 +1,39 @@
-//! What is found, compared with what is there.
+//! What is found, compared with what is there: all that the meters of detection and segmentation know.
 
 use anyhow::Result;
-use mobilenas_dense::IGNORED;
 use mobilenas_dense::metrics::ConfusionMatrix;
-use mobilenas_dense::metrics::coco::CocoEvaluator;
-use mobilenas_task::{Detection, Outputs, Segmentation, Targets};
+use mobilenas_task::{AveragePrecision, Meter as _, Outputs, Overlap, Targets};
 use serde_json::{Value as Json, json};
 
 use super::Does;
 
 /// What is found, compared with what is there.
 pub(super) enum Judge {
-    Boxes(Detection, CocoEvaluator<[f64; 4]>),
-    Maps(Segmentation, ConfusionMatrix),
+    Boxes(AveragePrecision),
+    Maps(Overlap),
 }
 
 impl Judge {
-    pub(super) fn new(does: Does, classes: usize) -> Judge {
+    pub(super) fn new(does: Does) -> Judge {
         match does {
-            Does::Detect(how) => Judge::Boxes(how, CocoEvaluator::default()),
-            Does::Segment(how) => Judge::Maps(how, ConfusionMatrix::new(classes)),
+            Does::Detect(how) => Judge::Boxes(AveragePrecision::new(how)),
+            Does::Segment(how) => Judge::Maps(Overlap::new(how)),
         }
     }
 
     pub(super) fn take(&mut self, outputs: &Outputs, targets: &Targets) -> Result<()> {
-        let Targets::Dense(targets) = targets else { return Ok(()) };
-        match self {
-            Judge::Boxes(how, evaluator) => {
-                for (label, found) in targets.labels.iter().zip(how.detect(outputs)?) {
-                    let entry = &label.entry;
-                    let found = found.iter().map(|d| d.in_image(entry.width, entry.height)).collect();
-                    evaluator.add(entry.id, entry.truths(), found);
-                }
-            }
-            Judge::Maps(how, matrix) => {
-                let sizes: Vec<_> =
-                    targets.labels.iter().map(|l| (l.entry.width as usize, l.entry.height as usize)).collect();
-                for (label, guess) in targets.labels.iter().zip(how.class_maps(outputs, &sizes)?) {
-                    let truth = label.whole.as_ref().map_or(&[][..], |m| m.labels.as_slice());
-                    matrix.update(&guess, truth, IGNORED)?;
-                }
-            }
-        }
-        Ok(())
+        Ok(match self {
+            Judge::Boxes(meter) => meter.update(outputs, targets),
+            Judge::Maps(meter) => meter.update(outputs, targets),
+        }?)
     }
 
     pub(super) fn metrics(&self) -> Vec<(&'static str, Option<f64>)> {
         match self {
-            Judge::Boxes(_, evaluator) => evaluator.scores().named().to_vec(),
-            Judge::Maps(_, matrix) => {
-                vec![("mIoU", matrix.mean_iou()), ("pixel accuracy", matrix.pixel_accuracy())]
+            Judge::Boxes(meter) => meter.scores().named().to_vec(),
+            Judge::Maps(meter) => {
+                let of = |f: fn(&ConfusionMatrix) -> Option<f64>| meter.matrix().and_then(f);
+                vec![("mIoU", of(ConfusionMatrix::mean_iou)), ("pixel accuracy", of(ConfusionMatrix::pixel_accuracy))]
             }
         }
     }
@@ -57,10 +41,11 @@ impl Judge {
     /// Average precision or IoU of each class that occurs.
     pub(super) fn of_classes(&self) -> Vec<(usize, f64)> {
         match self {
-            Judge::Boxes(_, evaluator) => {
-                evaluator.scores().ap_of_category.into_iter().map(|(c, v)| (c as usize, v)).collect()
+            Judge::Boxes(meter) => meter.scores().ap_of_category.into_iter().map(|(c, v)| (c as usize, v)).collect(),
+            Judge::Maps(meter) => {
+                let all = meter.matrix().map(ConfusionMatrix::iou).unwrap_or_default();
+                all.into_iter().enumerate().filter_map(|(c, v)| Some((c, v?))).collect()
             }
-            Judge::Maps(_, matrix) => matrix.iou().into_iter().enumerate().filter_map(|(c, v)| Some((c, v?))).collect(),
         }
     }
 

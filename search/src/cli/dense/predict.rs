@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use mobilenas_dense::class_map::color;
 use mobilenas_dense::draw::{draw_box, draw_map};
+use mobilenas_dense::ssd::Detection;
 use mobilenas_dense::{BBox, ClassMap};
 use mobilenas_heads::{Head, HeadOptions};
 use mobilenas_host::write::write_whole;
 use mobilenas_host::{errln, outln};
 use mobilenas_image::{Area, Picture, cut_picture, decode};
+use mobilenas_task::Outputs;
 use serde_json::{Value as Json, json};
 use tch::Tensor;
 
@@ -30,87 +32,120 @@ pub fn predict(
     output: &DenseOutput,
     as_json: bool,
 ) -> Result<i32> {
-    let does = Does::of(head);
     if let Some(dir) = &output.draw {
         fs::create_dir_all(dir).map_err(|e| Input(format!("{}: {e}, expected a folder", dir.display())))?;
     }
     if !as_json {
         outln!("{}", net.title(loaded))?;
     }
-    let ids: Option<Vec<u64>> = loaded.about.get("class_ids").and_then(|text| serde_json::from_str(text).ok());
-    let name = |class: usize| names.as_ref().and_then(|n| n.get(class)).cloned().unwrap_or_else(|| class.to_string());
-    let (mut rows, mut damaged) = (Vec::new(), false);
+    let ids = loaded.about.get("class_ids").and_then(|text| serde_json::from_str(text).ok());
+    let mut teller = Teller { does: Does::of(head), loaded, names, ids, output, as_json, rows: Vec::new() };
+    let mut damaged = false;
     for (place, path) in images.iter().enumerate() {
-        let picture: Picture = match decode(path) {
-            Ok(image) => image.into(),
+        match decode(path) {
+            Ok(image) => {
+                let picture = image.into();
+                let outputs = run(loaded, &input(loaded, &picture)?, kind(net))?;
+                teller.tell((path, place), picture, &outputs)?;
+            }
             Err(e) => {
                 damaged = true;
                 errln!("error: {e}");
-                continue;
             }
-        };
-        let outputs = run(loaded, &input(loaded, &picture)?, kind(net))?;
-        let mut drawn = picture.clone();
-        if !as_json {
-            outln!("{}", path.display())?;
-        }
-        match &does {
-            Does::Detect(how) => {
-                let least = output.threshold.unwrap_or(if as_json { 0.0 } else { 0.3 });
-                let (w, h) = (picture.width as u32, picture.height as u32);
-                for found in how.detect(&outputs)?.into_iter().flatten().filter(|d| d.score >= least) {
-                    let found = found.in_image(w, h);
-                    let [x, y, width, height] = found.region;
-                    let class = found.category as usize;
-                    draw_box(&mut drawn, &BBox::from_xywh(found.region), color((class % 254) as u8 + 1));
-                    if as_json {
-                        let id = ids.as_ref().and_then(|ids| ids.get(class)).copied().unwrap_or(class as u64 + 1);
-                        rows.push(json!({
-                            "image_id": image_id(path, place), "file_name": path.display().to_string(),
-                            "category_id": id, "category": name(class), "bbox": found.region, "score": found.score,
-                        }));
-                    } else {
-                        let percent = 100.0 * found.score;
-                        outln!("  {percent:>6.2} %  {:<24} {x:.1} {y:.1} {width:.1} {height:.1}", name(class))?;
-                    }
-                }
-            }
-            Does::Segment(how) => {
-                let labels = how.class_maps(&outputs, &[(picture.width, picture.height)])?.pop().unwrap_or_default();
-                let map = ClassMap { width: picture.width, height: picture.height, labels };
-                draw_map(&mut drawn, &map);
-                let mut shares = vec![0usize; loaded.classes as usize];
-                map.labels.iter().for_each(|l| shares[usize::from(*l)] += 1);
-                let share = |n: usize| n as f64 / map.labels.len().max(1) as f64;
-                let there = shares.iter().enumerate().filter(|(_, n)| **n > 0);
-                if as_json {
-                    let classes = there.map(|(c, n)| json!({ "index": c, "class": name(c), "share": share(*n) }));
-                    rows.push(
-                        json!({ "file_name": path.display().to_string(), "classes": classes.collect::<Vec<_>>() }),
-                    );
-                } else {
-                    for (c, n) in there {
-                        outln!("  {:>6.2} %  {}", 100.0 * share(*n), name(c))?;
-                    }
-                }
-                if let Some(dir) = &output.draw {
-                    let bytes = map.write_png().map_err(Input)?;
-                    put(&dir.join(format!("{}.map.png", stem(path))), &bytes)?;
-                }
-            }
-        }
-        if let Some(dir) = &output.draw {
-            let file = dir.join(format!("{}.png", stem(path)));
-            if file.exists() && fs::canonicalize(&file).ok() == fs::canonicalize(path).ok() {
-                bail!(Input(format!("{}: is the image itself, expected another folder for --draw", file.display())));
-            }
-            put(&file, &png(drawn)?)?;
         }
     }
     if as_json {
-        outln!("{}", Json::from(rows))?;
+        outln!("{}", Json::from(teller.rows))?;
     }
     Ok(if damaged { 2 } else { 0 })
+}
+
+/// Tells what is in each image: prints it, or keeps it for one JSON array, and draws it.
+struct Teller<'a> {
+    does: Does,
+    loaded: &'a Loaded,
+    /// Names of the classes.
+    names: Option<Vec<String>>,
+    /// COCO's ids of the classes.
+    ids: Option<Vec<u64>>,
+    output: &'a DenseOutput,
+    as_json: bool,
+    rows: Vec<Json>,
+}
+
+impl Teller<'_> {
+    fn tell(&mut self, image: (&Path, usize), mut picture: Picture, outputs: &Outputs) -> Result<()> {
+        let (path, _) = image;
+        if !self.as_json {
+            outln!("{}", path.display())?;
+        }
+        match self.does {
+            Does::Detect(how) => self.boxes(image, &mut picture, how.detect(outputs)?)?,
+            Does::Segment(how) => {
+                let (width, height) = (picture.width, picture.height);
+                let labels = how.class_maps(outputs, &[(width, height)])?.pop().unwrap_or_default();
+                self.map(path, &mut picture, &ClassMap { width, height, labels })?;
+            }
+        }
+        let Some(dir) = &self.output.draw else { return Ok(()) };
+        let file = dir.join(format!("{}.png", stem(path)));
+        if file.exists() && fs::canonicalize(&file).ok() == fs::canonicalize(path).ok() {
+            bail!(Input(format!("{}: is the image itself, expected another folder for --draw", file.display())));
+        }
+        put(&file, &png(picture)?)
+    }
+
+    fn name(&self, class: usize) -> String {
+        self.names.as_ref().and_then(|n| n.get(class)).cloned().unwrap_or_else(|| class.to_string())
+    }
+
+    fn boxes(
+        &mut self,
+        (path, place): (&Path, usize),
+        picture: &mut Picture,
+        found: Vec<Vec<Detection>>,
+    ) -> Result<()> {
+        let least = self.output.threshold.unwrap_or(if self.as_json { 0.0 } else { 0.3 });
+        let (w, h) = (picture.width as u32, picture.height as u32);
+        for found in found.into_iter().flatten().filter(|d| d.score >= least) {
+            let found = found.in_image(w, h);
+            let [x, y, width, height] = found.region;
+            let class = found.category as usize;
+            draw_box(picture, &BBox::from_xywh(found.region), color((class % 254) as u8 + 1));
+            if self.as_json {
+                let id = self.ids.as_ref().and_then(|ids| ids.get(class)).copied().unwrap_or(class as u64 + 1);
+                self.rows.push(json!({
+                    "image_id": image_id(path, place), "file_name": path.display().to_string(),
+                    "category_id": id, "category": self.name(class), "bbox": found.region, "score": found.score,
+                }));
+            } else {
+                let percent = 100.0 * found.score;
+                outln!("  {percent:>6.2} %  {:<24} {x:.1} {y:.1} {width:.1} {height:.1}", self.name(class))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn map(&mut self, path: &Path, picture: &mut Picture, map: &ClassMap) -> Result<()> {
+        draw_map(picture, map);
+        let mut shares = vec![0usize; self.loaded.classes as usize];
+        map.labels.iter().for_each(|l| shares[usize::from(*l)] += 1);
+        let share = |n: usize| n as f64 / map.labels.len().max(1) as f64;
+        let there = shares.iter().enumerate().filter(|(_, n)| **n > 0);
+        if self.as_json {
+            let classes = there.map(|(c, n)| json!({ "index": c, "class": self.name(c), "share": share(*n) }));
+            let classes: Vec<Json> = classes.collect();
+            self.rows.push(json!({ "file_name": path.display().to_string(), "classes": classes }));
+        } else {
+            for (c, n) in there {
+                outln!("  {:>6.2} %  {}", 100.0 * share(*n), self.name(c))?;
+            }
+        }
+        match &self.output.draw {
+            Some(dir) => put(&dir.join(format!("{}.map.png", stem(path))), &map.write_png().map_err(Input)?),
+            None => Ok(()),
+        }
+    }
 }
 
 /// COCO's number of an image where its name is one, else its place on the command line.

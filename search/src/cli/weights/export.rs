@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use clap::builder::{PossibleValue, PossibleValuesParser};
-use mobilenas_heads::HeadArgs;
+use mobilenas_heads::{Head, HeadArgs};
 use mobilenas_pipeline::config::{self, Origin};
 use mobilenas_pipeline::experiment::{Experiment, prepare_run};
 use mobilenas_pipeline::pipeline::train_job::TrainJob;
@@ -117,6 +117,7 @@ pub fn run(args: &Args) -> Result<i32> {
         out: &args.out,
         flags: &args.flags,
         sets: &|net| args.sets(net),
+        head: &|| args.head_of(),
         preprocessing: &|about| args.preprocessing(about),
         regularization: &|| if fused { Ok(Regularization::NONE) } else { args.regularization() },
     })
@@ -163,6 +164,11 @@ impl Args {
         let place = self.weights.as_ref().or(self.run.as_ref()).unwrap_or(&self.out);
         let told = |e: String| Input(format!("{}: {e}", place.display()));
         Ok(published.map_or_else(|| trained_on(about, None, None), |(_, info)| Ok(info.preprocessing)).map_err(told)?)
+    }
+
+    fn head_of(&self) -> Result<Option<&'static dyn Head>> {
+        let said = networks::head_of(self.config.as_deref(), self.run.as_deref())?.map(|(head, _)| head);
+        Ok(said.or(self.head.head()?))
     }
 
     /// What the recipe drops; a published network has no recipe, and keeps what its graph drops.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use mobilenas_heads::Head;
 use mobilenas_onnx::Batch;
 use mobilenas_pipeline::quantize::Sets;
 use mobilenas_space::families::Preprocessing;
@@ -47,6 +48,8 @@ pub struct Exported<'a> {
     pub sets: &'a dyn Fn(&Net) -> Result<Sets>,
     /// How its images are preprocessed.
     pub preprocessing: &'a dyn Fn(&About) -> Result<Preprocessing>,
+    /// Its head; none of a classifier.
+    pub head: &'a dyn Fn() -> Result<Option<&'static dyn Head>>,
     /// What its training drops.
     pub regularization: &'a dyn Fn() -> Result<Regularization>,
 }
@@ -63,6 +66,10 @@ pub struct Flags {
     /// ONNX: take so many images at once [default: 1]
     #[arg(long, value_name = "N", conflicts_with = "dynamic_batch", value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: Option<u32>,
+    /// ONNX, with a detection head: decode boxes and suppress the lesser of those that overlap, in the file, for one image at
+    /// once; outputs are `boxes`, `scores` and `labels` of the detections
+    #[arg(long, conflicts_with_all = ["dynamic_batch", "int8"])]
+    pub decode: bool,
     #[command(flatten)]
     pub int8: int8::Flags,
     /// Core ML: take an RGB image of 0 to 255, which the network itself normalises as its weights expect
@@ -78,6 +85,7 @@ impl Flags {
             (INT8, self.int8.int8),
             (BATCH, self.batch.is_some()),
             (DYNAMIC_BATCH, self.dynamic_batch),
+            (DECODE, self.decode),
             (IMAGE_INPUT, self.image_input),
         ];
         all.into_iter().filter(|(_, given)| *given).map(|(name, _)| name)
@@ -96,4 +104,5 @@ pub(super) const FLOAT16: &str = "--float16";
 pub(super) const INT8: &str = "--int8";
 pub(super) const BATCH: &str = "--batch";
 pub(super) const DYNAMIC_BATCH: &str = "--dynamic-batch";
+pub(super) const DECODE: &str = "--decode";
 pub(super) const IMAGE_INPUT: &str = "--image-input";

@@ -154,7 +154,7 @@ impl Job<'_> {
     }
 
     fn options(&self) -> Options {
-        Options { batch: self.batch, float16: false, about: self.about.clone() }
+        Options { batch: self.batch, about: self.about.clone(), ..Options::default() }
     }
 }
 
