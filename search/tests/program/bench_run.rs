@@ -68,7 +68,8 @@ fn two_networks_on_two_engines_with_all_files() {
         let m = row.measured().unwrap_or_else(|| panic!("{}: {:?}", row.case, row.why()));
         let i = m.median_ms;
         assert!(m.minimum_ms > 0.0 && m.minimum_ms <= i.middle && i.low <= i.middle && i.middle <= i.high, "{i:?}");
-        assert!(m.p90_ms.unwrap() >= i.middle && m.images_per_second > 0.0 && m.resolution == 224);
+        // A machine that is very busy gives fewer than the ten samples that it takes.
+        assert!(m.p90_ms.is_none_or(|p90| p90 >= i.middle) && m.images_per_second > 0.0 && m.resolution == 224);
         assert!(m.first_ms > 0.0 && (m.cold_start_ms - m.prepare_ms - m.first_ms).abs() < 1e-6);
         assert!(m.peak_bytes.unwrap() >= m.running_bytes.unwrap() && m.running_bytes > Some(50 << 20), "{m:?}");
         // One image of 224 pixels in float32 is more than half a megabyte: libtorch's allocator has at least this.

@@ -20,7 +20,7 @@ fn scenes() -> TempDir {
     c.args(["data", "shapes", "--out", "shapes", "--train", "40", "--val", "10"]);
     assert!(succeed(c).starts_with("shapes: 50 scenes with "));
     let head = format!("threads: 1\nnetwork: {{model: mobilenetv2_100, knobs: {{{KNOBS}}}}}\n");
-    let rest = "checkpoint_seconds: 0\ntrain: {epochs: 16, batch: 8, warmup: 0.5, label_smoothing: 0.1, ema: 0.9}\n";
+    let rest = "checkpoint_seconds: 0\ntrain: {epochs: 8, batch: 8, warmup: 0.5, label_smoothing: 0.1, ema: 0.9}\n";
     for (task, more, data, side) in [
         ("detection", "", "coco", "64"),
         ("segmentation", "head: {name: pspnet, auxiliary: true, width: 32}\n", "voc", "96"),
