@@ -113,6 +113,10 @@ impl At<'_> {
             Op::Unfold { patch, layout } => self.unfold(*patch, *layout),
             Op::Fold { patch, layout, h, w } => self.fold(*patch, *layout, (*h, *w)),
             Op::Flatten => call("@0.flatten(2).transpose(1, 2)"),
+            // A learnt vector is held without the row that it is.
+            Op::Unflatten { h: 1, w: 1 } if matches!(self.input(0)?.op, Op::Learnt { axes: 1, .. }) => {
+                call("@0[:, None, None]")
+            }
             Op::Unflatten { h, w } => {
                 let slots = vec![Slot::int(Unit::Side, "side", *h), Slot::int(Unit::Side, "side", *w)];
                 Ok(Line::call(node, "@0.transpose(1, 2).unflatten(2, (#0, #1))", slots))
