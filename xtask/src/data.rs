@@ -88,6 +88,38 @@ fn check_file(file: &Path, size: u32) -> Result<()> {
     Ok(())
 }
 
+/// Images of the excerpt for tests, to train on and to test on.
+const EXCERPT: [u32; 2] = [8_000, 2_000];
+
+/// A folder with the first images of a dataset that [`locate`] found, not compressed: each program that tests start
+/// reads it anew.
+pub fn excerpt(target: &TargetDir, folder: &Path) -> Result<PathBuf> {
+    let (from, to) = (folder.join(NAME), target.path.join("data-excerpt"));
+    let place = to.join(NAME);
+    fs::create_dir_all(&place).with_context(|| format!("cannot create {}", place.display()))?;
+    for (i, (name, _)) in FILES.iter().enumerate() {
+        let file = place.join(name.trim_end_matches(".gz"));
+        // Labels have a header of 8 bytes and one byte each, images one of 16 and 28 x 28.
+        let (head, each) = if name.contains("labels") { (8, 1) } else { (16, 28 * 28) };
+        let count = EXCERPT[i / 2];
+        let size = head + count as usize * each;
+        if fs::metadata(&file).is_ok_and(|found| found.len() == size as u64) {
+            continue;
+        }
+        let mut gzip = Command::new("gzip").arg("-dc").arg(from.join(name)).stdout(Stdio::piped()).spawn()?;
+        let mut bytes = vec![0; size];
+        let read = gzip.stdout.take().map(|mut out| out.read_exact(&mut bytes));
+        // It has more to say than is read.
+        let _ = gzip.kill();
+        gzip.wait()?;
+        read.transpose()?.with_context(|| format!("{} cannot be decompressed", from.join(name).display()))?;
+        bytes[4..8].copy_from_slice(&count.to_be_bytes());
+        let partial = file.with_extension("partial");
+        fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, &file))?;
+    }
+    Ok(to)
+}
+
 /// Fetches the package with apt-get and unpacks it beside `place`; needs no root and installs nothing.
 fn fetch(place: &Path) -> Result<()> {
     if Command::new("apt-get").arg("--version").output().is_err() {

@@ -76,8 +76,11 @@ fn perform(args: Args) -> Result<ExitCode> {
         }
         Ok(environment)
     };
-    // The tests need ONNX Runtime.
-    let testing = || Ok::<_, anyhow::Error>(Environment { onnx: Some(onnx::locate(&target)?), ..running()? });
+    // The tests need ONNX Runtime, and an excerpt of the data.
+    let testing = || -> Result<Environment> {
+        let data = Some(data::excerpt(&target, &data::locate(&target)?)?);
+        Ok(Environment { onnx: Some(onnx::locate(&target)?), data, ..running()? })
+    };
     match args.task {
         Task::Help => (),
         Task::Setup { phones: true } => eprintln!("converters: {}", phones::locate(&target)?.display()),
@@ -111,7 +114,8 @@ fn perform(args: Args) -> Result<ExitCode> {
             }
         }
         Task::Test(tests) if tests.without_libtorch => {
-            let environment = Environment { data: Some(data::locate(&target)?), ..Environment::default() };
+            let data = Some(data::excerpt(&target, &data::locate(&target)?)?);
+            let environment = Environment { data, ..Environment::default() };
             return test::test(&environment, &tests);
         }
         Task::Test(tests) => return test::test(&testing()?, &tests),
