@@ -187,7 +187,21 @@ mod tests {
             network("nobody", 1.0, 1_000_000),
         ];
         let zoo = model_zoo("engine x, 1 thread", &measured).unwrap().unwrap();
-        insta::assert_snapshot!(zoo.markdown, @"");
+        insta::assert_snapshot!(zoo.markdown, @r"
+        3 networks, engine x, 1 thread. Top-1 is what papers print for ImageNet-1k; recipes, teachers and resolutions differ.
+
+        | rank | network | family | published top-1 (%) | parameters | MACs | latency (ms) | MES | on the front |
+        |---:|---|---|---:|---:|---:|---:|---:|---|
+        | 1 | mobilenetv2_100 | mobilenet_v2 | 71.8* | 3.50 M | 300 M | 3.00 (2.70 to 3.30) | 102.8 | yes |
+        | 2 | mobilevit_xxs | mobilevit_v1 | 69.0 | 1.27 M | 300 M | 6.00 (5.40 to 6.60) | 85.3 |  |
+        | 3 | mobilevit_xs | mobilevit_v1 | 74.8 | 2.32 M | 300 M | 9.00 (8.10 to 9.90) | 42.1 | yes |
+
+        MES = 100 × (params / 3 M)^-0.5 × (latency / unit)^-1, unit = MobileNetV2's latency on this host / 0.9 = 3.333 ms; constants are this project's default, not the paper's.
+
+        \* not printed by the network's authors, or contradicted by another printed figure.
+
+        Measured, without a published top-1 that could be read: nobody.
+        ");
         assert!(zoo.svg.contains("mobilenetv2_100") && zoo.svg.contains("Model zoo"));
     }
 

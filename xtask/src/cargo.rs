@@ -30,6 +30,8 @@ pub struct Environment {
     pub libtorch: Option<PathBuf>,
     /// The folder that holds the datasets.
     pub data: Option<PathBuf>,
+    /// The same with the whole datasets, where `data` has an excerpt.
+    pub whole_data: Option<PathBuf>,
     /// ONNX Runtime and the checker.
     pub onnx: Option<Onnx>,
     /// Other runtimes, and the library of each.
@@ -60,6 +62,7 @@ impl Environment {
             all.extend([("LIBTORCH", libtorch.clone()), ("LIBTORCH_CXX11_ABI", "1".into())]);
         }
         all.extend(self.data.iter().map(|data| ("MOBILENAS_DATA", data.clone())));
+        all.extend(self.whole_data.iter().map(|data| ("MOBILENAS_DATA_WHOLE", data.clone())));
         all.extend(self.runtimes.iter().map(|(runtime, library)| (runtime.variable, library.clone())));
         let onnx = self.onnx.iter();
         all.extend(self.phones.iter().map(|python| (phones::PYTHON, python.clone())));
@@ -165,7 +168,7 @@ mod tests {
         let onnx = Some(Onnx { library: "/o n/lib.so".into(), python: "/python".into() });
         let (libtorch, data) = (Some("/a b/it's".into()), Some("/data".into()));
         let (phones, runtimes) = (Some("/phones".into()), vec![(RUNTIMES[0], "/v.so".into())]);
-        let lines = Environment { libtorch, data, onnx, runtimes, phones }.shell_lines();
+        let lines = Environment { libtorch, data, whole_data: None, onnx, runtimes, phones }.shell_lines();
         assert!(lines.contains("export MOBILENAS_OPENVINO='/v.so'\n"), "{lines}");
         assert!(lines.contains("export MOBILENAS_PHONES_PYTHON='/phones'\n"), "{lines}");
         assert!(lines.contains("export ORT_DYLIB_PATH='/o n/lib.so'\nexport MOBILENAS_ONNX_PYTHON='/python'\n"));

@@ -50,6 +50,13 @@ fn main() -> ExitCode {
     }
 }
 
+/// The environment with an excerpt of its data.
+fn excerpt(environment: Environment, target: &TargetDir) -> Result<Environment> {
+    let whole_data = environment.data;
+    let data = whole_data.as_deref().map(|whole| data::excerpt(target, whole)).transpose()?;
+    Ok(Environment { data, whole_data, ..environment })
+}
+
 /// Does what was asked for.
 fn perform(args: Args) -> Result<ExitCode> {
     if matches!(args.task, Task::Help) {
@@ -78,8 +85,8 @@ fn perform(args: Args) -> Result<ExitCode> {
     };
     // The tests need ONNX Runtime, and an excerpt of the data.
     let testing = || -> Result<Environment> {
-        let data = Some(data::excerpt(&target, &data::locate(&target)?)?);
-        Ok(Environment { onnx: Some(onnx::locate(&target)?), data, ..running()? })
+        let environment = Environment { onnx: Some(onnx::locate(&target)?), ..running()? };
+        excerpt(environment, &target)
     };
     match args.task {
         Task::Help => (),
@@ -114,8 +121,8 @@ fn perform(args: Args) -> Result<ExitCode> {
             }
         }
         Task::Test(tests) if tests.without_libtorch => {
-            let data = Some(data::excerpt(&target, &data::locate(&target)?)?);
-            let environment = Environment { data, ..Environment::default() };
+            let environment = Environment { data: Some(data::locate(&target)?), ..Environment::default() };
+            let environment = excerpt(environment, &target)?;
             return test::test(&environment, &tests);
         }
         Task::Test(tests) => return test::test(&testing()?, &tests),
