@@ -364,6 +364,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn offsets_are_those_of_the_graph() {
+        let like = Tensor::zeros([1], (Kind::Float, Device::Cpu));
+        let found = layout::offsets(&like, 3, 5, 2).unwrap();
+        let want = Tensor::from_slice(&mobilenas_space::ir::offsets(3, 5)).view([1, 225, 3]);
+        assert_eq!(found.size(), [2, 225, 3]);
+        assert!(found.equal(&want.expand([2, -1, 3], false)));
+    }
+
     /// Bit for bit what both computations of attention give.
     #[test]
     fn attention_to_one_key_is_its_value() {

@@ -1,7 +1,7 @@
 //! Operations that only move elements. A channels-last map stays channels-last, which is faster for what follows; a map in
 //! planes (NCHW) stays in planes.
 
-use mobilenas_space::ir::{self, FOURIER_CHANNELS, Layout};
+use mobilenas_space::ir::{FOURIER_CHANNELS, Layout};
 use tch::{Kind, TchError, Tensor};
 
 use crate::error::OpError;
@@ -110,9 +110,17 @@ pub(crate) fn fourier(x: &Tensor) -> Out {
     Ok(map.f_to_kind(x.kind())?.f_expand([b, 2 * half, h, w], false)?)
 }
 
-/// Offsets between the positions of a grid, as `mobilenas_space::ir::offsets` gives them, for each image of a batch.
+/// Offsets between the positions of a grid, as `mobilenas_space::ir::offsets` gives them, for each image of a batch. By
+/// operations: a trace sees zeros where a tensor's values are copied in.
 pub(crate) fn offsets(like: &Tensor, h: u32, w: u32, batch: i64) -> Out {
-    let all = Tensor::f_from_slice(&ir::offsets(h, w))?.f_to_device(like.device())?.f_to_kind(like.kind())?;
+    let ([h, w], options) = ([h, w].map(i64::from), (like.kind(), like.device()));
+    let rows = Tensor::f_arange(h, options)?.f_unsqueeze(1)?.f_expand([h, w], false)?.f_reshape([-1])?;
+    let columns = Tensor::f_arange(w, options)?.f_unsqueeze(0)?.f_expand([h, w], false)?.f_reshape([-1])?;
+    // A row for each query, a column for each key.
+    let between = |at: &Tensor| at.f_unsqueeze(0)?.f_sub(&at.f_unsqueeze(1)?);
+    let (dx, dy) = (between(&columns)?, between(&rows)?);
+    let square = dx.f_mul(&dx)?.f_add(&dy.f_mul(&dy)?)?;
+    let all = Tensor::f_stack(&[dx, dy, square], 2)?;
     Ok(all.f_view([1, -1, 3])?.f_expand([batch, -1, 3], false)?)
 }
 
