@@ -6,26 +6,20 @@
 //!
 //! Pure: no libtorch, no clock, no files.
 
-pub mod block_cache;
 pub mod blocks;
-pub mod cost;
 pub mod domain;
 pub mod families;
-pub mod formula;
 pub mod genome;
-pub mod latency_key;
-pub mod memory;
 pub mod reachable;
 pub mod seed;
 pub mod widths;
 
-pub use block_cache::BlockCache;
 pub use mobilenas_ir as ir;
-pub use mobilenas_ir::{Fnv, fnv};
+pub use mobilenas_ir::{
+    BlockCache, Cost, CostCache, Fnv, Memory, block_cache, cost, fnv, formula, latency_key, memory,
+};
 
-pub use cost::{Cost, CostCache};
 pub use domain::{Domain, Genome};
 pub use genome::{PlanChange, RESOLUTION, Space, SpaceConfig, SpaceError, SpaceKnob};
-pub use memory::{Memory, memory};
 pub use reachable::Reachable;
 pub use widths::{Widths, widths};

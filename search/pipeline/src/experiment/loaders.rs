@@ -20,8 +20,7 @@ use mobilenas_data::transform::mix::Mix;
 use mobilenas_data::transform::rand_augment::RandAugment;
 use mobilenas_dense::transform::DenseTransform;
 use mobilenas_image::Pipeline;
-use mobilenas_train::TrainError;
-use mobilenas_train::teacher::teacher;
+use mobilenas_train::{TrainError, teacher::teacher};
 use tch::Device;
 
 /// The side of images when neither the config nor the space says one.

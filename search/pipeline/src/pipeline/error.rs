@@ -32,11 +32,8 @@ pub enum RunError {
         expected: usize,
     },
     /// Weights that the config names cannot be read, or are of another network.
-    #[error("network.weights: {error}, expected weights of the network or of its backbone")]
-    Initial {
-        /// Why.
-        error: NetError,
-    },
+    #[error("network.weights: {0}, expected weights of the network or of its backbone")]
+    Initial(NetError),
     /// The config or the data.
     #[error(transparent)]
     Prepare(#[from] ExperimentError),
@@ -158,7 +155,7 @@ impl RunError {
             RunError::Prepare(_)
             | RunError::Exists(_)
             | RunError::Backbone { .. }
-            | RunError::Initial { .. }
+            | RunError::Initial(_)
             | RunError::Other { .. }
             | RunError::OtherConfig { .. }
             | RunError::ConfigEdited { .. }

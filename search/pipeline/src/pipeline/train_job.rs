@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use mobilenas_bench::Host;
 use mobilenas_host::write::write_whole;
-use mobilenas_host::{Clock, Lock};
+use mobilenas_host::{Clock, Lock, Progress, Stop};
 use mobilenas_space::fnv::text_digest;
 use mobilenas_space::ir::Graph;
 use mobilenas_space::{Cost, Space, cost};
@@ -28,8 +28,6 @@ use crate::folder::changed;
 use crate::quantize::Sets;
 use mobilenas_data::dataset::{self, Split, Splits, Test};
 use mobilenas_data::loader::{DataLoader, TransformedDataset};
-use mobilenas_host::Progress;
-use mobilenas_host::Stop;
 use mobilenas_space::seed::{Purpose, number};
 use mobilenas_torch::device;
 use mobilenas_train::backbone::{fill_backbone, is_backbones};
@@ -223,10 +221,9 @@ impl TrainJob {
         let seed = number(self.config.seed, Purpose::Weights, 0);
         let mut store = ParamStore::init(&self.graph, Names::Standalone, seed, self.device)?;
         if let Some(file) = &self.config.network.weights {
-            let initial = |error| RunError::Initial { error };
-            let named = weights::load(file).map_err(initial)?.0;
+            let named = weights::load(file).map_err(RunError::Initial)?.0;
             if !is_backbones(&self.graph, &named) {
-                store.fill(&named).map_err(initial)?;
+                store.fill(&named).map_err(RunError::Initial)?;
             } else if let Some([found, expected]) = fill_backbone(&mut store, &named)? {
                 return Err(RunError::Backbone { file: file.clone(), found, expected });
             }

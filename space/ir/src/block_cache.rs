@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::ir::{BlockKey, Graph, Plan, ShapeError, Value};
+use crate::{BlockKey, Graph, Plan, ShapeError, Value};
 
 type Map<K, V> = HashMap<K, V, FixedState>;
 

@@ -4,7 +4,7 @@
 //! pooling, softmax and sums count nothing. PyTorch's `FlopCounterMode` counts the same, twice, with attention not fused.
 
 use crate::block_cache::BlockCache;
-use crate::ir::{Contraction, Graph, OpKind, ParamSpec, Plan, ShapeError, Value};
+use crate::{Contraction, Graph, OpKind, ParamSpec, Plan, ShapeError, Value};
 
 /// Cost of a node, a block or a whole network. Costs add.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]

@@ -8,7 +8,7 @@
 use smallvec::SmallVec;
 
 use crate::fnv::LineDigest;
-use crate::ir::{BlockRange, Graph, Groups, LOGITS, Layout, Node, Op, OpKind, Output, fold_batch_norms};
+use crate::{BlockRange, Graph, Groups, LOGITS, Layout, Node, Op, OpKind, Output, fold_batch_norms};
 
 /// The key of a block given as a graph of its own: `KIND.INPUT.OUTPUT.DIGEST`, with shapes for one image, those of several
 /// inputs with `+` between them, and a digest of the deployed operations in 16 hex digits. The same in every run and on every host.
