@@ -31,6 +31,8 @@ pub struct MeasuredNetwork {
     pub latency_ms: f64,
     /// Its 95 % interval.
     pub interval_ms: (f64, f64),
+    /// Whether the measurement met its protocol.
+    pub reliable: bool,
 }
 
 /// The table and the plot.
@@ -100,7 +102,7 @@ fn markdown(setting: &str, entries: &[Entry<'_>], measured: &[MeasuredNetwork]) 
         // Writing to a string cannot fail.
         let _ = writeln!(
             out,
-            "| {} | {} | {} | {:.1}{} | {} | {} | {} ({} to {}) | {} | {} |",
+            "| {} | {} | {} | {:.1}{} | {} | {} | {} ({} to {}){} | {} | {} |",
             i + 1,
             m.id,
             e.family,
@@ -111,6 +113,7 @@ fn markdown(setting: &str, entries: &[Entry<'_>], measured: &[MeasuredNetwork]) 
             digits(m.latency_ms),
             digits(m.interval_ms.0),
             digits(m.interval_ms.1),
+            if m.reliable { "" } else { "†" },
             e.mes.map_or(String::new(), |mes| format!("{mes:.1}")),
             if e.on_front { "yes" } else { "" },
         );
@@ -120,6 +123,9 @@ fn markdown(setting: &str, entries: &[Entry<'_>], measured: &[MeasuredNetwork]) 
     let _ = writeln!(out, "\n{}.", score::formula(&constants, unit));
     if entries.iter().any(|e| e.top1.confidence != Confidence::Seen) {
         out += "\n\\* not printed by the network's authors, or contradicted by another printed figure.\n";
+    }
+    if entries.iter().any(|e| !e.measured.reliable) {
+        out += "\n† unreliable: the measurement did not meet its protocol, as on a busy machine.\n";
     }
     let left: Vec<&str> =
         measured.iter().map(|m| m.id.as_str()).filter(|id| entries.iter().all(|e| e.measured.id != *id)).collect();
@@ -138,7 +144,7 @@ fn chart(setting: &str, entries: &[Entry<'_>]) -> Chart {
     let point = |e: &Entry<'_>| Point {
         label: e.on_front.then(|| e.measured.id.clone()),
         bars: Bars { x: Some(e.measured.interval_ms), y: None },
-        uncertain: e.top1.confidence.is_uncertain(),
+        uncertain: e.top1.confidence.is_uncertain() || !e.measured.reliable,
         ..Point::at(e.measured.latency_ms, e.top1.value)
     };
     let points = |all: &[&Entry<'_>]| all.iter().map(|e| point(e)).collect::<Vec<_>>();
@@ -161,7 +167,7 @@ fn chart(setting: &str, entries: &[Entry<'_>]) -> Chart {
         y_label: "Published top-1 on ImageNet-1k (%)".to_owned(),
         caption: vec![
             format!("{setting}. Bars are 95 % intervals of the median."),
-            "Top-1 as printed in the papers: recipes, teachers and resolutions differ. Hollow: less certain."
+            "Top-1 as printed in the papers: recipes, teachers and resolutions differ. Hollow: less certain, or unreliable."
                 .to_owned(),
         ],
         series,
@@ -175,7 +181,8 @@ mod tests {
 
     fn network(id: &str, latency_ms: f64, params: u64) -> MeasuredNetwork {
         let interval_ms = (0.9 * latency_ms, 1.1 * latency_ms);
-        MeasuredNetwork { id: id.to_owned(), params, macs: 300_000_000, latency_ms, interval_ms }
+        let reliable = id != "mobilevit_xs";
+        MeasuredNetwork { id: id.to_owned(), params, macs: 300_000_000, latency_ms, interval_ms, reliable }
     }
 
     #[test]
@@ -194,11 +201,13 @@ mod tests {
         |---:|---|---|---:|---:|---:|---:|---:|---|
         | 1 | mobilenetv2_100 | mobilenet_v2 | 71.8* | 3.50 M | 300 M | 3.00 (2.70 to 3.30) | 102.8 | yes |
         | 2 | mobilevit_xxs | mobilevit_v1 | 69.0 | 1.27 M | 300 M | 6.00 (5.40 to 6.60) | 85.3 |  |
-        | 3 | mobilevit_xs | mobilevit_v1 | 74.8 | 2.32 M | 300 M | 9.00 (8.10 to 9.90) | 42.1 | yes |
+        | 3 | mobilevit_xs | mobilevit_v1 | 74.8 | 2.32 M | 300 M | 9.00 (8.10 to 9.90)† | 42.1 | yes |
 
         MES = 100 × (params / 3 M)^-0.5 × (latency / unit)^-1, unit = MobileNetV2's latency on this host / 0.9 = 3.333 ms; constants are this project's default, not the paper's.
 
         \* not printed by the network's authors, or contradicted by another printed figure.
+
+        † unreliable: the measurement did not meet its protocol, as on a busy machine.
 
         Measured, without a published top-1 that could be read: nobody.
         ");

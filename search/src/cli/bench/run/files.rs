@@ -46,7 +46,7 @@ fn zoo(report: &ProfileReport, folder: &Path) -> Result<()> {
         let (engine, threads, batch) = one;
         let host = &report.host.machine.cpu;
         let words = format!(
-            "engine `{engine}`, {}, {} at a time, {host}",
+            "engine {engine}, {}, {} at a time, {host}",
             text::plural(*threads, "thread"),
             text::plural(*batch, "image")
         );
@@ -62,13 +62,15 @@ fn zoo(report: &ProfileReport, folder: &Path) -> Result<()> {
 /// A row as the zoo shows it, if it is of a published network and was measured.
 fn published(row: &ProfileRow) -> Option<MeasuredNetwork> {
     let graph = families::plan(&row.case.model, None, 1000).ok()?.lower().ok()?;
-    let (cost, i) = (cost::graph(&graph), row.measured()?.median_ms);
+    let (cost, numbers) = (cost::graph(&graph), row.measured()?);
+    let i = numbers.median_ms;
     Some(MeasuredNetwork {
         id: row.case.model.clone(),
         params: cost.params,
         macs: cost.macs,
         latency_ms: i.middle,
         interval_ms: (i.low, i.high),
+        reliable: numbers.unreliable.is_empty(),
     })
 }
 
