@@ -216,7 +216,8 @@ fn a_launcher_that_never_works_ends_the_search_with_its_message() {
     let (code, _, told) = output(c);
     assert_eq!(code, 1, "{told}");
     assert!(told.contains("no worker could be started in ") && told.contains("no such partition"), "{told}");
-    assert!(begin.elapsed().as_secs() < 100);
+    // Fifty seconds by its rules; the rest is for a busy machine.
+    assert!(begin.elapsed().as_secs() < 300);
     // Another launcher, or none, goes on.
     fs::write(dir.path().join("c.yaml"), CONFIG).unwrap();
     succeed(search(dir.path()).0);
