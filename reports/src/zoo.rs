@@ -69,9 +69,14 @@ pub fn model_zoo(setting: &str, measured: &[MeasuredNetwork]) -> Result<Option<M
     Ok(Some(ModelZoo { markdown: markdown(setting, &entries, measured), svg }))
 }
 
+/// The unit of latency, if the reference network was measured.
+fn unit(measured: &[MeasuredNetwork]) -> Option<f64> {
+    let reference = measured.iter().find(|m| m.id == REFERENCE)?;
+    Some(score::unit_latency_ms(&Mes::default(), reference.latency_ms))
+}
+
 fn entries<'a>(published: &'a Published, measured: &'a [MeasuredNetwork]) -> Vec<Entry<'a>> {
-    let constants = Mes::default();
-    let unit = measured.iter().find(|m| m.id == REFERENCE).map(|m| score::unit_latency_ms(&constants, m.latency_ms));
+    let (constants, unit) = (Mes::default(), unit(measured));
     let entry = |m: &'a MeasuredNetwork| {
         let network = published.networks.iter().find(|n| n.id.as_deref() == Some(&m.id))?;
         let mes = unit.and_then(|unit| score::mes(&constants, m.params as f64, m.latency_ms, unit));
@@ -118,9 +123,7 @@ fn markdown(setting: &str, entries: &[Entry<'_>], measured: &[MeasuredNetwork]) 
             if e.on_front { "yes" } else { "" },
         );
     }
-    let constants = Mes::default();
-    let unit = measured.iter().find(|m| m.id == REFERENCE).map(|m| score::unit_latency_ms(&constants, m.latency_ms));
-    let _ = writeln!(out, "\n{}.", score::formula(&constants, unit));
+    let _ = writeln!(out, "\n{}.", score::formula(&Mes::default(), unit(measured)));
     if entries.iter().any(|e| e.top1.confidence != Confidence::Seen) {
         out += "\n\\* not printed by the network's authors, or contradicted by another printed figure.\n";
     }

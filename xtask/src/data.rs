@@ -106,7 +106,8 @@ pub fn excerpt(target: &TargetDir, folder: &Path) -> Result<PathBuf> {
         if fs::metadata(&file).is_ok_and(|found| found.len() == size as u64) {
             continue;
         }
-        let mut gzip = Command::new("gzip").arg("-dc").arg(from.join(name)).stdout(Stdio::piped()).spawn()?;
+        let gzip = Command::new("gzip").arg("-dc").arg(from.join(name)).stdout(Stdio::piped()).spawn();
+        let mut gzip = gzip.context("gzip, which tests need to read the dataset, does not start")?;
         let mut bytes = vec![0; size];
         let read = gzip.stdout.take().map(|mut out| out.read_exact(&mut bytes));
         // It has more to say than is read.

@@ -34,8 +34,7 @@ pub fn test(environment: &Environment, tests: &Tests) -> Result<ExitCode> {
     heading("building the tests");
     let programs = test_programs::build(&mut command)?;
     heading("tests");
-    let all_networks = if tests.all_networks { Some("1") } else { None };
-    let run = |args: &[&str]| test_programs::run(&programs, environment, all_networks, args);
+    let run = |args: &[&str]| test_programs::run(&programs, environment, tests.all_networks, args);
     let filter: Vec<&str> = tests.filter.iter().map(String::as_str).collect();
     let mut sum = run(&filter)?;
     // Tests that need a program are ignored so far; where it is there, they run now.
@@ -46,8 +45,7 @@ pub fn test(environment: &Environment, tests: &Tests) -> Result<ExitCode> {
         let names = if filter.is_empty() { &provided } else { &filter };
         let late = run(&[&["--ignored"], names.as_slice()].concat())?;
         sum.ignored -= sum.ignored.min(late.passed + late.failed);
-        sum.passed += late.passed;
-        sum.failed += late.failed;
+        sum.add(late);
     }
     heading("done");
     println!("{} passed, {} failed, {} skipped", sum.passed, sum.failed, sum.ignored);
@@ -64,7 +62,7 @@ pub fn cluster(environment: &Environment) -> Result<ExitCode> {
     let mut command = cargo();
     environment.apply(command.args(["test", "--workspace"]))?;
     let programs = test_programs::build(&mut command)?;
-    let sum = test_programs::run(&programs, environment, None, &["--ignored", "--nocapture", "cluster_"])?;
+    let sum = test_programs::run(&programs, environment, false, &["--ignored", "--nocapture", "cluster_"])?;
     println!("{} passed, {} failed, {} skipped", sum.passed, sum.failed, sum.ignored);
     Ok(if sum.failed == 0 && sum.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

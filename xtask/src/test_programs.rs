@@ -72,12 +72,12 @@ impl TestProgram {
         Some(Self { file: text("executable")?, package, source: text("src_path")? })
     }
 
-    fn run(&self, environment: &Environment, all_networks: Option<&str>, args: &[&str]) -> Result<Output> {
+    fn run(&self, environment: &Environment, all_networks: bool, args: &[&str]) -> Result<Output> {
         let mut command = Command::new(&self.file);
         environment.apply(command.args(args).current_dir(&self.package))?;
         // Tests run side by side: threads of libtorch would only wait for each other. Programs set their number themselves.
         command.env("OMP_WAIT_POLICY", "passive").env("OMP_NUM_THREADS", "1").env("CARGO_MANIFEST_DIR", &self.package);
-        command.envs(all_networks.map(|value| ("MOBILENAS_TEST_ALL", value)));
+        command.envs(all_networks.then_some(("MOBILENAS_TEST_ALL", "1")));
         command.output().with_context(|| format!("{} does not start", self.file.display()))
     }
 
@@ -90,12 +90,7 @@ impl TestProgram {
 
 /// Runs test programs, as many at a time as there are cores, each with its tests side by side. Shows what each one printed
 /// when it has ended, and sums the results.
-pub fn run(
-    programs: &[TestProgram],
-    environment: &Environment,
-    all_networks: Option<&str>,
-    args: &[&str],
-) -> Result<Sum> {
+pub fn run(programs: &[TestProgram], environment: &Environment, all_networks: bool, args: &[&str]) -> Result<Sum> {
     let color: &[&str] = if std::io::stdout().is_terminal() { &["--color=always"] } else { &[] };
     let args = [color, args].concat();
     let (next, sum) = (AtomicUsize::new(0), Mutex::new(Sum::default()));

@@ -40,6 +40,9 @@ fn search(job: &Job, mut experiment: Experiment, collective: &dyn Collective) ->
         errln!("warning: {warning}");
     }
     tch::set_num_threads(experiment.config.threads as i32);
+    if !job.resume {
+        experiment.check_weights().map_err(RunError::from)?;
+    }
     experiment.check_latency(&clock).map_err(RunError::from)?;
     let folder = Folder::open(&root, &experiment.config, job.resume)?;
     experiment.digest.clone_from(&folder.digest);

@@ -278,11 +278,13 @@ fn weights_that_cannot_be_read_are_told_before_a_folder_is_made() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("w.safetensors"), b"\x08\0\0\0\0\0\0\0{\"a\":12}").unwrap();
     let teacher = "distill: {model: mobilenetv2_100, weights: w.safetensors}, ";
+    let init = "init: {model: mobilevit_xxs, weights: w.safetensors}, ";
     let search = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/configs/tiny.yaml");
     for (verb, file, at, more, expected) in [
         ("train", TINY, "network:\n", "  weights: w.safetensors\n", "network.weights: w.safetensors: "),
         ("train", TINY, "train: {", teacher, "teacher mobilenetv2_100: w.safetensors: "),
         ("search", search, "retrain: {", teacher, "teacher mobilenetv2_100: w.safetensors: "),
+        ("search", search, "supernet: {", init, "supernet.init: w.safetensors: "),
     ] {
         let text = fs::read_to_string(file).unwrap();
         fs::write(dir.path().join("c.yaml"), text.replace(at, &format!("{at}{more}"))).unwrap();
@@ -291,4 +293,22 @@ fn weights_that_cannot_be_read_are_told_before_a_folder_is_made() {
         assert!(said(&out).contains(&format!("error: {expected}")), "{}", said(&out));
         assert!(!dir.path().join("run").exists(), "{}", said(&out));
     }
+}
+
+#[test]
+fn a_training_that_is_over_no_longer_needs_the_weights_it_began_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(TINY).unwrap().replace("epochs: 2", "epochs: 0.5");
+    let run = |config: &str, out: &str| {
+        fs::write(dir.path().join("c.yaml"), config).unwrap();
+        let mut c = program(&["train", "c.yaml", "--resume", "--out", out]);
+        c.current_dir(dir.path());
+        done(c)
+    };
+    run(&text, "first");
+    let from = text.replace("network:\n", "network:\n  weights: first/weights.safetensors\n");
+    let said = run(&from, "second");
+    fs::remove_dir_all(dir.path().join("first")).unwrap();
+    let result = |said: &str| said.lines().find(|l| l.contains("test top-1")).map(str::to_string);
+    assert_eq!(result(&run(&from, "second")), result(&said));
 }

@@ -130,7 +130,7 @@ pub fn checked(loaded: config::Loaded) -> Result<Experiment, ExperimentError> {
         None => c.data.load_with(task.labels())?,
     };
     let sections = [("supernet", &c.supernet.recipe), ("retrain", &c.retrain.recipe)];
-    loaders::check_recipes(file, &c.data, sections, &space)?;
+    loaders::check_sides(file, &c.data, sections, &space)?;
     let split = dataset::split(&train, c.data.search_val, c.data.train_limit, c.seed);
     let needed =
         c.supernet.recipe.batch.max(c.retrain.recipe.batch).min(c.data.train_limit.unwrap_or(usize::MAX)).max(2);

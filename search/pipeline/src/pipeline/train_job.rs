@@ -23,7 +23,7 @@ use super::retraining::{named, test_metrics};
 use crate::config::{self, TaskConfig, TrainConfig};
 use crate::evaluator::test_scores;
 use crate::experiment::ExperimentError;
-use crate::experiment::loaders::{check_recipes, data_loader, views};
+use crate::experiment::loaders::{check_sides, data_loader, views};
 use crate::folder::changed;
 use crate::quantize::Sets;
 use mobilenas_data::dataset::{self, Split, Splits, Test};
@@ -155,7 +155,7 @@ impl TrainJob {
         lower(c.name.reader().classes().unwrap_or(2))?;
         let Splits { train, test, notes } = c.load_with(task.labels()).map_err(ExperimentError::from)?;
         let (space, graph) = lower(head.classes(train.classes.len()))?;
-        check_recipes(file, c, [("train", &config.train)], &space)?;
+        check_sides(file, c, [("train", &config.train)], &space)?;
         let split = dataset::split(&train, c.search_val, c.train_limit, config.seed);
         if split.train.len() < config.train.batch {
             let (found, expected) = (split.train.len(), config.train.batch);
@@ -246,8 +246,9 @@ impl TrainJob {
     ) -> Result<TrainJobOutcome, RunError> {
         let c = &self.config;
         self.check_same(collective)?;
-        // Weights that cannot be used leave no folder behind.
-        let (mut store, teacher) = (self.store()?, teacher(&c.train, self.classes(), self.device)?);
+        // Weights that cannot be used leave no folder behind; a training that is over no longer needs them.
+        let files = || -> Result<_, RunError> { Ok((self.store()?, teacher(&c.train, self.classes(), self.device)?)) };
+        let early = (!root.exists()).then(files).transpose()?;
         let opened = collective.leads().then(|| self.open(root, resume)).transpose()?;
         let (weights_file, result) = (root.join("weights.safetensors"), root.join("result.json"));
         let own = opened.as_ref().map_or("", |(digest, _)| digest);
@@ -259,6 +260,7 @@ impl TrainJob {
         tch::set_num_threads(c.threads as i32);
         let config = TrainerConfig { recipe: c.train.clone(), seed: c.seed, checkpoint_every: c.checkpoint_seconds };
         let loader = self.loader()?;
+        let (mut store, teacher) = early.map_or_else(files, Ok)?;
         let trainer = Trainer {
             config: &config,
             loader: &loader,
