@@ -124,8 +124,8 @@ pub fn teacher(recipe: &recipe::Recipe, classes: u32, device: Device) -> Result<
     let side = how.resolution.unwrap_or(info.resolution);
     let graph = Arc::new(template.plan(&template.values(), side, classes)?.lower()?);
     let mut store = ParamStore::init(&graph, Names::Standalone, 0, device)?;
-    let filled = weights::load(&file).and_then(|(named, _)| store.fill(&named));
-    filled.map_err(|e| wrong(format!("{}: {e}", file.display()), "its own weights"))?;
+    let (named, _) = weights::load(&file).map_err(|e| wrong(e.to_string(), "its own weights"))?;
+    store.fill(&named).map_err(|e| wrong(format!("{}: {e}", file.display()), "its own weights"))?;
     let net = Net::bind(graph, &Owned(&store))?;
     Ok(Some(Teacher::net(how, &name, net, classes)))
 }

@@ -156,6 +156,7 @@ impl RunError {
             | RunError::Exists(_)
             | RunError::Backbone { .. }
             | RunError::Initial(_)
+            | RunError::Train(TrainError::Teacher { .. })
             | RunError::Other { .. }
             | RunError::OtherConfig { .. }
             | RunError::ConfigEdited { .. }
