@@ -12,6 +12,8 @@ use mobilenas_host::{errln, outln};
 use mobilenas_pipeline::experiment::{Experiment, estimate, prepare};
 use mobilenas_pipeline::pipeline::{Folder, RunError, SearchOutcome, SearchPipeline, follow};
 use mobilenas_train::collective::Collective;
+use mobilenas_train::teacher::teacher;
+use tch::Device;
 
 /// Runs a search.
 ///
@@ -41,7 +43,7 @@ fn search(job: &Job, mut experiment: Experiment, collective: &dyn Collective) ->
     }
     tch::set_num_threads(experiment.config.threads as i32);
     if !job.resume {
-        experiment.check_weights().map_err(RunError::from)?;
+        check_weights(&experiment)?;
     }
     experiment.check_latency(&clock).map_err(RunError::from)?;
     let folder = Folder::open(&root, &experiment.config, job.resume)?;
@@ -70,4 +72,16 @@ fn search(job: &Job, mut experiment: Experiment, collective: &dyn Collective) ->
             Ok(0)
         }
     }
+}
+
+/// Reads the files of weights that the config names, before anything is written or trained.
+fn check_weights(experiment: &Experiment) -> Result<(), RunError> {
+    let config = &experiment.config;
+    for recipe in [&config.supernet.recipe, &config.retrain.recipe] {
+        teacher(recipe, experiment.space.classes(), Device::Cpu)?;
+    }
+    if config.supernet.init.is_some() {
+        experiment.initial_supernet()?;
+    }
+    Ok(())
 }

@@ -1,27 +1,12 @@
-//! The weights that a search begins with: a trained network for its supernet, and teachers.
+//! The trained network that a supernet begins with.
 
 use mobilenas_space::{Genome, Space};
 use mobilenas_torch::{ParamStore, weights};
 use mobilenas_train::backbone::{is_backbones, with_head};
 use mobilenas_train::settings::SupernetInit;
-use mobilenas_train::teacher::teacher;
-use tch::Device;
 
-use super::{Experiment, ExperimentError};
+use super::ExperimentError;
 use crate::config;
-
-impl Experiment {
-    /// Reads the files of weights that the config names, before anything is written or trained.
-    ///
-    /// # Errors
-    /// The first that cannot be used.
-    pub fn check_weights(&self) -> Result<(), ExperimentError> {
-        for recipe in [&self.config.supernet.recipe, &self.config.retrain.recipe] {
-            teacher(recipe, self.space.classes(), Device::Cpu)?;
-        }
-        self.config.supernet.init.as_ref().map_or(Ok(()), |_| self.initial_supernet().map(drop))
-    }
-}
 
 /// Sets the slices of a supernet that the network of `init` reads to its weights.
 pub(super) fn inherit(store: &mut ParamStore, space: &Space, init: &SupernetInit) -> Result<(), ExperimentError> {
