@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mobilenas_host::Lock;
 use mobilenas_host::write::write_whole;
+use mobilenas_reports::study::{self, StudyRow};
 use mobilenas_space::fnv::text_digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -39,6 +40,22 @@ pub trait Kept: Serialize + DeserializeOwned {
 
     /// What the row says of the whole, if it is the first one.
     fn header(&self) -> Option<Header<'_>>;
+}
+
+impl Kept for StudyRow {
+    const FILE: &str = study::FILE;
+    const INSIDE: &str = "training";
+    const COMMAND: &str = "mobilenas study";
+    const FORMAT: u32 = study::FORMAT;
+
+    fn header(&self) -> Option<Header<'_>> {
+        match self {
+            StudyRow::Study(study) => {
+                Some(Header { format: study.format, program: &study.program, config_digest: &study.config_digest })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A folder with its file of rows open.

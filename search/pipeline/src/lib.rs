@@ -1,5 +1,5 @@
 //! A search from its config to its report: configs, the experiment that a config describes, the evaluator, the phases of a
-//! search, trainings and studies.
+//! search, and trainings.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod bounds;
@@ -13,5 +13,4 @@ pub mod pipeline;
 pub mod proxy;
 pub mod quantize;
 pub mod strategy;
-pub mod study;
 pub mod worker;

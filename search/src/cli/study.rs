@@ -10,7 +10,7 @@ use mobilenas_host::Stop;
 use mobilenas_host::{errln, outln};
 use mobilenas_pipeline::config::Origin;
 use mobilenas_pipeline::pipeline::{RunError, follow};
-use mobilenas_pipeline::study::{Folder, Study, StudyOutcome, StudyPlan, words};
+use mobilenas_study::{Folder, Study, StudyOutcome, StudyPlan, words};
 use mobilenas_train::collective::Collective;
 
 /// Arguments of `study`.

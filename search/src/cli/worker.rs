@@ -8,8 +8,8 @@ use mobilenas_coordinator::STOPPED;
 use mobilenas_pipeline::config::{self, Device, Origin};
 use mobilenas_pipeline::experiment::prepare_run;
 use mobilenas_pipeline::pipeline::{RunError, retraining};
-use mobilenas_pipeline::study::StudyPlan;
 use mobilenas_pipeline::worker::{Kind, serve};
+use mobilenas_study::StudyPlan;
 
 /// Arguments of `worker`.
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,7 @@
 //! Searches on a tiny supernet: the same with any number of workers and resumed; scores are looked up where another run
 //! has found them out.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -90,6 +91,25 @@ fn a_search_is_the_same_with_any_number_of_workers_and_resumed() {
     assert_same_rows(&journal(&killed), &journal(&whole), &[], "resumed");
 }
 
+/// A winner and its variant were trained with so many seeds, both with one before either with the next, and the weights of
+/// the first training are kept.
+fn seeds_in_turn(run: &Path, seeds: usize) {
+    let rows = rows_of(run, "retrained");
+    let of = |key: &str| rows.iter().map(|r| r[key].as_u64().unwrap()).collect::<Vec<u64>>();
+    let (trials, used) = (of("trial"), of("seed"));
+    assert_eq!(trials, [trials[0], trials[1]].repeat(seeds));
+    assert!(used.chunks(2).all(|pair| pair[0] == pair[1]), "{used:?}");
+    let different: BTreeSet<u64> = used.iter().copied().collect();
+    assert_eq!(different.len(), seeds);
+    let mut weights: Vec<String> = trials[..2].iter().map(|id| format!("{id}.safetensors")).collect();
+    weights.sort();
+    let mut there: Vec<String> =
+        fs::read_dir(run.join("winners")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    there.retain(|name| name.ends_with(".safetensors"));
+    there.sort();
+    assert_eq!(there, weights);
+}
+
 #[test]
 fn scores_of_other_runs_are_looked_up() {
     let (tiny, whole) = whole("random: {}", MACS, "trials: 7, batch: 3, proxies: [synflow, nwot, grad_norm]");
@@ -109,14 +129,20 @@ fn scores_of_other_runs_are_looked_up() {
     assert_eq!(first.len(), second.len());
 }
 
-/// Candidates near the front and the variants are fine-tuned, and the winners are among them; a search that is killed in
-/// the midst goes on to the same rows.
+/// Candidates that may win and the variants are fine-tuned, and the winners are among them, trained with several seeds; a
+/// search that is killed in the midst goes on to the same rows.
 #[test]
 fn winners_are_chosen_after_fine_tuning() {
     let more = "trials: 8, batch: 4, finetune: {candidates: 3, steps: 4, lr: 0.001}";
     let tiny = Tiny::new("random: {}", MACS, more);
     let config = tiny.dir.path().join("1.yaml");
-    fs::write(&config, fs::read_to_string(&config).unwrap().replace("best: 0", "best: 1")).unwrap();
+    let best = |seeds: &str| {
+        let text = fs::read_to_string(&config).unwrap();
+        let at = text.find("retrain: {").unwrap();
+        let rest = text[at..].find("epochs").unwrap();
+        fs::write(&config, format!("{}retrain: {{best: 1, {seeds}{}", &text[..at], &text[at + rest..])).unwrap();
+    };
+    best("seeds: 2, ");
     let whole = tiny.folder("a", "run");
     succeed(tiny.search(1, &whole));
     let finetuned = rows_of(&whole, "finetuned");
@@ -134,6 +160,7 @@ fn winners_are_chosen_after_fine_tuning() {
     let trained = |row: &Value| finetuned.iter().any(|f| f["trial"] == row["trial"]);
     let retrained = rows_of(&whole, "retrained");
     assert!(!retrained.is_empty() && retrained.iter().all(trained));
+    seeds_in_turn(&whole, 2);
     let page = fs::read_to_string(whole.join("report/index.html")).unwrap();
     assert!(page.contains("Fine-tuned candidates"));
 
@@ -142,6 +169,16 @@ fn winners_are_chosen_after_fine_tuning() {
     succeed(tiny.search(1, &killed));
     let journal = |run: &Path| run.join("journal.jsonl");
     assert_same_rows(&journal(&killed), &journal(&whole), &[], "resumed");
+
+    // More seeds may follow when all is over.
+    best("seeds: 3, ");
+    succeed(tiny.search(1, &killed));
+    seeds_in_turn(&killed, 3);
+    let (before, after) = (rows_of(&whole, "retrained"), rows_of(&killed, "retrained"));
+    let accuracy = |row: &Value| row["metrics"]["test_top1"].clone();
+    assert!(before.iter().zip(&after).all(|(a, b)| accuracy(a) == accuracy(b)));
+    let page = fs::read_to_string(killed.join("report/index.html")).unwrap();
+    assert!(page.contains("retrain.seeds 3 in place of 2"));
 }
 
 #[test]

@@ -112,6 +112,11 @@ pub struct RetrainConfig {
     pub best: usize,
     /// Whether the published variants that these networks stand against are trained, too. A study trains all variants.
     pub variants: bool,
+    /// Trainings of each of these networks, with one seed each, so that error bars show the spread over seeds. Every network
+    /// is trained with the first seed before one is with the second. A study has its own.
+    #[schemars(range(min = 1, max = 100))]
+    #[serde(skip_serializing_if = "is_one")]
+    pub seeds: usize,
     /// Trainings side by side, each in a process of its own with `threads / workers` threads, at least one. Small networks
     /// train fastest with one. The number changes results only where it changes the threads of each. A study has its own.
     #[schemars(range(min = 1, max = 256))]
@@ -124,7 +129,7 @@ pub struct RetrainConfig {
 
 impl Default for RetrainConfig {
     fn default() -> RetrainConfig {
-        RetrainConfig { best: 3, variants: true, workers: 1, recipe: Recipe::default() }
+        RetrainConfig { best: 3, variants: true, seeds: 1, workers: 1, recipe: Recipe::default() }
     }
 }
 

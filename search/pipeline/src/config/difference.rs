@@ -16,8 +16,9 @@ use super::{Config, ConfigError, Origin, StudyConfig, TrainConfig};
 pub trait Resumable: Serialize + DeserializeOwned + JsonSchema {
     /// Keys that change no result: they may differ.
     const FREE: &[&str];
-    /// Keys that may be raised: what was done stays as it is, and more of the same follows.
-    const RAISED: &[&str] = &[];
+    /// Keys that may be raised, and what a config has that leaves one out, infinity for no limit: what was done stays as it
+    /// is, and more of the same follows.
+    const RAISED: &[(&str, f64)] = &[];
 
     /// Whether a key that differs changes no result, given the rest of both configs.
     fn is_free(_key: &str, _run: &Self, _own: &Self) -> bool {
@@ -29,7 +30,12 @@ impl Resumable for Config {
     // The header of a run holds the digest of its latency table, wherever the file is.
     const FREE: &[&str] =
         &["name", "checkpoint_seconds", "search.workers", "search.cache", "search.max_failures", "latency.table"];
-    const RAISED: &[&str] = &["search.trials", "search.minutes", "retrain.best"];
+    const RAISED: &[(&str, f64)] = &[
+        ("search.trials", f64::INFINITY),
+        ("search.minutes", f64::INFINITY),
+        ("retrain.best", f64::INFINITY),
+        ("retrain.seeds", 1.0),
+    ];
 
     fn is_free(key: &str, run: &Config, own: &Config) -> bool {
         key == "retrain.workers" && run.retrain_threads() == own.retrain_threads()
@@ -102,17 +108,21 @@ fn compare<C: Resumable>(run: &Json, own: &Json) -> Differences {
         if C::FREE.iter().any(within) {
             continue;
         }
-        let list =
-            if C::RAISED.contains(&key) && is_raised(&difference) { &mut found.raised } else { &mut found.forbidden };
-        list.push(difference);
+        let default = C::RAISED.iter().find(|(raised, _)| *raised == key).map(|(_, default)| *default);
+        match default.and_then(|default| raised(&difference, default)) {
+            Some(raised) => found.raised.push(raised),
+            None => found.forbidden.push(difference),
+        }
     }
     found
 }
 
-/// A limit that is not set is above every other.
-fn is_raised(d: &Difference) -> bool {
-    let limit = |value: &Json| value.as_f64().unwrap_or(f64::INFINITY);
-    limit(&d.own) > limit(&d.run)
+/// The difference with its defaults filled in, if the value is larger now. A limit that is not set is above every other.
+fn raised(d: &Difference, default: f64) -> Option<Difference> {
+    let limit = |value: &Json| value.as_f64().unwrap_or(default);
+    let filled = |value: &Json| if value.is_null() && default.is_finite() { default.into() } else { value.clone() };
+    let raised = Difference { key: d.key.clone(), run: filled(&d.run), own: filled(&d.own) };
+    (limit(&d.own) > limit(&d.run)).then_some(raised)
 }
 
 fn walk(key: &str, run: &Json, own: &Json, all: &mut Vec<Difference>) {
@@ -179,6 +189,16 @@ mod tests {
         let limited = BASE.replace("trials: 3", "trials: 3, minutes: 5");
         assert_eq!(found(&limited, BASE).raised.len(), 1);
         assert_eq!(found(BASE, &limited).forbidden.len(), 1);
+        // One seed is what a config has that names none.
+        let seeds = |n: usize| format!("{BASE}retrain: {{seeds: {n}}}\n");
+        let raised = found(BASE, &seeds(4)).raised;
+        assert_eq!(raised[0].raised_in_words(), "retrain.seeds 4 in place of 1");
+        assert_eq!(found(&seeds(2), &seeds(3)).raised.len(), 1);
+        assert_eq!(
+            found(&seeds(2), BASE).forbidden[0].to_string(),
+            "retrain.seeds: 2 in the run, not set in this config"
+        );
+        assert_eq!(found(&seeds(1), BASE), Differences::default());
     }
 
     #[test]

@@ -67,7 +67,8 @@ pub struct Search {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Finetune {
-    /// Found networks that are trained, those nearest to the front first; the published variants come on top.
+    /// Found networks that are trained: in turn the best that undercuts each published variant, and those nearest to the
+    /// front. The published variants come on top.
     #[serde(default = "defaults::finetuned")]
     #[schemars(range(min = 1, max = 100000))]
     pub candidates: usize,

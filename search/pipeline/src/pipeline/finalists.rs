@@ -23,7 +23,6 @@ pub struct Finalist {
 /// The list does not depend on how many are trained, so a run with more goes on from one with fewer.
 pub fn finalists(found: &[Scored], variants: &[Scored]) -> Vec<Finalist> {
     let better = |a: &Scored, b: &Scored| b.1[0].total_cmp(&a.1[0]).then(a.0.cmp(&b.0));
-    let undercuts = |a: &Scored, b: &Scored| a.1[1..].iter().zip(&b.1[1..]).all(|(a, b)| a >= b);
     let mut pairs: Vec<(f64, &Scored, &Scored)> = variants
         .iter()
         .filter_map(|v| {
@@ -50,6 +49,11 @@ pub fn finalists(found: &[Scored], variants: &[Scored]) -> Vec<Finalist> {
         all.push(Finalist { found: f.0, variant });
     }
     all
+}
+
+/// Whether a network is no worse than a variant in all objectives but the first.
+pub fn undercuts(f: &Scored, variant: &Scored) -> bool {
+    f.1[1..].iter().zip(&variant.1[1..]).all(|(a, b)| a >= b)
 }
 
 /// Which of two variants is nearer to a network in what it costs: by ratios, which have no unit.

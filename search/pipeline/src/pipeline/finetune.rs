@@ -4,15 +4,14 @@
 use mobilenas_record::pareto::dominates;
 use mobilenas_record::run::{Finetuned, JournalRow, Origin, Trial};
 
-use super::finalists::Scored;
+use super::finalists::{Scored, undercuts};
 use super::retraining::{Inherited, Job};
 use super::search_pipeline::SUPERNET;
 use super::{RunError, SearchPipeline, trials};
 use crate::experiment::retrain_seed;
 
 impl SearchPipeline<'_> {
-    /// Fine-tunes the candidates nearest to the front, and the variants, those that are not yet. False if the run was asked to
-    /// stop.
+    /// Fine-tunes the candidates that may win, and the variants, those that are not yet. False if the run was asked to stop.
     pub(super) fn finetune(&mut self) -> Result<bool, RunError> {
         let (p, root) = (self.experiment, self.folder.root().to_path_buf());
         let Some(how) = p.config.search.finetune.as_ref().filter(|_| !self.is_done()) else { return Ok(true) };
@@ -64,19 +63,36 @@ impl SearchPipeline<'_> {
         self.as_timed().filter_map(one).collect()
     }
 
-    /// So many found networks, those nearest to the front first, and the variants that they may stand against.
+    /// So many found networks, and the variants that they may stand against.
     fn near(&self, candidates: usize) -> Vec<Trial> {
         let objectives = &self.experiment.config.search.objectives;
         let scored = |t: Trial| trials::scores(&t, objectives).map(|s| (t, s));
         let all: Vec<(Trial, Vec<f64>)> = self.as_timed().filter_map(scored).collect();
         let (found, variants): (Vec<_>, Vec<_>) = all.into_iter().partition(|(t, _)| t.origin == Origin::Search);
-        let layers = layers(&found.iter().map(|(t, s)| (t.id, s.clone())).collect::<Vec<_>>());
-        let near = layers.into_iter().take(candidates);
-        let near: Vec<Trial> =
-            near.filter_map(|id| found.iter().find(|(t, _)| t.id == id).map(|(t, _)| t.clone())).collect();
-        let variants = variants.into_iter().map(|(t, _)| t).filter(|_| self.experiment.config.retrain.variants);
-        near.into_iter().chain(variants).collect()
+        let variants = if self.experiment.config.retrain.variants { variants } else { Vec::new() };
+        let of = |all: &[(Trial, Vec<f64>)]| all.iter().map(|(t, s)| (t.id, s.clone())).collect::<Vec<Scored>>();
+        let order = in_turn(&of(&found), &of(&variants));
+        let near = order.into_iter().take(candidates);
+        let near = near.filter_map(|id| found.iter().find(|(t, _)| t.id == id).map(|(t, _)| t.clone()));
+        near.chain(variants.iter().map(|(t, _)| t.clone())).collect()
     }
+}
+
+/// All found networks, taken in turn from one list for each variant, of those that undercut it, best in the first objective
+/// first, and from the layers of the front. So there are candidates for every variant, not for the largest alone.
+fn in_turn(found: &[Scored], variants: &[Scored]) -> Vec<u64> {
+    let mut best: Vec<&Scored> = found.iter().collect();
+    best.sort_by(|a, b| b.1[0].total_cmp(&a.1[0]).then(a.0.cmp(&b.0)));
+    let below = |v: &Scored| best.iter().filter(|f| undercuts(f, v)).map(|f| f.0).collect::<Vec<u64>>();
+    let mut lists: Vec<_> = variants.iter().map(below).chain([layers(found)]).map(Vec::into_iter).collect();
+    let mut out = Vec::with_capacity(found.len());
+    while out.len() < found.len() {
+        for list in &mut lists {
+            let next = list.find(|id| !out.contains(id));
+            out.extend(next);
+        }
+    }
+    out
 }
 
 /// The trials of the front, then of what would be the front without them, and so on; within one, the best in the first
@@ -96,6 +112,19 @@ fn layers(all: &[Scored]) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_variant_has_candidates() {
+        let of = |all: &[(u64, f64, f64)]| -> Vec<Scored> {
+            all.iter().map(|(id, top1, macs)| (*id, vec![*top1, -*macs])).collect()
+        };
+        let found =
+            of(&[(1, 90.0, 9.0), (2, 89.0, 8.0), (3, 88.0, 7.0), (4, 70.0, 2.0), (5, 60.0, 1.0), (6, 87.0, 30.0)]);
+        // The small variant's best, the large one's, the front's, and again.
+        assert_eq!(in_turn(&found, &of(&[(10, 65.0, 2.5), (11, 88.0, 8.5)])), [4, 2, 1, 5, 3, 6]);
+        assert_eq!(in_turn(&found, &[]), layers(&found));
+        assert_eq!(in_turn(&found, &of(&[(10, 50.0, 0.5)])), layers(&found), "nothing undercuts it");
+    }
 
     #[test]
     fn layers_follow_each_other() {

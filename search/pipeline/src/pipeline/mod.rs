@@ -28,4 +28,4 @@ pub use order::end;
 pub use run::{SearchOutcome, report};
 pub use search_pipeline::{SUPERNET, SearchPipeline};
 pub use subnet::{stored_supernet, subnet};
-pub(crate) use supernet_training::SupernetTraining;
+pub use supernet_training::SupernetTraining;

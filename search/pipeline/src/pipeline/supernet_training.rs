@@ -13,7 +13,7 @@ use crate::config::SupernetConfig;
 use crate::experiment::Experiment;
 
 /// The training of a supernet, by all processes.
-pub(crate) struct SupernetTraining<'a> {
+pub struct SupernetTraining<'a> {
     /// Space, images, device.
     pub experiment: &'a Experiment,
     /// How its weights are trained.
@@ -34,7 +34,10 @@ pub(crate) struct SupernetTraining<'a> {
 
 impl SupernetTraining<'_> {
     /// Trains; gives the supernet as it is in the end, and how that was.
-    pub(crate) fn run(&self, bar: &Progress) -> Result<(ParamStore, TrainOutcome), RunError> {
+    ///
+    /// # Errors
+    /// When a step, a file or another process fails.
+    pub fn run(&self, bar: &Progress) -> Result<(ParamStore, TrainOutcome), RunError> {
         if self.collective.leads() {
             Order::Supernet(serde_json::to_value(self.settings)?).give(self.collective)?;
         }

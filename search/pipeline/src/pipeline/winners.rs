@@ -31,14 +31,18 @@ impl<'a> SearchPipeline<'a> {
     /// Trains and scores the winners and variants that are not yet. False if the run was asked to stop.
     pub(super) fn winners(&mut self) -> Result<bool, RunError> {
         let root = self.folder.root().to_path_buf();
-        let done = |t: &Trial| {
-            self.folder.rows.iter().any(|r| matches!(r, JournalRow::Retrained(other) if other.trial == t.id))
+        let done = |(t, job): &(Trial, Job)| {
+            let is = |r: &JournalRow| matches!(r, JournalRow::Retrained(r) if (r.trial, r.seed) == (t.id, job.seed));
+            self.folder.rows.iter().any(is)
         };
-        let (over, left): (Vec<Trial>, Vec<Trial>) = self.finalists().into_iter().partition(done);
+        let (finalists, seeds) = (self.finalists(), self.experiment.config.retrain.seeds as u64);
+        let all = (0..seeds).flat_map(|k| finalists.iter().map(move |t| (t.clone(), k)));
+        let all = all.map(|(trial, k)| (trial.clone(), self.job(&trial, k)));
+        let (over, left): (Vec<_>, Vec<_>) = all.partition(done);
         // Of a run that was killed right after it wrote the row.
-        over.iter().for_each(|trial| self.job(trial).clean_up(&root));
-        let jobs: Vec<Job> = left.iter().map(|trial| self.job(trial)).collect();
-        self.retraining(root).run(&jobs, |i, outcome| self.retrained(&left[i], &jobs[i], outcome))
+        over.iter().for_each(|(_, job)| job.clean_up(&root));
+        let jobs: Vec<Job> = left.iter().map(|(_, job)| job.clone()).collect();
+        self.retraining(root).run(&jobs, |i, outcome| self.retrained(&left[i].0, &jobs[i], outcome))
     }
 
     pub(super) fn retraining(&self, root: PathBuf) -> Retraining<'a> {
@@ -54,16 +58,20 @@ impl<'a> SearchPipeline<'a> {
         }
     }
 
-    fn job(&self, trial: &Trial) -> Job {
-        let p = self.experiment;
+    /// The nth training of a trial. The weights of the first are kept.
+    fn job(&self, trial: &Trial, n: u64) -> Job {
+        let (p, id) = (self.experiment, trial.id);
+        let seed = p.config.seed.wrapping_add(n);
+        let (of, own) = if n == 0 { Default::default() } else { (format!(", seed {seed}"), format!("-{seed}")) };
         Job {
-            label: format!("trial {}", trial.id),
-            name: format!("training/winner-{}", trial.id),
-            weights: Some(format!("winners/{}", trial.id)),
-            digest: format!("{}-{}", p.digest, trial.digest),
+            label: format!("trial {id}{of}"),
+            name: format!("training/winner-{id}{own}"),
+            weights: (n == 0).then(|| format!("winners/{id}")),
+            digest: format!("{}-{}{own}", p.digest, trial.digest),
             genome: trial.genome.clone(),
             epochs: p.config.retrain.recipe.epochs,
-            seed: retrain_seed(p.config.seed),
+            // The streams that a study gives its networks.
+            seed: retrain_seed(seed),
             threads: p.config.retrain_threads(),
             inherited: None,
         }

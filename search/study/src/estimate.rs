@@ -2,9 +2,9 @@
 
 use mobilenas_host::Clock;
 
-use super::StudyPlan;
-use crate::config;
-use crate::experiment::{ExperimentError, estimate};
+use crate::StudyPlan;
+use mobilenas_pipeline::config;
+use mobilenas_pipeline::experiment::{ExperimentError, estimate};
 
 impl StudyPlan {
     /// Estimated seconds of supernets, searches, trainings of drawn networks, trainings of found and published ones. Scores

@@ -6,9 +6,9 @@ use mobilenas_record::metric::name as metric;
 use mobilenas_record::pareto::dominates;
 use mobilenas_space::{Cost, Genome, cost};
 
-use super::Study;
-use super::plan::StudyInterrupt;
-use super::vs_random::Tried;
+use crate::Study;
+use crate::plan::StudyInterrupt;
+use crate::vs_random::Tried;
 
 /// How found networks are chosen, for a reader of the results.
 pub fn in_words() -> String {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use mobilenas_reports::study::{NetworkOrigin, StudyNetwork, StudyRow};
 use mobilenas_space::Genome;
 
-use super::Study;
-use super::plan::StudyInterrupt;
+use crate::Study;
+use crate::plan::StudyInterrupt;
 
 impl Study<'_> {
     /// Everything that this part of the study needs and has no row yet.

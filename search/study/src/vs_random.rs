@@ -8,16 +8,16 @@ use mobilenas_record::pareto::{dominates_by, hypervolume};
 use mobilenas_reports::study::{SearchRun, StudyRow};
 use mobilenas_space::{Genome, cost, memory};
 
-use super::Study;
-use super::plan::StudyInterrupt;
-use super::scores::{self, Score, Scores};
-use crate::config::{self, Statistics, StrategyConfig};
-use crate::evaluator::Evaluator as _;
-use crate::evaluator::inherited::InheritedEvaluator;
-use crate::pipeline::RunError;
-use crate::pipeline::ask::{KnownNetworks, Proposal, Proposer, observe};
-use crate::pipeline::retraining::by_name;
+use crate::Study;
+use crate::plan::StudyInterrupt;
+use crate::scores::{self, Score, Scores};
 use mobilenas_host::Progress;
+use mobilenas_pipeline::config::{self, Statistics, StrategyConfig};
+use mobilenas_pipeline::evaluator::Evaluator as _;
+use mobilenas_pipeline::evaluator::inherited::InheritedEvaluator;
+use mobilenas_pipeline::pipeline::RunError;
+use mobilenas_pipeline::pipeline::ask::{KnownNetworks, Proposal, Proposer, observe};
+use mobilenas_pipeline::pipeline::retraining::by_name;
 
 /// One objective of the searches, in the unit that hypervolumes are told in.
 #[derive(Clone, Copy, Debug)]

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use mobilenas_reports::study::{Condition, InheritedScore, NetworkOrigin, StudyNetwork, StudyRow};
 use mobilenas_space::{Genome, cost, memory};
 
-use super::plan::StudyInterrupt;
-use super::{Study, sample};
-use crate::evaluator::Evaluator as _;
-use crate::pipeline::RunError;
-use crate::pipeline::retraining::by_name as named;
+use crate::plan::StudyInterrupt;
+use crate::{Study, sample};
+use mobilenas_pipeline::evaluator::Evaluator as _;
+use mobilenas_pipeline::pipeline::RunError;
+use mobilenas_pipeline::pipeline::retraining::by_name as named;
 
 impl Study<'_> {
     /// The row of a network that has no row yet.

@@ -10,10 +10,10 @@ use mobilenas_space::ir::Graph;
 use mobilenas_torch::{Names, Net, Owned, ParamStore};
 use tch::{Device, Tensor};
 
-use super::Study;
-use crate::experiment::ExperimentError;
-use crate::pipeline::RunError;
+use crate::Study;
 use mobilenas_bench::latency_table::{TableError, networks};
+use mobilenas_pipeline::experiment::ExperimentError;
+use mobilenas_pipeline::pipeline::RunError;
 use mobilenas_space::seed::{Purpose, rng};
 
 impl Study<'_> {

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use mobilenas_reports::study::{Condition, InheritedScore, NetworkOrigin, StudyNetwork, StudyRow, TrainedNetwork};
 
-use super::Study;
-use super::plan::StudyInterrupt;
-use crate::experiment::retrain_seed;
-use crate::pipeline::RunError;
-use crate::pipeline::retraining::{Inherited, Job, Outcome, Retraining};
-use crate::worker::Kind;
+use crate::Study;
+use crate::plan::StudyInterrupt;
+use mobilenas_pipeline::experiment::retrain_seed;
+use mobilenas_pipeline::pipeline::RunError;
+use mobilenas_pipeline::pipeline::retraining::{Inherited, Job, Outcome, Retraining};
+use mobilenas_pipeline::worker::Kind;
 
 /// A network to train from scratch, for how many epochs, and the seed.
 type Wanted = (StudyNetwork, f64, u64);

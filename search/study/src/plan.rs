@@ -8,10 +8,10 @@ use mobilenas_reports::study::{NetworkOrigin, StudyNetwork, StudyRow};
 use mobilenas_space::Genome;
 use mobilenas_train::collective::Collective;
 
-use super::Folder;
-use crate::config::{self, Origin, StudyConfig};
-use crate::experiment::{Experiment, ExperimentError, checked};
-use crate::pipeline::RunError;
+use crate::Folder;
+use mobilenas_pipeline::config::{self, Origin, StudyConfig};
+use mobilenas_pipeline::experiment::{Experiment, ExperimentError, checked};
+use mobilenas_pipeline::pipeline::RunError;
 
 /// A study's config, checked through.
 #[derive(Debug)]

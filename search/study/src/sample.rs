@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use mobilenas_space::{CostCache, Genome};
 use rand::{Rng, RngExt as _};
 
-use crate::experiment::Experiment;
-use crate::pipeline::RunError;
+use mobilenas_pipeline::experiment::Experiment;
+use mobilenas_pipeline::pipeline::RunError;
 use mobilenas_space::seed::{Purpose, rng};
 
 /// Draws for each network that is wanted.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::journal::Journal;
-use crate::pipeline::RunError;
+use mobilenas_pipeline::journal::Journal;
+use mobilenas_pipeline::pipeline::RunError;
 
 /// Name of the file in a study's folder.
 pub const FILE: &str = "scores.jsonl";

@@ -2,11 +2,11 @@
 
 use mobilenas_torch::{ParamStore, weights};
 
-use super::plan::StudyInterrupt;
-use super::{Study, statistics};
-use crate::config::{self, BatchNorms};
-use crate::evaluator::inherited::InheritedEvaluator;
-use crate::pipeline::{RunError, SupernetTraining};
+use crate::plan::StudyInterrupt;
+use crate::{Study, statistics};
+use mobilenas_pipeline::config::{self, BatchNorms};
+use mobilenas_pipeline::evaluator::inherited::InheritedEvaluator;
+use mobilenas_pipeline::pipeline::{RunError, SupernetTraining};
 use mobilenas_train::TrainOutcome;
 use mobilenas_train::checkpoint::CheckpointFiles;
 

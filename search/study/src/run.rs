@@ -9,10 +9,10 @@ use mobilenas_host::unix_now;
 use mobilenas_record::run::Done;
 use mobilenas_reports::study::{self as record_of, StudyHeader, StudyRow, Volume};
 
-use super::plan::StudyInterrupt;
-use super::{Study, selection, statistics};
-use crate::config::{BatchNorms, StrategyConfig};
-use crate::pipeline::RunError;
+use crate::plan::StudyInterrupt;
+use crate::{Study, selection, statistics};
+use mobilenas_pipeline::config::{BatchNorms, StrategyConfig};
+use mobilenas_pipeline::pipeline::RunError;
 
 /// How a study ended.
 #[derive(Debug)]
@@ -45,7 +45,9 @@ impl Study<'_> {
     fn phases(&mut self) -> Result<(), StudyInterrupt> {
         tch::set_num_threads(self.plan.experiment.config.threads as i32);
         let header = self.header()?;
-        self.folder.begin(header)?;
+        if self.folder.rows.is_empty() {
+            self.folder.append(StudyRow::Study(Box::new(header)))?;
+        }
         for text in self.caveats() {
             self.caveat(text)?;
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use mobilenas_torch::{Mode, Net, ParamStore, TrackedStats};
 
-use crate::experiment::Experiment;
 use mobilenas_data::loader::DataLoader;
+use mobilenas_pipeline::experiment::Experiment;
 use mobilenas_task::Batch;
 use mobilenas_train::supernet::Supernet;
 use mobilenas_train::{TrainError, resized};
