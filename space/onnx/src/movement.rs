@@ -27,10 +27,12 @@ impl Lowering<'_> {
         if let Some(slice) = self.linear_slice(at, &rows, format!("{heads}x{start}..{}", start + len))? {
             return Ok(slice);
         }
-        let leading = shape([0], &at.node.value.dims[..at.node.value.axis]);
-        let runs = self.reshape(at.input(0)?, &shape(leading.iter().copied(), &[heads, run]));
+        // The axes before the channels are one, so that there are no more than three.
+        let runs = self.reshape(at.input(0)?, &[-1, i64::from(heads), i64::from(run)]);
         let cut = self.slice_axis(&runs, -1, start, len);
-        Ok(self.reshape(&cut, &shape(leading, &[heads * len])))
+        let mut whole = shape([-1], &at.node.value.dims[..at.node.value.axis]);
+        whole.push(i64::from(heads * len));
+        Ok(self.reshape(&cut, &whole))
     }
 
     pub(super) fn unflatten(&mut self, at: &NodeCtx) -> OnnxValue {
@@ -51,18 +53,25 @@ impl Lowering<'_> {
         let source = self.source(at.index).and_then(|i| self.graph.nodes[i].value.hw());
         let (h, w) = source.ok_or_else(|| at.wrong_shape("other axes", "a map CxHxW"))?;
         let [c, p, rows, cols] = [at.node.value.channels(), patch, h / patch, w / patch].map(i64::from);
+        // Runtimes for phones take no more than four axes, so rows and columns of patches are parted one after the other.
+        // Positions come out column by column, which no operation on patches sees; `fold` undoes it.
         match layout {
             Layout::Rows => {
-                // Channels go last first, so that the transpose moves whole rows of them.
+                // Channels go last first, so that the transposes move whole rows of them.
                 let x = self.transpose(x, &[0, 2, 3, 1]);
-                let x = self.reshape(&x, &[-1, rows, p, cols, p, c]);
-                let x = self.transpose(&x, &[0, 2, 4, 1, 3, 5]);
+                let x = self.reshape(&x, &[-1, rows, p, cols * p * c]);
+                let x = self.transpose(&x, &[0, 2, 1, 3]);
+                let x = self.reshape(&x, &[-1, p * rows * cols, p, c]);
+                let x = self.transpose(&x, &[0, 2, 1, 3]);
                 Ok(self.reshape(&x, &[-1, p * p, rows * cols, c]))
             }
             Layout::Map => {
-                let x = self.reshape(x, &[-1, c, rows, p, cols, p]);
-                let x = self.transpose(&x, &[0, 1, 3, 5, 2, 4]);
-                Ok(self.reshape(&x, &[-1, c, p * p, rows * cols]))
+                let x = self.reshape(x, &[-1, c * rows, p, cols * p]);
+                let x = self.transpose(&x, &[0, 2, 1, 3]);
+                let x = self.reshape(&x, &[-1, p * c * rows * cols, p]);
+                let x = self.transpose(&x, &[0, 2, 1]);
+                let x = self.reshape(&x, &[-1, p * p, c, rows * cols]);
+                Ok(self.transpose(&x, &[0, 2, 1, 3]))
             }
         }
     }
@@ -73,14 +82,19 @@ impl Lowering<'_> {
         let (h, w) = (i64::from(h), i64::from(w));
         match layout {
             Layout::Rows => {
-                let x = self.reshape(x, &[-1, p, p, rows, cols, c]);
-                let x = self.transpose(&x, &[0, 3, 1, 4, 2, 5]);
+                let x = self.reshape(x, &[-1, p, p * rows * cols, c]);
+                let x = self.transpose(&x, &[0, 2, 1, 3]);
+                let x = self.reshape(&x, &[-1, p, rows, cols * p * c]);
+                let x = self.transpose(&x, &[0, 2, 1, 3]);
                 let x = self.reshape(&x, &[-1, h, w, c]);
                 Ok(self.transpose(&x, &[0, 3, 1, 2]))
             }
             Layout::Map => {
-                let x = self.reshape(x, &[-1, c, p, p, rows, cols]);
-                let x = self.transpose(&x, &[0, 1, 4, 2, 5, 3]);
+                let x = self.transpose(x, &[0, 2, 1, 3]);
+                let x = self.reshape(&x, &[-1, p, p * c * rows * cols]);
+                let x = self.transpose(&x, &[0, 2, 1]);
+                let x = self.reshape(&x, &[-1, p, c * rows, cols * p]);
+                let x = self.transpose(&x, &[0, 2, 1, 3]);
                 Ok(self.reshape(&x, &[-1, c, h, w]))
             }
         }
@@ -101,8 +115,10 @@ impl Lowering<'_> {
             let pads = self.w.ints(&[0, 0, 0, 0, 0, 0, below, right]);
             x = self.w.node("Pad", &[&x, &pads], vec![]);
         }
-        let x = self.reshape(&x, &[-1, c, rows, side, cols, side]);
-        let x = self.transpose(&x, &[0, 2, 4, 1, 3, 5]);
+        let x = self.reshape(&x, &[-1, c, rows, side * cols * side]);
+        let x = self.transpose(&x, &[0, 2, 1, 3]);
+        let x = self.reshape(&x, &[-1, c * side, cols, side]);
+        let x = self.transpose(&x, &[0, 2, 1, 3]);
         Ok(self.reshape(&x, &[-1, c, side, side]))
     }
 
@@ -111,8 +127,10 @@ impl Lowering<'_> {
         let (side, _) = source.ok_or_else(|| at.wrong_shape("other axes", "a map CxHxW"))?;
         let [[rows, below], [cols, right]] = Self::cells(side, (h, w));
         let (c, side) = (i64::from(at.node.value.channels()), i64::from(side));
-        let x = self.reshape(at.input(0)?, &[-1, rows, cols, c, side, side]);
-        let x = self.transpose(&x, &[0, 3, 1, 4, 2, 5]);
+        let x = self.reshape(at.input(0)?, &[-1, cols, c * side, side]);
+        let x = self.transpose(&x, &[0, 2, 1, 3]);
+        let x = self.reshape(&x, &[-1, rows, c, side * cols * side]);
+        let x = self.transpose(&x, &[0, 2, 1, 3]);
         let mut x = self.reshape(&x, &[-1, c, rows * side, cols * side]);
         for (axis, size, over) in [(2, h, below), (3, w, right)] {
             x = if over > 0 { self.slice_axis(&x, axis, 0, size) } else { x };

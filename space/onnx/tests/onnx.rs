@@ -59,6 +59,31 @@ fn published_networks_are_written() {
     }
 }
 
+/// The axes of the widest tensor of a file: only reshapes add axes.
+fn axes(model: &Model) -> usize {
+    let g = model.graph.as_ref().unwrap();
+    let stored = |name: &str| g.initializer.iter().find(|t| t.name.as_deref() == Some(name)).unwrap();
+    let shape = |name: &str| stored(name).dims.iter().product::<i64>() as usize;
+    let of_node = |n: &proto::Node| match n.op_type.as_deref().unwrap() {
+        "Reshape" => shape(&n.input[1]),
+        "Unsqueeze" | "Tile" | "OneHot" => panic!("{:?} adds axes, too", n.op_type),
+        _ => n.attribute.iter().filter(|a| a.name.as_deref() == Some("perm")).map(|a| a.ints.len()).max().unwrap_or(0),
+    };
+    g.node.iter().map(of_node).chain(g.initializer.iter().map(|t| t.dims.len())).max().unwrap()
+}
+
+#[test]
+fn no_tensor_has_more_than_four_axes() {
+    // Core ML's provider of ONNX Runtime, ncnn and onnx2tf refuse more or fail on them.
+    for (_, info) in covering::variants() {
+        let graph = fold_batch_norms(&graph(info.id)).graph;
+        for batch in [Batch::Dynamic, Batch::Fixed(1)] {
+            let file = model(&graph, &arrays(&graph), &Options { batch, ..Options::default() }).unwrap();
+            assert!(axes(&file) <= 4, "{}: {} axes", info.id, axes(&file));
+        }
+    }
+}
+
 #[test]
 fn for_one_image_heads_on_pooled_maps_are_convolutions() {
     for (family, info) in covering::variants() {
