@@ -14,6 +14,12 @@ pub const ACCURACY: MetricInfo =
 pub const TEST_ACCURACY: MetricInfo =
     MetricInfo { name: "test_top1", goal: Goal::Maximize, unit: "%", stage: Stage::Trained, label: "Test top-1" };
 
+/// The accuracy of int8 files: of candidates as [`ACCURACY`], and of winners as [`TEST_ACCURACY`].
+pub const INT8: [MetricInfo; 2] = [
+    MetricInfo { name: "top1_int8", stage: Stage::Quantized, label: "Top-1 int8", ..ACCURACY },
+    MetricInfo { name: "test_top1_int8", stage: Stage::Quantized, label: "Test top-1 int8", ..TEST_ACCURACY },
+];
+
 /// The metrics that a run's candidates and its winners are judged by, classification's first.
 static JUDGED: [[MetricInfo; 2]; 3] = [
     [ACCURACY, TEST_ACCURACY],
@@ -33,11 +39,16 @@ pub fn judged(name: &str) -> &'static [MetricInfo; 2] {
 }
 
 /// What every network has beside its accuracy, in the order of tables.
-pub const OTHERS: [MetricInfo; 5] = [LATENCY, PARAMS, MACS, MEMORY, MES];
+pub const OTHERS: [MetricInfo; 6] = [INT8[0], LATENCY, PARAMS, MACS, MEMORY, MES];
+
+/// Whether tables leave the metric out where no network has it.
+pub fn is_optional(metric: &MetricInfo) -> bool {
+    metric.name == MEMORY.name || metric.stage == Stage::Quantized
+}
 
 /// A metric that reports know, by its name.
 pub fn known(name: &str) -> Option<&'static MetricInfo> {
-    JUDGED.iter().flatten().chain(&OTHERS).find(|m| m.name == name)
+    JUDGED.iter().flatten().chain(&OTHERS).chain(&INT8[1..]).find(|m| m.name == name)
 }
 
 /// How a metric's values are written.

@@ -25,6 +25,14 @@ fn refused(e: impl std::fmt::Display) -> EngineError {
     EngineError::Engine { engine: NAME, message: text.lines().next().unwrap_or_default().to_string() }
 }
 
+/// Whether the runtime is here.
+///
+/// # Errors
+/// What is missing.
+pub fn check() -> Result<(), EngineError> {
+    onnxruntime::session(1).map(drop).map_err(refused)
+}
+
 impl Engine for OnnxRuntime {
     fn name(&self) -> &'static str {
         NAME

@@ -35,6 +35,8 @@ pub enum Stage {
     Untrained,
     /// Trained weights and images.
     Trained,
+    /// An int8 file made of trained weights, and images.
+    Quantized,
 }
 
 /// A metric as configs, journals, tables and plots know it.

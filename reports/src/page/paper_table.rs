@@ -1,7 +1,6 @@
 //! `report/table.md` and `report/table.tex`: the front, the published variants and the retrained networks, to paste into a
 //! paper.
 
-use mobilenas_record::metric::MEMORY;
 use mobilenas_record::{Interval, MetricInfo, text};
 
 use super::about;
@@ -22,7 +21,7 @@ fn rows(run: &RunData) -> Vec<Vec<String>> {
             listed.push(trial);
         }
     }
-    let known = |m: &&MetricInfo| m.name != MEMORY.name || listed.iter().any(|t| t.metric(m.name).is_some());
+    let known = |m: &&MetricInfo| !metrics::is_optional(m) || listed.iter().any(|t| t.metric(m.name).is_some());
     let others: Vec<&MetricInfo> = metrics::OTHERS.iter().filter(known).collect();
     let inherited = format!("{}, inherited ({})", run.accuracy().label, run.accuracy().unit);
     let mut heads = vec!["Network".to_owned(), "Kind".to_owned(), inherited, metrics::head(run.final_accuracy())];

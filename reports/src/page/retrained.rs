@@ -49,7 +49,15 @@ fn chart(run: &RunData, against: &str) -> Option<Chart> {
     (!chart.is_empty()).then_some(chart)
 }
 
+/// A metric's mean over the trainings of a network.
+fn mean(n: &RetrainedNetwork, metric: &MetricInfo) -> Option<f64> {
+    let all: Vec<f64> = n.runs.iter().filter_map(|r| r.metrics.get(metric.name).copied()).collect();
+    (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
+}
+
 fn rows(run: &RunData) -> String {
+    let int8 = &metrics::INT8[1];
+    let quantized = run.retrained.iter().any(|r| r.metrics.contains_key(int8.name));
     let row = |n: &RetrainedNetwork| {
         let trial = run.trial(n.trial);
         let of = |m: &MetricInfo| Cell::number(trial.and_then(|t| t.metric(m.name)), |v| metrics::number(m, v));
@@ -58,10 +66,15 @@ fn rows(run: &RunData) -> String {
             all.dedup();
             Cell::Number(all.join(", "))
         };
-        vec![
+        let mut cells = vec![
             Cell::Text(trial.map_or_else(|| format!("#{} (not in the journal)", n.trial), label)),
             Cell::number(n.accuracy.map(|a| a.value), |v| format!("{v:.2}")),
             Cell::Number(n.accuracy.map_or_else(|| "–".to_owned(), |a| format!("{:.2}–{:.2}", a.low, a.high))),
+        ];
+        if quantized {
+            cells.push(Cell::number(mean(n, int8), |v| metrics::number(int8, v)));
+        }
+        cells.extend([
             of(run.accuracy()),
             of(&LATENCY),
             of(&PARAMS),
@@ -70,12 +83,12 @@ fn rows(run: &RunData) -> String {
             each(&|r| r.seed.to_string()),
             Cell::Number(text::duration(n.runs.iter().map(|r| r.seconds).sum())),
             trial.map_or_else(|| Cell::Code(n.digest.clone()), |t| genome(run, t)),
-        ]
+        ]);
+        cells
     };
-    let heads = [
-        "Trial".to_owned(),
-        metrics::head(run.final_accuracy()),
-        "Error bar".to_owned(),
+    let mut heads = vec!["Trial".to_owned(), metrics::head(run.final_accuracy()), "Error bar".to_owned()];
+    heads.extend(quantized.then(|| metrics::head(int8)));
+    heads.extend([
         format!("Search: {}", metrics::head(run.accuracy()).to_lowercase()),
         metrics::head(&LATENCY),
         metrics::head(&PARAMS),
@@ -84,7 +97,7 @@ fn rows(run: &RunData) -> String {
         "Seed".to_owned(),
         "Took".to_owned(),
         "Genome".to_owned(),
-    ];
+    ]);
     paragraph(error_bars(run)) + &table(&heads, &retrained_networks(run).iter().map(row).collect::<Vec<_>>())
 }
 

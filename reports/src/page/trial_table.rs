@@ -1,6 +1,6 @@
 //! Tables of trials: the front and the published variants.
 
-use mobilenas_record::metric::{LATENCY, MEMORY};
+use mobilenas_record::metric::LATENCY;
 use mobilenas_record::run::Latency;
 use mobilenas_record::{MetricInfo, text};
 
@@ -61,7 +61,7 @@ fn variants(run: &RunData, _: &mut OutputFolder) -> Result<String, ReportError> 
 fn trial_table(run: &RunData, trials: &[&RunTrial]) -> String {
     let retrained = trials.iter().any(|t| run.test_accuracy(t.trial.id).is_some());
     let any = |m: &MetricInfo| trials.iter().any(|t| t.metric(m.name).is_some());
-    let others: Vec<&MetricInfo> = metrics::OTHERS.iter().filter(|m| m.name != MEMORY.name || any(m)).collect();
+    let others: Vec<&MetricInfo> = metrics::OTHERS.iter().filter(|m| !metrics::is_optional(m) || any(m)).collect();
     let mut heads = vec!["Trial".to_owned(), metrics::head(run.accuracy())];
     for metric in &others {
         heads.push(metrics::head(metric));

@@ -5,10 +5,12 @@ use mobilenas_host::WallClock;
 
 use super::job::{Job, stopped};
 use super::ranks;
+use mobilenas_bench::engine::onnxruntime;
 use mobilenas_bench::latency_table::Table;
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 use mobilenas_host::{errln, outln};
+use mobilenas_pipeline::evaluator::EvalError;
 use mobilenas_pipeline::experiment::{Experiment, estimate, prepare};
 use mobilenas_pipeline::pipeline::{Folder, RunError, SearchOutcome, SearchPipeline, follow};
 use mobilenas_train::collective::Collective;
@@ -74,9 +76,13 @@ fn search(job: &Job, mut experiment: Experiment, collective: &dyn Collective) ->
     }
 }
 
-/// Reads the files of weights that the config names, before anything is written or trained.
+/// Reads the files of weights that the config names, and looks for what it needs beside libtorch, before anything is written
+/// or trained.
 fn check_weights(experiment: &Experiment) -> Result<(), RunError> {
     let config = &experiment.config;
+    if experiment.quantizes() {
+        onnxruntime::check().map_err(EvalError::from)?;
+    }
     for recipe in [&config.supernet.recipe, &config.retrain.recipe] {
         teacher(recipe, experiment.space.classes(), Device::Cpu)?;
     }

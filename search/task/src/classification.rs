@@ -12,6 +12,10 @@ use crate::{Meter, Outputs, Targets, Task, TaskError};
 pub const TOP1: MetricInfo =
     MetricInfo { name: "top1", goal: Goal::Maximize, unit: "%", stage: Stage::Trained, label: "Top-1" };
 
+/// [`TOP1`] of the network's int8 file.
+pub const TOP1_INT8: MetricInfo =
+    MetricInfo { name: "top1_int8", stage: Stage::Quantized, label: "Top-1 int8", ..TOP1 };
+
 /// [`TOP1`] on the test split, after training from scratch.
 pub const TEST_TOP1: MetricInfo =
     MetricInfo { name: "test_top1", goal: Goal::Maximize, unit: "%", stage: Stage::Trained, label: "Test top-1" };

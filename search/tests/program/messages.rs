@@ -105,7 +105,7 @@ fn values_that_contradict_each_other_are_named() {
     let metric = GOOD.replace("trials: 3", "trials: 3, objectives: [{metric: latency, goal: minimize}]");
     insta::assert_snapshot!(check(metric), @r#"
     error: c.yaml: 1 mistake
-      line 2, search.objectives.0.metric: found "latency", expected one of params, macs, memory, latency_ms, mes, synflow, nwot, grad_norm, top1; did you mean latency_ms?
+      line 2, search.objectives.0.metric: found "latency", expected one of params, macs, memory, latency_ms, mes, synflow, nwot, grad_norm, top1, top1_int8; did you mean latency_ms?
     "#);
 }
 

@@ -181,6 +181,39 @@ fn winners_are_chosen_after_fine_tuning() {
     assert!(page.contains("retrain.seeds 3 in place of 2"));
 }
 
+/// Candidates are judged as int8 files, too; the winner is kept in both forms, and scores what its own export scores.
+#[test]
+fn accuracy_in_int8_is_an_objective() {
+    let objectives = format!("{{metric: top1_int8, goal: maximize}}, {MACS}");
+    let tiny = Tiny::new("random: {}", &objectives, "trials: 5, batch: 3");
+    let config = tiny.dir.path().join("2.yaml");
+    fs::write(&config, fs::read_to_string(&config).unwrap().replace("best: 0", "best: 1, variants: false")).unwrap();
+    let run = tiny.folder("a", "run");
+    let mut without = tiny.search(2, &run);
+    without.env_remove("ORT_DYLIB_PATH");
+    let said = String::from_utf8(without.output().unwrap().stderr).unwrap();
+    assert!(said.contains("onnxruntime: ORT_DYLIB_PATH is not set"), "{said}");
+    assert!(!run.exists(), "what is missing is told before the run begins");
+    succeed(tiny.search(2, &run));
+    let scored: Vec<Value> = trials_of(&run).iter().map(|t| t["outcome"]["scored"].clone()).collect();
+    let of = |t: &Value, name: &str| t[name].as_f64().unwrap();
+    assert!(scored.len() >= 5 && scored.iter().all(|t| (0.0..=100.0).contains(&of(t, "top1_int8"))));
+    assert!(scored.iter().any(|t| of(t, "top1_int8") != of(t, "top1")), "rounding to int8 changes some answer");
+
+    let row = &rows_of(&run, "retrained")[0];
+    let id = row["trial"].to_string();
+    for form in ["onnx", "int8.onnx"] {
+        assert!(run.join(format!("winners/{id}.{form}")).is_file(), "{form}");
+    }
+    let mut export = program_with_data(tiny.dir.path());
+    export
+        .args(["weights", "export", "--trial", &id, "--int8", "--images", "64", "--json", "--out", "x.onnx", "--run"]);
+    let found: Value = serde_json::from_slice(&export.arg(&run).output().unwrap().stdout).unwrap();
+    assert_eq!(found["accuracy"]["int8_top1"], row["metrics"]["test_top1_int8"]);
+    let page = fs::read_to_string(run.join("report/index.html")).unwrap();
+    assert!(page.contains("Test top-1 int8 (%)") && page.contains("Top-1 int8 (%)"));
+}
+
 #[test]
 fn mes_slimming() {
     let objectives = "{metric: mes, goal: maximize}";

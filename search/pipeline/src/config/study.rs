@@ -184,6 +184,10 @@ impl StudyConfig {
             let found = c.retrain.workers;
             add("retrain.workers".into(), format!("found {found}, expected none in a study: it has study.workers"));
         }
+        if c.retrain.seeds > 1 {
+            let found = c.retrain.seeds;
+            add("retrain.seeds".into(), format!("found {found}, expected none in a study: it has study.retrain_seeds"));
+        }
         match &c.workers {
             Some(workers) if workers.weights == Weights::Pipe => {
                 let message = "found pipe, expected folder in a study: its trainings write into its folder";

@@ -219,7 +219,7 @@ fn values_that_contradict_each_other() {
     "#);
     insta::assert_snapshot!(search("objectives: [{metric: latency, goal: minimize}]"), @r#"
     c.yaml: 1 mistake
-      line 2, search.objectives.0.metric: found "latency", expected one of params, macs, memory, latency_ms, mes, synflow, nwot, grad_norm, top1; did you mean latency_ms?
+      line 2, search.objectives.0.metric: found "latency", expected one of params, macs, memory, latency_ms, mes, synflow, nwot, grad_norm, top1, top1_int8; did you mean latency_ms?
     "#);
     insta::assert_snapshot!(more("data: {search_val: 50}\nscoring: {images: 51}"), @r"
     c.yaml: 1 mistake
@@ -249,7 +249,7 @@ fn settings_of_strategies() {
     insta::assert_snapshot!(strategy("{nsga3: {}}, objectives: [{metric: mse, goal: minimize}]"), @r#"
     c.yaml: 2 mistakes
       line 2, search.strategy.nsga3: unknown key, did you mean nsga2? (keys here: STRATEGIES)
-      line 2, search.objectives.0.metric: found "mse", expected one of params, macs, memory, latency_ms, mes, synflow, nwot, grad_norm, top1; did you mean mes?
+      line 2, search.objectives.0.metric: found "mse", expected one of params, macs, memory, latency_ms, mes, synflow, nwot, grad_norm, top1, top1_int8; did you mean mes?
     "#);
 }
 

@@ -14,6 +14,23 @@ use super::eval_pool::EvalPool;
 /// Bytes of images that are kept as tensors; more are read again each time they are needed.
 const KEPT: usize = 1 << 30;
 
+/// Images in a batch of recalibration.
+const CALIBRATION_BATCH: usize = 256;
+
+fn whole(indices: &[usize], size: usize) -> &[usize] {
+    let n = if indices.len() > size { indices.len() / size * size } else { indices.len() };
+    &indices[..n]
+}
+
+/// The images of recalibration, in batches of one size, so that each weighs the same in the statistics.
+pub(super) fn calibrating(
+    images: &TransformedDataset,
+    indices: &[usize],
+    device: Device,
+) -> Result<EvalImages, EvalError> {
+    EvalImages::new(images, whole(indices, CALIBRATION_BATCH), CALIBRATION_BATCH, device)
+}
+
 /// A list of images on a device: kept as tensors, once for each resolution, or read again each time.
 pub(super) struct EvalImages {
     pub(super) images: TransformedDataset,

@@ -9,8 +9,8 @@ use mobilenas_task::Task;
 use mobilenas_torch::{Net, ParamStore, Shared, TrackedStats};
 
 use super::eval_pool::EvalPool;
-use super::images::EvalImages;
-use super::{EvalError, Evaluator, calibrating};
+use super::images::{EvalImages, calibrating};
+use super::{EvalError, Evaluator};
 use crate::config::Proxy;
 
 /// A supernet with the images that its subnets are scored on. It times nothing.
@@ -69,5 +69,9 @@ impl Evaluator for InheritedEvaluator {
             self.calibration.recalibrate(&net, &self.pool)?;
         }
         Ok(self.validation.scores(&net, &self.pool, self.task)?.values)
+    }
+
+    fn quantized(&mut self, _graph: &Arc<Graph>) -> Result<Vec<f64>, EvalError> {
+        Err(EvalError::NotHere("an int8 file"))
     }
 }

@@ -4,6 +4,7 @@ mod error;
 mod eval_pool;
 mod images;
 pub mod inherited;
+mod quantized;
 
 use std::sync::Arc;
 
@@ -21,16 +22,17 @@ use mobilenas_space::ir::Graph;
 use mobilenas_task::Task;
 use mobilenas_torch::{Net, ParamStore, PerWidthNorm, Shared, device, weights};
 use sha2::{Digest as _, Sha256};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use crate::config::{Proxy, Statistics};
 use crate::proxy;
 
 pub use error::EvalError;
 pub use images::Scores;
+pub use quantized::{Quantized, quantize};
 
 use eval_pool::EvalPool;
-use images::EvalImages;
+use images::{EvalImages, calibrating};
 
 /// What metrics may ask of a candidate.
 pub trait Evaluator {
@@ -54,6 +56,12 @@ pub trait Evaluator {
     /// # Errors
     /// When libtorch refuses, or too many images are damaged.
     fn trained(&mut self, graph: &Arc<Graph>) -> Result<Vec<f64>, EvalError>;
+
+    /// The task's metrics of the network's int8 file on the same split, with the same weights.
+    ///
+    /// # Errors
+    /// When ONNX Runtime is not here or refuses, or too many images are damaged.
+    fn quantized(&mut self, graph: &Arc<Graph>) -> Result<Vec<f64>, EvalError>;
 }
 
 /// The task's metrics of a trained network on the test split. Beside it only the judging of a written int8 file takes that
@@ -155,11 +163,6 @@ fn recalibrate(net: &Net, statistics: Statistics, images: &mut EvalImages, pool:
         Statistics::Trained => Ok(()),
         Statistics::Recalibrated => images.recalibrate(net, pool),
     }
-}
-
-/// The images of recalibration, in batches of one size, so that each weighs the same in the statistics.
-fn calibrating(images: &TransformedDataset, indices: &[usize], device: Device) -> Result<EvalImages, EvalError> {
-    EvalImages::new(images, whole(indices, CALIBRATION_BATCH), CALIBRATION_BATCH, device)
 }
 
 /// What a [`SupernetEvaluator`] is made of, beside the supernet.
@@ -352,14 +355,6 @@ impl<'a> SupernetEvaluator<'a> {
 /// By which of the program's ways of computing a subnet scores are made; raised when one changes.
 const WAYS: u32 = 3;
 
-/// Images in a batch of recalibration.
-const CALIBRATION_BATCH: usize = 256;
-
-fn whole(indices: &[usize], size: usize) -> &[usize] {
-    let n = if indices.len() > size { indices.len() / size * size } else { indices.len() };
-    &indices[..n]
-}
-
 impl Evaluator for SupernetEvaluator<'_> {
     fn latency(&mut self, graph: &Arc<Graph>) -> Result<f64, EvalError> {
         if let Some(table) = self.table {
@@ -392,5 +387,12 @@ impl Evaluator for SupernetEvaluator<'_> {
 
     fn trained(&mut self, graph: &Arc<Graph>) -> Result<Vec<f64>, EvalError> {
         Ok(self.timed_scores(graph)?.values)
+    }
+
+    fn quantized(&mut self, graph: &Arc<Graph>) -> Result<Vec<f64>, EvalError> {
+        let net = bind(&self.supernet, graph.clone(), self.statistics)?;
+        recalibrate(&net, self.statistics, &mut self.calibration, &self.pool)?;
+        let file = quantized::int8_file(&net, &mut self.calibration)?;
+        Ok(quantized::int8_scores(&file, &net, &mut self.validation, self.task)?.values)
     }
 }

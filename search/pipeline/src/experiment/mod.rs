@@ -29,6 +29,7 @@ use tch::Device;
 use crate::bounds::Bounds;
 use crate::config::{self, Config, Origin};
 use crate::evaluator::EvaluatorConfig;
+use crate::metric::{Stage, metric};
 
 pub use error::ExperimentError;
 
@@ -226,6 +227,12 @@ impl Experiment {
         all.shuffle(&mut rng(self.config.seed, Purpose::Recalibrate, 0, 0));
         all.truncate(self.config.scoring.recalibrate);
         all
+    }
+
+    /// Whether an objective is one of int8 files.
+    pub fn quantizes(&self) -> bool {
+        let of_int8 = |name: &str| metric(name).is_some_and(|m| m.info().stage == Stage::Quantized);
+        self.config.search.objectives.iter().any(|o| of_int8(&o.metric))
     }
 
     /// Constants of the score.

@@ -3,6 +3,7 @@
 mod analytic;
 mod candidate;
 mod measured;
+mod quantized;
 mod trained;
 mod untrained;
 
@@ -27,23 +28,29 @@ pub static METRICS: &[&dyn Metric] = &[
     &trained::MAP50,
     &trained::MIOU,
     &trained::PIXEL_ACCURACY,
+    &quantized::Top1Int8,
 ];
 
 /// The metrics of a task's networks.
 pub fn of_task(task: &dyn Task) -> impl Iterator<Item = &'static dyn Metric> {
     let own = task.metrics();
-    let known = move |m: &&dyn Metric| m.info().stage != Stage::Trained || own.iter().any(|o| o.name == m.info().name);
-    METRICS.iter().copied().filter(known)
+    let of_it = move |m: &&dyn Metric| match m.info().stage {
+        Stage::Analytic | Stage::Measured | Stage::Untrained => true,
+        Stage::Trained => own.iter().any(|o| o.name == m.info().name),
+        Stage::Quantized => own.iter().any(|o| Some(o.name) == m.info().name.strip_suffix("_int8")),
+    };
+    METRICS.iter().copied().filter(of_it)
 }
 
-/// The metrics that a search computes: all of its task but proxies that it does not name.
+/// The metrics that a search computes: all of its task but proxies and those of int8 files that it does not name.
 pub fn wanted(search: &Search, task: &dyn Task) -> Vec<&'static dyn Metric> {
     let named = |name: &str| {
         search.objectives.iter().any(|o| o.metric == name)
             || search.proxies.iter().any(|p| untrained::Untrained(*p).info().name == name)
     };
     let all = of_task(task);
-    all.filter(|m| m.info().stage != Stage::Untrained || named(m.info().name)).collect()
+    let costly = |m: &&dyn Metric| matches!(m.info().stage, Stage::Untrained | Stage::Quantized);
+    all.filter(|m| !costly(m) || named(m.info().name)).collect()
 }
 
 /// A metric by name.

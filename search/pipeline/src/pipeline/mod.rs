@@ -8,6 +8,7 @@ mod finalists;
 mod finetune;
 mod folder;
 mod follow;
+mod int8;
 mod order;
 mod remeasure;
 pub mod retraining;

@@ -20,6 +20,7 @@ use mobilenas_train::{TrainOutcome, Trainer, TrainerConfig, single_net};
 use serde::{Deserialize, Serialize};
 
 use super::RunError;
+use super::int8;
 use super::order::Order;
 use super::subnet::supernet_in;
 use crate::config::Device;
@@ -168,13 +169,17 @@ impl Job {
         if !collective.leads() {
             return Ok(None);
         }
-        let metrics = match self.inherited {
+        let mut metrics = match self.inherited {
             Some(_) => {
                 let scored = (&p.split.search_val, c.scoring.images, c.scoring.batch);
                 by_name(p.task, &validation_scores(&net, &p.train, scored, p.task)?.values)
             }
             None => test_metrics(p.task, &test_scores(&net, &p.test, &p.test_split, c.scoring.batch, p.task)?),
         };
+        if p.quantizes() {
+            let kept = self.weights.as_ref().map(|name| root.join(name));
+            metrics.extend(int8::metrics(p, &net, self.inherited.is_some(), kept)?);
+        }
         if let Some(name) = &self.weights {
             let mut about = p.about();
             about.insert("digest".to_string(), graph.digest());
