@@ -6,8 +6,8 @@ use std::path::Path;
 use mobilenas_record::latency_table::{LatencyTable, Source};
 use mobilenas_record::metric::{LATENCY, MES, PARAMS};
 use mobilenas_record::run::{
-    Caveat, Done, Finetuned, JournalRow, Origin, PredictorFit, Retrained, RunHeader, Supernet, Trial, TrialOutcome,
-    Unit,
+    Caveat, Done, Finetuned, JournalRow, Landmark, Origin, PredictorFit, Retrained, RunHeader, Supernet, Trial,
+    TrialOutcome, Unit,
 };
 use mobilenas_record::{MetricInfo, pareto, score};
 
@@ -28,6 +28,8 @@ pub struct RunData {
     pub trials: Vec<RunTrial>,
     /// Trials that were fine-tuned before the winners were chosen.
     pub finetuned: Vec<Finetuned>,
+    /// Trials that were trained from scratch to correct the scores of others.
+    pub landmarks: Vec<Landmark>,
     /// Networks trained from scratch, one row a training.
     pub retrained: Vec<Retrained>,
     /// How well the search's predictor did, fit by fit.
@@ -122,6 +124,7 @@ impl RunData {
             supernet: None,
             trials: Vec::new(),
             finetuned: Vec::new(),
+            landmarks: Vec::new(),
             retrained: Vec::new(),
             predictor_fits: Vec::new(),
             caveats: Vec::new(),
@@ -171,6 +174,7 @@ impl RunData {
                 }
             }
             JournalRow::Finetuned(finetuned) => self.finetuned.push(finetuned),
+            JournalRow::Landmark(landmark) => self.landmarks.push(landmark),
             JournalRow::Retrained(retrained) => self.retrained.push(retrained),
             JournalRow::PredictorFit(fit) => self.predictor_fits.push(fit),
             JournalRow::Caveat(caveat) => self.caveats.push(caveat),

@@ -3,7 +3,7 @@
 //! Each part reads the rows that it needs and says nothing where there are none. A new part is one more function in [`PARTS`].
 
 use mobilenas_record::interval::wilson;
-use mobilenas_record::run::PredictorFit;
+use mobilenas_record::run::{Landmark, PredictorFit};
 use mobilenas_record::{rank, text};
 
 use super::figure::figures;
@@ -35,6 +35,7 @@ const PARTS: &[Part] = &[
     rank_fidelity,
     rank_agreement,
     finetuned_agreement,
+    landmarks,
     accuracy_predictors,
     predictor_error,
     seeds,
@@ -136,6 +137,28 @@ fn finetuned_agreement(run: &RunData) -> Option<(&'static str, String)> {
              then had.{agreement}",
             text::plural(run.finetuned.len(), "candidate"),
             text::plural(steps as usize, "step")
+        ),
+    ))
+}
+
+/// How well landmarks predict each other.
+fn landmarks(run: &RunData) -> Option<(&'static str, String)> {
+    let all = &run.landmarks;
+    let correction = Landmark::correction(all)?;
+    let [scores, trained]: [Vec<f64>; 2] =
+        [all.iter().map(|l| l.score).collect(), all.iter().map(|l| l.trained).collect()];
+    let tau = rank::kendall(&scores, &trained)
+        .map_or_else(String::new, |tau| format!(" Kendall's τ-b between their scores before and after is {tau:.2}."));
+    Some((
+        "Landmarks",
+        format!(
+            "{} were trained from scratch for {} epochs and scored on the search-validation split. A ridge regression on \
+             score, log MACs and log parameters, fitted on them, predicted for all others what training from scratch \
+             would give, and the winners were chosen by that. Fitted on all landmarks but one, it is off by {:.2} points \
+             on that one (root mean square).{tau}",
+            text::plural(all.len(), "network"),
+            all.first().map_or(0.0, |l| l.epochs),
+            correction.left_out
         ),
     ))
 }

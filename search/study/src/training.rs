@@ -47,6 +47,7 @@ impl<'a> Study<'a> {
                         name: format!("training/{}-{rule_name}-{}", network.id, how.steps),
                         digest: format!("{}-{rule_name}-{}", training.digest, how.steps),
                         inherited,
+                        validation: true,
                         ..training
                     };
                     wanted.push((network, condition, job));
@@ -100,6 +101,7 @@ impl<'a> Study<'a> {
             seed: retrain_seed(*seed),
             threads: self.plan.config.threads(),
             inherited: None,
+            validation: false,
         }
     }
 

@@ -129,11 +129,11 @@ fn scores_of_other_runs_are_looked_up() {
     assert_eq!(first.len(), second.len());
 }
 
-/// Candidates that may win and the variants are fine-tuned, and the winners are among them, trained with several seeds; a
-/// search that is killed in the midst goes on to the same rows.
+/// Candidates that may win and the variants are fine-tuned, some are trained as landmarks, and the winners are among them,
+/// trained with several seeds; a search that is killed in the midst goes on to the same rows.
 #[test]
 fn winners_are_chosen_after_fine_tuning() {
-    let more = "trials: 8, batch: 4, finetune: {candidates: 3, steps: 4, lr: 0.001}";
+    let more = "trials: 8, batch: 4, finetune: {candidates: 3, steps: 4, lr: 0.001}, landmarks: 4";
     let tiny = Tiny::new("random: {}", MACS, more);
     let config = tiny.dir.path().join("1.yaml");
     let best = |seeds: &str| {
@@ -162,7 +162,11 @@ fn winners_are_chosen_after_fine_tuning() {
     assert!(!retrained.is_empty() && retrained.iter().all(trained));
     seeds_in_turn(&whole, 2);
     let page = fs::read_to_string(whole.join("report/index.html")).unwrap();
-    assert!(page.contains("Fine-tuned candidates"));
+    assert!(page.contains("Fine-tuned candidates") && page.contains("4 networks were trained from scratch"));
+    let landmarks = rows_of(&whole, "landmark");
+    assert_eq!(landmarks.len(), 4);
+    let tuned = |row: &Value| finetuned.iter().find(|f| f["trial"] == row["trial"]).unwrap()["metrics"]["top1"].clone();
+    assert!(landmarks.iter().all(|l| l["score"] == tuned(l) && l["trained"].is_number()));
 
     let killed = tiny.folder("b", "run");
     kill_at(tiny.search(1, &killed), || !rows_of(&killed, "finetuned").is_empty());

@@ -47,6 +47,12 @@ pub(in crate::config) fn thousandth() -> f64 {
     1e-3
 }
 
+/// Whether a number of things is none: the digest of a config without them stays.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+pub(in crate::config) fn is_none(n: &usize) -> bool {
+    *n == 0
+}
+
 pub(in crate::config) fn finetuned() -> usize {
     12
 }

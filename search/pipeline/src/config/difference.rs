@@ -35,6 +35,7 @@ impl Resumable for Config {
         ("search.minutes", f64::INFINITY),
         ("retrain.best", f64::INFINITY),
         ("retrain.seeds", 1.0),
+        ("search.landmarks", 0.0),
     ];
 
     fn is_free(key: &str, run: &Config, own: &Config) -> bool {

@@ -39,6 +39,11 @@ pub struct Search {
     /// A short training of candidates that may win, from their inherited weights; winners are chosen by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finetune: Option<Finetune>,
+    /// Candidates that are trained from scratch before winners are chosen, to correct the scores of all others by a ridge
+    /// regression on score, log MACs and log parameters; 0 for none.
+    #[serde(default, skip_serializing_if = "defaults::is_none")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub landmarks: usize,
     /// Zero-cost proxies to record beside the metrics.
     #[serde(default)]
     pub proxies: Vec<Proxy>,

@@ -206,6 +206,9 @@ impl StudyConfig {
         if c.search.finetune.is_some() {
             add("search.finetune".into(), "found one, expected none in a study: it has study.finetune".into());
         }
+        if c.search.landmarks > 0 {
+            add("search.landmarks".into(), "found some, expected none in a study: it tries landmarks by itself".into());
+        }
         if c.search.minutes.is_some() {
             add("search.minutes".into(), timed.into());
         }

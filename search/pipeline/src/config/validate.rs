@@ -126,6 +126,11 @@ impl Config {
                 all.push((path, format!("found {:?} twice, expected distinct metrics", o.metric)));
             }
         }
+        let accuracy = self.task_config().task().metrics()[0].name;
+        if self.search.landmarks > 0 && self.search.objectives.first().is_none_or(|o| o.metric != accuracy) {
+            let message = format!("found landmarks, expected {accuracy} as the first objective with them");
+            all.push((at("search.landmarks"), message));
+        }
         let objectives: Vec<&str> = self.search.objectives.iter().map(|o| o.metric.as_str()).collect();
         let kind = self.search.strategy.kind();
         all.extend(kind.check_number(objectives.len()).err().map(|message| (at("search.objectives"), message)));

@@ -95,7 +95,7 @@ impl Trainings {
 impl Experiment {
     fn trainings(&self) -> Trainings {
         let retrain = &self.config.retrain;
-        let all = (retrain.best + retrain.best.min(self.published())) * retrain.seeds;
+        let all = (retrain.best + retrain.best.min(self.published())) * retrain.seeds + self.config.search.landmarks;
         Trainings { all, workers: retrain.workers, threads: self.config.retrain_threads() }
     }
 

@@ -25,6 +25,7 @@ impl SearchPipeline<'_> {
             seed: retrain_seed(p.config.seed),
             threads: p.config.retrain_threads(),
             inherited: Some(Inherited { supernet: SUPERNET.to_string(), steps: how.steps, lr: how.lr }),
+            validation: true,
         };
         let done = |t: &Trial| self.finetuned(t).is_some();
         let (over, left): (Vec<Trial>, Vec<Trial>) = self.near(how.candidates).into_iter().partition(done);

@@ -10,19 +10,19 @@ use super::RunError;
 use crate::evaluator::quantize;
 use crate::experiment::Experiment;
 
-/// The task's metrics of a network's int8 file by their names in rows: on the search-validation split where weights were
-/// inherited, else on the test split. Writes `KEPT.onnx` and `KEPT.int8.onnx` where they are to be kept.
+/// The task's metrics of a network's int8 file by their names in rows: on the search-validation split, or on the test
+/// split. Writes `KEPT.onnx` and `KEPT.int8.onnx` where they are to be kept.
 ///
 /// # Errors
 /// When ONNX Runtime or the disk refuses, or too many images are damaged.
 pub(super) fn metrics(
     p: &Experiment,
     net: &Net,
-    inherited: bool,
+    validation: bool,
     kept: Option<PathBuf>,
 ) -> Result<BTreeMap<String, f64>, RunError> {
     let (scoring, calibration) = (&p.config.scoring, p.calibration());
-    let (images, indices, limit, prefix) = match inherited {
+    let (images, indices, limit, prefix) = match validation {
         true => (&p.train, p.split.search_val.indices(), scoring.images.unwrap_or(usize::MAX), ""),
         false => (&p.test, p.test_split.indices(), usize::MAX, "test_"),
     };

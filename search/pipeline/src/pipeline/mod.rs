@@ -9,6 +9,7 @@ mod finetune;
 mod folder;
 mod follow;
 mod int8;
+mod landmarks;
 mod order;
 mod remeasure;
 pub mod retraining;

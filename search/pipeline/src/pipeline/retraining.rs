@@ -48,9 +48,12 @@ pub struct Job {
     pub seed: u64,
     /// Threads.
     pub threads: u32,
-    /// What it begins with, if not with new weights; it is then scored as candidates are.
+    /// What it begins with, if not with new weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inherited: Option<Inherited>,
+    /// Whether it is scored on the search-validation split, as candidates are, and not on the test split.
+    #[serde(default)]
+    pub validation: bool,
 }
 
 /// Weights that a training begins with.
@@ -169,16 +172,16 @@ impl Job {
         if !collective.leads() {
             return Ok(None);
         }
-        let mut metrics = match self.inherited {
-            Some(_) => {
+        let mut metrics = match self.validation {
+            true => {
                 let scored = (&p.split.search_val, c.scoring.images, c.scoring.batch);
                 by_name(p.task, &validation_scores(&net, &p.train, scored, p.task)?.values)
             }
-            None => test_metrics(p.task, &test_scores(&net, &p.test, &p.test_split, c.scoring.batch, p.task)?),
+            false => test_metrics(p.task, &test_scores(&net, &p.test, &p.test_split, c.scoring.batch, p.task)?),
         };
         if p.quantizes() {
             let kept = self.weights.as_ref().map(|name| root.join(name));
-            metrics.extend(int8::metrics(p, &net, self.inherited.is_some(), kept)?);
+            metrics.extend(int8::metrics(p, &net, self.validation, kept)?);
         }
         if let Some(name) = &self.weights {
             let mut about = p.about();
@@ -377,6 +380,7 @@ mod tests {
             seed: u64::MAX,
             threads: 1,
             inherited: None,
+            validation: false,
         };
         let metrics = BTreeMap::from([("test_top1".to_string(), 100.0 / 3.0)]);
         let outcome = Outcome { metrics, seconds: 0.1 + 0.2, steps: 10, skipped: 0 };

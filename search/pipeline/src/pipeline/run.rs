@@ -83,6 +83,9 @@ impl SearchPipeline<'_> {
         if !self.finetune()? {
             return Ok(SearchOutcome::Stopped);
         }
+        if !self.train_landmarks()? {
+            return Ok(SearchOutcome::Stopped);
+        }
         if !self.winners()? {
             return Ok(SearchOutcome::Stopped);
         }

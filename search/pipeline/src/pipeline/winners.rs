@@ -17,7 +17,7 @@ impl<'a> SearchPipeline<'a> {
     /// run has both.
     fn finalists(&self) -> Vec<Trial> {
         let config = &self.experiment.config;
-        let all = self.known_best();
+        let all = self.corrected(self.known_best());
         let of = |found: bool| -> Vec<Scored> {
             let own = all.iter().filter(|(t, _)| (t.origin == Origin::Search) == found);
             own.map(|(t, s)| (t.id, s.clone())).collect()
@@ -74,6 +74,7 @@ impl<'a> SearchPipeline<'a> {
             seed: retrain_seed(seed),
             threads: p.config.retrain_threads(),
             inherited: None,
+            validation: false,
         }
     }
 
