@@ -6,6 +6,7 @@
 
 mod adb;
 mod command;
+mod config;
 mod error;
 mod kind;
 mod link;
@@ -20,8 +21,9 @@ mod ssh;
 mod state;
 mod tools;
 
+pub use config::DeviceConfig;
 pub use error::DeviceError;
-pub use kind::{DeviceConfig, DeviceKind, Settings};
+pub use kind::{DeviceKind, Settings};
 pub use link::Link;
 pub use output::{Read, Statistic, Unit};
 pub use record::DeviceRecord;
