@@ -76,7 +76,8 @@ pub static TOOLS: &[Tool] = &[
         help: "this program, with ONNX Runtime on the device",
         runtime: "onnxruntime",
         extension: "onnx",
-        run: "{program} bench run --onnx {file} --threads {threads} --json {args}",
+        run: "echo '{processes: {min: 1, max: 1}, samples: {max_seconds: 3}}' | \
+              {program} bench run /dev/stdin --onnx {file} --threads {threads} --json {args}",
         read: Mark::Pointer("/rows/0/outcome/measured/median_ms/middle"),
         unit: Unit::Ms,
         statistic: Statistic::Median,

@@ -152,3 +152,27 @@ fn networks_are_measured_on_a_device() {
     let (code, said) = run(dir.path(), &["bench", "run", "--device", "d.yaml", "--models", "no_such"]);
     assert!(code == 2 && said.contains("no_such"), "{said}");
 }
+
+#[test]
+fn the_gate_compares_networks_and_files_on_a_device() {
+    let dir = folder();
+    let sizes = "command: {describe: echo device=A phone, runner: {run: 'wc -c < {file}', unit: us, statistic: mean, pause_seconds: 0}}";
+    fs::write(dir.path().join("d.yaml"), sizes).unwrap();
+    let check = |words: &[&str]| run(dir.path(), &[&["bench", "check", "--device", "d.yaml"], words].concat());
+    let (code, said) = check(&["--models", "mobilevit_xxs", "--baseline-model", "mobilevit_xxs", "--out", "o"]);
+    assert!(code == 0 && said.contains("mobilevit_xxs against mobilevit_xxs on A phone, unknown"), "{said}");
+    let report: Value = serde_json::from_str(&fs::read_to_string(dir.path().join("o/check.json")).unwrap()).unwrap();
+    assert_eq!(report["samples"][0]["device"]["device"], "A phone");
+    assert_eq!(report["samples"][0]["runs"]["first"]["verdict"], "pass");
+    let (code, said) = check(&["--models", "mobilenetv2_100", "--baseline-model", "mobilevit_xxs"]);
+    assert!(code == 3 && said.contains("second run"), "{said}");
+    for (model, file) in [("mobilevit_xxs", "new.onnx"), ("mobilenetv2_100", "old.onnx")] {
+        let (code, said) = run(dir.path(), &["weights", "export", "--model", model, "--out", file]);
+        assert_eq!(code, 0, "{said}");
+    }
+    let (_, said) = check(&["--onnx", "new.onnx", "--baseline-onnx", "old.onnx"]);
+    let line = said.lines().find(|l| l.contains("on A phone")).unwrap_or_default();
+    assert!(line.contains("pass"), "{said}");
+    let (code, said) = check(&["--models", "mobilevit_xxs", "--baseline-engine", "onnxruntime"]);
+    assert!(code == 2 && said.contains("cannot be used with"), "{said}");
+}
