@@ -14,7 +14,7 @@ use mobilenas_host::{Clock, time_ms};
 pub struct Interleaving {
     /// Rounds, in each of which every thing has its turn once and the reference `references` times.
     pub rounds: usize,
-    /// Runs of each before the first round.
+    /// Runs of each before the first round; 0 where a timed run warms itself up, and the reference then has none before.
     pub warm: usize,
     /// Runs right before a timed one, which are not timed: 0 measures with cold caches.
     pub lead: usize,
@@ -77,34 +77,47 @@ pub fn interleave<E>(
     mut ready: impl FnMut(usize) -> Result<(), E>,
     mut run: impl FnMut(usize) -> Result<(), E>,
 ) -> Result<(Vec<Series>, Vec<f64>), E> {
+    let time = |i: usize| {
+        ready(i)?;
+        time_ms(clock, || run(i))
+    };
+    interleave_by(how, n, rng, |_| Ok(()), time)
+}
+
+/// The same where `time` runs a thing and knows how many ms it took. `round` is called before each round with its number.
+///
+/// # Errors
+/// The first error of `round` or `time`.
+pub fn interleave_by<E>(
+    how: Interleaving,
+    n: usize,
+    rng: &mut dyn Rng,
+    mut round: impl FnMut(usize) -> Result<(), E>,
+    mut time: impl FnMut(usize) -> Result<f64, E>,
+) -> Result<(Vec<Series>, Vec<f64>), E> {
     for i in 0..=n {
         for _ in 0..how.warm {
-            ready(i)?;
-            run(i)?;
+            time(i)?;
         }
     }
     let (mut all, mut reference) = (vec![Series::default(); n], Vec::with_capacity(how.rounds));
     let mut order: Vec<usize> = (0..n).chain(std::iter::repeat_n(n, how.references.max(1))).collect();
-    for _ in 0..how.rounds {
+    for number in 0..how.rounds {
+        round(number)?;
         order.shuffle(rng);
         let mut base = Vec::with_capacity(how.references);
         for &i in &order {
-            for _ in 0..if i == n { 1 } else { how.lead } {
-                ready(i)?;
-                run(i)?;
+            for _ in 0..if i == n { usize::from(how.warm > 0) } else { how.lead } {
+                time(i)?;
             }
-            let mut timed = || -> Result<f64, E> {
-                ready(i)?;
-                time_ms(clock, || run(i))
-            };
-            let ms = timed()?;
+            let ms = time(i)?;
             if i == n {
                 base.push(ms);
                 continue;
             }
             all[i].ms.push(ms);
             if how.again {
-                all[i].again.push(timed()?);
+                all[i].again.push(time(i)?);
             }
         }
         let base = median(&base).unwrap_or(f64::NAN);
@@ -189,6 +202,25 @@ mod tests {
             assert_eq!(sorted, [0, 0, 1, 1, 2, 2, 3, 3, 3, 3]);
         }
         assert!(orders.iter().any(|o| o != &orders[0]));
+    }
+
+    #[test]
+    fn what_warms_itself_up_runs_as_often_as_it_is_timed() {
+        let (rounds, calls) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+        let how = Interleaving { rounds: 3, warm: 0, lead: 0, again: false, references: 1 };
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let round = |i| {
+            rounds.borrow_mut().push((i, calls.borrow().len()));
+            Ok::<(), ()>(())
+        };
+        let time = |i: usize| {
+            calls.borrow_mut().push(i);
+            Ok([3.0, 12.0][i])
+        };
+        let (series, reference) = interleave_by(how, 1, &mut rng, round, time).unwrap();
+        assert_eq!((reference, series[0].ratio()), (vec![12.0; 3], 0.25));
+        assert_eq!(rounds.into_inner(), [(0, 0), (1, 2), (2, 4)]);
+        assert_eq!(calls.borrow().len(), 3 * 2);
     }
 
     #[test]

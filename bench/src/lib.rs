@@ -12,6 +12,7 @@ pub mod latency;
 pub mod latency_table;
 pub mod models;
 pub mod noise;
+pub mod on_device;
 pub mod paired_latency;
 pub mod process;
 pub mod profile;
@@ -21,7 +22,7 @@ pub mod settings;
 pub mod stats;
 
 pub use host::Host;
-pub use interleaved::{Interleaving, Series, interleave};
+pub use interleaved::{Interleaving, Series, interleave, interleave_by};
 pub use latency::LatencyProtocol;
 pub use paired_latency::PairedLatency;
 pub use protocol::{Protocol, Samples, measure};

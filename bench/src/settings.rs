@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use mobilenas_device::DeviceConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,9 @@ pub struct LatencySettings {
     /// The table, if they come from one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<PathBuf>,
+    /// The device on which `latency-table build` fills the table, with source imported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceConfig>,
     /// What runs the networks; of an imported table, its own engine counts.
     pub engine: String,
     /// Threads.
@@ -53,6 +57,7 @@ impl Default for LatencySettings {
         LatencySettings {
             source,
             table: None,
+            device: None,
             engine,
             threads: 1,
             batch: 1,
@@ -69,24 +74,35 @@ impl Default for LatencySettings {
 
 impl LatencySettings {
     /// Mistakes that the types alone do not show, as path and message.
-    pub fn validate(&self) -> Vec<(&'static str, String)> {
+    pub fn validate(&self) -> Vec<(String, String)> {
         let mut all = Vec::new();
         if self.min_samples > self.max_samples {
             let message = format!("found {}, expected at most max_samples, {}", self.min_samples, self.max_samples);
-            all.push(("latency.min_samples", message));
+            all.push(("latency.min_samples".to_string(), message));
         }
         match (self.source, &self.table) {
             (LatencySource::Measured, Some(table)) => {
                 let message =
                     format!("found {:?}, expected none with source measured; source table or imported", table);
-                all.push(("latency.table", message));
+                all.push(("latency.table".to_string(), message));
             }
             (LatencySource::Table | LatencySource::Imported, None) => {
-                all.push(("latency", "missing key table, expected the file of a latency table".to_string()));
+                all.push((
+                    "latency".to_string(),
+                    "missing key table, expected the file of a latency table".to_string(),
+                ));
             }
             (LatencySource::Measured, None) | (LatencySource::Table | LatencySource::Imported, Some(_)) => {}
         }
-        all.extend(crate::engine::unknown(&self.engine).map(|message| ("latency.engine", message)));
+        all.extend(crate::engine::unknown(&self.engine).map(|message| ("latency.engine".to_string(), message)));
+        if let Some(device) = &self.device {
+            all.extend(device.validate().into_iter().map(|(key, m)| (format!("latency.device.{key}"), m)));
+            if self.source != LatencySource::Imported {
+                let message =
+                    "found a device, expected source imported and a table: `latency-table build` fills it there";
+                all.push(("latency.device".to_string(), message.to_string()));
+            }
+        }
         all
     }
 }

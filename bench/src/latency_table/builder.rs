@@ -1,89 +1,36 @@
-//! Builds a table on this machine: blocks and whole networks, interleaved with the reference.
-//!
-//! A block is prepared as the engine prepares a whole network, so it is fused as it would run. Each round times it
-//! twice: with cold caches, after other blocks have run, and with warm ones, right after. Both times its input has just
-//! been written, as by the block before it. The share of each in the block's time is fitted on whole networks.
+//! Builds a table: blocks and whole networks, interleaved with the reference, on this machine or on another device.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::engine::{Engine, EngineError, Session, Setting, blank, enough_cores};
-use crate::{Host, Interleaving, Series, interleave, stats};
-use mobilenas_host::Clock;
+use crate::{Series, stats};
 use mobilenas_record::run as record;
 use mobilenas_space::ir::Graph;
 use mobilenas_space::{Reachable, Space};
-use mobilenas_torch::{Names, Net, NetError, Owned, ParamStore};
 use rand::seq::SliceRandom as _;
 use sha2::{Digest as _, Sha256};
-use tch::{Device, Tensor};
 
 use super::file::{Table, TableError};
 use super::networks::{self, SampledNetwork};
 use super::partial::PartialTable;
-use super::row::{self, FORMAT, Header, Reference, TableRow, TableSource};
+use super::row::{self, FORMAT, Header, Reference, TableRow};
+pub use super::timer::BuildError;
+use super::timer::{GROUP, NETS, Timed, Timer};
 use super::validate::validation;
 use mobilenas_host::Progress;
-use mobilenas_host::Stop;
 use mobilenas_space::seed::{Purpose, rng};
-
-/// Most blocks that are interleaved: libtorch remembers the kernels of a thousand convolutions, and these hold fewer.
-const GROUP: usize = 40;
-/// Most whole networks that are interleaved.
-const NETS: usize = 12;
 
 /// What is built, and how.
 #[derive(Clone, Copy)]
 pub struct TableBuilder<'a> {
     /// The space whose blocks are timed.
     pub space: &'a Space,
-    /// What runs them.
-    pub engine: &'a dyn Engine,
-    /// Threads and batch.
-    pub setting: Setting,
-    /// Rounds of one pass.
-    pub rounds: usize,
-    /// Passes; each prepares all graphs anew, since a speed depends on where in memory they lie.
-    pub passes: usize,
     /// Networks that the line is fitted on, and others that it is validated on.
     pub nets: [usize; 2],
     /// More blocks than this are not timed.
     pub most: usize,
     /// What random orders and networks derive from.
     pub seed: u64,
-}
-
-/// What can go wrong.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// The file.
-    #[error(transparent)]
-    Table(#[from] TableError),
-    /// The engine.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// libtorch.
-    #[error(transparent)]
-    Net(#[from] NetError),
-    /// The architecture.
-    #[error(transparent)]
-    Shape(#[from] mobilenas_space::ir::ShapeError),
-    /// The reference network is gone.
-    #[error("the reference network is not among the families")]
-    Reference,
-}
-
-impl BuildError {
-    /// Whether the user can mend it: another file, or fewer threads.
-    pub fn is_input(&self) -> bool {
-        matches!(self, BuildError::Table(_) | BuildError::Engine(EngineError::Threads { .. }))
-    }
-}
-
-/// A prepared graph and its input.
-struct Item {
-    session: Box<dyn Session>,
-    input: Tensor,
 }
 
 /// What is to be timed.
@@ -99,7 +46,8 @@ struct Phase<'a, T> {
     items: &'a [T],
     /// Things that are interleaved.
     group: usize,
-    how: Interleaving,
+    /// Whether each is timed twice in a round.
+    twice: bool,
     graph: fn(&T) -> Arc<Graph>,
     key: fn(&T) -> &String,
     known: fn(&TableRow) -> Option<&String>,
@@ -117,44 +65,24 @@ impl TableBuilder<'_> {
         Ok(Work { blocks, nets, reference: (Arc::new(graph), side), whole: reachable.complete })
     }
 
-    /// Blocks run twice; networks once, after a run that is not timed.
-    fn how(&self, again: bool) -> Interleaving {
-        Interleaving { rounds: self.rounds, warm: 3, lead: usize::from(!again), again, references: 2 }
-    }
-
-    fn header(&self, work: &Work) -> Header {
+    fn header(&self, work: &Work, timer: &dyn Timer) -> Header {
         let mut list = Sha256::new();
         let keys = work.blocks.iter().map(|(k, _)| k).chain(work.nets.iter().map(|n| &n.digest));
         keys.for_each(|k| list.update(format!("{k}\n")));
-        let protocol = format!(
-            "{} passes of {} rounds, in each every block or network once and {} twice, in random order; up to {GROUP} \
-             blocks or {NETS} networks side by side; medians over rounds of the time over the round's {}; blocks after \
-             other work and once more right after, with their input just written, networks after one run of their own",
-            self.passes,
-            self.rounds,
-            networks::REFERENCE,
-            networks::REFERENCE
-        );
+        let place = timer.place();
         Header {
             format: FORMAT,
             program: env!("CARGO_PKG_VERSION").to_string(),
-            source: TableSource::Measured,
+            source: place.source,
             family: self.space.family().name().to_string(),
             classes: self.space.classes(),
             blocks: work.blocks.len(),
             whole: work.whole,
             list: list.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect(),
-            engine: record::Engine {
-                name: self.engine.name().to_string(),
-                version: self.engine.version(),
-                precision: self.engine.precision().to_string(),
-                threads: self.setting.threads,
-                batch: self.setting.batch,
-                protocol,
-                table: None,
-            },
-            host: Some(Host::read().machine),
-            device: None,
+            engine: timer.engine(),
+            host: place.host,
+            device: place.device.as_ref().map(mobilenas_device::DeviceRecord::caption),
+            on: place.device,
             seed: self.seed,
         }
     }
@@ -165,18 +93,16 @@ impl TableBuilder<'_> {
     /// When the engine or the disk refuses, or the part that is there is of another table.
     pub fn run(
         &self,
+        timer: &mut dyn Timer,
         out: &Path,
-        clock: &dyn Clock,
-        stop: &Stop,
         progress: fn(&'static str) -> Progress,
     ) -> Result<Option<Table>, BuildError> {
-        enough_cores(self.setting.threads)?;
         let work = self.work()?;
-        let mut part = PartialTable::open(out, &self.header(&work))?;
+        let mut part = PartialTable::open(out, &self.header(&work, timer))?;
         let blocks = Phase {
             items: &work.blocks,
             group: GROUP,
-            how: self.how(true),
+            twice: true,
             graph: |(_, graph)| Arc::new(graph.clone()),
             key: |(key, _)| key,
             known: |row| if let TableRow::Block(b) = row { Some(&b.key) } else { None },
@@ -194,7 +120,7 @@ impl TableBuilder<'_> {
         let nets = Phase {
             items: &work.nets,
             group: NETS,
-            how: self.how(false),
+            twice: false,
             graph: |net| net.graph.clone(),
             key: |net| &net.digest,
             known: |row| if let TableRow::Net(n) = row { Some(&n.digest) } else { None },
@@ -211,97 +137,48 @@ impl TableBuilder<'_> {
                 })
             },
         };
-        if !self.phase(&blocks, &work, &mut part, clock, stop, &progress("blocks"))?
-            || !self.phase(&nets, &work, &mut part, clock, stop, &progress("networks"))?
+        if !phase(&blocks, &work, timer, &mut part, &progress("blocks"))?
+            || !phase(&nets, &work, timer, &mut part, &progress("networks"))?
         {
             return Ok(None);
         }
         close(&mut part)?;
         Ok(Some(part.finish()?))
     }
-
-    /// Times what the table has no rows of yet; false if it was asked to stop.
-    fn phase<T>(
-        &self,
-        phase: &Phase<'_, T>,
-        work: &Work,
-        part: &mut PartialTable,
-        clock: &dyn Clock,
-        stop: &Stop,
-        bar: &Progress,
-    ) -> Result<bool, BuildError> {
-        let known = part.known(phase.known);
-        bar.begin(phase.items.len() as u64, known.len() as u64);
-        let left: Vec<&T> = phase.items.iter().filter(|i| !known.contains((phase.key)(i))).collect();
-        let mut done = known.len();
-        for group in left.chunks(phase.group) {
-            let graphs: Vec<Arc<Graph>> = group.iter().map(|i| (phase.graph)(i)).collect();
-            let Some((series, base)) = self.time(&graphs, work, phase.how, clock, stop)? else { return Ok(false) };
-            let rows = group.iter().zip(&series).map(|(i, s)| (phase.row)(i, s));
-            part.append(rows.chain([TableRow::Rounds(base)]))?;
-            done += group.len();
-            bar.at(done as u64, "");
-        }
-        bar.done();
-        Ok(true)
-    }
-
-    /// Times graphs interleaved with the reference; `None` if it was asked to stop.
-    fn time(
-        &self,
-        graphs: &[Arc<Graph>],
-        work: &Work,
-        how: Interleaving,
-        clock: &dyn Clock,
-        stop: &Stop,
-    ) -> Result<Option<(Vec<Series>, Reference)>, BuildError> {
-        let (mut all, mut base) = (vec![Series::default(); graphs.len()], Vec::new());
-        for pass in 0..self.passes as u64 {
-            if stop.asked() {
-                return Ok(None);
-            }
-            let items = graphs.iter().chain([&work.reference.0]).map(|g| self.item(g));
-            let mut items: Vec<Item> = items.collect::<Result<_, _>>()?;
-            // One order for each pass; which one does not matter to a group that is timed again.
-            let mut random = rng(self.seed, Purpose::Timing, 3, pass);
-            let inputs: Vec<Tensor> = items.iter().map(|i| i.input.shallow_clone()).collect();
-            let ready = |i: usize| -> Result<(), EngineError> {
-                let mut input = inputs[i].shallow_clone();
-                input.f_zero_().map(drop).map_err(torch)
-            };
-            let run = |i: usize| -> Result<(), EngineError> {
-                let item = &mut items[i];
-                item.session.run(&item.input).map(drop)
-            };
-            let (series, reference) = interleave(clock, how, graphs.len(), &mut random, ready, run)?;
-            all.iter_mut().zip(&series).for_each(|(a, s)| a.join(s));
-            base.extend(reference);
-        }
-        let at = |q: f64| stats::quantile(&base, q).unwrap_or(f64::NAN);
-        let latency = record::Latency { median_ms: at(0.5), p10_ms: at(0.1), p90_ms: at(0.9), samples: base.len() };
-        let reference = Reference { model: networks::REFERENCE.to_string(), resolution: work.reference.1, latency };
-        Ok(Some((all, reference)))
-    }
-
-    fn item(&self, graph: &Arc<Graph>) -> Result<Item, BuildError> {
-        let store = ParamStore::init(graph, Names::Standalone, 0, Device::Cpu)?;
-        let net = Net::bind(graph.clone(), &Owned(&store))?;
-        let session = self.engine.prepare(&net, self.setting)?;
-        let input = blank(&net, self.setting.batch)?;
-        // Images are contiguous; other feature maps have the layout that the block before leaves.
-        let inner = graph.input().hw().is_some() && graph.input().channels() != 3;
-        let input = if inner && self.engine.channels_last() {
-            let last = input.f_permute([0, 2, 3, 1]).and_then(|t| t.f_contiguous());
-            last.and_then(|t| t.f_permute([0, 3, 1, 2])).map_err(torch)?
-        } else {
-            input
-        };
-        Ok(Item { session, input })
-    }
 }
 
-fn torch(e: tch::TchError) -> EngineError {
-    EngineError::Net(NetError::Torch { at: "images".into(), message: e.to_string() })
+/// Times what the table has no rows of yet; false if it was asked to stop.
+fn phase<T>(
+    phase: &Phase<'_, T>,
+    work: &Work,
+    timer: &mut dyn Timer,
+    part: &mut PartialTable,
+    bar: &Progress,
+) -> Result<bool, BuildError> {
+    let known = part.known(phase.known);
+    bar.begin(phase.items.len() as u64, known.len() as u64);
+    timer.tell(bar.teller());
+    let left: Vec<&T> = phase.items.iter().filter(|i| !known.contains((phase.key)(i))).collect();
+    let mut done = known.len();
+    for group in left.chunks(phase.group) {
+        let graphs: Vec<Arc<Graph>> = group.iter().map(|i| (phase.graph)(i)).collect();
+        let at = |message: &str| bar.at(done as u64, message);
+        let timed = match timer.time(&graphs, &work.reference.0, phase.twice, &at) {
+            Err(e) if e.is_stop() => return Ok(false),
+            other => other?,
+        };
+        let Some(Timed { series, reference: base, seen }) = timed else { return Ok(false) };
+        let at = |q: f64| stats::quantile(&base, q).unwrap_or(f64::NAN);
+        let latency = record::Latency { median_ms: at(0.5), p10_ms: at(0.1), p90_ms: at(0.9), samples: base.len() };
+        let model = networks::REFERENCE.to_string();
+        let base = Reference { model, resolution: work.reference.1, latency, seen };
+        let rows = group.iter().zip(&series).map(|(i, s)| (phase.row)(i, s));
+        part.append(rows.chain([TableRow::Rounds(base)]))?;
+        done += group.len();
+        bar.at(done as u64, "");
+    }
+    bar.done();
+    Ok(true)
 }
 
 /// Adds the reference over all rounds, and the validation.
@@ -324,7 +201,7 @@ fn close(part: &mut PartialTable) -> Result<(), TableError> {
         p90_ms: middle(|l| l.p90_ms),
         samples: seen.iter().map(|r| r.latency.samples).sum(),
     };
-    let reference = seen.first().map(|r| Reference { latency, ..(*r).clone() });
+    let reference = seen.first().map(|r| Reference { latency, seen: None, ..(*r).clone() });
     let ms = reference.as_ref().map(|r| r.latency.median_ms);
     let validation = validation(&part.rows, ms);
     part.append(reference.map(TableRow::Reference).into_iter().chain(validation.map(TableRow::Validation)))

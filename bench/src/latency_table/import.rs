@@ -226,6 +226,7 @@ fn header(space: &Space, d: &Device, blocks: usize, whole: bool, list: &Path) ->
         },
         host: None,
         device: Some(d.device.clone()),
+        on: None,
         seed: 0,
     })
 }
@@ -310,5 +311,5 @@ fn reference(line: &ListLine, id: &str, mistakes: &mut Mistakes) -> Option<Refer
     // One number is all that is known of it.
     let latency = record::Latency { median_ms: ms, p10_ms: ms, p90_ms: ms, samples: count };
     let (_, resolution) = networks::reference()?;
-    Some(Reference { model: id.to_string(), resolution, latency })
+    Some(Reference { model: id.to_string(), resolution, latency, seen: None })
 }

@@ -5,14 +5,17 @@
 //! another device ([`import`], with the list that [`jobs`] writes). It holds its own [`row::Validation`].
 
 pub mod builder;
+mod device_timer;
 pub mod file;
 pub mod fit;
 pub mod import;
 pub mod jobs;
 mod lookup;
 pub mod networks;
+pub mod on_engine;
 mod partial;
 pub mod row;
+pub mod timer;
 mod validate;
 
 pub use file::{Table, TableError};

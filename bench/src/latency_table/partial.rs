@@ -115,6 +115,7 @@ fn same(path: &Path, there: &Header, own: &Header) -> Result<(), TableError> {
         ("engine", engine(&there.engine), engine(&own.engine)),
         ("protocol", there.engine.protocol.clone(), own.engine.protocol.clone()),
         ("host", host(there), host(own)),
+        ("device", there.device.clone().unwrap_or_default(), own.device.clone().unwrap_or_default()),
         ("list of blocks and networks", there.list.clone(), own.list.clone()),
         ("seed", there.seed.to_string(), own.seed.to_string()),
     ];

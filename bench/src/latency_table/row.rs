@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mobilenas_device::{DeviceRecord, Seen};
 use mobilenas_record::run as record;
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +64,9 @@ pub struct Header {
     pub host: Option<record::Host>,
     /// The device in words, if it was another one.
     pub device: Option<String>,
+    /// What is recorded of it, if this program had the times taken there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<DeviceRecord>,
     /// What random orders and networks derive from.
     pub seed: u64,
 }
@@ -128,6 +132,9 @@ pub struct Reference {
     pub resolution: u32,
     /// Median, 10th and 90th percentile, samples.
     pub latency: record::Latency,
+    /// What was seen of another device in these rounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
 }
 
 impl BlockTime {

@@ -1,11 +1,13 @@
 //! Why something could not be measured.
 
+use mobilenas_device::DeviceError;
 use mobilenas_host::WorkerError;
 use mobilenas_space::ir::ShapeError;
 use mobilenas_torch::NetError;
 
 use super::messages::PROTOCOL;
 use crate::engine::EngineError;
+use crate::on_device::OnDeviceError;
 
 /// Why something could not be measured.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +63,19 @@ pub enum MeasureError {
     /// libtorch.
     #[error(transparent)]
     Net(#[from] NetError),
+    /// Another device.
+    #[error(transparent)]
+    Device(OnDeviceError),
     /// The user asked to stop.
     #[error("stopped")]
     Stopped,
+}
+
+impl From<OnDeviceError> for MeasureError {
+    fn from(e: OnDeviceError) -> MeasureError {
+        match e {
+            OnDeviceError::Device(DeviceError::Stopped) => MeasureError::Stopped,
+            other => MeasureError::Device(other),
+        }
+    }
 }

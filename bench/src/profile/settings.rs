@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::engine;
 use crate::noise::NoiseLimits;
 use crate::profile::rules::{ProcessRule, ProfileRules, SampleRule, WarmupRule};
+use mobilenas_device::DeviceConfig;
 use mobilenas_file::ModelFile;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,9 @@ pub struct BenchConfig {
     /// What runs the networks.
     #[schemars(length(min = 1))]
     pub engines: Vec<String>,
+    /// Another device that runs them instead, `processes.max` times each, beside MobileNetV2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceConfig>,
     /// Numbers of threads.
     #[schemars(length(min = 1), inner(range(min = 1, max = 256)))]
     pub threads: Vec<usize>,
@@ -56,6 +60,7 @@ impl Default for BenchConfig {
             found: Vec::new(),
             files: Vec::new(),
             engines: vec!["libtorch".to_string()],
+            device: None,
             threads: vec![1],
             batch: vec![1],
             cores: None,
@@ -247,6 +252,22 @@ impl BenchConfig {
         }
     }
 
+    /// What does not fit to another device.
+    fn device_mistakes(&self) -> Vec<(Vec<String>, String)> {
+        let Some(device) = &self.device else { return Vec::new() };
+        let path = |key: &str| key.split('.').map(String::from).collect::<Vec<String>>();
+        let own = device.validate().into_iter().map(|(key, m)| (path(&format!("device.{key}")), m));
+        let mut all: Vec<(Vec<String>, String)> = own.collect();
+        if self.engines != BenchConfig::default().engines {
+            let message = format!("found {:?}, expected none with a device, whose runner says what runs", self.engines);
+            all.push((path("engines"), message));
+        }
+        if !self.files.is_empty() {
+            all.push((path("files"), "found some, expected none with a device: it gets networks as ONNX".to_string()));
+        }
+        all
+    }
+
     /// Mistakes that the types alone do not show, as path and message.
     pub fn validate(&self) -> Vec<(Vec<String>, String)> {
         let at = |key: &str, i: usize| vec![key.to_string(), i.to_string()];
@@ -257,6 +278,7 @@ impl BenchConfig {
         for (i, e) in self.engines.iter().enumerate() {
             all.extend(engine::unknown(e).map(|message| (at("engines", i), message)));
         }
+        all.extend(self.device_mistakes());
         if self.models.as_ref().is_some_and(Vec::is_empty) && self.found.is_empty() && self.files.is_empty() {
             all.push((vec!["models".to_string()], "found no network, expected at least one".to_string()));
         }

@@ -9,6 +9,7 @@
 
 pub mod baseline;
 pub mod count;
+pub mod device_pairs;
 pub mod exact;
 pub mod files;
 pub mod finding;

@@ -105,7 +105,7 @@ impl PairedRounds {
                 return Ok(false);
             }
             let mut round = source.round(self.all.len() as u64)?;
-            round.noisy = limits.reason(&round);
+            round.noisy = round.noisy.take().or_else(|| limits.reason(&round));
             self.all.push(round);
         }
         Ok(true)

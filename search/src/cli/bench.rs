@@ -3,6 +3,7 @@
 mod accuracy;
 mod bless;
 mod check;
+mod check_device;
 mod data;
 mod history;
 mod regression;

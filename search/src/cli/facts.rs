@@ -29,11 +29,13 @@ pub fn run(command: &Command) -> Result<i32> {
     Ok(0)
 }
 
-fn registries() -> [(&'static str, Vec<&'static str>); 7] {
+fn registries() -> [(&'static str, Vec<&'static str>); 9] {
     [
         ("FAMILIES", mobilenas_space::families::FAMILIES.iter().map(|f| f.name()).collect()),
         ("HEADS", mobilenas_heads::HEADS.iter().map(|h| h.name()).collect()),
         ("ENGINES", mobilenas_bench::engine::ENGINES.iter().map(|e| e.name()).collect()),
+        ("DEVICES", mobilenas_device::DEVICES.iter().map(|d| d.name).collect()),
+        ("TOOLS", mobilenas_device::TOOLS.iter().map(|t| t.name).collect()),
         ("FORMATS", mobilenas_file::FORMATS.iter().map(|f| f.name()).collect()),
         ("TASKS", mobilenas_task::TASKS.iter().map(|t| t.name()).collect()),
         ("METRICS", mobilenas_pipeline::metric::METRICS.iter().map(|m| m.info().name).collect()),

@@ -248,7 +248,7 @@ window: 3
       line 8, samples.min: found 50, expected at most max, 20
       line 9, processes.min: found 5, expected at most max, 4
       line 10, noise.steel: unknown key, did you mean steal? (keys here: drift, max_noisy, other_load, steal, trend)
-      line 11, window: unknown key, did you mean window_ms? (keys here: batch, cores, engines, files, found, models, noise, processes, samples, seed, threads, warmup, window_ms)
+      line 11, window: unknown key, did you mean window_ms? (keys here: batch, cores, device, engines, files, found, models, noise, processes, samples, seed, threads, warmup, window_ms)
     "#);
 }
 

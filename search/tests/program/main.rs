@@ -8,6 +8,7 @@ mod bench_run;
 mod configs;
 mod data;
 mod dense;
+mod devices;
 mod end_to_end;
 mod files;
 mod gate;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use mobilenas_device::DeviceConfig;
 use mobilenas_host::Problems;
 use mobilenas_strategy::StrategyConfig;
 use serde::Deserialize as _;
@@ -154,6 +155,17 @@ pub fn load_gate(file: &Path) -> Result<RegressionConfig, ConfigError> {
 /// When the file cannot be read, is no YAML, or has mistakes: then all of them.
 pub fn load_bench(file: &Path) -> Result<BenchConfig, ConfigError> {
     load_checked(file, BenchConfig::validate)
+}
+
+/// Reads a file that names a device.
+///
+/// # Errors
+/// When the file cannot be read, is no YAML, or has mistakes: then all of them.
+pub fn load_device(file: &Path) -> Result<DeviceConfig, ConfigError> {
+    load_checked(file, |d: &DeviceConfig| {
+        let path = |key: String| key.split('.').map(String::from).collect();
+        d.validate().into_iter().map(|(key, message)| (path(key), message)).collect()
+    })
 }
 
 /// Path of a key, and what is wrong there.

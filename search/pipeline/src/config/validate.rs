@@ -43,7 +43,7 @@ impl Config {
             all.push((at("scoring.statistics"), message));
         }
         all.extend(self.data.augment.validate().into_iter().map(|(key, m)| (at(&format!("data.augment.{key}")), m)));
-        all.extend(self.latency.validate().into_iter().map(|(key, m)| (at(key), m)));
+        all.extend(self.latency.validate().into_iter().map(|(key, m)| (at(&key), m)));
         for (section, recipe) in [("supernet", &self.supernet.recipe), ("retrain", &self.retrain.recipe)] {
             all.extend(recipe.validate().into_iter().map(|(key, m)| (at(&format!("{section}.{key}")), m)));
         }

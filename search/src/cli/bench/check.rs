@@ -17,10 +17,10 @@ use mobilenas_file::{BaselineFiles, FileExact, GuardedFile};
 use mobilenas_host::{Clock as _, OutputError, Progress, Stop, WallClock, out};
 use serde_json::json;
 
-use super::accuracy;
 use super::regression::{self, Which, file_program, input, program};
+use super::{accuracy, check_device};
 use crate::cli::Input;
-use mobilenas_pipeline::config::RegressionConfig;
+use mobilenas_pipeline::config::{self, RegressionConfig};
 
 /// Arguments of `bench check`.
 #[derive(Debug, clap::Args)]
@@ -44,6 +44,9 @@ pub struct Args {
     /// Time the config's engine against this one
     #[arg(long, value_name = "NAME")]
     baseline_engine: Option<String>,
+    /// A YAML file with the device that times networks and ONNX files side by side, instead of this machine
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["baseline_binary", "baseline_engine", "stored", "count"])]
+    device: Option<PathBuf>,
     /// Compare times with those in the baseline's file; may warn only
     #[arg(long, requires = "baseline")]
     stored: bool,
@@ -306,6 +309,15 @@ impl Check<'_> {
     fn paired(&mut self) -> Result<()> {
         let tier = self.config.paired.clone();
         let rule = tier.rule();
+        if let Some(device) = &self.args.device {
+            let device = config::load_device(device)?;
+            let older = self.args.baseline_model.as_deref();
+            for (finding, sample) in check_device::paired(&self.config, older, &device, self.stop)? {
+                self.report.findings.push(finding);
+                self.report.samples.push(sample);
+            }
+            return Ok(());
+        }
         for Pair { name, baseline, candidate } in self.pairs()? {
             let progress = Progress::new("paired");
             progress.begin(rule.looks.last().copied().unwrap_or(0) as u64, 0);

@@ -67,6 +67,7 @@ pub fn input(e: MeasureError) -> anyhow::Error {
         | MeasureError::Design { .. }
         | MeasureError::Engine(EngineError::Unknown { .. }) => Input(e.to_string()).into(),
         MeasureError::Engine(EngineError::File(e)) => file_input(e),
+        MeasureError::Device(e) if e.is_input() => Input(e.to_string()).into(),
         other => anyhow!(other),
     }
 }

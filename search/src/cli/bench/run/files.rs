@@ -9,7 +9,7 @@ use mobilenas_bench::profile::output;
 use mobilenas_bench::profile::record::{Cell, ProfileReport, ProfileRow};
 use mobilenas_record::text;
 use mobilenas_reports::flat::{Flat, Values};
-use mobilenas_reports::zoo::{MeasuredNetwork, model_zoo};
+use mobilenas_reports::zoo::{MeasuredNetwork, ModelZoo, model_zoo};
 use mobilenas_space::{cost, families};
 
 /// The rows as CSV.
@@ -51,12 +51,17 @@ fn zoo(report: &ProfileReport, folder: &Path) -> Result<()> {
             text::plural(*batch, "image")
         );
         if let Some(zoo) = model_zoo(&words, &measured)? {
-            let name = if i == 0 { "model_zoo".to_owned() } else { format!("model_zoo_{}", i + 1) };
-            json_file::write(&folder.join(format!("{name}.md")), zoo.markdown.as_bytes())?;
-            json_file::write(&folder.join(format!("{name}.svg")), zoo.svg.as_bytes())?;
+            write_zoo(folder, i, &zoo)?;
         }
     }
     Ok(())
+}
+
+/// Writes the zoo of a setting with this number.
+pub(super) fn write_zoo(folder: &Path, i: usize, zoo: &ModelZoo) -> Result<()> {
+    let name = if i == 0 { "model_zoo".to_owned() } else { format!("model_zoo_{}", i + 1) };
+    json_file::write(&folder.join(format!("{name}.md")), zoo.markdown.as_bytes())?;
+    Ok(json_file::write(&folder.join(format!("{name}.svg")), zoo.svg.as_bytes())?)
 }
 
 /// A row as the zoo shows it, if it is of a published network and was measured.

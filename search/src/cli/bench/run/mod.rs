@@ -1,5 +1,6 @@
 //! `mobilenas bench run [CONFIG]`: networks x engines x threads x batches, measured one by one.
 
+mod device;
 mod files;
 
 use std::path::PathBuf;
@@ -34,6 +35,9 @@ pub struct Args {
     /// Only these engines
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     engines: Option<Vec<String>>,
+    /// A YAML file with the device that runs the networks, instead of engines on this machine
+    #[arg(long, value_name = "FILE", conflicts_with = "engines")]
+    device: Option<PathBuf>,
     /// Numbers of threads
     #[arg(long, value_name = "N,..", value_delimiter = ',')]
     threads: Option<Vec<usize>>,
@@ -61,8 +65,12 @@ fn without_config() -> Vec<&'static str> {
 /// # Errors
 /// When the input is wrong, or a file cannot be written. A case that fails is a row.
 pub fn run(args: &Args) -> Result<i32> {
-    let stop = Stop::on_signals()?;
     let config = args.load()?;
+    if let Some(on) = &config.device {
+        let to = device::Destination { out: args.out.as_ref(), resume: args.resume, json: args.json };
+        return device::run(&config, on, &to);
+    }
+    let stop = Stop::on_signals()?;
     let cases = cases(&config)?;
     let lock = |folder: &PathBuf| Lock::folder(folder, "mobilenas bench run");
     let _lock = args.out.as_ref().map(lock).transpose().map_err(|e| Input(e.to_string()))?;
@@ -131,6 +139,10 @@ impl Args {
             config.files = self.files.files();
         } else {
             config.files = config.files.into_iter().map(|f| self.files.complete(f)).collect();
+        }
+        if let Some(file) = &self.device {
+            config.device = Some(config::load_device(file)?);
+            config.engines = BenchConfig::default().engines;
         }
         if let Some(engines) = &self.engines {
             config.engines.clone_from(engines);
