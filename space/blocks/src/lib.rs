@@ -42,6 +42,8 @@ mod transformer;
 mod universal;
 mod vit;
 
+use mobilenas_ir as ir;
+
 pub use attention_2d::Attention2d;
 pub use cait::{Cait, CaitEmbed, ClassToken};
 pub use cascaded::{Cascaded, CascadedDownsample, CascadedStem};
