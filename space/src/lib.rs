@@ -6,7 +6,6 @@
 //!
 //! Pure: no libtorch, no clock, no files.
 
-pub mod blocks;
 pub mod domain;
 pub mod families;
 pub mod genome;
@@ -14,6 +13,7 @@ pub mod reachable;
 pub mod seed;
 pub mod widths;
 
+pub use mobilenas_blocks as blocks;
 pub use mobilenas_ir as ir;
 pub use mobilenas_ir::{
     BlockCache, Cost, CostCache, Fnv, Memory, block_cache, cost, fnv, formula, latency_key, memory,

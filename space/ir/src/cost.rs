@@ -59,6 +59,11 @@ fn macs<'a>(op: Contraction, out: &Value, input: impl Fn(usize) -> Option<&'a Va
             let [height, width] = groups.pair(kernel, 1);
             out.elements() * per_group * u64::from(height * width)
         }
+        // Each query with the vectors of all rows and of all columns, whichever of them are read.
+        Contraction::RelativeLogits => {
+            let vectors = input(0).and_then(Value::hw).map_or(0, |(h, w)| 2 * (h + w) - 2);
+            input(0).map_or(0, Value::elements) * u64::from(vectors)
+        }
         Contraction::Linear => out.elements() * channels(0),
         Contraction::Attention => {
             let keys = input(1).map_or(0, |k| u64::from(k.dims[k.axis.saturating_sub(1)]));

@@ -38,7 +38,8 @@ impl Dilation {
             | Op::SplitHeads { .. } | Op::MergeHeads { .. } | Op::MatMul | Op::ChannelScale { .. } | Op::Learnt { .. }
             | Op::Dropout { .. } | Op::DropPath { .. } | Op::Shuffle { .. } | Op::ResizeNearest { .. }
             | Op::AdaptiveAvgPool { .. } | Op::Unflatten { .. } | Op::SplitRows { .. } | Op::L2Norm | Op::Rows { .. }
-            | Op::LinearAttention { .. } | Op::Fourier | Op::Offsets { .. } | Op::Windows { .. } | Op::Unwindow { .. } => op,
+            | Op::LinearAttention { .. } | Op::Fourier | Op::Offsets { .. } | Op::Windows { .. }
+            | Op::RelativeLogits { .. } | Op::Unwindow { .. } => op,
         }
     }
 }

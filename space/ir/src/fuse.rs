@@ -176,7 +176,8 @@ impl Forms<'_> {
             | Op::SumWidth | Op::Softmax | Op::InvSqrt { .. } | Op::Attention { .. } | Op::SplitHeads { .. }
             | Op::MergeHeads { .. } | Op::MatMul | Op::BiasTable { .. } | Op::Learnt { .. } | Op::Dropout { .. }
             | Op::DropPath { .. } | Op::MaxPool { .. } | Op::Shuffle { .. } | Op::ResizeNearest { .. } | Op::L2Norm
-            | Op::Rows { .. } | Op::LinearAttention { .. } | Op::Fourier | Op::Offsets { .. } | Op::Windows { .. } | Op::Unwindow { .. }
+            | Op::Rows { .. } | Op::LinearAttention { .. } | Op::Fourier | Op::Offsets { .. } | Op::Windows { .. }
+            | Op::RelativeLogits { .. } | Op::Unwindow { .. }
             | Op::AdaptiveAvgPool { .. } | Op::Unflatten { .. } | Op::SplitRows { .. } => None,
         }
     }

@@ -73,6 +73,7 @@ fn describe(node: &Node) -> String {
         Op::SplitHeads { heads, transposed } => format!("{name} {heads} t{}", u8::from(*transposed)),
         Op::MergeHeads { transposed: true, .. } => format!("{name} t1"),
         Op::Offsets { h, w } => format!("{name} {h}x{w}"),
+        Op::RelativeLogits { heads } => format!("{name} {heads}"),
         Op::BiasTable { heads: _, h, w, stride, index: _ } => format!("{name} {h}x{w} s{stride}"),
         #[rustfmt::skip]
         Op::Input | Op::BatchNorm | Op::GlobalPool { .. } | Op::Flatten | Op::Concat

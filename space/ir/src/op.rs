@@ -200,6 +200,9 @@ pub enum Op {
     /// For each query and each key on a grid of `h` x `w`, columns and rows from one to the other and the square of their
     /// distance: rows of 3 channels, the same for every image.
     Offsets { h: u32, w: u32 },
+    /// What attention adds to its logits by the places of query and key, of queries that are a map: the products of the query
+    /// with a learnt vector for the rows from it to the key, and with one for the columns. `[heads, queries, keys]`.
+    RelativeLogits { heads: u32 },
     /// Dropout: in training, zeroes elements with probability `permille` / 1000.
     Dropout { permille: u32 },
     /// Stochastic depth: in training, drops the branch of an image with probability `permille` / 1000.
@@ -261,6 +264,8 @@ pub enum Contraction {
     MatMul,
     /// [`Op::Attention`].
     Attention,
+    /// [`Op::RelativeLogits`].
+    RelativeLogits,
     /// [`Op::LinearAttention`].
     LinearAttention {
         /// Number of heads.
@@ -311,6 +316,7 @@ impl Op {
             Op::LinearAttention { heads, .. } => {
                 ("linear_attention", contraction(Contraction::LinearAttention { heads }))
             }
+            Op::RelativeLogits { .. } => ("relative_logits", contraction(Contraction::RelativeLogits)),
             Op::BatchNorm => ("batch_norm", Norm),
             Op::LayerNorm { .. } => ("layer_norm", Norm),
             Op::GroupNorm { .. } => ("group_norm", Norm),

@@ -95,6 +95,14 @@ impl Op {
                 vec![own]
             }
             Op::BiasTable { heads, h, w, stride, index } => bias_table(*heads, *h, *w, *stride, *index),
+            Op::RelativeLogits { heads } => {
+                let ((h, w), dim) = (x.and_then(Value::hw).unwrap_or((1, 1)), input.total() / (*heads).max(1));
+                let table = |leaf, side: u32| {
+                    let axes = vec![SliceRule::Whole(2 * side - 1), SliceRule::Leading(Sections::plain(dim))];
+                    spec(leaf, axes, Init::Normal { variance: (1, dim) }, Role::Table)
+                };
+                vec![table("height_rel", h), table("width_rel", w)]
+            }
             // The tensor is an attribute of its module: the path is its whole name.
             Op::Learnt { value, axes, init } => {
                 let rule = |(i, size): (usize, &u32)| match i == value.axis {

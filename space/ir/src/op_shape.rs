@@ -88,6 +88,9 @@ impl Op {
             Op::Learnt { value, .. } => Ok(value.clone()),
             Op::Fourier => ins.map().map(|(_, h, w)| Value::map(Sections::plain(FOURIER_CHANNELS), h, w)),
             Op::Offsets { h, w } => ins.one().map(|_| Value::rows(&[h * w * h * w], Sections::plain(3))),
+            Op::RelativeLogits { heads } => {
+                ins.split_heads(*heads, false).map(|q| Value::heads(*heads, q.dims[1], q.dims[1]))
+            }
             Op::Windows { side } => ins.windows(*side),
             Op::Unwindow { h, w } => ins.unwindow(*h, *w),
         }

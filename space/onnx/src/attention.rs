@@ -1,6 +1,6 @@
 //! Attention in ONNX.
 
-use mobilenas_space::ir::LINEAR_ATTENTION_EPS;
+use mobilenas_space::ir::{LINEAR_ATTENTION_EPS, ParamSpec};
 
 use super::linear::attention_scale;
 use super::lower::{Lowering, NodeCtx, OnnxValue, shape};
@@ -58,6 +58,40 @@ impl Lowering<'_> {
         let y = self.w.node("Div", &[&y, &divisor], vec![]);
         let y = self.transpose(&y, &[0, 2, 1, 3]);
         Ok(self.reshape(&y, &shape([-1], &at.node.value.dims)))
+    }
+
+    /// The products of the queries with the vectors for rows and for columns, which are laid out for each place at export.
+    pub(super) fn relative_logits(&mut self, at: &NodeCtx, heads: u32) -> OnnxValue {
+        let q = self.source(at.index).map(|i| &self.graph.nodes[i].value);
+        let (q, (h, w)) =
+            q.and_then(|q| Some((q, q.hw()?))).ok_or_else(|| at.wrong_shape("other axes", "a map CxHxW"))?;
+        let dim = q.channels() / heads.max(1);
+        let specs = self.graph.node_params(at.index);
+        let [height, width] = &specs[..] else { return Err(at.wrong_tensors()) };
+        let tables = [self.by_place(height, h, dim)?, self.by_place(width, w, dim)?];
+        let [heads, h, w, dim] = [heads, h, w, dim].map(i64::from);
+        let q = self.reshape(at.input(0)?, &[-1, dim, h, w]);
+        let mut product = |side: i64, table: &str, [to, back]: [&[i64; 4]; 2], sizes: [i64; 2]| {
+            let places = self.transpose(&q, to);
+            let places = self.reshape(&places, &[side, -1, dim]);
+            let logits = self.w.node("MatMul", &[&places, table], vec![]);
+            let logits = self.reshape(&logits, &[side, -1, h * w / side, side]);
+            let logits = self.transpose(&logits, back);
+            self.reshape(&logits, &[-1, h * w, sizes[0], sizes[1]])
+        };
+        let rows = product(h, &tables[0], [&[2, 0, 3, 1], &[1, 0, 2, 3]], [h, 1]);
+        let columns = product(w, &tables[1], [&[3, 0, 2, 1], &[1, 2, 0, 3]], [1, w]);
+        let logits = self.w.node("Add", &[&rows, &columns], vec![]);
+        Ok(self.reshape(&logits, &[-1, heads, h * w, h * w]))
+    }
+
+    /// For each of `n` places in a line, the vectors for the way from it to each place, as columns.
+    fn by_place(&mut self, table: &ParamSpec, n: u32, dim: u32) -> OnnxValue {
+        let (values, n, dim) = (self.array(table)?, n as usize, dim as usize);
+        let value = |from: usize, k: usize, to: usize| values[(to + n - 1 - from) * dim + k];
+        let matrix = |from: usize| (0..dim).flat_map(move |k| (0..n).map(move |to| value(from, k, to)));
+        let all: Vec<f32> = (0..n).flat_map(matrix).collect();
+        Ok(self.w.weights(&format!("{}.by_place", table.name), &[n, dim, n].map(|v| v as i64), &all))
     }
 
     pub(super) fn split_heads(&mut self, at: &NodeCtx, heads: u32, transposed: bool) -> OnnxValue {

@@ -248,6 +248,7 @@ impl<'a> Lowering<'a> {
             }
             // The layer that reads it writes its own result.
             Op::Fourier | Op::Offsets { .. } => Ok(String::new()),
+            Op::RelativeLogits { heads } => self.relative_logits(at, heads),
             Op::Windows { side } => self.windows(at, side),
             Op::Unwindow { h, w } => self.unwindow(at, (h, w)),
             Op::Dropout { .. } | Op::DropPath { .. } => Ok(at.input(0)?.to_string()),

@@ -26,6 +26,7 @@ pub(crate) enum Helper {
     Distances,
     Fourier,
     Offsets,
+    RelativeLogits,
     Windows,
     Unwindow,
     Scale,
@@ -58,6 +59,7 @@ impl Helper {
             Helper::Distances => DISTANCES,
             Helper::Fourier => FOURIER,
             Helper::Offsets => OFFSETS,
+            Helper::RelativeLogits => RELATIVE_LOGITS,
             Helper::Windows => WINDOWS,
             Helper::Unwindow => UNWINDOW,
             Helper::Scale => SCALE,
@@ -257,6 +259,27 @@ const OFFSETS: &str = r#"def offsets(x: Tensor, h: int, w: int) -> Tensor:
     dy = (rows[None, None, :, None] - rows[:, None, None, None]).expand(h, w, h, w)
     dx = (columns[None, None, None, :] - columns[None, :, None, None]).expand(h, w, h, w)
     return torch.stack((dx, dy, dx * dx + dy * dy), 4).reshape(1, -1, 3).to(x.dtype)
+"#;
+
+const RELATIVE_LOGITS: &str = r#"class RelativeLogits(nn.Module):
+    """Logits of attention by the places of query and key: queries [B, C, H, W] to [B, heads, H * W, H * W]."""
+
+    def __init__(self, heads: int, head_dim: int, h: int, w: int):
+        super().__init__()
+        self.height_rel = nn.Parameter(torch.randn(2 * h - 1, head_dim) * head_dim ** -0.5)
+        self.width_rel = nn.Parameter(torch.randn(2 * w - 1, head_dim) * head_dim ** -0.5)
+        self.register_buffer("rows", torch.arange(h)[None] - torch.arange(h)[:, None] + h - 1, persistent=False)
+        self.register_buffer("columns", torch.arange(w)[None] - torch.arange(w)[:, None] + w - 1, persistent=False)
+        self.heads, self.head_dim, self.h, self.w = heads, head_dim, h, w
+
+    def forward(self, q: Tensor) -> Tensor:
+        h, w, n = self.h, self.w, self.h * self.w
+        q = q.reshape(-1, self.head_dim, h, w)
+        by_row = q.permute(2, 0, 3, 1).reshape(h, -1, self.head_dim) @ self.height_rel[self.rows].transpose(1, 2)
+        by_row = by_row.reshape(h, -1, w, h).transpose(0, 1).reshape(-1, n, h, 1)
+        by_column = q.permute(3, 0, 2, 1).reshape(w, -1, self.head_dim) @ self.width_rel[self.columns].transpose(1, 2)
+        by_column = by_column.reshape(w, -1, h, w).permute(1, 2, 0, 3).reshape(-1, n, 1, w)
+        return (by_row + by_column).reshape(-1, self.heads, n, n)
 "#;
 
 const WINDOWS: &str = r#"def windows(x: Tensor, channels: int, side: int) -> Tensor:

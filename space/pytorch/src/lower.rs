@@ -24,7 +24,7 @@ impl Line {
     }
 
     /// A module of PyTorch.
-    fn layer(node: &Node, make: &str, slots: Vec<Slot>) -> Line {
+    pub(crate) fn layer(node: &Node, make: &str, slots: Vec<Slot>) -> Line {
         let mut line = Line::call(node, "~($0)", slots);
         (line.statement.name, line.statement.make) = (leaf(node), make.to_string());
         line.statement.skip = Skip::Input(0);
@@ -155,6 +155,7 @@ impl At<'_> {
             Op::Learnt { init, .. } => self.learnt(*init),
             Op::Fourier => Ok(Line::call(node, "fourier($0)", Vec::new()).with(Helper::Fourier)),
             Op::Offsets { h, w } => Ok(self.offsets(*h, *w)),
+            Op::RelativeLogits { heads } => self.relative_logits(*heads),
             Op::Windows { side } => {
                 let slots =
                     vec![Slot::channels("channels", &node.value.sections), Slot::int(Unit::Side, "window", *side)];

@@ -168,6 +168,20 @@ impl At<'_> {
         Line::call(self.node(), "offsets($0, #0, #1)", slots).with(Helper::Offsets)
     }
 
+    /// A module that holds the vectors of rows and of columns.
+    pub(crate) fn relative_logits(&self, heads: u32) -> Result<Line, PytorchError> {
+        let value = &self.input(0)?.value;
+        let (h, w) = value.hw().ok_or_else(|| self.unfit(value))?;
+        let slots = vec![
+            Slot::int(Unit::Heads, "heads", heads),
+            Slot::int(Unit::HeadDim, "head_dim", value.channels() / heads.max(1)),
+            Slot::int(Unit::Side, "side", h),
+            Slot::int(Unit::Side, "side", w),
+        ];
+        let line = Line::layer(self.node(), "RelativeLogits(#0, #1, #2, #3)", slots).skip(Skip::Never);
+        Ok(line.with(Helper::RelativeLogits))
+    }
+
     /// A learnt tensor as checkpoints hold it: it broadcasts.
     pub(crate) fn learnt(&self, init: LearntInit) -> Result<Line, PytorchError> {
         let held = self.tree.graph.node_params(self.index);

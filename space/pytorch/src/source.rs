@@ -71,7 +71,8 @@ fn multiple(graph: &Graph) -> Option<u32> {
     let is_fixed = |op: &Op| {
         // Learnt for each place of the image.
         let by_place = matches!(op, Op::Learnt { value, .. } if value.positions() > 1 && value.channels() > 1);
-        by_place || matches!(op, Op::BiasTable { .. } | Op::MergeHeads { .. } | Op::Unwindow { .. })
+        let by_side = matches!(op, Op::MergeHeads { .. } | Op::Unwindow { .. });
+        by_place || by_side || matches!(op, Op::BiasTable { .. } | Op::RelativeLogits { .. })
     };
     let divisor = |n: &Node| {
         let from = &nodes[*n.inputs.first()? as usize];

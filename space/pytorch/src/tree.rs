@@ -42,6 +42,7 @@ pub(crate) struct Tree<'a> {
 pub(crate) fn is_layer(op: &Op) -> bool {
     match op {
         Op::Conv { .. } | Op::BatchNorm | Op::LayerNorm { .. } | Op::GroupNorm { .. } | Op::Linear { .. } => true,
+        Op::RelativeLogits { .. } => true,
         Op::ChannelScale { name, .. } => *name != ScaleName::Attribute,
         #[rustfmt::skip]
         Op::Input | Op::Act(_) | Op::AvgPool { .. } | Op::MaxPool { .. } | Op::Shuffle { .. } | Op::ResizeNearest { .. }

@@ -2,6 +2,7 @@
 //!
 //! A new family is one file here and one line in [`FAMILIES`].
 
+mod botnet;
 mod cait;
 mod convit;
 mod deit;
@@ -115,6 +116,7 @@ pub static FAMILIES: &[&dyn Family] = &[
     &erased::Erased::<resnet::ResNetBasic>::NEW,
     &erased::Erased::<resnet::ResNet>::NEW,
     &erased::Erased::<resnet::SeResNet>::NEW,
+    &erased::Erased::<botnet::BotNet>::NEW,
     &erased::Erased::<deit::Deit>::NEW,
 ];
 

@@ -12,6 +12,7 @@ mod mode;
 pub mod net;
 pub mod onnx;
 pub mod params;
+mod relative;
 pub mod store;
 pub mod threads;
 pub mod tracked;

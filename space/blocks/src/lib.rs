@@ -1,6 +1,7 @@
 //! The published blocks, one file each, and the parts they share.
 
 mod attention_2d;
+mod botnet;
 mod cait;
 mod cascaded;
 mod classifier;
@@ -42,7 +43,10 @@ mod transformer;
 mod universal;
 mod vit;
 
+use mobilenas_ir as ir;
+
 pub use attention_2d::Attention2d;
+pub use botnet::{BotNet, TieredStem};
 pub use cait::{Cait, CaitEmbed, ClassToken};
 pub use cascaded::{Cascaded, CascadedDownsample, CascadedStem};
 pub use classifier::{
