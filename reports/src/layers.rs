@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use mobilenas_space::families::{self, KnobKind, Template};
 use mobilenas_space::genome::RESOLUTION;
-use mobilenas_space::ir::{BlockKey, Path, Value};
+use mobilenas_space::ir::{BlockKey, IMAGE, Path, Value};
 use mobilenas_space::{Cost, cost};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +69,8 @@ impl LayerReader {
         let mut given = Vec::with_capacity(plan.blocks.len());
         for (i, placed) in plan.blocks.iter().enumerate() {
             if !placed.reads.is_empty() {
-                at = placed.reads.iter().map(|block| given.get(*block).copied()).collect::<Option<_>>()?;
+                let value = |read: &usize| if *read == IMAGE { Some(start) } else { given.get(*read).copied() };
+                at = placed.reads.iter().map(value).collect::<Option<_>>()?;
             }
             let key = (at, placed.path.clone(), BlockKey::of(placed.block.as_ref()));
             let (row, out) = match self.seen.get(&key) {

@@ -7,6 +7,7 @@ mod cascaded;
 mod classifier;
 mod conv_bn;
 mod convit;
+mod crossvit;
 mod densenet;
 mod edgenext;
 mod efficientformer;
@@ -54,6 +55,7 @@ pub use classifier::{
 };
 pub use conv_bn::{ConvBn, ConvBnAct};
 pub use convit::{ConVit, ConVitEmbed, LateToken};
+pub use crossvit::{CrossVitEmbed, CrossVitFusion, CrossVitHead, CrossVitToken};
 pub use densenet::{DenseHead, DenseLayer, DenseTransition};
 pub use edgenext::{EdgeNextConv, NormedConv, SplitTranspose};
 pub use efficientformer::{Flat, MetaBlock1d, MetaBlock2d, NormedMap};

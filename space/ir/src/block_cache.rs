@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::{BlockKey, Graph, Plan, ShapeError, Value};
+use crate::{BlockKey, Graph, IMAGE, Plan, ShapeError, Value};
 
 type Map<K, V> = HashMap<K, V, FixedState>;
 
@@ -40,13 +40,16 @@ impl<T: Clone> BlockCache<T> {
         mut compute: impl FnMut(&Graph) -> Result<T, E>,
         mut visit: impl FnMut(T),
     ) -> Result<(), E> {
-        let mut at = self.id(&plan.input);
+        let image = self.id(&plan.input);
+        let mut at = image;
         // What each block gives, where others than the next one may read it.
         let joins = plan.blocks.iter().any(|p| !p.reads.is_empty());
         let mut given: Vec<u32> = Vec::new();
         for placed in &plan.blocks {
-            let inputs =
-                if placed.reads.is_empty() { smallvec![at] } else { placed.reads.iter().map(|i| given[*i]).collect() };
+            let inputs = match &placed.reads[..] {
+                [] => smallvec![at],
+                reads => reads.iter().map(|i| if *i == IMAGE { image } else { given[*i] }).collect(),
+            };
             let key = (inputs, BlockKey::of(placed.block.as_ref()));
             let (fact, next) = match self.facts.get(&key) {
                 Some((fact, next)) => (fact.clone(), *next),

@@ -177,7 +177,7 @@ impl Forms<'_> {
             | Op::MergeHeads { .. } | Op::MatMul | Op::BiasTable { .. } | Op::Learnt { .. } | Op::Dropout { .. }
             | Op::DropPath { .. } | Op::MaxPool { .. } | Op::Shuffle { .. } | Op::ResizeNearest { .. } | Op::L2Norm
             | Op::Rows { .. } | Op::LinearAttention { .. } | Op::Fourier | Op::Offsets { .. } | Op::Windows { .. }
-            | Op::RelativeLogits { .. } | Op::Unwindow { .. }
+            | Op::RelativeLogits { .. } | Op::ResizeCubic { .. } | Op::Unwindow { .. }
             | Op::AdaptiveAvgPool { .. } | Op::Unflatten { .. } | Op::SplitRows { .. } => None,
         }
     }

@@ -80,7 +80,7 @@ fn describe(node: &Node) -> String {
         | Op::ConcatRows | Op::Add | Op::Sub | Op::Mean | Op::Mul | Op::SumWidth | Op::Softmax | Op::MergeHeads { .. }
         | Op::MatMul | Op::ChannelScale { .. } | Op::Learnt { .. } | Op::Dropout { .. } | Op::DropPath { .. }
         | Op::ResizeNearest { .. } | Op::L2Norm | Op::Fourier | Op::Windows { .. } | Op::Unwindow { .. }
-        | Op::AdaptiveAvgPool { .. } | Op::Unflatten { .. } => name.to_string(),
+        | Op::AdaptiveAvgPool { .. } | Op::Unflatten { .. } | Op::ResizeCubic { .. } => name.to_string(),
     }
 }
 

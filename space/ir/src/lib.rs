@@ -37,6 +37,6 @@ pub use op::{
 };
 pub use param::{Init, ParamSpec, Role, SliceRule, distances, fourier, offsets};
 pub use path::{Path, PathSegment};
-pub use plan::{Feature, PlacedBlock, Plan};
+pub use plan::{Feature, IMAGE, PlacedBlock, Plan};
 pub use regularize::{Regularization, regularize};
 pub use value::{Dims, Section, Sections, Value};

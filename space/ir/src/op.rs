@@ -213,6 +213,8 @@ pub enum Op {
     Shuffle { groups: u32 },
     /// Resize of a map to the nearest pixel.
     ResizeNearest { h: u32, w: u32 },
+    /// Cubic resize of a map with a = -0.75, as PyTorch's without aligned corners.
+    ResizeCubic { h: u32, w: u32 },
     /// A map cut into windows of `side` x `side` pixels, after zeros below and to the right. Each becomes an image of its own.
     Windows { side: u32 },
     /// The inverse of `Windows`, to a map of `h` x `w`.
@@ -336,6 +338,7 @@ impl Op {
             Op::ChannelScale { .. } => ("channel_scale", Elementwise),
             Op::Resize { .. } => ("resize", Movement),
             Op::ResizeNearest { .. } => ("resize_nearest", Movement),
+            Op::ResizeCubic { .. } => ("resize_cubic", Movement),
             Op::Shuffle { .. } => ("shuffle", Movement),
             Op::Unfold { .. } => ("unfold", Movement),
             Op::Fold { .. } => ("fold", Movement),

@@ -38,7 +38,7 @@ impl Op {
             Op::AvgPool { kernel, stride, pad } | Op::MaxPool { kernel, stride, pad } => {
                 ins.window([*kernel; 2], *stride, [*pad; 2], None)
             }
-            Op::Resize { h, w, align_corners: _ } | Op::ResizeNearest { h, w } => {
+            Op::Resize { h, w, align_corners: _ } | Op::ResizeNearest { h, w } | Op::ResizeCubic { h, w } => {
                 ins.map().map(|(x, ..)| Value::map(x.sections.clone(), *h, *w))
             }
             Op::Shuffle { groups } => ins.shuffle(*groups),

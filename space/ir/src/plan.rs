@@ -6,6 +6,9 @@ use super::dilated::Dilated;
 use super::dilation::Dilation;
 use super::{BN_EPS_E7, Block, Builder, Graph, InitStyle, Path, PathSegment, Sections, ShapeError, Val, Value};
 
+/// What stands for the image among the blocks that a block reads.
+pub const IMAGE: usize = usize::MAX;
+
 /// A block at its position in a network.
 #[derive(Debug)]
 pub struct PlacedBlock {
@@ -15,7 +18,7 @@ pub struct PlacedBlock {
     pub shared: Path,
     /// The block.
     pub block: Box<dyn Block>,
-    /// The blocks whose values it reads, by index; none for the one before it or, of the first block, the image.
+    /// The blocks whose values it reads, by index, or [`IMAGE`]; none for the one before it or, of the first block, the image.
     pub reads: Vec<usize>,
 }
 
@@ -103,7 +106,7 @@ impl Plan {
         place.block = first;
         let rest =
             PlacedBlock { path: place.path.clone(), shared: place.shared.clone(), block: second, reads: Vec::new() };
-        for read in self.blocks.iter_mut().flat_map(|p| &mut p.reads).filter(|read| **read >= block) {
+        for read in self.blocks.iter_mut().flat_map(|p| &mut p.reads).filter(|read| (block..IMAGE).contains(*read)) {
             *read += 1;
         }
         self.blocks.insert(block + 1, rest);
@@ -131,11 +134,13 @@ impl Plan {
 
     /// The blocks in a builder, the value of each, and that of the last.
     fn append(&self) -> Result<(Builder, Vec<Val>, Val), ShapeError> {
-        let (mut b, mut last) = Builder::new(self.input.clone(), self.style);
+        let (mut b, image) = Builder::new(self.input.clone(), self.style);
+        let mut last = image;
         b.set_bn_eps(self.bn_eps_e7);
         let mut values = Vec::with_capacity(self.blocks.len());
         for p in &self.blocks {
-            let reads: SmallVec<[Val; 2]> = p.reads.iter().map(|i| values[*i]).collect();
+            let reads: SmallVec<[Val; 2]> =
+                p.reads.iter().map(|i| if *i == IMAGE { image } else { values[*i] }).collect();
             last = p.append(&mut b, if reads.is_empty() { std::slice::from_ref(&last) } else { &reads })?;
             values.push(last);
         }
@@ -208,7 +213,7 @@ impl Plan {
     fn dilated(mut self, output_stride: u32, values: &[Value]) -> Plan {
         let (mut so_far, mut rate) = (1, 1);
         for (i, mut placed) in std::mem::take(&mut self.blocks).into_iter().enumerate() {
-            let from = placed.reads.first().map_or(i, |block| block + 1);
+            let from = placed.reads.first().map_or(i, |block| block.wrapping_add(1));
             let by = stride(&values[from], &values[i + 1]).unwrap_or(1);
             let unstride = by > 1 && so_far * by > output_stride;
             if unstride || rate > 1 {

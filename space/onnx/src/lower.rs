@@ -198,6 +198,7 @@ impl<'a> Lowering<'a> {
             Op::MaxPool { kernel, stride, pad } => self.max_pool(at, [kernel, stride, pad]),
             Op::GlobalPool { keep } => self.global_pool(at, keep),
             Op::Resize { h, w, align_corners } => self.resize(at, (h, w), align_corners),
+            Op::ResizeCubic { h, w } => self.resize_cubic(at, (h, w)),
             Op::ResizeNearest { h, w } => self.resize_nearest(at, (h, w)),
             Op::AdaptiveAvgPool { h, w } => self.adaptive_avg_pool(at, (h, w)),
             Op::Shuffle { groups } => self.shuffle(at, groups),

@@ -52,6 +52,18 @@ impl Lowering<'_> {
         Ok(self.w.node("Resize", &[x, "", "", &size], attributes))
     }
 
+    /// ONNX's coefficient is -0.75 unless told otherwise, too; it is written because runtimes differ in what they read.
+    pub(super) fn resize_cubic(&mut self, at: &NodeCtx, to: (u32, u32)) -> OnnxValue {
+        let size = self.w.ints(&[i64::from(to.0), i64::from(to.1)]);
+        let attributes = vec![
+            Attribute::ints("axes", &[2, 3]),
+            Attribute::text("coordinate_transformation_mode", "half_pixel"),
+            Attribute::text("mode", "cubic"),
+            Attribute::float("cubic_coeff_a", -0.75),
+        ];
+        Ok(self.w.node("Resize", &[at.input(0)?, "", "", &size], attributes))
+    }
+
     /// By scales of all axes: ONNX Runtime moves transpositions past `Resize`, and then reads sizes of two axes wrongly.
     /// Scales that are no whole numbers may round to another size; there rows and columns are gathered.
     pub(super) fn resize_nearest(&mut self, at: &NodeCtx, to: (u32, u32)) -> OnnxValue {

@@ -102,7 +102,7 @@ fn for_one_image_heads_on_pooled_maps_are_convolutions() {
         let products = |m: &Model| count(m, "Gemm") + count(m, "MatMul");
         assert_eq!(products(&one) + heads, products(&several), "{id}");
         // The families whose last feature is rows, and those with a norm between the pooling and the head.
-        let rows = ["efficientformer", "deit", "pit", "cait", "convit"];
+        let rows = ["efficientformer", "deit", "pit", "cait", "convit", "crossvit"];
         let normed = ["repvit", "shvit", "levit", "efficientvit_m", "edgenext", "iformer", "poolformer", "tiny_vit"];
         let is = |name: &&str| family.name().starts_with(name) && family.name() != "efficientformer_v2";
         assert_eq!(heads == 0, rows.iter().chain(&normed).any(is), "{id}");

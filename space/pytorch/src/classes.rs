@@ -7,6 +7,7 @@ use mobilenas_space::ir::{Node, PathSegment};
 use crate::args::{Args, Ends, resolve};
 use crate::error::PytorchError;
 use crate::form::{Form, Ref, Skip, Slot, Statement, Unit};
+use crate::forward::NAMES;
 use crate::lower::{At, Line};
 use crate::merge::Union;
 use crate::parts::split;
@@ -54,6 +55,11 @@ struct Maker<'a> {
     classes: Vec<Class>,
 }
 
+/// Names of the results of a module; one has none.
+fn results(count: usize) -> Vec<&'static str> {
+    if count > 1 { NAMES.into_iter().cycle().take(count).collect() } else { Vec::new() }
+}
+
 /// `attn_block` as `AttnBlock`.
 fn camel_case(name: &str) -> String {
     let word = |w: &str| w.chars().take(1).flat_map(char::to_uppercase).chain(w.chars().skip(1)).collect::<String>();
@@ -83,18 +89,18 @@ impl<'a> Maker<'a> {
     fn is_chain(&self, module: &Module) -> bool {
         let [mut value] = module.inputs[..] else { return false };
         let all = module.items.iter().all(|item| {
-            let (reads, gives): (Vec<usize>, usize) = match item {
+            let (reads, gives): (Vec<usize>, Vec<usize>) = match item {
                 Item::Node(i) if is_layer(&self.node(*i).op) => {
-                    (self.node(*i).inputs.iter().map(|i| *i as usize).collect(), *i)
+                    (self.node(*i).inputs.iter().map(|i| *i as usize).collect(), vec![*i])
                 }
                 Item::Node(_) | Item::Split(_) => return false,
-                Item::Child(m) => (self.tree.modules[*m].inputs.clone(), self.tree.modules[*m].output),
+                Item::Child(m) => (self.tree.modules[*m].inputs.clone(), self.tree.modules[*m].outputs.clone()),
             };
             let next = reads == [value];
-            value = gives;
-            next
+            value = gives[0];
+            next && gives.len() == 1
         });
-        all && value == module.output
+        all && module.outputs == [value]
     }
 
     /// Makes all classes of a name, after those that they use.
@@ -178,7 +184,7 @@ impl<'a> Maker<'a> {
 
     fn ends(&self, module: usize) -> Ends {
         let module = &self.tree.modules[module];
-        let out = &self.node(module.output).value;
+        let out = &self.node(module.outputs[0]).value;
         let input = module.inputs.first().map_or(out, |i| &self.node(*i).value);
         (input.sections.clone(), out.sections.clone(), input.axis + 1 == input.dims.len())
     }
@@ -259,14 +265,15 @@ impl<'a> Maker<'a> {
             args.push(reads.iter().map(|i| places.get(i).copied().ok_or_else(at)).collect::<Result<_, _>>()?);
             statements.push(statement);
             all.push(slots);
-            match item {
-                Item::Node(i) => drop(places.insert(*i, Ref::Result(here, 0))),
-                Item::Child(m) => drop(places.insert(self.tree.modules[*m].output, Ref::Result(here, 0))),
-                Item::Split(parts) => places.extend(parts.iter().enumerate().map(|(k, i)| (*i, Ref::Result(here, k)))),
-            }
+            let made = match item {
+                Item::Node(i) => std::slice::from_ref(i),
+                Item::Child(m) => &self.tree.modules[*m].outputs,
+                Item::Split(parts) => parts,
+            };
+            places.extend(made.iter().enumerate().map(|(k, i)| (*i, Ref::Result(here, k))));
         }
-        let output = places.get(&module.output).copied().unwrap_or(Ref::Input(0));
-        Ok(Form { statements, args, slots: all, output })
+        let outputs = module.outputs.iter().map(|o| places.get(o).copied().unwrap_or(Ref::Input(0))).collect();
+        Ok(Form { statements, args, slots: all, outputs })
     }
 
     fn statement(&self, module: &Module, item: &Item) -> Result<(Statement, Vec<usize>, Vec<Slot>), PytorchError> {
@@ -282,7 +289,7 @@ impl<'a> Maker<'a> {
                     name: Some(name),
                     make: made.template,
                     call: format!("~({})", inputs.join(", ")),
-                    results: Vec::new(),
+                    results: results(self.tree.modules[*m].outputs.len()),
                     skip: Skip::Input(0),
                     helpers: self.helpers(*m)?,
                     divides: false,

@@ -15,13 +15,11 @@ pub enum PytorchError {
         /// Path of the module.
         at: String,
     },
-    /// A module has not one result.
-    #[error("{at}: found {found} values that are read outside, expected 1")]
-    Outputs {
+    /// A module of which nothing is read.
+    #[error("{at}: none of its values is read outside, expected at least 1")]
+    NoOutput {
         /// Path of the module.
         at: String,
-        /// Number of values that others read.
-        found: usize,
     },
     /// A class that contains itself.
     #[error("{class}: a class that contains itself")]

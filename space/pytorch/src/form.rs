@@ -185,5 +185,5 @@ pub(crate) struct Form {
     pub(crate) statements: Vec<Statement>,
     pub(crate) args: Vec<Vec<Ref>>,
     pub(crate) slots: Vec<Vec<Slot>>,
-    pub(crate) output: Ref,
+    pub(crate) outputs: Vec<Ref>,
 }

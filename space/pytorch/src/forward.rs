@@ -14,7 +14,7 @@ const DEPTH: usize = 3;
 /// Longer expressions are put into a variable.
 const LONG: usize = 90;
 /// Names of variables, unless a statement names its results.
-const NAMES: [&str; 8] = ["x", "y", "z", "a", "b", "c", "d", "e"];
+pub(crate) const NAMES: [&str; 8] = ["x", "y", "z", "a", "b", "c", "d", "e"];
 /// Modules whose results have their names.
 const ATTENTION: [&str; 3] = ["q", "k", "v"];
 /// Stands around the index of a variable whose name is not known yet.
@@ -105,8 +105,8 @@ pub(crate) fn forward(union: &Union, args: &Args, inputs: usize) -> Vec<String> 
         f.pending.insert(Ref::Input(k), Pending { text: format!("{MARK}{k}{MARK}"), depth: 0 });
     }
     (0..union.statements.len()).for_each(|s| f.statement(s));
-    let result = f.take(union.output).text;
-    f.lines.push(Line { makes: Vec::new(), text: result });
+    let results: Vec<String> = union.outputs.iter().map(|r| f.take(*r).text).collect();
+    f.lines.push(Line { makes: Vec::new(), text: results.join(", ") });
     named(&f.lines, inputs)
 }
 
@@ -182,7 +182,8 @@ impl Forward<'_> {
         self.pending.insert(result, Pending { text, depth: depth + 1 });
         let uses = self.uses.get(&result).cloned().unwrap_or_default();
         let continued = matches!(uses[..], [one] if self.continues(one));
-        if uses.len() > 1 || (!uses.is_empty() && (long || (depth + 1 >= DEPTH && !continued))) {
+        let one_of_several = self.union.outputs.len() > 1 && self.union.outputs.contains(&result);
+        if uses.len() > 1 || one_of_several || (!uses.is_empty() && (long || (depth + 1 >= DEPTH && !continued))) {
             self.keep(result);
         }
     }

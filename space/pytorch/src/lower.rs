@@ -109,6 +109,7 @@ impl At<'_> {
                 Ok(Line::call(node, "channel_shuffle($0, #0)", slots).with(Helper::Shuffle))
             }
             Op::ResizeNearest { h, w } => Ok(self.resize_nearest(*h, *w)),
+            Op::ResizeCubic { h, w } => Ok(self.resize_cubic(*h, *w)),
             Op::Resize { h, w, align_corners } => self.resize(*h, *w, *align_corners),
             Op::Unfold { patch, layout } => self.unfold(*patch, *layout),
             Op::Fold { patch, layout, h, w } => self.fold(*patch, *layout, (*h, *w)),
@@ -190,7 +191,7 @@ impl At<'_> {
         if let Op::Conv { out, kernel, stride, pad, dilation, groups, bias } = &node.op {
             Ok(self.conv(x, out, [*kernel, *stride, *pad, *dilation], *groups, *bias))
         } else if let Op::Linear { out, bias } = &node.op {
-            let classes = self.tree.graph.heads.contains(&self.index);
+            let classes = self.tree.is_classifier(self.index);
             let unit = if classes { Unit::Classes } else { Unit::Channels };
             let mut to = Slot { unit, ..Slot::channels(if classes { "classes" } else { "hidden" }, out) };
             if classes {
@@ -321,11 +322,11 @@ impl At<'_> {
     /// Nodes of this module before the operation, the inputs first.
     fn before(&self) -> impl Iterator<Item = usize> {
         let of = |item: &Item| match item {
-            Item::Node(i) => Some(*i),
-            Item::Child(m) => Some(self.tree.modules[*m].output),
-            Item::Split(_) => None,
+            Item::Node(i) => vec![*i],
+            Item::Child(m) => self.tree.modules[*m].outputs.clone(),
+            Item::Split(_) => Vec::new(),
         };
-        let items: Vec<usize> = self.module.items.iter().filter_map(of).filter(|i| *i < self.index).collect();
+        let items: Vec<usize> = self.module.items.iter().flat_map(of).filter(|i| *i < self.index).collect();
         self.module.inputs.iter().copied().chain(items)
     }
 

@@ -7,7 +7,7 @@ use crate::form::{Form, Ref, Skip, Statement};
 pub(crate) struct Union {
     pub(crate) statements: Vec<Statement>,
     pub(crate) args: Vec<Vec<Ref>>,
-    pub(crate) output: Ref,
+    pub(crate) outputs: Vec<Ref>,
     /// For each instance and statement, the statement of the instance's form.
     pub(crate) members: Vec<Vec<Option<usize>>>,
 }
@@ -15,7 +15,7 @@ pub(crate) struct Union {
 impl Union {
     pub(crate) fn of(form: &Form) -> Union {
         let members = vec![(0..form.statements.len()).map(Some).collect()];
-        Union { statements: form.statements.clone(), args: form.args.clone(), output: form.output, members }
+        Union { statements: form.statements.clone(), args: form.args.clone(), outputs: form.outputs.clone(), members }
     }
 
     /// The class with one more instance; `None` if no class has both forms.
@@ -43,20 +43,24 @@ impl Union {
             let ours = pair.0.map(|i| &self.statements[i]);
             statements.extend(ours.or(pair.1.map(|i| &form.statements[i])).cloned());
         }
-        let output = moved(self.output, &ours).max(moved(form.output, &theirs));
+        if self.outputs.len() != form.outputs.len() {
+            return None;
+        }
+        let both = self.outputs.iter().zip(&form.outputs);
+        let outputs = both.map(|(a, b)| moved(*a, &ours).max(moved(*b, &theirs))).collect();
         let old = self.members.iter().map(|m| order.iter().map(|p| p.0.and_then(|i| m[i])).collect());
         let members = old.chain([order.iter().map(|p| p.1).collect()]).collect();
-        let union = Union { statements, args, output, members };
-        let same = |own: &[Vec<Ref>], to: &[usize], out: Ref| {
+        let union = Union { statements, args, outputs, members };
+        let same = |own: &[Vec<Ref>], to: &[usize], out: &[Ref]| {
             let lacks = |s: usize| !to.contains(&s);
             let arg = |r: Ref| union.resolve(r, &lacks);
             let all = own.iter().zip(to).all(|(refs, s)| {
                 let theirs = refs.iter().map(|r| Some(moved(*r, to)));
                 refs.len() == union.args[*s].len() && theirs.eq(union.args[*s].iter().map(|r| arg(*r)))
             });
-            all && arg(union.output) == Some(moved(out, to))
+            all && union.outputs.iter().zip(out).all(|(r, own)| arg(*r) == Some(moved(*own, to)))
         };
-        (same(&self.args, &ours, self.output) && same(&form.args, &theirs, form.output)).then_some(union)
+        (same(&self.args, &ours, &self.outputs) && same(&form.args, &theirs, &form.outputs)).then_some(union)
     }
 
     /// The value that an instance without some statements has in a place.
@@ -127,8 +131,8 @@ mod tests {
             statements.push(statement("sum", Skip::Residual));
             args.push(vec![Ref::Input(0), Ref::Result(names.len() - 1, 0)]);
         }
-        let output = Ref::Result(statements.len() - 1, 0);
-        Form { slots: vec![Vec::new(); statements.len()], statements, args, output }
+        let outputs = vec![Ref::Result(statements.len() - 1, 0)];
+        Form { slots: vec![Vec::new(); statements.len()], statements, args, outputs }
     }
 
     fn names(union: &Union) -> Vec<&str> {

@@ -163,6 +163,12 @@ impl At<'_> {
         line.divides()
     }
 
+    pub(crate) fn resize_cubic(&self, h: u32, w: u32) -> Line {
+        let slots = vec![Slot::int(Unit::Side, "side", h), Slot::int(Unit::Side, "side", w)];
+        let call = "F.interpolate($0, size=(#0, #1), mode=\"bicubic\", align_corners=False)";
+        Line::call(self.node(), call, slots)
+    }
+
     pub(crate) fn offsets(&self, h: u32, w: u32) -> Line {
         let slots = vec![Slot::int(Unit::Side, "side", h), Slot::int(Unit::Side, "side", w)];
         Line::call(self.node(), "offsets($0, #0, #1)", slots).with(Helper::Offsets)

@@ -146,7 +146,11 @@ fn class(class: &Class, root: bool) -> String {
         write(&mut out, 8, "self.apply(init_weights)");
     }
     let images: Vec<String> = inputs(class.inputs).iter().map(|n| format!("{n}: Tensor")).collect();
-    out.push_str(&format!("\n    def forward(self, {}) -> Tensor:\n", images.join(", ")));
+    let results = match class.union.outputs.len() {
+        1 => "Tensor".to_string(),
+        n => format!("tuple[{}]", vec!["Tensor"; n].join(", ")),
+    };
+    out.push_str(&format!("\n    def forward(self, {}) -> {results}:\n", images.join(", ")));
     lines.iter().for_each(|l| write(&mut out, 8, l));
     out
 }

@@ -25,8 +25,8 @@ pub(crate) struct Module<'a> {
     pub(crate) items: Vec<Item>,
     /// Nodes outside that it reads.
     pub(crate) inputs: Vec<usize>,
-    /// Its node that others read.
-    pub(crate) output: usize,
+    /// Its nodes that others read, at least one.
+    pub(crate) outputs: Vec<usize>,
 }
 
 /// All modules; children come before their parents, the root is last.
@@ -46,7 +46,7 @@ pub(crate) fn is_layer(op: &Op) -> bool {
         Op::ChannelScale { name, .. } => *name != ScaleName::Attribute,
         #[rustfmt::skip]
         Op::Input | Op::Act(_) | Op::AvgPool { .. } | Op::MaxPool { .. } | Op::Shuffle { .. } | Op::ResizeNearest { .. }
-        | Op::AdaptiveAvgPool { .. } | Op::Unflatten { .. } | Op::SplitRows { .. }
+        | Op::AdaptiveAvgPool { .. } | Op::Unflatten { .. } | Op::SplitRows { .. } | Op::ResizeCubic { .. }
         | Op::GlobalPool { .. } | Op::Resize { .. } | Op::Unfold { .. }
         | Op::Fold { .. } | Op::Flatten | Op::Slice { .. } | Op::SliceHeads { .. } | Op::Concat | Op::ConcatRows
         | Op::Row { .. } | Op::Add | Op::Sub | Op::Mean | Op::Mul | Op::SumWidth | Op::Softmax | Op::InvSqrt { .. }
@@ -78,6 +78,12 @@ impl<'a> Tree<'a> {
         let mut tree = Tree { graph, readers: graph.readers(), modules: Vec::new(), layers };
         tree.module(&[], 1..graph.nodes.len())?;
         Ok(tree)
+    }
+
+    /// Whether a layer gives logits, or some whose mean the network gives.
+    pub(crate) fn is_classifier(&self, node: usize) -> bool {
+        let is_head = |i: usize| self.graph.heads.contains(&i);
+        is_head(node) || self.readers[node].iter().any(|r| is_head(*r) && self.graph.nodes[*r].op == Op::Mean)
     }
 
     /// The path of the module that runs a node.
@@ -116,12 +122,15 @@ impl<'a> Tree<'a> {
             at = end;
         }
         let items = self.with_splits(items);
-        let (inputs, output) = (self.inputs(&nodes), self.output(path, &nodes)?);
-        self.modules.push(Module { path, items, inputs, output });
+        let (inputs, outputs) = (self.inputs(&nodes), self.outputs(&nodes));
+        if outputs.is_empty() {
+            return Err(PytorchError::NoOutput { at: text(path) });
+        }
+        self.modules.push(Module { path, items, inputs, outputs });
         Ok(self.modules.len() - 1)
     }
 
-    /// Whether the modules below a path are numbered and other operations come between them.
+    /// Whether the modules below a path are numbered, and other operations come between them or read several of their values.
     fn is_list(&self, below: &[PathSegment], nodes: Range<usize>) -> bool {
         let inside = |i: &usize| self.graph.nodes[*i].path.segments().starts_with(below);
         let first = self.graph.nodes[..nodes.start].iter().position(|n| n.path.segments().starts_with(below));
@@ -129,7 +138,8 @@ impl<'a> Tree<'a> {
         let numbered =
             |i: usize| matches!(self.graph.nodes[i].path.segments().get(below.len()), Some(PathSegment::Index(_)));
         let end = all.clone().rfind(inside).map_or(all.start, |last| last + 1);
-        !(all.start..end).all(|i| inside(&i)) && all.filter(inside).all(numbered)
+        let apart = !(all.start..end).all(|i| inside(&i));
+        (apart || self.outputs(&(all.start..end)).len() > 1) && all.filter(inside).all(numbered)
     }
 
     fn inputs(&self, nodes: &Range<usize>) -> Vec<usize> {
@@ -142,14 +152,10 @@ impl<'a> Tree<'a> {
         inputs
     }
 
-    fn output(&self, path: &[PathSegment], nodes: &Range<usize>) -> Result<usize, PytorchError> {
+    fn outputs(&self, nodes: &Range<usize>) -> Vec<usize> {
         let given = |i: usize| self.graph.outputs.iter().any(|o| o.node == i);
         let read = |i: &usize| given(*i) || self.readers[*i].iter().any(|r| !nodes.contains(r));
-        let outputs: Vec<usize> = nodes.clone().filter(read).collect();
-        match outputs[..] {
-            [one] => Ok(one),
-            _ => Err(PytorchError::Outputs { at: text(path), found: outputs.len() }),
-        }
+        nodes.clone().filter(read).collect()
     }
 
     /// Joins slices that follow each other and together are one value.

@@ -110,6 +110,20 @@ fn layers_that_differ_in_numbers_are_one_class() {
 }
 
 #[test]
+fn modules_give_several_values_and_a_mean_is_of_classifiers() {
+    let text = source(&graph("crossvit_tiny_240"), "crossvit").unwrap();
+    for line in [
+        "    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:",
+        "        return z, a",
+        "        x, y = self.blocks[0](y, x)",
+        "        x, y = self.blocks[1](x, y)",
+        "        self.head.append(nn.Linear(192, classes))",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line}");
+    }
+}
+
+#[test]
 fn only_names_of_python_are_taken() {
     assert_eq!(class_name("mobilevit_xxs").unwrap(), "MobilevitXxs");
     for name in ["", "1x", "a-b", "_x", "é"] {

@@ -5,6 +5,7 @@
 mod botnet;
 mod cait;
 mod convit;
+mod crossvit;
 mod deit;
 mod densenet;
 mod edgenext;
@@ -109,6 +110,7 @@ pub static FAMILIES: &[&dyn Family] = &[
     &erased::Erased::<cait::Cait<224>>::NEW,
     &erased::Erased::<cait::Cait<384>>::NEW,
     &erased::Erased::<convit::ConVit>::NEW,
+    &erased::Erased::<crossvit::CrossVit>::NEW,
     &erased::Erased::<densenet::DenseNet<121>>::NEW,
     &erased::Erased::<densenet::DenseNet<161>>::NEW,
     &erased::Erased::<densenet::DenseNet<169>>::NEW,

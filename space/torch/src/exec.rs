@@ -104,6 +104,7 @@ pub(crate) fn node(node: &Node, ins: &[&Tensor], own: &[Tensor], Run { mode, bat
             at(0)?.f_upsample_bilinear2d([i64::from(h), i64::from(w)], align_corners, None, None)?
         }
         Op::ResizeNearest { h, w } => at(0)?.f_upsample_nearest2d([i64::from(h), i64::from(w)], None, None)?,
+        Op::ResizeCubic { h, w } => at(0)?.f_upsample_bicubic2d([i64::from(h), i64::from(w)], false, None, None)?,
         Op::AdaptiveAvgPool { h, w } => at(0)?.f_adaptive_avg_pool2d([i64::from(h), i64::from(w)])?,
         Op::Shuffle { groups } => layout::shuffle(at(0)?, groups)?,
         Op::Unfold { patch, layout } => layout::unfold(at(0)?, patch, layout)?,

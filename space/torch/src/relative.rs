@@ -9,11 +9,11 @@ use crate::layout::map_size;
 pub(crate) fn relative_logits(q: &Tensor, [rows, columns]: [&Tensor; 2], heads: i64) -> Result<Tensor, OpError> {
     let [b, c, h, w] = map_size(q)?;
     let dim = c / heads.max(1);
-    let q = q.f_reshape([b * heads, dim, h, w])?;
-    let by_row = q.f_permute([2, 0, 3, 1])?.f_reshape([h, -1, dim])?.f_matmul(&by_place(rows, h)?)?;
-    let by_row = by_row.f_reshape([h, b * heads, w, h])?.f_transpose(0, 1)?.f_unsqueeze(4)?;
-    let by_column = q.f_permute([3, 0, 2, 1])?.f_reshape([w, -1, dim])?.f_matmul(&by_place(columns, w)?)?;
-    let by_column = by_column.f_reshape([w, b * heads, h, w])?.f_permute([1, 2, 0, 3])?.f_unsqueeze(3)?;
+    let q = q.f_reshape([b, heads, dim, h, w])?;
+    let by_row = q.f_permute([3, 0, 1, 4, 2])?.f_reshape([h, -1, dim])?.f_matmul(&by_place(rows, h)?)?;
+    let by_row = by_row.f_reshape([h, b, heads, w, h])?.f_permute([1, 2, 0, 3, 4])?.f_unsqueeze(5)?;
+    let by_column = q.f_permute([4, 0, 1, 3, 2])?.f_reshape([w, -1, dim])?.f_matmul(&by_place(columns, w)?)?;
+    let by_column = by_column.f_reshape([w, b, heads, h, w])?.f_permute([1, 2, 3, 0, 4])?.f_unsqueeze(4)?;
     Ok(by_row.f_add(&by_column)?.f_reshape([b, heads, h * w, h * w])?)
 }
 

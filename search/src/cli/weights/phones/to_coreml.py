@@ -4,7 +4,27 @@ from pathlib import Path
 
 import coremltools as ct
 import mil
+import numpy as np
 import torch
+from coremltools.converters.mil import Builder as mb
+from coremltools.converters.mil.frontend.torch.torch_op_registry import register_torch_op
+from torch.nn import functional as F
+
+
+@register_torch_op(override=True)
+def upsample_bicubic2d(context, node):
+    """A cubic resize as a product with a matrix along each axis: MIL has no operator for it."""
+    x, size, align_corners = (context[name] for name in node.inputs[:3])
+    if align_corners.val:
+        raise ValueError("a cubic resize with aligned corners")
+
+    def along(before: int, after: int) -> np.ndarray:
+        each = torch.eye(before, dtype=torch.float64)[None, None]
+        return F.interpolate(each, size=(after, before), mode="bicubic")[0, 0].float().numpy()
+
+    rows, columns = (along(*sides) for sides in zip(x.shape[2:], size.val))
+    tall = mb.matmul(x=rows[None, None], y=x)
+    context.add(mb.matmul(x=tall, y=columns.T[None, None], name=node.name))
 
 
 class OfImage(torch.nn.Module):
