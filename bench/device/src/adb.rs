@@ -32,7 +32,6 @@ struct AdbSettings {
     adb: String,
     /// Folder for files there; apps and the shell may run programs in it.
     #[serde(default = "folder")]
-    #[schemars(length(min = 1))]
     folder: String,
 }
 

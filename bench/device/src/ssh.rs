@@ -31,7 +31,6 @@ const OWN_FAILURE: i32 = 255;
 #[serde(deny_unknown_fields)]
 struct SshSettings {
     /// The host, as `ssh` takes it.
-    #[schemars(length(min = 1))]
     host: String,
     /// What runs a network there.
     runner: Runner,
@@ -50,7 +49,6 @@ struct SshSettings {
     options: Vec<String>,
     /// Folder for files there.
     #[serde(default = "folder")]
-    #[schemars(length(min = 1))]
     folder: String,
 }
 
