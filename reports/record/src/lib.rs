@@ -4,6 +4,7 @@
 pub mod change;
 pub mod engine;
 pub mod interval;
+pub mod landmark;
 pub mod latency_table;
 pub mod metric;
 pub mod pareto;

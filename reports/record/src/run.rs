@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use crate::engine::{Engine, TableUse};
+pub use crate::landmark::Landmark;
 use crate::latency_table::LatencyTable;
-use crate::ridge::Ridge;
 
 /// The version of the journal's schema. A reader reads this and every older one; a key with a default does not raise it.
 pub const FORMAT: u32 = 1;
@@ -299,39 +299,6 @@ impl Finetuned {
         if let TrialOutcome::Scored(metrics) = &mut trial.outcome {
             metrics.extend(self.metrics.clone());
         }
-    }
-}
-
-/// A trial that was trained from scratch and scored on the search-validation split. A ridge regression on all landmarks
-/// predicts what training from scratch would give the other trials, and winners are chosen by that.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Landmark {
-    /// The trial.
-    pub trial: u64,
-    /// The first objective as it was known before: with inherited weights, or after fine-tuning.
-    pub score: f64,
-    /// Multiply-accumulates of one image.
-    pub macs: f64,
-    /// Learnable parameters.
-    pub params: f64,
-    /// The same objective after training from scratch.
-    pub trained: f64,
-    /// Epochs of the training.
-    pub epochs: f64,
-    /// Seconds it took, resumed parts together.
-    pub seconds: f64,
-}
-
-impl Landmark {
-    /// What a correction knows of a network: its score and the logarithms of its MACs and parameters.
-    pub fn features(score: f64, macs: f64, params: f64) -> Vec<f64> {
-        vec![score, macs.ln(), params.ln()]
-    }
-
-    /// The correction; `None` for fewer than three landmarks.
-    pub fn correction(all: &[Landmark]) -> Option<Ridge> {
-        let features: Vec<Vec<f64>> = all.iter().map(|l| Landmark::features(l.score, l.macs, l.params)).collect();
-        Ridge::fit(&features, &all.iter().map(|l| l.trained).collect::<Vec<f64>>())
     }
 }
 

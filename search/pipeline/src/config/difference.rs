@@ -16,9 +16,9 @@ use super::{Config, ConfigError, Origin, StudyConfig, TrainConfig};
 pub trait Resumable: Serialize + DeserializeOwned + JsonSchema {
     /// Keys that change no result: they may differ.
     const FREE: &[&str];
-    /// Keys that may be raised, and what a config has that leaves one out, infinity for no limit: what was done stays as it
+    /// Keys that may be raised, and what a config has that leaves one out, none for no limit: what was done stays as it
     /// is, and more of the same follows.
-    const RAISED: &[(&str, f64)] = &[];
+    const RAISED: &[(&str, Option<u64>)] = &[];
 
     /// Whether a key that differs changes no result, given the rest of both configs.
     fn is_free(_key: &str, _run: &Self, _own: &Self) -> bool {
@@ -30,12 +30,12 @@ impl Resumable for Config {
     // The header of a run holds the digest of its latency table, wherever the file is.
     const FREE: &[&str] =
         &["name", "checkpoint_seconds", "search.workers", "search.cache", "search.max_failures", "latency.table"];
-    const RAISED: &[(&str, f64)] = &[
-        ("search.trials", f64::INFINITY),
-        ("search.minutes", f64::INFINITY),
-        ("retrain.best", f64::INFINITY),
-        ("retrain.seeds", 1.0),
-        ("search.landmarks", 0.0),
+    const RAISED: &[(&str, Option<u64>)] = &[
+        ("search.trials", None),
+        ("search.minutes", None),
+        ("retrain.best", None),
+        ("retrain.seeds", Some(1)),
+        ("search.landmarks", Some(0)),
     ];
 
     fn is_free(key: &str, run: &Config, own: &Config) -> bool {
@@ -119,9 +119,12 @@ fn compare<C: Resumable>(run: &Json, own: &Json) -> Differences {
 }
 
 /// The difference with its defaults filled in, if the value is larger now. A limit that is not set is above every other.
-fn raised(d: &Difference, default: f64) -> Option<Difference> {
-    let limit = |value: &Json| value.as_f64().unwrap_or(default);
-    let filled = |value: &Json| if value.is_null() && default.is_finite() { default.into() } else { value.clone() };
+fn raised(d: &Difference, default: Option<u64>) -> Option<Difference> {
+    let filled = |value: &Json| match default {
+        Some(default) if value.is_null() => default.into(),
+        _ => value.clone(),
+    };
+    let limit = |value: &Json| filled(value).as_f64().unwrap_or(f64::INFINITY);
     let raised = Difference { key: d.key.clone(), run: filled(&d.run), own: filled(&d.own) };
     (limit(&d.own) > limit(&d.run)).then_some(raised)
 }
