@@ -57,6 +57,9 @@ struct Phase<'a, T> {
 impl TableBuilder<'_> {
     fn work(&self) -> Result<Work, BuildError> {
         let reachable = Reachable::of(self.space, self.most, &mut rng(self.seed, Purpose::Timing, 0, 0))?;
+        if reachable.blocks().iter().any(|(_, block)| block.inputs().count() > 1) {
+            return Err(BuildError::SeveralInputs { family: self.space.family().name() });
+        }
         let nets = networks::choose(self.space, &reachable, self.nets, &mut rng(self.seed, Purpose::Timing, 1, 0))?;
         let mut blocks = reachable.blocks().to_vec();
         blocks.sort_by(|a, b| a.0.cmp(&b.0));

