@@ -80,7 +80,7 @@ fn rows(run: &RunData) -> String {
             of(&PARAMS),
             of(&MACS),
             each(&|r| r.epochs.to_string()),
-            each(&|r| r.seed.to_string()),
+            Cell::Number(n.runs.len().to_string()),
             Cell::Number(text::duration(n.runs.iter().map(|r| r.seconds).sum())),
             trial.map_or_else(|| Cell::Code(n.digest.clone()), |t| genome(run, t)),
         ]);
@@ -94,7 +94,7 @@ fn rows(run: &RunData) -> String {
         metrics::head(&PARAMS),
         metrics::head(&MACS),
         "Epochs".to_owned(),
-        "Seed".to_owned(),
+        "Seeds".to_owned(),
         "Took".to_owned(),
         "Genome".to_owned(),
     ]);
