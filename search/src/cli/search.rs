@@ -45,7 +45,7 @@ fn search(job: &Job, mut experiment: Experiment, collective: &dyn Collective) ->
     }
     tch::set_num_threads(experiment.config.threads as i32);
     if !job.resume {
-        check_weights(&experiment)?;
+        check_needs(&experiment)?;
     }
     experiment.check_latency(&clock).map_err(RunError::from)?;
     let folder = Folder::open(&root, &experiment.config, job.resume)?;
@@ -78,7 +78,7 @@ fn search(job: &Job, mut experiment: Experiment, collective: &dyn Collective) ->
 
 /// Reads the files of weights that the config names, and looks for what it needs beside libtorch, before anything is written
 /// or trained.
-fn check_weights(experiment: &Experiment) -> Result<(), RunError> {
+fn check_needs(experiment: &Experiment) -> Result<(), RunError> {
     let config = &experiment.config;
     if experiment.quantizes() {
         onnxruntime::check().map_err(EvalError::from)?;

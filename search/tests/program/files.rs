@@ -253,7 +253,7 @@ fn broken_files_get_one_message() {
       line 3, files.1.alow: unknown key, did you mean allow? (keys here: allow, baseline, dims, file, format, inputs, name, tolerance)
       line 3, files.1.dims: found 0 for n, expected a size of at least 1
     "#);
-    insta::assert_snapshot!(refused(at, &format!("check --onnx net.onnx {SIZES}")), @"error: found nothing to compare with, expected --baseline FILE, --baseline-binary PATH, --baseline-onnx FILE, --baseline-torchscript FILE, --baseline-openvino FILE, --baseline-tflite FILE");
+    insta::assert_snapshot!(refused(at, &format!("check --onnx net.onnx {SIZES}")), @"error: found nothing to compare with, expected --baseline FILE, --baseline-binary PATH, --baseline-model NAME, --baseline-onnx FILE, --baseline-torchscript FILE, --baseline-openvino FILE, --baseline-tflite FILE");
     insta::assert_snapshot!(refused(at, &format!("check --onnx net.onnx --baseline-onnx gone.onnx {SIZES}")), @"error: gone.onnx: found no file, expected an older model");
     insta::assert_snapshot!(refused(at, &format!("check --onnx net.onnx --baseline-onnx a.onnx,b.onnx {SIZES}")), @"error: --baseline-onnx: found 2 files, expected one for each of 1 of --onnx");
     insta::assert_snapshot!(refused(at, "run --onnx net.onnx --size ids=2"), @"error: net.onnx: input ids: found the size 2, expected int64[batch, n]");

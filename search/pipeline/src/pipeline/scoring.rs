@@ -222,7 +222,9 @@ impl SearchPipeline<'_> {
         }
         if d.end.is_none() {
             for m in left {
-                match session.sink.cache.get(&d.digest, m.info().name) {
+                // The key of kept scores does not know ONNX Runtime, which int8 files run on.
+                let kept = m.info().stage < Stage::Quantized;
+                match kept.then(|| session.sink.cache.get(&d.digest, m.info().name)).flatten() {
                     Some(v) => {
                         d.candidate.known.insert(m.info().name.to_string(), v);
                         d.cached.push(m.info().name.to_string());

@@ -136,8 +136,9 @@ impl Args {
         if self.baseline.is_none() && !self.times_networks() && config.files.iter().all(|f| f.baseline.is_none()) {
             let flags = BaselineFiles::names().into_iter().map(|f| format!("--{f} FILE")).collect::<Vec<_>>();
             let flags = flags.join(", ");
-            let message =
-                format!("found nothing to compare with, expected --baseline FILE, --baseline-binary PATH, {flags}");
+            let message = format!(
+                "found nothing to compare with, expected --baseline FILE, --baseline-binary PATH, --baseline-model NAME, {flags}"
+            );
             return Err(Input(message).into());
         }
         Ok(())
