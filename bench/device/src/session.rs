@@ -177,15 +177,15 @@ impl<'a> Session<'a> {
         loop {
             let now = self.patiently("its condition", &mut |s| s.condition())?;
             self.seen.add(&now);
-            let Some(why) = now.tired(&self.first, self.runner.most_celsius) else { return Ok(()) };
+            let Some(why) = now.throttled(&self.first, self.runner.most_celsius) else { return Ok(()) };
             if waited >= self.runner.cool_seconds {
                 (self.around.say)(&format!("{}: still {why}; going on", self.place));
-                self.seen.tired += 1;
+                self.seen.throttled += 1;
                 return Ok(());
             }
             if waited == 0.0 {
                 (self.around.say)(&format!("{}: {why}; resting", self.place));
-                self.seen.rests += 1;
+                self.seen.cooldowns += 1;
             }
             self.pause(Duration::from_secs_f64(REST))?;
             waited += REST;
@@ -306,7 +306,7 @@ impl<'a> Session<'a> {
             }
             let last = error.to_string();
             if times == 0 {
-                self.seen.away += 1;
+                self.seen.disconnects += 1;
             }
             times += 1;
             match self.link.check() {

@@ -48,7 +48,7 @@ impl Condition {
     }
 
     /// Why the device has to rest, in words; none if it need not. `first` is its condition at the beginning.
-    pub fn tired(&self, first: &Condition, most_celsius: Option<f64>) -> Option<String> {
+    pub fn throttled(&self, first: &Condition, most_celsius: Option<f64>) -> Option<String> {
         let hot = self.celsius.zip(most_celsius).filter(|(now, most)| now > most);
         let slow = self.mhz.zip(first.mhz).filter(|(now, first)| *now < first * THROTTLED);
         match (hot, slow) {
@@ -87,12 +87,12 @@ pub struct Seen {
     /// Limit of the frequency, in MHz.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mhz: Option<Range>,
-    /// How often it had to rest.
-    pub rests: usize,
-    /// How often it went on although it had not recovered.
-    pub tired: usize,
+    /// How often it had to cool down.
+    pub cooldowns: usize,
+    /// How often it went on although it was still hot or throttled.
+    pub throttled: usize,
     /// How often it went away.
-    pub away: usize,
+    pub disconnects: usize,
 }
 
 impl Seen {
@@ -120,12 +120,12 @@ mod tests {
     fn a_hot_or_throttled_device_has_to_rest() {
         let at = |celsius, mhz| Condition { celsius: Some(celsius), mhz: Some(mhz) };
         let first = at(30.0, 2400.0);
-        let tired = |c: Condition| c.tired(&first, Some(50.0));
-        assert_eq!(tired(at(50.0, 2300.0)), None);
-        assert_eq!(tired(at(50.1, 2400.0)).unwrap(), "50.1 degrees Celsius, expected at most 50");
-        assert_eq!(tired(at(30.0, 1800.0)).unwrap(), "limited to 1800 MHz, 2400 MHz at the beginning");
-        assert_eq!(tired(Condition::default()), None);
-        assert_eq!(at(99.0, 2400.0).tired(&first, None), None);
+        let throttled = |c: Condition| c.throttled(&first, Some(50.0));
+        assert_eq!(throttled(at(50.0, 2300.0)), None);
+        assert_eq!(throttled(at(50.1, 2400.0)).unwrap(), "50.1 degrees Celsius, expected at most 50");
+        assert_eq!(throttled(at(30.0, 1800.0)).unwrap(), "limited to 1800 MHz, 2400 MHz at the beginning");
+        assert_eq!(throttled(Condition::default()), None);
+        assert_eq!(at(99.0, 2400.0).throttled(&first, None), None);
     }
 
     #[test]

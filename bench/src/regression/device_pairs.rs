@@ -42,7 +42,7 @@ impl<'a> DevicePairs<'a> {
             round.candidate_ms.push(ms[1]);
         }
         let seen = self.session.take_seen();
-        round.noisy = match (seen.tired, seen.away) {
+        round.noisy = match (seen.throttled, seen.disconnects) {
             (0, 0) => None,
             (0, _) => Some("the device went away".to_string()),
             (_, _) => Some("the device was hot or throttled".to_string()),

@@ -93,7 +93,7 @@ fn a_phone_that_is_unplugged_is_waited_for_and_gets_its_files_again() {
             Ok(([first, s.time(&mut network)?], s.take_seen()))
         })
         .unwrap();
-    assert_eq!((times, seen.away), ([7.0, 7.0], 1));
+    assert_eq!((times, seen.disconnects), ([7.0, 7.0], 1));
     assert_eq!(*w.pauses.borrow(), [1.0, 2.0]);
     assert!(w.said.borrow()[0].contains("adb A1: the device is away; looking again in 1 s"));
     assert!(w.said.borrow()[0].contains("device 'A1' not found"));

@@ -187,7 +187,7 @@ fn a_hot_device_rests_before_a_round() {
     let seen = seen.unwrap();
     assert_eq!(seen.celsius, Some(Range { low: 40.0, high: 60.0 }));
     assert_eq!(seen.mhz, Some(Range { low: 1000.0, high: 2000.0 }));
-    assert_eq!((seen.rests, seen.tired, seen.away), (1, 0, 0));
+    assert_eq!((seen.cooldowns, seen.throttled, seen.disconnects), (1, 0, 0));
     assert_eq!(*w.pauses.borrow(), [10.0, 10.0, 10.0]);
     // One that stays hot is measured all the same, and the record shows it.
     let never = |_| {
@@ -199,7 +199,7 @@ fn a_hot_device_rests_before_a_round() {
         s.settle()?;
         Ok(s.take_seen())
     });
-    assert_eq!(seen.unwrap().tired, 1);
+    assert_eq!(seen.unwrap().throttled, 1);
     assert!(w.said.borrow().last().unwrap().ends_with("still 60.0 degrees Celsius, expected at most 50; going on"));
 }
 

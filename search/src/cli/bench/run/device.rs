@@ -271,7 +271,7 @@ fn zoo(report: &DeviceReport, folder: &Path) -> Result<()> {
                 macs: cost.macs,
                 latency_ms: i.middle,
                 interval_ms: (i.low, i.high),
-                reliable: m.seen.tired == 0,
+                reliable: m.seen.throttled == 0,
             })
         };
         let all: Vec<MeasuredNetwork> = rows.filter_map(network).collect();
