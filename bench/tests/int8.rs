@@ -24,7 +24,6 @@ use mobilenas_onnx::proto::Model;
 use mobilenas_onnx::{Batch, INPUT, Options};
 use mobilenas_space::families::FAMILIES;
 use mobilenas_space::ir::{Graph, Node, Op, Role, fold_batch_norms};
-use mobilenas_space::{Space, SpaceConfig};
 use mobilenas_torch::onnx::{to_int8, to_onnx};
 use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore};
 use nearness::agree;
@@ -52,9 +51,7 @@ fn frozen(graph: Graph) -> Net {
 /// that follow each other share blocks.
 fn network(turn: usize) -> (String, Net) {
     let family = covering::families()[turn];
-    let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
-    let design = SpaceConfig { family: family.name().into(), width: 0.25, divisor: 8, knobs, classes: 7 };
-    let space = Space::new(&design).unwrap();
+    let space = covering::small(family.name(), 7);
     let place = FAMILIES.iter().position(|f| f.name() == family.name()).unwrap();
     let (which, genome) =
         if place.is_multiple_of(2) { ("largest", space.largest()) } else { ("smallest", space.smallest()) };

@@ -5,11 +5,9 @@
 mod covering;
 mod nearness;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mobilenas_bench::engine::{Setting, engine};
-use mobilenas_space::{Space, SpaceConfig};
 use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore};
 use nearness::agree;
 use tch::{Device, Kind, Tensor};
@@ -17,9 +15,7 @@ use tch::{Device, Kind, Tensor};
 fn networks() -> Vec<(String, Net)> {
     let mut all = Vec::new();
     for (turn, family) in covering::families().iter().enumerate() {
-        let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
-        let design = SpaceConfig { family: family.name().into(), width: 0.25, divisor: 8, knobs, classes: 7 };
-        let space = Space::new(&design).unwrap();
+        let space = covering::small(family.name(), 7);
         // In turn: families that follow each other share blocks.
         let genome = if turn % 2 == 0 { space.largest() } else { space.smallest() };
         let graph = Arc::new(space.lower(&genome).unwrap());

@@ -8,7 +8,6 @@ mod nearness;
 #[path = "../../space/torch/tests/side_by_side/mod.rs"]
 mod side_by_side;
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::Arc;
 
@@ -16,8 +15,8 @@ use checker::Checker;
 use mobilenas_bench::engine::Session as _;
 use mobilenas_bench::engine::onnxruntime::File;
 use mobilenas_onnx::{Batch, Options};
+use mobilenas_space::cost;
 use mobilenas_space::ir::{Graph, Role, fold_batch_norms};
-use mobilenas_space::{Space, SpaceConfig, cost};
 use mobilenas_torch::onnx::to_onnx;
 use mobilenas_torch::{Formula, Mode, Net, formula};
 use nearness::{agree, off};
@@ -137,9 +136,7 @@ fn weights_in_half_precision_are_cast_and_nothing_else() {
 fn logits_of_random_networks_are_libtorchs_in_every_batch() {
     let wrong = side_by_side(covering::families(), |family| {
         let _guard = tch::no_grad_guard();
-        let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
-        let design = SpaceConfig { family: family.name().into(), width: 0.25, divisor: 8, knobs, classes: 7 };
-        let space = Space::new(&design).unwrap();
+        let space = covering::small(family.name(), 7);
         let (mut wrong, mut rng) = (Vec::new(), ChaCha8Rng::seed_from_u64(11));
         for _ in 0..2 {
             let weights = Formula { gain: family.formula_gain() };

@@ -2,6 +2,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod cli;
+mod exit;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ fn main() {
             cli::exit_code(&e)
         }
     };
-    std::process::exit(code);
+    exit::now(code)
 }
 
 /// Where the loader has to look for libraries so that it finds the libtorch of [`device::VARIABLE`] first; none if it does.

@@ -1,15 +1,17 @@
 //! Damaged files: configs, journals, lists of latencies, tables, gate baselines, images, weights, ONNX files. Each reader
 //! gets mutations of sound files; it may refuse them, with a message, and must not panic.
 //!
-//! Some hundred inputs each by default; `FUZZ_SECONDS=3600 cargo test --test fuzz images` tries images for an hour. The
-//! inputs follow from their number, so that what falls out can be made again: `FUZZ_FIRST=N` begins with input N.
+//! Some hundred inputs each by default; `FUZZ_SECONDS=3600 cargo test --test fuzz images` tries images for an hour of one
+//! core's time, however busy the machine is. The inputs follow from their number, so that what falls out can be made again:
+//! `FUZZ_FIRST=N` begins with input N. Set `TMPDIR` to a file system in memory, or the disk takes most of the time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use image::ImageFormat;
 use mobilenas_bench::latency_table::import::{Device, import};
@@ -22,11 +24,12 @@ use mobilenas_onnx::{Batch, Options};
 use mobilenas_pipeline::config;
 use mobilenas_pipeline::journal::Journal;
 use mobilenas_space::ir::Role;
-use mobilenas_space::{Space, SpaceConfig, families};
+use mobilenas_space::{Space, SpaceConfig, SpaceKnob, families};
 use mobilenas_torch::weights::Weights;
 use prost::Message as _;
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
+use rustix::time::{ClockId, clock_gettime};
 
 /// Inputs without FUZZ_SECONDS.
 const INPUTS: u64 = 300;
@@ -37,6 +40,11 @@ fn here(path: &str) -> PathBuf {
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
+}
+
+/// The time that a core worked for this thread.
+fn worked() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap()
 }
 
 /// Words that parsers know, and numbers at the edges of types.
@@ -115,9 +123,9 @@ fn fuzz(what: &str, sound: Vec<Vec<u8>>, read: impl Fn(&[u8]) -> Option<String>)
     for (i, file) in sound.iter().enumerate() {
         assert_eq!(read(file), None, "{what}: sound file {i}");
     }
-    let (begin, first) = (Instant::now(), number("FUZZ_FIRST").unwrap_or(0));
+    let (begin, first) = (worked(), number("FUZZ_FIRST").unwrap_or(0));
     let limit = number("FUZZ_SECONDS").map(Duration::from_secs);
-    let goes_on = |n: u64| limit.map_or(n < INPUTS, |limit| begin.elapsed() < limit);
+    let goes_on = |n: u64| limit.map_or(n < INPUTS, |limit| worked() - begin < limit);
     let (mut n, mut refused) = (0, 0);
     while goes_on(n) {
         let data = mutated(&sound, &mut ChaCha8Rng::seed_from_u64(first + n));
@@ -135,7 +143,10 @@ fn fuzz(what: &str, sound: Vec<Vec<u8>>, read: impl Fn(&[u8]) -> Option<String>)
         n += 1;
     }
     assert!(refused > 0, "{what}: nothing was refused");
-    println!("{what}: {n} inputs, {refused} refused");
+    println!(
+        "{what}: {n} inputs from {first} on, {refused} refused, {:.0} s of a core",
+        (worked() - begin).as_secs_f64()
+    );
 }
 
 /// Reads a file that holds the bytes.
@@ -197,10 +208,15 @@ fn baselines() {
     fuzz("baselines", sound, in_a_file("b.json", Baseline::read));
 }
 
-/// A small space: a few blocks.
+/// A small space: a few blocks, each of one width and one depth.
 fn space() -> Space {
-    let knobs = [("resolution".to_string(), vec![16])].into();
-    Space::new(&SpaceConfig { family: "mobilenet_v2".into(), width: 0.25, divisor: 8, knobs, classes: 4 }).unwrap()
+    let config = SpaceConfig { family: "mobilenet_v2".into(), width: 0.25, divisor: 8, knobs: [].into(), classes: 4 };
+    let whole = Space::new(&config).unwrap();
+    let first = |k: &SpaceKnob| (k.name.clone(), vec![i64::from(k.choices[0])]);
+    let mut knobs: BTreeMap<String, Vec<i64>> = whole.knobs().iter().map(first).collect();
+    knobs.insert("resolution".into(), vec![16]);
+    knobs.insert("stages.2.depth".into(), vec![1, 2]);
+    Space::new(&SpaceConfig { knobs, ..config }).unwrap()
 }
 
 #[test]

@@ -42,7 +42,7 @@ const NETWORKS: [(&str, &str, &str); 2] = [
     ),
 ];
 
-const DATA: &str = "{name: fashion-mnist, search_val: 500, train_limit: 3000, test_limit: 1000}";
+const DATA: &str = "{name: fashion-mnist, search_val: 500, train_limit: 3000, test_limit: 500}";
 
 /// A training folder of a network, and its config.
 fn trained(dir: &Path, name: &str, network: &str) {
@@ -71,11 +71,11 @@ fn a_trained_network_loses_little_in_int8() {
             f("/accuracy/same_class"),
             f("/latency/in_turn/ratio")
         );
-        assert_eq!((f("/accuracy/images"), f("/calibration/images")), (1000.0, 256.0));
+        assert_eq!((f("/accuracy/images"), f("/calibration/images")), (500.0, 256.0));
         assert_eq!(v["layers"], v["layers_in_int8"]);
         // It has learnt, or there is nothing to lose.
         assert!(f("/accuracy/float32_top1") > 60.0, "{v}");
-        // Of 1000 images one in twenty may change its class: after so short a training many lie between two. One in a
+        // Of 500 images one in twenty may change its class: after so short a training many lie between two. One in a
         // hundred may be lost.
         assert!(f("/accuracy/points") >= -1.0, "{v}");
         assert!(f("/accuracy/same_class") >= 95.0, "{v}");
@@ -96,7 +96,7 @@ fn said_to_people(dir: &Path) {
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!(lines.len(), 5, "{out}");
     assert!(lines[0].contains("calibrated on 64 training images (minmax)"), "{out}");
-    assert!(lines[1].contains("top-1 of 1000 test images; median ms, batch 1, one thread, in turn"), "{out}");
+    assert!(lines[1].contains("top-1 of 500 test images; median ms, batch 1, one thread, in turn"), "{out}");
     assert!(lines[2].trim().starts_with("float32") && lines[3].trim().starts_with("int8"), "{out}");
     assert!(lines[4].contains("points, the same class for"), "{out}");
 }
@@ -109,10 +109,10 @@ fn batches_of_several_images(dir: &Path) {
         v["accuracy"].clone()
     };
     let one = accuracy("--batch 1");
-    assert_eq!(one["images"], 1000);
+    assert_eq!(one["images"], 500);
     for more in ["--batch 33", "--dynamic-batch"] {
         let several = accuracy(more);
-        assert_eq!(several["images"], 1000);
+        assert_eq!(several["images"], 500);
         let of = |v: &Value| v["int8_top1"].as_f64().unwrap();
         // Sums of floats in another order may move a value to the next whole number.
         assert!((of(&several) - of(&one)).abs() <= 0.3, "{one} {several}");

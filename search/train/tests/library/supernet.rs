@@ -179,7 +179,8 @@ fn only_the_largest_drops_anything() {
 fn batch_norms_per_width_keep_statistics_that_score_without_recalibration() {
     // Widths that no scaling makes equal, and no networks between: so nobody else moves the smallest one's statistics.
     let design = SpaceConfig { family: "mobilenet_v2".into(), width: 1.0, divisor: 8, knobs: [].into(), classes: 4 };
-    let knobs = [("resolution".to_string(), vec![24])].into();
+    let depths = (1..6).map(|stage| (format!("stages.{stage}.depth"), vec![1]));
+    let knobs = depths.chain([("resolution".to_string(), vec![24])]).collect();
     let space = Space::new(&SpaceConfig { knobs, ..design }).unwrap();
     let c = config(|c| (c.batch_norms, c.random_subnets) = (BatchNorms::PerWidth, 0));
     let mut supernet = Supernet::new(&space, &c, &Classification, (1, STEPS));

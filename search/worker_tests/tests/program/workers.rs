@@ -20,17 +20,21 @@ space:
   scale: {width: 0.25, divisor: 8}
   knobs:
     resolution: [16]
+    stages.1.depth: [1]
+    stages.2.depth: [1]
+    stages.3.depth: [1, 2]
+    stages.4.depth: [1]
     stem.stride: [2]
     stages.0.stride: [1]
     stages.1.stride: [2]
     stages.2.stride: [2]
     stages.3.stride: [1]
     stages.4.stride: [1]
-data: {name: fashion-mnist, search_val: 200, train_limit: 400, test_limit: 100}
-supernet: {epochs: 1, batch: 100, warmup: 0}
+data: {name: fashion-mnist, search_val: 100, train_limit: 200, test_limit: 100}
+supernet: {epochs: 1, batch: 50, warmup: 0}
 search:
   strategy: {nsga2: {population: 6}}
-  trials: 24
+  trials: 18
   batch: 6
   objectives: [{metric: top1, goal: maximize}, {metric: macs, goal: minimize}]
 scoring: {recalibrate: 64, batch: 100}

@@ -91,16 +91,11 @@ fn agrees(name: &str, graph: &Arc<Graph>, batch: i64, turn: usize) -> (Vec<&'sta
     (tuned.choices().map(|c| c.kernel).collect(), tells)
 }
 
-fn small(family: &str) -> Space {
-    let knobs = BTreeMap::from([("resolution".to_string(), vec![64])]);
-    Space::new(&SpaceConfig { family: family.into(), width: 0.25, divisor: 8, knobs, classes: 7 }).unwrap()
-}
-
 #[test]
 fn tuned_genomes_agree() {
     let seen = side_by_side(covering::families(), |family| {
         let mut seen = BTreeSet::new();
-        let (space, mut rng) = (small(family.name()), ChaCha8Rng::seed_from_u64(3));
+        let (space, mut rng) = (covering::small(family.name(), 7), ChaCha8Rng::seed_from_u64(3));
         let random = (0..1).map(|_| space.sample(&mut rng)).collect::<Vec<_>>();
         let mut told = 0;
         for (turn, genome) in [space.largest(), space.smallest()].into_iter().chain(random).enumerate() {
