@@ -13,7 +13,7 @@ use crate::cache::Cache;
 use crate::engine;
 use crate::latency::LatencyProtocol;
 use crate::latency_table::networks::REFERENCE;
-use crate::process::{InterleavedProcesses, MeasureError, WorkerProgram};
+use crate::process::{HeadDesign, InterleavedProcesses, MeasureError, WorkerProgram};
 use crate::stats::quantile;
 use crate::{Host, Series};
 
@@ -39,6 +39,8 @@ pub struct PairedLatency {
     pub reference: WorkerProgram,
     /// Latency of the reference network in this run, in ms.
     pub reference_ms: f64,
+    /// The head that candidates have; none for classification.
+    pub head: Option<HeadDesign>,
     known: HashMap<String, TimedNetwork>,
     kept: Cache,
     trouble: Option<String>,
@@ -61,7 +63,7 @@ const PARTS: [&str; 4] = ["ratio", "ratio_p10", "ratio_p90", "samples"];
 impl PairedLatency {
     /// Nothing is timed yet but what was kept.
     pub fn new(how: InterleavedProcesses, reference: WorkerProgram, reference_ms: f64, kept: Cache) -> PairedLatency {
-        PairedLatency { how, reference, reference_ms, known: HashMap::new(), kept, trouble: None }
+        PairedLatency { how, reference, reference_ms, head: None, known: HashMap::new(), kept, trouble: None }
     }
 
     /// A latency that was kept.
@@ -105,7 +107,7 @@ impl PairedLatency {
     fn measure(&mut self, block: &[DigestedDesign], clock: &dyn Clock, stop: &Stop) -> bool {
         let (from, asked) = (clock.now(), || stop.asked());
         let designs: Vec<SpaceConfig> = block.iter().map(|(_, d)| d.clone()).collect();
-        match self.how.measure(&self.reference, &designs, &asked) {
+        match self.how.measure(&self.reference, (&designs, self.head.as_ref()), &asked) {
             _ if stop.asked() => false,
             Err(MeasureError::Stopped) => false,
             Ok(all) => {

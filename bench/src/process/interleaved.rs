@@ -9,7 +9,7 @@ use std::time::Duration;
 use mobilenas_host::load;
 use mobilenas_space::SpaceConfig;
 
-use super::{Client, InterleavedJob, MeasureError, WorkerProgram};
+use super::{Client, HeadDesign, InterleavedJob, MeasureError, WorkerProgram};
 use crate::engine::enough_cores;
 use crate::interleaved::Series;
 
@@ -28,15 +28,15 @@ pub struct InterleavedProcesses {
 const WATCH: Duration = Duration::from_millis(150);
 
 impl InterleavedProcesses {
-    /// Times candidates interleaved with the network of `reference`, on its engine: for each a series over all
-    /// processes.
+    /// Times candidates, each below the head if there is one, interleaved with the network of `reference`, on its engine:
+    /// for each a series over all processes.
     ///
     /// # Errors
     /// When a process fails, as when one of the candidates cannot be prepared, or the user asked to stop.
     pub fn measure(
         &self,
         reference: &WorkerProgram,
-        designs: &[SpaceConfig],
+        (designs, head): (&[SpaceConfig], Option<&HeadDesign>),
         stop: &dyn Fn() -> bool,
     ) -> Result<Vec<Series>, MeasureError> {
         enough_cores(reference.workload.threads)?;
@@ -49,7 +49,8 @@ impl InterleavedProcesses {
             let mut process = Client::start(&reference.on(cores))?;
             process.ready()?;
             let seed = self.seed.wrapping_mul(0x9E37_79B9).wrapping_add(k as u64);
-            let times = process.interleave(&InterleavedJob { designs: designs.to_vec(), rounds: self.rounds, seed })?;
+            let (designs, head, rounds) = (designs.to_vec(), head.cloned(), self.rounds);
+            let times = process.interleave(&InterleavedJob { designs, head, rounds, seed })?;
             all.iter_mut().zip(&times.series).for_each(|(all, own)| all.join(own));
         }
         Ok(all)

@@ -1,5 +1,6 @@
 //! What is said over the pipes of a measuring process.
 
+use mobilenas_heads::HeadOptions;
 use mobilenas_space::SpaceConfig;
 use serde::{Deserialize, Serialize};
 
@@ -72,11 +73,23 @@ pub struct MemoryUse {
     pub allocator_bytes: Option<u64>,
 }
 
+/// A head by its name, and how it is made; its classes are those of the network below it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadDesign {
+    /// Its name.
+    pub name: String,
+    /// How it is made.
+    pub options: HeadOptions,
+}
+
 /// Networks that are timed interleaved with the process' own, on the same engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InterleavedJob {
-    /// What they are.
+    /// What they are; with a head, the networks below it.
     pub designs: Vec<SpaceConfig>,
+    /// The head that each of them gets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<HeadDesign>,
     /// Rounds, each of which has every network once in an order of its own.
     pub rounds: usize,
     /// What the orders derive from.

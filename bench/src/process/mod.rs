@@ -23,6 +23,6 @@ mod workload;
 pub use client::Client;
 pub use error::MeasureError;
 pub use interleaved::InterleavedProcesses;
-pub use messages::{CallTime, CallTimes, InterleavedJob, InterleavedTimes, MemoryUse, PROTOCOL, Ready};
+pub use messages::{CallTime, CallTimes, HeadDesign, InterleavedJob, InterleavedTimes, MemoryUse, PROTOCOL, Ready};
 pub use serve::{Args, program, serve};
 pub use workload::{WorkerProgram, Workload, published_graph};

@@ -197,7 +197,7 @@ impl Serving {
         };
         let mut others = Vec::with_capacity(job.designs.len());
         for design in &job.designs {
-            let net = Net::bind(Arc::new(lower(design)?), &Formula::PLAIN)?;
+            let net = Net::bind(Arc::new(lower(design, job.head.as_ref())?), &Formula::PLAIN)?;
             others.push((engine.prepare(&net, *setting)?, engine::blank(&net, setting.batch)?));
         }
         let how = Interleaving { rounds: job.rounds, warm: JOB_WARM, lead: 1, again: false, references: 1 };

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use mobilenas_file::{FileError, ModelFile};
+use mobilenas_heads::{HeadOptions, attach};
 use mobilenas_space::ir::Graph;
 use mobilenas_space::{Space, SpaceConfig, families};
 use serde::{Deserialize, Serialize};
 
-use super::MeasureError;
+use super::{HeadDesign, MeasureError};
 use crate::engine::EngineError;
 
 /// Classes of the published networks.
@@ -108,7 +109,7 @@ impl Workload {
     pub fn graph(&self) -> Result<Graph, MeasureError> {
         let Some(design) = &self.design else { return Ok(published_graph(&self.model)?.0) };
         let design = serde_json::from_str(design);
-        lower(&design.map_err(|e| MeasureError::Design { model: self.model.clone(), message: e.to_string() })?)
+        lower(&design.map_err(|e| MeasureError::Design { model: self.model.clone(), message: e.to_string() })?, None)
     }
 }
 
@@ -124,14 +125,16 @@ pub fn published_graph(model: &str) -> Result<(Graph, u32), MeasureError> {
     Ok((plan.lower()?, info.resolution))
 }
 
-/// The network of a design with one choice for each knob.
-pub(super) fn lower(design: &SpaceConfig) -> Result<Graph, MeasureError> {
-    let first = |e: Vec<mobilenas_space::SpaceError>| {
-        let message = e.first().map(ToString::to_string).unwrap_or_default();
-        MeasureError::Design { model: design.family.clone(), message }
-    };
+/// The network of a design with one choice for each knob, below a head if there is one.
+pub(super) fn lower(design: &SpaceConfig, head: Option<&HeadDesign>) -> Result<Graph, MeasureError> {
+    let wrong = |message: String| MeasureError::Design { model: design.family.clone(), message };
+    let first = |e: Vec<mobilenas_space::SpaceError>| wrong(e.first().map(ToString::to_string).unwrap_or_default());
     let space = Space::new(design).map_err(first)?;
-    Ok(space.lower(&space.smallest())?)
+    let plan = space.plan(&space.smallest())?;
+    let Some(HeadDesign { name, options }) = head else { return Ok(plan.lower()?) };
+    let head =
+        mobilenas_heads::head(name).ok_or_else(|| wrong(format!("found the head {name}, expected a known one")))?;
+    Ok(attach(head, plan, &HeadOptions { classes: design.classes, ..options.clone() })?.lower()?)
 }
 
 /// A program that can be a measuring process, and what it is to run.

@@ -176,31 +176,32 @@ fn a_search_for_a_detector_is_resumed_and_reported() {
          data: {{name: coco, dir: shapes, search_val: 8}}\n\
          supernet: {{epochs: 2, batch: 8, label_smoothing: 0}}\nscoring: {{recalibrate: 16, batch: 8}}\n\
          search: {{strategy: {{random: {{}}}}, trials: 3, cache: {{enabled: false}}}}\n\
-         latency: {{warmup_ms: 0, min_samples: 3, max_samples: 3, max_ms: 10}}\n\
+         latency: {{warmup_ms: 0, min_samples: 3, max_samples: 3, max_ms: 10, processes: 1, rounds: 3, remeasure_processes: 0}}\n\
          retrain: {{best: 1, epochs: 1, batch: 8, label_smoothing: 0}}\ncheckpoint_seconds: 0\n"
     );
     fs::write(dir.join("s.yaml"), &text).unwrap();
     fs::write(
         dir.join("x.yaml"),
-        text.replace("max_ms: 10", "max_ms: 10, processes: 2")
-            .replace("strategy", "proxies: [nwot], bounds: {top1: 3}, strategy")
+        text.replace("strategy", "proxies: [nwot], bounds: {top1: 3}, strategy")
             .replace("resolution: [64]", "resolution: [64, 96]"),
     )
     .unwrap();
     let (code, _, err) = output(run(dir, "check x.yaml"));
     assert_eq!(code, 2);
     insta::assert_snapshot!(err.trim_end(), @r"
-    error: x.yaml: 4 mistakes
+    error: x.yaml: 3 mistakes
       line 3, space.knobs.resolution: found several choices, expected one, or supernet.distill_subnets: labels: anchors of different resolutions cannot be compared
       line 7, search.proxies: found some, expected none: they are of classifiers
       line 7, search.bounds.top1: found one, expected none: it is of classifiers
-      line 8, latency.processes: found 2, expected 0: measuring processes know no heads
     ");
     let said = succeed(run(dir, "check s.yaml"));
     assert!(said.contains("data coco: train 32, search-val 8, test 10"), "{said}");
     succeed(run(dir, "search s.yaml --out whole"));
     let trials = rows_of(&dir.join("whole"), "trial");
     assert!(trials.iter().all(|t| t["outcome"]["scored"]["map"].is_number()), "{trials:?}");
+    // In one fresh process, three rounds; the head is part of it.
+    let samples = |t: &Value| t.pointer("/outcome/scored/latency/samples").and_then(Value::as_u64);
+    assert!(trials.iter().all(|t| samples(t) == Some(3)), "{trials:?}");
     let begun = dir.join("killed/journal.jsonl");
     kill_at(run(dir, "search s.yaml --out killed"), || rows(&begun).iter().any(|r| r.get("trial").is_some()));
     succeed(run(dir, "search s.yaml --out killed --resume"));

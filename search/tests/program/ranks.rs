@@ -139,6 +139,8 @@ fn when_a_rank_is_killed_the_others_end_and_name_it_and_any_number_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     config(dir.path(), 3);
     killed_in_turn(dir.path(), &[2, 3]);
+    // Three times 640 images, 64 in a step.
+    assert_eq!(steps(dir.path(), "run"), 30);
 }
 
 /// At more moments, and the whole training beside it.
@@ -194,7 +196,6 @@ fn killed_in_turn(folder: &Path, rounds: &[usize]) {
         println!("round {round}: rank {victim} of {ranks} at step {}: {:?}", step(folder, "run"), begin.elapsed());
     }
     succeed(start(folder, "run", 1));
-    assert_eq!(steps(folder, "run"), losses(folder, "run").len() as u64);
 }
 
 #[test]

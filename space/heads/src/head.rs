@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use mobilenas_dense::ssd::SsdRules;
 use mobilenas_space::ir::{Feature, Plan, ShapeError};
+use serde::{Deserialize, Serialize};
 
 /// The path below which a backbone's tensors are.
 pub const BACKBONE: &str = "backbone";
@@ -41,7 +42,7 @@ pub struct Needs {
 }
 
 /// How a head is made. What is left out is the head's own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeadOptions {
     /// Number of classes; of a detector, with the background.
     pub classes: u32,

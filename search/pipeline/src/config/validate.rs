@@ -73,13 +73,6 @@ impl Config {
             let message = "found a table, expected measured: tables have no heads".to_string();
             all.push((at("latency.source"), message));
         }
-        if self.latency.processes > 0 {
-            let found = self.latency.processes;
-            all.push((
-                at("latency.processes"),
-                format!("found {found}, expected 0: measuring processes know no heads"),
-            ));
-        }
         let several = |choices: &Vec<i64>| choices.len() > 1;
         let taught = self.supernet.distill_subnets != SubnetLoss::Labels && self.supernet.rule != SupernetRule::Uniform;
         if self.task == TaskName::Detection && taught && self.space.knobs.get(RESOLUTION).is_none_or(several) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mobilenas_bench::Host;
-use mobilenas_bench::process::{WorkerProgram, Workload};
+use mobilenas_bench::process::{HeadDesign, WorkerProgram, Workload};
 use mobilenas_coordinator::room;
 use mobilenas_host::unix_now;
 use mobilenas_record::run::{self as record, Done, JournalRow};
@@ -212,7 +212,12 @@ impl SearchPipeline<'_> {
         let (threads, batch) = (timing.threads, timing.batch);
         let workload = Workload { threads, batch, ..Workload::new(REFERENCE, &timing.engine) };
         let reference = WorkerProgram::new(program, &["bench", "worker"], workload);
-        Ok(Some(PairedLatency::new(how, reference, unit_ms * p.config.mes.reference_units, kept)))
+        let head = p.config.task_config().head_with_options();
+        let head = head.map(|(head, options)| HeadDesign { name: head.name().to_string(), options });
+        let ms = unit_ms * p.config.mes.reference_units;
+        let mut blocks = PairedLatency::new(how, reference, ms, kept);
+        blocks.head = head;
+        Ok(Some(blocks))
     }
 
     /// Latencies of other runs on this host, by the same protocol; none where they cannot be read.
