@@ -67,6 +67,7 @@ pub fn objectives(run: &RunData) -> Vec<Objective> {
 /// A scored network with its values of the objectives.
 struct Candidate<'a> {
     trial: &'a RunTrial,
+    title: String,
     values: Vec<f64>,
 }
 
@@ -74,7 +75,7 @@ impl Candidate<'_> {
     /// `#12 (81.14 %, 2.11 M MACs)`.
     fn words(&self, objectives: &[Objective]) -> String {
         let values: Vec<String> = objectives.iter().zip(&self.values).map(|(o, v)| o.quantity(*v)).collect();
-        format!("{} ({})", self.trial.label(), values.join(", "))
+        format!("{} ({})", self.title, values.join(", "))
     }
 }
 
@@ -93,7 +94,7 @@ impl<'a> Scored<'a> {
         let objectives = objectives(run);
         let candidate = |trial| {
             let values: Option<Vec<f64>> = objectives.iter().map(|o| RunTrial::metric(trial, &o.name)).collect();
-            values.map(|values| Candidate { trial, values })
+            values.map(|values| Candidate { trial, title: run.title(trial), values })
         };
         let (mut variants, mut found): (Vec<Candidate>, Vec<Candidate>) =
             run.scored().filter_map(candidate).partition(|c| c.trial.variant().is_some());
@@ -249,14 +250,14 @@ fn trained_in_words(run: &RunData, objectives: &[Objective]) -> Option<(String, 
         let known = objectives[1..].iter().filter_map(|o| Some(o.quantity(t.metric(&o.name)?)));
         known.map(|cost| format!(", {cost}")).collect::<String>()
     };
-    let words = |(t, a): &Trained| format!("{} ({}{})", t.label(), interval(*a), costs(t));
+    let words = |(t, a): &Trained| format!("{} ({}{})", run.title(t), interval(*a), costs(t));
     // For each variant the most accurate network that costs no more.
     let pairs: Vec<(&Trained, &Trained)> =
         variants.iter().filter_map(|v| Some((found.iter().find(|f| cheaper(f.0, v.0))?, v))).collect();
     let ahead: Vec<&(&Trained, &Trained)> =
         pairs.iter().filter(|(f, v)| barred(&f.1) && barred(&v.1) && f.1.low > v.1.high).collect();
     let sentence = match (variants.as_slice(), ahead.as_slice()) {
-        ([], _) => format!("Trained from scratch, {} reaches {} {label}.", best.label(), interval(*accuracy)),
+        ([], _) => format!("Trained from scratch, {} reaches {} {label}.", run.title(best), interval(*accuracy)),
         (all, []) => {
             let nearest =
                 pairs.iter().max_by(|a, b| (a.0.1.value - a.1.1.value).total_cmp(&(b.0.1.value - b.1.1.value)));
@@ -266,7 +267,11 @@ fn trained_in_words(run: &RunData, objectives: &[Objective]) -> Option<(String, 
             };
             format!(
                 "Trained alike, no found network dominates {} in {label} outside the error bars: {why}.",
-                if all.len() == 1 { all[0].0.label() } else { format!("any of the {} published variants", all.len()) },
+                if all.len() == 1 {
+                    run.title(all[0].0)
+                } else {
+                    format!("any of the {} published variants", all.len())
+                },
             )
         }
         (all, [(f, v), ..]) => {

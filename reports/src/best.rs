@@ -30,5 +30,8 @@ fn line(run: &RunData, t: &RunTrial) -> String {
     if let Some(name) = t.variant() {
         line += &format!("  {name}");
     }
+    if let Some(space) = &t.trial.space {
+        line += &format!("  {space}");
+    }
     line
 }

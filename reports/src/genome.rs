@@ -5,15 +5,13 @@ use std::collections::BTreeMap;
 
 use crate::run_data::{RunData, RunTrial};
 
-/// The published variant of the run that differs from a genome in the fewest knobs, with the knobs that differ.
-pub fn nearest_variant<'a>(
-    run: &'a RunData,
-    genome: &BTreeMap<String, i64>,
-) -> Option<(&'a RunTrial, BTreeMap<String, i64>)> {
+/// The published variant of a trial's space that differs from it in the fewest knobs, with the knobs that differ.
+pub fn nearest_variant<'a>(run: &'a RunData, trial: &RunTrial) -> Option<(&'a RunTrial, BTreeMap<String, i64>)> {
+    let own = &trial.trial;
     let differing = |variant: &BTreeMap<String, i64>| -> BTreeMap<String, i64> {
-        genome.iter().filter(|(k, v)| variant.get(*k) != Some(v)).map(|(k, v)| (k.clone(), *v)).collect()
+        own.genome.iter().filter(|(k, v)| variant.get(*k) != Some(v)).map(|(k, v)| (k.clone(), *v)).collect()
     };
-    let variants = run.scored().filter(|t| t.variant().is_some());
+    let variants = run.scored().filter(|t| t.variant().is_some() && t.trial.space == own.space);
     variants.map(|t| (t, differing(&t.trial.genome))).min_by_key(|(_, differing)| differing.len())
 }
 

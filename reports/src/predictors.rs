@@ -70,6 +70,7 @@ mod tests {
             m.insert("macs".to_owned(), 7.0);
             let trial = Trial {
                 id,
+                space: None,
                 origin: Origin::Search,
                 genome: BTreeMap::new(),
                 digest: id.to_string(),

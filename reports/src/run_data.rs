@@ -1,13 +1,14 @@
 //! A run read from its folder, with what follows from its rows: the front and the mobile efficiency score.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
 
 use mobilenas_record::latency_table::{LatencyTable, Source};
 use mobilenas_record::metric::{LATENCY, MES, PARAMS};
 use mobilenas_record::run::{
-    Caveat, Done, Finetuned, JournalRow, Landmark, Origin, PredictorFit, Retrained, RunHeader, Supernet, Trial,
-    TrialOutcome, Unit,
+    Caveat, Done, Finetuned, JournalRow, Landmark, Origin, PredictorFit, Retrained, RunHeader, SpaceHeader, Supernet,
+    Trial, TrialOutcome, Unit,
 };
 use mobilenas_record::{MetricInfo, pareto, score};
 
@@ -22,8 +23,8 @@ pub struct RunData {
     pub header: RunHeader,
     /// The reference model's latency, once measured.
     pub unit: Option<Unit>,
-    /// The supernet, once trained (the last row, should there be several).
-    pub supernet: Option<Supernet>,
+    /// The trained supernets, one of each space (the last row, should there be several).
+    pub supernets: Vec<Supernet>,
     /// All trials in the order of the journal.
     pub trials: Vec<RunTrial>,
     /// Trials that were fine-tuned before the winners were chosen.
@@ -38,7 +39,8 @@ pub struct RunData {
     pub caveats: Vec<Caveat>,
     /// The end, if the run reached it.
     pub done: Option<Done>,
-    /// How well a table's latencies agree with measured ones (the last row, should there be several).
+    /// How well a table's latencies agree with measured ones (the last row, should there be several; those of all spaces
+    /// together).
     pub latency_table: Option<LatencyTable>,
     /// The study in the run's folder, if there is one that can be read.
     pub study: Option<Study>,
@@ -121,7 +123,7 @@ impl RunData {
         let mut run = RunData {
             header: read.header,
             unit: None,
-            supernet: None,
+            supernets: Vec::new(),
             trials: Vec::new(),
             finetuned: Vec::new(),
             landmarks: Vec::new(),
@@ -165,8 +167,18 @@ impl RunData {
             JournalRow::Unit(unit) => {
                 self.unit.get_or_insert(unit);
             }
-            JournalRow::LatencyTable(table) => self.latency_table = Some(table),
-            JournalRow::Supernet(supernet) => self.supernet = Some(supernet),
+            JournalRow::LatencyTable(table) => match &mut self.latency_table {
+                // Each of several spaces has a table: their networks are judged together.
+                Some(all) if !self.header.spaces.is_empty() => {
+                    all.entries += table.entries;
+                    all.pairs.extend(table.pairs);
+                }
+                last => *last = Some(table),
+            },
+            JournalRow::Supernet(supernet) => {
+                self.supernets.retain(|s| s.space != supernet.space);
+                self.supernets.push(supernet);
+            }
             JournalRow::Trial(trial) => self.trials.push(RunTrial { trial, mes: None, on_front: false }),
             JournalRow::Remeasured(again) => {
                 if let Some(entry) = self.trials.iter_mut().find(|t| t.trial.id == again.trial) {
@@ -227,6 +239,40 @@ impl RunData {
             }
             c
         })
+    }
+
+    /// What to call a trial: its label, with its space where a run has several.
+    pub fn title(&self, t: &RunTrial) -> String {
+        let Some(space) = &t.trial.space else { return t.label() };
+        // A published variant that lies in one space alone needs no more than its name.
+        let twin = |o: &&RunTrial| o.trial.origin == t.trial.origin && o.trial.space != t.trial.space;
+        match t.variant().is_some() && self.trials.iter().all(|o| !twin(&o)) {
+            true => t.label(),
+            false => format!("{} of {space}", t.label()),
+        }
+    }
+
+    /// The run of each of its spaces, for what can only be said of one: its trials, with their places on the common front,
+    /// and what was found out about them. A run over one space is its own.
+    pub fn by_space(&self) -> Vec<Cow<'_, RunData>> {
+        if self.header.spaces.is_empty() {
+            return vec![Cow::Borrowed(self)];
+        }
+        let one = |space: &SpaceHeader| {
+            let is = |name: &Option<String>| name.as_ref() == Some(&space.name);
+            let mut own = self.clone();
+            own.header.family.clone_from(&space.family);
+            own.header.name.clone_from(&space.name);
+            own.trials.retain(|t| is(&t.trial.space));
+            let ids: HashSet<u64> = own.trials.iter().map(|t| t.trial.id).collect();
+            own.finetuned.retain(|f| ids.contains(&f.trial));
+            own.landmarks.retain(|l| ids.contains(&l.trial));
+            own.retrained.retain(|r| ids.contains(&r.trial));
+            own.predictor_fits.retain(|f| is(&f.space));
+            own.supernets.retain(|s| is(&s.space));
+            Cow::Owned(own)
+        };
+        self.header.spaces.iter().map(one).collect()
     }
 
     /// The scored trials.

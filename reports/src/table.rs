@@ -27,6 +27,9 @@ pub fn trials(run: &RunData) -> Flat {
     table.push("id", Values::whole(rows.iter().map(|t| t.trial.id)));
     table.push("origin", Values::text(rows.iter().map(|t| if t.variant().is_some() { "variant" } else { "search" })));
     table.push("variant", text(&RunTrial::variant));
+    if !run.header.spaces.is_empty() {
+        table.push("space", text(&|t| t.trial.space.as_deref()));
+    }
     table.push("digest", Values::text(rows.iter().map(|t| t.trial.digest.as_str())));
     table.push("status", Values::text(rows.iter().map(|t| status(&t.trial.outcome))));
     table.push("why", text(&|t| why(&t.trial.outcome)));

@@ -36,7 +36,7 @@ fn all_rows_find_their_place() {
     assert_eq!(run.trials.len(), 60);
     assert_eq!(run.retrained.len(), 3);
     assert_eq!(caveats(&run), ["The processor's clock could not be pinned."]);
-    assert!(run.unit.is_some() && run.supernet.is_some() && run.done.is_some());
+    assert!(run.unit.is_some() && run.supernets.len() == 1 && run.done.is_some());
     let counts = run.counts();
     assert_eq!((counts.scored, counts.infeasible, counts.failed), (50, 5, 5));
     assert_eq!(rows.len(), 60 + 3 + 5);
@@ -185,7 +185,7 @@ fn a_run_of_format_1_is_read() {
     let run = read(&fixture("run")).unwrap();
     assert_eq!(run.header.format, 1);
     assert_eq!((run.trials.len(), run.retrained.len(), run.caveats.len()), (43, 2, 4));
-    assert!(run.done.is_some() && run.unit.is_some() && run.supernet.is_some());
+    assert!(run.done.is_some() && run.unit.is_some() && run.supernets.len() == 1);
     // What that program's own table says.
     let front: Vec<_> = run.front().iter().map(|t| (t.trial.id, t.metric(metric::TOP1).unwrap())).collect();
     assert_eq!(

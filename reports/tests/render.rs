@@ -5,7 +5,7 @@ mod synthetic;
 
 use std::time::Instant;
 
-use mobilenas_record::run::{Caveat, JournalRow, Origin, TrialOutcome};
+use mobilenas_record::run::{Caveat, JournalRow, Origin, SpaceHeader, TrialOutcome};
 use mobilenas_reports::{compare, page, read, render};
 use synthetic::{Random, SyntheticRun, files, keep};
 
@@ -46,6 +46,80 @@ fn words(page: &str) -> String {
 fn without_landscape(page: &str) -> String {
     let (before, rest) = page.split_once("<section id=\"published\">").unwrap();
     before.to_owned() + rest.split_once("</section>").unwrap().1
+}
+
+/// A synthetic run over two spaces: every other trial is of the second. The published variants are of the first, and the
+/// last of them of both.
+fn rows_of_two_spaces() -> Vec<JournalRow> {
+    let mut rows = synthetic::rows(&SyntheticRun::default());
+    let spaces = ["narrow", "wide"].map(str::to_owned);
+    let mut variants = Vec::new();
+    for row in &mut rows {
+        match row {
+            JournalRow::Run(run) => {
+                let space = |name: &String| SpaceHeader {
+                    name: name.clone(),
+                    family: run.family.clone(),
+                    size: 1e6,
+                    params_range: run.params_range,
+                    macs_range: run.macs_range,
+                    table: None,
+                };
+                run.spaces = spaces.iter().map(space).collect();
+            }
+            JournalRow::Supernet(supernet) => supernet.space = Some(spaces[0].clone()),
+            JournalRow::Trial(t) => {
+                let second = t.origin == Origin::Search && t.id % 2 == 1;
+                t.space = Some(spaces[usize::from(second)].clone());
+                if let Origin::Variant(name) = &t.origin {
+                    variants.push((t.id, name.clone()));
+                }
+                if t.id == 21 {
+                    (t.origin, t.space) =
+                        (Origin::Variant(variants.last().unwrap().1.clone()), Some(spaces[1].clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+    rows
+}
+
+#[test]
+fn two_spaces_are_told_apart() {
+    let (dir, page) = rendered(&rows_of_two_spaces());
+    keep(dir.path(), "spaces");
+    let run = read(dir.path()).unwrap();
+    let each = run.by_space();
+    assert_eq!(each.iter().map(|own| own.trials.len()).sum::<usize>(), run.trials.len());
+    assert!(each.iter().all(
+        |own| !own.trials.is_empty() && own.trials.iter().all(|t| t.trial.space.as_ref() == Some(&own.header.name))
+    ));
+    let title = |id: u64| run.title(run.trial(id).unwrap());
+    assert_eq!((title(12), title(13)), ("#12 of narrow".to_owned(), "#13 of wide".to_owned()));
+    let variants: Vec<String> = run.trials.iter().filter(|t| t.variant().is_some()).map(|t| run.title(t)).collect();
+    // The one that both spaces hold is told apart; the others need no space.
+    let twins = variants.iter().filter(|name| name.contains(" of ")).count();
+    assert!(twins == 2 && variants.len() > 2, "{variants:?}");
+    // The page: one plot with a colour for each space, tables of knobs for each, and what was searched.
+    let said = words(&page);
+    for expected in [
+        "A search over 2 spaces (narrow with ",
+        "Space narrow",
+        "Space wide",
+        "narrow: 12 epochs",
+        "Spaces narrow, wide",
+    ] {
+        assert!(said.contains(expected), "{expected}");
+    }
+    assert!(
+        page.contains("\"filter\":\"space\",\"families\":[\"narrow\",\"wide\"],\"colors\":[0,1]"),
+        "no plot by space"
+    );
+    let csv = std::fs::read_to_string(dir.path().join("trials.csv")).unwrap();
+    let column = csv.lines().next().unwrap().split(',').position(|name| name == "space").unwrap();
+    let of = |space: &str| csv.lines().skip(1).filter(|l| l.split(',').nth(column) == Some(space)).count();
+    assert_eq!([of("narrow"), of("wide")], [each[0].trials.len(), each[1].trials.len()]);
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub enum Purpose {
     Replace = 11,
     /// The scenes of a composed dataset.
     Scenes = 12,
+    /// The further spaces of a search, each with a seed of its own.
+    Space = 13,
     /// The order in which blocks and networks are timed.
     Timing = 40,
     /// The networks that a study trains stand-alone.

@@ -3,6 +3,7 @@
 
 pub mod change;
 pub mod engine;
+mod header;
 pub mod interval;
 pub mod landmark;
 pub mod latency_table;

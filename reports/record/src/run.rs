@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use crate::engine::{Engine, TableUse};
+pub use crate::header::{Dataset, Host, Mes, RunHeader, SpaceHeader};
 pub use crate::landmark::Landmark;
 use crate::latency_table::LatencyTable;
 
@@ -45,112 +46,6 @@ pub enum JournalRow {
     Done(Done),
 }
 
-/// What was run, on what, with what.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunHeader {
-    /// [`FORMAT`].
-    pub format: u32,
-    /// Name of the run: that of its config file.
-    pub name: String,
-    /// Version of the program.
-    pub program: String,
-    /// When the run began, seconds since 1970: the only time stamp in any file of a run.
-    pub started_unix: u64,
-    /// Hex digest of the resolved config.
-    pub config_digest: String,
-    /// The run's seed; every random choice derives from it.
-    pub seed: u64,
-    /// Family of the space.
-    pub family: String,
-    /// Strategy of the search.
-    pub strategy: String,
-    /// Number of genomes in the space, as a decimal (it may pass 2^64).
-    pub space_size: f64,
-    /// Smallest and largest number of parameters over the space.
-    pub params_range: [u64; 2],
-    /// Smallest and largest number of MACs over the space.
-    pub macs_range: [u64; 2],
-    /// The metric that candidates are judged by: the first of the task.
-    #[serde(default = "top1", skip_serializing_if = "is_top1")]
-    pub metric: String,
-    /// The data.
-    pub dataset: Dataset,
-    /// The machine.
-    pub host: Host,
-    /// What ran the networks while they were timed.
-    pub engine: Engine,
-    /// Constants of the score.
-    pub mes: Mes,
-}
-
-fn top1() -> String {
-    crate::metric::name::TOP1.to_string()
-}
-
-fn is_top1(metric: &str) -> bool {
-    metric == crate::metric::name::TOP1
-}
-
-/// The data and how they were split.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Dataset {
-    /// Name, as in the config.
-    pub name: String,
-    /// Images the weights are trained on.
-    pub train: usize,
-    /// Images carved out of the training set that candidates are scored on.
-    pub search_val: usize,
-    /// Images only retrained winners are scored on.
-    pub test: usize,
-    /// Number of classes.
-    pub classes: usize,
-    /// Images of `search_val` that candidates are scored on, if not all. Journals from before this field have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scored_on: Option<usize>,
-}
-
-impl Dataset {
-    /// Images that a candidate's top-1 is counted on.
-    pub fn scoring_images(&self) -> usize {
-        self.scored_on.map_or(self.search_val, |n| n.min(self.search_val))
-    }
-}
-
-/// The machine a number was measured on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Host {
-    /// Model name of the processor.
-    pub cpu: String,
-    /// Logical cores.
-    pub cores: usize,
-    /// Memory in bytes.
-    pub memory: u64,
-    /// Operating system and kernel.
-    pub os: String,
-}
-
-impl Host {
-    /// One line for captions.
-    pub fn caption(&self) -> String {
-        format!("{}, {} cores", self.cpu, self.cores)
-    }
-}
-
-/// Constants of the mobile efficiency score.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Mes {
-    /// Score of a network at both units.
-    pub score: f64,
-    /// Unit of the parameter count.
-    pub unit_params: f64,
-    /// Weight of the parameter count.
-    pub alpha_params: f64,
-    /// Weight of the latency.
-    pub alpha_latency: f64,
-    /// MobileNetV2's latency in units, by which its latency here is divided to get the unit.
-    pub reference_units: f64,
-}
-
 /// MobileNetV2's latency on this host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Unit {
@@ -178,6 +73,9 @@ pub struct Latency {
 /// The trained supernet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Supernet {
+    /// The space that it is of, where a search has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<String>,
     /// Epochs.
     pub epochs: f64,
     /// Optimizer steps.
@@ -203,6 +101,9 @@ pub enum Origin {
 pub struct Trial {
     /// Counts from 0 in the order of the journal.
     pub id: u64,
+    /// The space that it is of, where a search has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<String>,
     /// Where it came from.
     pub origin: Origin,
     /// Knob to value.
@@ -322,6 +223,9 @@ pub struct Retrained {
 /// How well a predictor predicted the first objective of trials that it had not been fitted on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PredictorFit {
+    /// The space of those trials, where a search has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<String>,
     /// Trials that it had been fitted on.
     pub fitted_on: usize,
     /// Trials that it predicted, none of them among those.
@@ -362,6 +266,7 @@ mod tests {
         };
         let first = Trial {
             id: 7,
+            space: None,
             origin: Origin::Search,
             genome: BTreeMap::new(),
             digest: "d".to_owned(),

@@ -33,6 +33,15 @@ pub(super) fn setup(host: &Host, by: &Engine, data: &Dataset) -> String {
     format!("Host {}; engine {}. Data set {} ({} classes).", host.caption(), engine(by), data.name, data.classes)
 }
 
+/// What was searched: a family, or several spaces.
+fn spaces(run: &RunData) -> String {
+    let names: Vec<&str> = run.header.spaces.iter().map(|s| s.name.as_str()).collect();
+    match names.is_empty() {
+        true => format!("Family {}", run.header.family),
+        false => format!("Spaces {}", names.join(", ")),
+    }
+}
+
 /// Where the numbers of a run's plots come from.
 pub(super) fn source(run: &RunData) -> String {
     let header = &run.header;
@@ -44,9 +53,9 @@ pub(super) fn source(run: &RunData) -> String {
         )
     });
     format!(
-        "{}{predicted} Family {}, strategy {}, seed {}.",
+        "{}{predicted} {}, strategy {}, seed {}.",
         setup(&header.host, &header.engine, &header.dataset),
-        header.family,
+        spaces(run),
         header.strategy,
         header.seed,
     )

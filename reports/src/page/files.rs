@@ -41,10 +41,15 @@ fn render(run: &RunData, out: &mut OutputFolder) -> Result<String, ReportError> 
 
 fn predictors_csv(run: &RunData) -> String {
     let number = |v: Option<f64>| v.map_or_else(String::new, |v| format!("{v:.4}"));
-    let mut text = format!("metric,trials,kendall_{0},spearman_{0}\n", run.accuracy().name);
-    for p in predictors(run) {
+    let space = if run.header.spaces.is_empty() { "" } else { "space," };
+    let mut text = format!("{space}metric,trials,kendall_{0},spearman_{0}\n", run.accuracy().name);
+    let several = !run.header.spaces.is_empty();
+    for (own, p) in run.by_space().iter().flat_map(|own| predictors(own).into_iter().map(move |p| (own, p))) {
         // Names of our metrics are plain words; a name that a spreadsheet could run is left out.
         if p.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            if several {
+                text.push_str(&format!("{},", own.header.name));
+            }
             text.push_str(&format!("{},{},{},{}\n", p.name, p.trials, number(p.kendall), number(p.spearman)));
         }
     }

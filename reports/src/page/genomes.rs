@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use mobilenas_record::metric::{MACS, PARAMS};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::packed_ints::PackedInts;
 use crate::genome;
@@ -70,7 +71,7 @@ pub(super) fn read(run: &RunData, trials: &[&RunTrial], first: usize) -> RunGeno
         lengths.push(rows.len());
         rows.iter().for_each(|r| codes.push(*r as usize));
     }
-    let (config, scale) = run.config.as_deref().map(split).unwrap_or_default();
+    let (config, scale) = run.config.as_deref().map(|config| split(config, space_of(run, trials))).unwrap_or_default();
     let genomes = Genomes {
         first,
         count: trials.len(),
@@ -150,10 +151,18 @@ fn row(l: &Layer) -> (String, &'static str, String, u64, u64) {
     (l.path.clone(), l.kind, l.out.replace('x', " × "), l.cost.params, l.cost.macs)
 }
 
-/// A resolved config without its `space` (and `name`), and the lines of its scale.
-fn split(config: &str) -> (String, String) {
+/// The name of the space of some trials, where their run has several.
+fn space_of<'a>(run: &'a RunData, trials: &[&'a RunTrial]) -> Option<&'a str> {
+    let first = trials.first().copied().or(run.trials.first())?;
+    first.trial.space.as_deref()
+}
+
+/// A resolved config without its `space` or `spaces` (and `name`), and the lines of the scale of its space, or of the named
+/// one of several.
+fn split(config: &str, space: Option<&str>) -> (String, String) {
     let (mut rest, mut scale) = (String::new(), String::new());
     let (mut section, mut in_scale) = ("", false);
+    let own = space.and_then(|name| section_of(config, name)).unwrap_or_default();
     for line in config.lines() {
         if !line.starts_with([' ', '#', '-']) {
             section = line.split(':').next().unwrap_or_default();
@@ -167,11 +176,25 @@ fn split(config: &str) -> (String, String) {
                     scale += &format!("{line}\n");
                 }
             }
-            "name" => {}
+            "name" | "spaces" => {}
+            // One space shares nothing.
+            "search" if line.starts_with("  allocation:") => {}
+            "latency" if line.starts_with("latency:") && own["table"].is_string() => {
+                rest += &format!("{line}\n  table: {}\n", own["table"]);
+            }
             _ => rest += &format!("{line}\n"),
         }
     }
+    if let (Some(width), Some(divisor)) = (own["scale"]["width"].as_f64(), own["scale"]["divisor"].as_u64()) {
+        scale = format!("  scale:\n    width: {width}\n    divisor: {divisor}\n");
+    }
     (rest, scale)
+}
+
+/// What a config says of one of several spaces.
+fn section_of(config: &str, name: &str) -> Option<Value> {
+    let config: Value = serde_yaml::from_str(config).ok()?;
+    config["spaces"].as_array()?.iter().find(|s| s["name"] == name).cloned()
 }
 
 #[cfg(test)]
@@ -182,8 +205,19 @@ mod tests {
     fn a_config_is_split_into_its_space_and_the_rest() {
         let config = "name: a\nseed: 3\nspace:\n  family: f\n  scale:\n    width: 0.25\n    divisor: 8\n  knobs:\n    \
                       resolution:\n    - 16\ndata:\n  name: b\n";
-        let (rest, scale) = split(config);
+        let (rest, scale) = split(config, None);
         assert_eq!(rest, "seed: 3\ndata:\n  name: b\n");
         assert_eq!(scale, "  scale:\n    width: 0.25\n    divisor: 8\n");
+    }
+
+    #[test]
+    fn of_several_spaces_the_named_one_stays() {
+        let config = "name: a\nspaces:\n- name: x\n  family: f\n  scale:\n    width: 0.25\n    divisor: 8\n- name: y\n  family: g\n  \
+                      scale:\n    width: 0.5\n    divisor: 4\n  table: t.json\nsearch:\n  allocation: ucb1\n  trials: 3\nlatency:\n  \
+                      source: table\n";
+        let (rest, scale) = split(config, Some("y"));
+        assert_eq!(rest, "search:\n  trials: 3\nlatency:\n  table: \"t.json\"\n  source: table\n");
+        assert_eq!(scale, "  scale:\n    width: 0.5\n    divisor: 4\n");
+        assert_eq!(split(config, Some("x")).1, "  scale:\n    width: 0.25\n    divisor: 8\n");
     }
 }

@@ -3,7 +3,7 @@
 use mobilenas_record::text;
 
 use super::folder::OutputFolder;
-use super::html::{Cell, paragraph, table};
+use super::html::{Cell, escape, paragraph, table};
 use super::section::Section;
 use crate::error::ReportError;
 use crate::knobs::{Choice, Marginal, Mean, averaged, marginals};
@@ -18,9 +18,18 @@ pub(super) const SECTION: Section<RunData> = Section {
 };
 
 fn render(run: &RunData, _: &mut OutputFolder) -> Result<String, ReportError> {
+    let one = |own: &RunData| match (run.header.spaces.is_empty(), of_space(own)) {
+        (false, body) if !body.is_empty() => format!("<h3>Space {}</h3>\n{body}", escape(&own.header.name)),
+        (_, body) => body,
+    };
+    Ok(run.by_space().iter().map(|own| one(own)).collect())
+}
+
+/// The knobs of one space.
+fn of_space(run: &RunData) -> String {
     let mut all = marginals(run);
     if all.is_empty() {
-        return Ok(String::new());
+        return String::new();
     }
     let scored = run.counts().scored;
     let body = [
@@ -37,7 +46,7 @@ fn render(run: &RunData, _: &mut OutputFolder) -> Result<String, ReportError> {
             choices(run, &all, scored)
         ),
     ];
-    Ok(body.concat())
+    body.concat()
 }
 
 fn signed(value: Option<f64>, show: impl Fn(f64) -> String) -> Cell {

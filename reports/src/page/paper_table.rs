@@ -40,7 +40,7 @@ fn row(run: &RunData, t: &RunTrial, test: Option<Interval>, others: &[&MetricInf
         (false, false) => "found",
     };
     let bar = |a: Interval| format!("{:.2} ({:.2}–{:.2})", a.value, a.low, a.high);
-    let mut row = vec![t.label(), kind.to_owned(), number(run.accuracy())];
+    let mut row = vec![run.title(t), kind.to_owned(), number(run.accuracy())];
     row.push(test.map_or_else(|| NONE.to_owned(), bar));
     row.extend(others.iter().map(|m| number(m)));
     row

@@ -124,8 +124,11 @@ fn times(run: &RunData) -> String {
     let scoring: f64 = run.trials.iter().map(|t| t.trial.seconds).filter(|s| s.is_finite()).sum();
     let each = text::duration(scoring / run.trials.len().max(1) as f64);
     let mut words = format!("Scoring took {} in all, {each} a trial.", text::duration(scoring));
-    if let Some(s) = &run.supernet {
-        words += &format!(" Training the supernet took {}.", text::duration(s.seconds));
+    let supernets: f64 = run.supernets.iter().map(|s| s.seconds).sum();
+    match run.supernets.len() {
+        0 => {}
+        1 => words += &format!(" Training the supernet took {}.", text::duration(supernets)),
+        n => words += &format!(" Training the {n} supernets took {}.", text::duration(supernets)),
     }
     let retraining: f64 = run.retrained.iter().map(|r| r.seconds).sum();
     if !run.retrained.is_empty() {

@@ -25,7 +25,8 @@ pub(super) const SECTION: Section<RunData> = Section {
 };
 
 /// A name and what there is to say, if there is anything.
-type Part = fn(&RunData) -> Option<(&'static str, String)>;
+type Said = Option<(&'static str, String)>;
+type Part = fn(&RunData) -> Said;
 
 const PARTS: &[Part] = &[
     latency_spread,
@@ -35,11 +36,23 @@ const PARTS: &[Part] = &[
     rank_fidelity,
     rank_agreement,
     finetuned_agreement,
-    landmarks,
-    accuracy_predictors,
-    predictor_error,
+    |run| of_each_space(run, landmarks),
+    |run| of_each_space(run, accuracy_predictors),
+    |run| of_each_space(run, predictor_error),
     seeds,
 ];
+
+/// What can only be said of the networks of one supernet.
+fn of_each_space(run: &RunData, part: Part) -> Said {
+    let named = |own: &RunData, words: String| match run.header.spaces.is_empty() {
+        true => words,
+        false => format!("Space {}: {words}", own.header.name),
+    };
+    let said =
+        run.by_space().iter().filter_map(|own| part(own).map(|(name, words)| (name, named(own, words)))).collect();
+    let (names, words): (Vec<&str>, Vec<String>) = Vec::into_iter(said).unzip();
+    names.first().map(|name| (*name, words.join(" ")))
+}
 
 fn render(run: &RunData, out: &mut OutputFolder) -> Result<String, ReportError> {
     let rows: Vec<(&str, String)> = PARTS.iter().filter_map(|part| part(run)).collect();

@@ -67,7 +67,7 @@ fn rows(run: &RunData) -> String {
             Cell::Number(all.join(", "))
         };
         let mut cells = vec![
-            Cell::Text(trial.map_or_else(|| format!("#{} (not in the journal)", n.trial), label)),
+            Cell::Text(trial.map_or_else(|| format!("#{} (not in the journal)", n.trial), |t| label(run, t))),
             Cell::number(n.accuracy.map(|a| a.value), |v| format!("{v:.2}")),
             Cell::Number(n.accuracy.map_or_else(|| "–".to_owned(), |a| format!("{:.2}–{:.2}", a.low, a.high))),
         ];

@@ -11,9 +11,18 @@ use crate::run_data::RunData;
 /// The HTML below the page's title.
 pub(super) fn summary(run: &RunData) -> String {
     let (header, answer) = (&run.header, answer(run));
+    let each: Vec<String> = header
+        .spaces
+        .iter()
+        .zip(run.by_space())
+        .map(|(space, own)| format!("{} with {}", space.name, text::plural(own.trials.len(), "trial")))
+        .collect();
+    let sought = match each.len() {
+        0 => format!("for {} networks", header.family),
+        n => format!("over {} ({})", text::plural(n, "space"), each.join(", ")),
+    };
     let what = format!(
-        "A search for {} networks by {} on {}: {}, {}.",
-        header.family,
+        "A search {sought} by {} on {}: {}, {}.",
         header.strategy,
         header.dataset.name,
         text::plural(run.trials.len(), "trial"),

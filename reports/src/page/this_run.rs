@@ -24,16 +24,31 @@ fn render(run: &RunData, _: &mut OutputFolder) -> Result<String, ReportError> {
         text::thousands(counts.infeasible as u64),
         text::thousands(counts.failed as u64),
     );
-    let mut rows = vec![
-        ("Status", status(run)),
-        ("Began", text::date(header.started_unix)),
-        ("Space", format!("{} genomes of the family {}", text::huge(header.space_size), header.family)),
+    let mut rows = vec![("Status", status(run)), ("Began", text::date(header.started_unix))];
+    rows.push(match header.spaces.is_empty() {
+        true => ("Space", format!("{} genomes of the family {}", text::huge(header.space_size), header.family)),
+        false => ("Spaces", format!("{}, with {} genomes", header.spaces.len(), text::huge(header.space_size))),
+    });
+    for (space, own) in header.spaces.iter().zip(run.by_space()) {
+        let on_front = own.trials.iter().filter(|t| t.on_front).count();
+        let words = format!(
+            "{}: {} genomes of the family {}, {} parameters, {} MACs; {}, {on_front} of them on the front",
+            space.name,
+            text::huge(space.size),
+            space.family,
+            range(space.params_range),
+            range(space.macs_range),
+            text::plural(own.trials.len(), "trial"),
+        );
+        rows.push(("Space", words));
+    }
+    rows.extend([
         ("Parameters over the space", range(header.params_range)),
         ("MACs over the space", range(header.macs_range)),
         ("Strategy, seed", format!("{}, {}", header.strategy, header.seed)),
         ("Trials", trials),
         ("Front (accuracy against latency)", format!("{} of {} scored trials", front.len(), counts.scored)),
-    ];
+    ]);
     if let Some(best) = front.first().and_then(|t| t.metric(run.accuracy().name)) {
         let label = metrics::noun(run.accuracy());
         rows.push(("Best of the search", format!("{best:.2} % {label} (search-validation split, inherited weights)")));
@@ -44,10 +59,11 @@ fn render(run: &RunData, _: &mut OutputFolder) -> Result<String, ReportError> {
         ("Engine", about::engine(&header.engine)),
         ("Latency protocol", header.engine.protocol.clone()),
     ]);
-    if let Some(s) = &run.supernet {
+    for s in &run.supernets {
         let steps = text::thousands(s.steps);
         let took = text::duration(s.seconds);
-        rows.push(("Supernet", format!("{} epochs, {steps} steps, last loss {:.3}, {took}", s.epochs, s.loss)));
+        let of = s.space.as_ref().map_or_else(String::new, |space| format!("{space}: "));
+        rows.push(("Supernet", format!("{of}{} epochs, {steps} steps, last loss {:.3}, {took}", s.epochs, s.loss)));
     }
     rows.push(("Program", format!("mobilenas {}; journal format {}", header.program, header.format)));
     let digest = format!("<p class=\"small\">Config digest <code>{}</code></p>\n", escape(&header.config_digest));

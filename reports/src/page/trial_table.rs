@@ -75,7 +75,7 @@ fn trial_table(run: &RunData, trials: &[&RunTrial]) -> String {
     heads.push("Genome".to_owned());
     let row = |t: &&RunTrial| {
         let value = |m: &MetricInfo| Cell::number(t.metric(m.name), |v| metrics::number(m, v));
-        let mut row = vec![Cell::Text(label(t)), value(run.accuracy())];
+        let mut row = vec![Cell::Text(label(run, t)), value(run.accuracy())];
         for metric in &others {
             row.push(value(metric));
             if metric.name == LATENCY.name {
@@ -92,8 +92,8 @@ fn trial_table(run: &RunData, trials: &[&RunTrial]) -> String {
 }
 
 /// A trial's number, and its name if it is a published variant.
-pub(super) fn label(t: &RunTrial) -> String {
-    t.variant().map_or_else(|| t.label(), |name| format!("#{} {name}", t.trial.id))
+pub(super) fn label(run: &RunData, t: &RunTrial) -> String {
+    t.variant().map_or_else(|| run.title(t), |_| format!("#{} {}", t.trial.id, run.title(t)))
 }
 
 fn spread(l: &Latency) -> String {
@@ -103,7 +103,7 @@ fn spread(l: &Latency) -> String {
 /// A trial's genome as its difference from the nearest published variant.
 pub(super) fn genome(run: &RunData, t: &RunTrial) -> Cell {
     let whole = genomes::groups(&t.trial.genome);
-    let near = genomes::nearest_variant(run, &t.trial.genome);
+    let near = genomes::nearest_variant(run, t);
     let (nearest, differing) = near.map(|(v, differing)| (v.label(), genomes::groups(&differing))).unwrap_or_default();
     Cell::Genome { nearest, differing, whole }
 }

@@ -1,5 +1,7 @@
 //! The plot of one run's trials, or of several runs'.
 
+use std::borrow::Cow;
+
 use mobilenas_record::metric::{LATENCY, MACS, MEMORY, MES, PARAMS};
 use mobilenas_record::run::TrialOutcome;
 use mobilenas_record::{Goal, MetricInfo, score, text};
@@ -39,9 +41,9 @@ const AXES: [(MetricInfo, &str, &str); 6] = [
     (metrics::INT8[0], "Top-1 of the int8 file, inherited weights (%)", "pareto_top1_int8"),
 ];
 
-/// A point: the run, its trial, and the trial's training from scratch.
+/// A point: its place among `families`, its trial, and the trial's training from scratch.
 struct Candidate<'a> {
-    run: usize,
+    family: usize,
     trial: &'a RunTrial,
     retrained: Option<&'a RetrainedNetwork>,
 }
@@ -63,38 +65,48 @@ pub(super) fn plot(
     runs: &[&RunData],
     shared: &dyn Fn(&MetricInfo) -> bool,
 ) -> (InteractivePlot, Vec<Genomes>) {
+    let spaces: Vec<Vec<Cow<'_, RunData>>> = runs.iter().map(|r| r.by_space()).collect();
     let retrained: Vec<Vec<RetrainedNetwork>> = runs.iter().map(|r| retrained_networks(r)).collect();
     let (mut points, mut genomes, mut activations) = (Vec::new(), Vec::new(), Vec::new());
-    for (run, data) in runs.iter().enumerate() {
-        let first = points.len();
-        let trained = |t: &RunTrial| retrained[run].iter().find(|n| n.trial == t.trial.id && n.accuracy.is_some());
-        points.extend(data.scored().map(|trial| Candidate { run, trial, retrained: trained(trial) }));
-        let trials: Vec<&RunTrial> = points[first..].iter().map(|p| p.trial).collect();
-        let read = genomes::read(data, &trials, first);
-        genomes.push(read.genomes);
-        activations.extend(read.activations);
+    // A run's points stand space by space: each space has knobs of its own.
+    for (run, spaces) in spaces.iter().enumerate() {
+        for (space, data) in spaces.iter().enumerate() {
+            let (first, family) = (points.len(), if runs.len() > 1 { run } else { space });
+            let trained = |t: &RunTrial| retrained[run].iter().find(|n| n.trial == t.trial.id && n.accuracy.is_some());
+            points.extend(data.scored().map(|trial| Candidate { family, trial, retrained: trained(trial) }));
+            let trials: Vec<&RunTrial> = points[first..].iter().map(|p| p.trial).collect();
+            let read = genomes::read(data, &trials, first);
+            genomes.push(read.genomes);
+            activations.extend(read.activations);
+        }
     }
     let mut axes = cost_axes(runs, &points, activations, shared);
     let x = (0..axes.len()).collect();
     if runs.first().is_some_and(|run| shared(run.accuracy())) {
         axes.extend(accuracy_axes(runs, &points));
     }
-    let several = runs.len() > 1;
+    let (filter, families): (_, Vec<String>) = match runs {
+        [one] if !one.header.spaces.is_empty() => ("space", one.header.spaces.iter().map(|s| s.name.clone()).collect()),
+        [one] => ("family", vec![one.header.family.clone()]),
+        several => ("run", several.iter().map(|r| r.header.name.clone()).collect()),
+    };
+    // Each run or space has its colour.
+    let several = filter != "family";
     let group = |g: Group| Group { color: if several { "" } else { g.color }, ..g };
     let names = points.iter().enumerate().filter_map(|(i, p)| Some((i, p.trial.variant()?.to_owned())));
     let plot = InteractivePlot {
         id,
-        subject: if several { format!("{} runs", runs.len()) } else { runs[0].header.name.clone() },
+        subject: if runs.len() == 1 { runs[0].header.name.clone() } else { format!("{} runs", runs.len()) },
         title: "Accuracy of the trials against their cost".to_owned(),
         y: (Vec::len(&x)..axes.len()).collect(),
         x,
         axes,
         groups: [Group::CANDIDATES, Group::VARIANTS, Group::RETRAINED].map(group).to_vec(),
         group: points.iter().map(kind).collect(),
-        filter: if several { "run" } else { "family" },
-        families: runs.iter().map(|r| if several { &r.header.name } else { &r.header.family }.clone()).collect(),
-        colors: if several { (0..runs.len()).map(|i| i % SERIES.len()).collect() } else { Vec::new() },
-        family: points.iter().map(|p| p.run).collect(),
+        filter,
+        colors: if several { (0..families.len()).map(|i| i % SERIES.len()).collect() } else { Vec::new() },
+        families,
+        family: points.iter().map(|p| p.family).collect(),
         ids: points.iter().map(|p| p.trial.trial.id).collect(),
         names: names.collect(),
         ..InteractivePlot::default()

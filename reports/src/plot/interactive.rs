@@ -29,7 +29,7 @@ pub struct InteractivePlot {
     pub groups: Vec<Group>,
     /// The kind of each point.
     pub group: Vec<usize>,
-    /// What the points can be filtered by: `family` or `run`. Runs have a front each.
+    /// What the points can be filtered by: `family`, `space` or `run`. Runs have a front each.
     pub filter: &'static str,
     /// The names to filter by.
     pub families: Vec<String>,
@@ -182,12 +182,16 @@ impl InteractivePlot {
             let uncertain = across.uncertain.contains_key(i) || up.uncertain.contains_key(i);
             Point { label: named.then(|| self.name(*i)), bars, uncertain, ..Point::at(*x, *y) }
         };
-        let mut series: Vec<Series> = Vec::new();
+        let (mut series, mut fronts_by_color): (Vec<Series>, Vec<Series>) = Default::default();
         for (g, group) in self.groups.iter().enumerate() {
             let own = |color: Option<usize>| -> Vec<Point> {
                 let of = |i: usize| self.group[i] == g && color.is_none_or(|c| self.colors[self.family[i]] == c);
                 let shown = points.iter().filter(|(i, _)| of(*i) && (group.mark != Mark::Small || !on_front(*i)));
                 shown.map(|p| point(p, group.mark != Mark::Small)).collect()
+            };
+            let own_on_front = |color: usize| -> Vec<Point> {
+                let of = |i: usize| self.group[i] == g && self.colors[self.family[i]] == color && on_front(i);
+                points.iter().filter(|(i, _)| group.mark == Mark::Small && of(*i)).map(|p| point(p, true)).collect()
             };
             if self.colors.is_empty() {
                 series.push(Series::new(group.name, group.mark, group.rgb(), own(None)));
@@ -199,19 +203,26 @@ impl InteractivePlot {
             for color in colors {
                 let names: Vec<&str> =
                     (0..self.families.len()).filter(|f| self.colors[*f] == color).map(|f| &*self.families[f]).collect();
-                let mut name = if color < SERIES.len() { names.join(", ") } else { "others".to_owned() };
-                if self.groups.len() > 1 {
-                    name = format!("{name}: {}", group.name);
-                }
+                let name = if color < SERIES.len() { names.join(", ") } else { "others".to_owned() };
                 let color_of = SERIES.get(color).copied().unwrap_or(CANDIDATE);
-                series.push(Series::new(name, group.mark, color_of, own(Some(color))));
+                let kind = if self.groups.len() > 1 { format!("{name}: {}", group.name) } else { name.clone() };
+                series.push(Series::new(kind, group.mark, color_of, own(Some(color))));
+                // On the common front of spaces, colour tells whose a network is.
+                if let (true, dots @ [_, ..]) = (self.filter == "space", &own_on_front(color)[..]) {
+                    fronts_by_color.push(Series::new(
+                        format!("{name}: on the front"),
+                        Mark::Dot,
+                        color_of,
+                        dots.to_vec(),
+                    ));
+                }
             }
         }
         let line = if across.goal == Goal::Minimize { LineStyle::StepsPost } else { LineStyle::StepsPre };
         let lines = fronts.iter().enumerate().map(|(f, front)| {
             let found = |i: &usize| {
                 let at = points.binary_search_by_key(i, |(i, _)| *i).ok()?;
-                let candidate = self.groups[self.group[*i]].mark == Mark::Small;
+                let candidate = self.groups[self.group[*i]].mark == Mark::Small && self.filter != "space";
                 Some(Point { bars: Bars::default(), ..point(&points[at], candidate) })
             };
             let name = if self.filter == "run" { format!("front of {}", self.families[f]) } else { "front".to_owned() };
@@ -219,12 +230,12 @@ impl InteractivePlot {
             let mut points: Vec<Point> = front.iter().filter_map(found).collect();
             points.sort_by(|a, b| a.x.total_cmp(&b.x).then(a.y.total_cmp(&b.y)));
             let candidates = self.groups.iter().any(|g| g.mark == Mark::Small);
-            let mark = if candidates { Mark::Dot } else { Mark::Small };
+            let mark = if candidates && self.filter != "space" { Mark::Dot } else { Mark::Small };
             Series::new(name, mark, color.unwrap_or(FRONT), points).joined(line)
         });
         // Below the marks that have names of their own, above the many.
         let below = series.iter().take_while(|s| s.mark == Mark::Small).count();
-        series.splice(below..below, lines.collect::<Vec<_>>());
+        series.splice(below..below, lines.collect::<Vec<_>>().into_iter().chain(fronts_by_color));
         let mut caption = vec![up.note.clone(), across.note.clone()];
         let uncertain =
             points.iter().filter(|p| across.uncertain.contains_key(&p.0) || up.uncertain.contains_key(&p.0));

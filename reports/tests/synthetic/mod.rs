@@ -61,6 +61,7 @@ pub fn header() -> RunHeader {
         space_size: 1.1943936e9,
         params_range: [612_000, 6_410_000],
         macs_range: [48_000_000, 1_230_000_000],
+        spaces: Vec::new(),
         dataset: Dataset {
             name: "cifar10".to_owned(),
             train: 45_000,
@@ -126,6 +127,7 @@ pub fn trial(id: u64, variant: Option<&str>, r: &mut Random) -> Trial {
     let origin = variant.map_or(Origin::Search, |v| Origin::Variant(v.to_owned()));
     Trial {
         id,
+        space: None,
         origin,
         genome,
         digest: format!("{:016x}", r.next()),
@@ -142,7 +144,7 @@ pub fn rows(run: &SyntheticRun) -> Vec<JournalRow> {
     let mut rows = vec![
         JournalRow::Run(Box::new(header())),
         unit(),
-        JournalRow::Supernet(Supernet { epochs: 12.0, steps: 4212, loss: 0.8123, seconds: 6210.0 }),
+        JournalRow::Supernet(Supernet { space: None, epochs: 12.0, steps: 4212, loss: 0.8123, seconds: 6210.0 }),
         JournalRow::Caveat(Caveat { text: "The processor's clock could not be pinned.".to_owned() }),
     ];
     let mut scored: Vec<Trial> = Vec::new();

@@ -44,6 +44,7 @@ fn trial(id: u64, variant: Option<&str>, space: &Space, coster: &mut CostCache, 
     let digest = format!("{:016x}", r.next());
     Some(Trial {
         id,
+        space: None,
         origin,
         genome: space.values(&genome),
         digest,

@@ -23,12 +23,15 @@ use crate::evaluator::Evaluator;
 use crate::evaluator::SupernetEvaluator;
 use crate::experiment::{Experiment, ExperimentError, prepare_scoring};
 use crate::metric::{self, Candidate, Metric, Stage};
-use crate::pipeline::{RunError, SUPERNET, stored_supernet};
+use crate::pipeline::{RunError, stored_supernet, supernet_files};
 use mobilenas_torch::device;
 
 /// A candidate and what is to be found out about it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
+    /// Position of its space among those of the config.
+    #[serde(default)]
+    pub space: usize,
     /// Knob to value.
     pub genome: BTreeMap<String, i64>,
     /// Names of metrics that need no engine.
@@ -77,11 +80,11 @@ impl Kind {
         }
     }
 
-    /// The file that a worker's answers depend on: it says its digest.
-    fn file(self) -> &'static str {
+    /// The files that a worker's answers depend on: it says their digest.
+    fn files(self, config: &Config) -> Vec<String> {
         match self {
-            Kind::Scores => SUPERNET,
-            Kind::Trains | Kind::TrainsOfStudy => config::FILE,
+            Kind::Scores => supernet_files(config),
+            Kind::Trains | Kind::TrainsOfStudy => vec![config::FILE.to_string()],
         }
     }
 }
@@ -90,9 +93,12 @@ impl Kind {
 ///
 /// # Errors
 /// When the folder does not hold what it needs.
-pub fn hello(root: &Path, kind: Kind, device: config::Device) -> Result<Hello, RunError> {
-    let path = root.join(kind.file());
-    let bytes = fs::read(&path).map_err(|error| RunError::Io { path, error })?;
+pub fn hello(root: &Path, kind: Kind, config: &Config, device: config::Device) -> Result<Hello, RunError> {
+    let mut bytes = Vec::new();
+    for file in kind.files(config) {
+        let path = root.join(file);
+        bytes.extend(fs::read(&path).map_err(|error| RunError::Io { path, error })?);
+    }
     let weights: String = Sha256::digest(&bytes)[..8].iter().map(|b| format!("{b:02x}")).collect();
     Ok(Hello {
         program: env!("CARGO_PKG_VERSION").to_string(),
@@ -155,7 +161,9 @@ pub fn pool<A: DeserializeOwned + Send + 'static>(
             None
         }
         Weights::Pipe => {
-            let files = Files::read(root, &[config::FILE, SUPERNET]).map_err(io)?;
+            let supernets = supernet_files(config);
+            let names: Vec<&str> = [config::FILE].into_iter().chain(supernets.iter().map(String::as_str)).collect();
+            let files = Files::read(root, &names).map_err(io)?;
             args.push("--pipe".into());
             Some(Arc::from(serde_json::to_string(&ToWorker::<()>::Run(files))?))
         }
@@ -170,7 +178,7 @@ pub fn pool<A: DeserializeOwned + Send + 'static>(
     let count = room.wanted().unwrap_or(workers.count());
     Ok(Pool::new(PoolConfig {
         rules: rules(&workers, kind, config.search.retries),
-        expected: hello(root, kind, config.device)?,
+        expected: hello(root, kind, config, config.device)?,
         workers: count,
         first,
         launched,
@@ -208,16 +216,27 @@ pub fn serve(root: Option<&Path>, device: config::Device) -> Result<(), RunError
         }
     };
     let root = unpacked.as_ref().map(tempfile::TempDir::path).or(root).unwrap_or(Path::new("."));
-    let mut experiment = prepare_scoring(root)?;
-    experiment.device = device::open(device).map_err(ExperimentError::from)?;
-    tch::set_num_threads(experiment.config.scoring_threads() as i32);
-    let (clock, calibration) = (WallClock::new(), experiment.calibration());
-    let supernet = stored_supernet(&experiment, root)?;
-    let hello = hello(root, Kind::Scores, device)?;
+    let mut experiments = prepare_scoring(root)?;
+    experiments.set_device(device::open(device).map_err(ExperimentError::from)?);
+    let config = &experiments.config;
+    tch::set_num_threads(config.scoring_threads() as i32);
+    let (clock, calibration) = (WallClock::new(), experiments.first().calibration());
+    let all = experiments.all();
+    let supernets = all.iter().map(|p| stored_supernet(p, root)).collect::<Result<Vec<_>, _>>()?;
+    let hello = hello(root, Kind::Scores, config, device)?;
     // It may end by a signal from here on, and would leave them behind.
     drop(unpacked);
-    let mut scorer = SupernetEvaluator::new(supernet, experiment.evaluator_config(&calibration, &clock, f64::NAN))?;
-    serving.answer_all(&hello, |job| Some(answer(&experiment, job, &mut scorer)))?;
+    let mut scorers = Vec::with_capacity(all.len());
+    for (p, supernet) in all.iter().zip(supernets) {
+        scorers.push(SupernetEvaluator::new(supernet, p.evaluator_config(&calibration, &clock, f64::NAN))?);
+    }
+    serving.answer_all(&hello, |job: &Job| {
+        let place = all.get(job.space).zip(scorers.get_mut(job.space));
+        Some(match place {
+            Some((p, scorer)) => answer(p, job, scorer),
+            None => Err(RunError::NoSpace(job.space).to_string()),
+        })
+    })?;
     Ok(())
 }
 

@@ -60,6 +60,9 @@ enum What {
 struct SpaceArgs {
     /// A config whose space is used
     config: PathBuf,
+    /// Name of one of its spaces, where it has several
+    #[arg(long, value_name = "NAME")]
+    space: Option<String>,
     /// Candidates to count
     #[arg(long, default_value_t = 1_000_000)]
     candidates: u64,
@@ -92,7 +95,7 @@ pub fn run(args: &Args) -> Result<i32> {
 
 fn space(args: &SpaceArgs) -> Result<i32> {
     let loaded = config::load(&args.config)?;
-    let space = loaded.space(10)?;
+    let space = loaded.space(&loaded.entry(args.space.as_deref())?, 10)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).build()?;
     let clock = WallClock::new();
     let begin = clock.now();

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use anyhow::Result;
 use mobilenas_host::WallClock;
 
-use mobilenas_bench::latency_table::Table;
 use mobilenas_host::{errln, outln};
 use mobilenas_pipeline::experiment::{estimate, prepare};
 use mobilenas_pipeline::pipeline::RunError;
@@ -22,15 +21,14 @@ pub struct Args {
 /// # Errors
 /// Its mistakes.
 pub fn run(args: &Args) -> Result<i32> {
-    let (experiment, clock) = (prepare(&args.config).map_err(RunError::from)?, WallClock::new());
-    let warnings = experiment.check_threads().map_err(RunError::from)?;
-    outln!("{}", experiment.summary())?;
-    for warning in warnings.into_iter().chain(experiment.table.as_ref().and_then(Table::warning)) {
+    let (experiments, clock) = (prepare(&args.config).map_err(RunError::from)?, WallClock::new());
+    let warnings = experiments.warnings().map_err(RunError::from)?;
+    outln!("{}", experiments.summary())?;
+    for warning in warnings {
         errln!("warning: {warning}");
     }
-    tch::set_num_threads(experiment.config.threads as i32);
-    experiment.check_latency(&clock).map_err(RunError::from)?;
-    let estimate = experiment.estimate(&clock, estimate::BUDGET).map_err(RunError::from)?;
-    outln!("{}", experiment.estimate_in_words(estimate))?;
+    tch::set_num_threads(experiments.config.threads as i32);
+    experiments.check_latency(&clock).map_err(RunError::from)?;
+    outln!("{}", experiments.estimate_in_words(&clock, estimate::BUDGET).map_err(RunError::from)?)?;
     Ok(0)
 }

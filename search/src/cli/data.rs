@@ -94,7 +94,7 @@ fn data_loader(config: &Path, of: Of) -> Result<(String, DataLoader)> {
         let train_job = TrainJob::prepare(config)?;
         return Ok((train_job.config.name().to_string(), train_job.loader().map_err(RunError::from)?));
     }
-    let experiment = prepare(config).map_err(RunError::from)?;
+    let experiment = prepare(config).map_err(RunError::from)?.into_first();
     let loader = match of {
         Of::Supernet => experiment.supernet_loader(),
         Of::Retrain => experiment.retrain_loader(),

@@ -6,12 +6,11 @@ use mobilenas_host::WallClock;
 use super::job::{Job, stopped};
 use super::ranks;
 use mobilenas_bench::engine::onnxruntime;
-use mobilenas_bench::latency_table::Table;
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 use mobilenas_host::{errln, outln};
 use mobilenas_pipeline::evaluator::EvalError;
-use mobilenas_pipeline::experiment::{Experiment, estimate, prepare};
+use mobilenas_pipeline::experiment::{Experiment, Experiments, estimate, prepare};
 use mobilenas_pipeline::pipeline::{Folder, RunError, SearchOutcome, SearchPipeline, follow};
 use mobilenas_train::collective::Collective;
 use mobilenas_train::teacher::teacher;
@@ -23,40 +22,39 @@ use tch::Device;
 /// When the input is wrong or the run fails.
 pub fn run(job: &Job) -> Result<i32> {
     ranks::among(|collective| {
-        let experiment = prepare(&job.config).and_then(|p| p.among(collective)).map_err(RunError::from)?;
-        ranks::check_same(collective, &experiment)?;
+        let experiments = prepare(&job.config).and_then(|p| p.among(collective)).map_err(RunError::from)?;
+        ranks::check_same(collective, experiments.first())?;
         match collective.leads() {
-            true => ranks::lead(collective, || search(job, experiment, collective)),
-            false => Ok(follow(&experiment, collective, (&WallClock::new(), &Stop::within_seconds()?))?),
+            true => ranks::lead(collective, || search(job, experiments, collective)),
+            false => Ok(follow(experiments.all(), collective, (&WallClock::new(), &Stop::within_seconds()?))?),
         }
     })
 }
 
-fn search(job: &Job, mut experiment: Experiment, collective: &dyn Collective) -> Result<i32> {
-    let warnings = experiment.check_threads().map_err(RunError::from)?;
-    let root = job.folder("runs", experiment.config.name());
+fn search(job: &Job, mut experiments: Experiments, collective: &dyn Collective) -> Result<i32> {
+    let warnings = experiments.warnings().map_err(RunError::from)?;
+    let root = job.folder("runs", experiments.config.name());
     if root.exists() && !job.resume {
         return Err(RunError::Exists(root).into());
     }
     let (clock, stop) = (WallClock::new(), Stop::within_seconds()?);
-    errln!("{}", experiment.summary());
-    for warning in warnings.into_iter().chain(experiment.table.as_ref().and_then(Table::warning)) {
+    errln!("{}", experiments.summary());
+    for warning in warnings {
         errln!("warning: {warning}");
     }
-    tch::set_num_threads(experiment.config.threads as i32);
+    tch::set_num_threads(experiments.config.threads as i32);
     if !job.resume {
-        check_needs(&experiment)?;
+        experiments.all().iter().try_for_each(check_needs)?;
     }
-    experiment.check_latency(&clock).map_err(RunError::from)?;
-    let folder = Folder::open(&root, &experiment.config, job.resume)?;
-    experiment.digest.clone_from(&folder.digest);
+    experiments.check_latency(&clock).map_err(RunError::from)?;
+    let folder = Folder::open(&root, &experiments.config, job.resume)?;
+    experiments.set_digest(&folder.digest);
     // A run that goes on shows how far it is.
     if !job.resume {
-        let estimate = experiment.estimate(&clock, estimate::BUDGET).map_err(RunError::from)?;
-        errln!("{}", experiment.estimate_in_words(estimate));
+        errln!("{}", experiments.estimate_in_words(&clock, estimate::BUDGET).map_err(RunError::from)?);
     }
     let run = SearchPipeline {
-        experiment: &experiment,
+        experiments: &experiments,
         folder,
         clock: &clock,
         stop: &stop,

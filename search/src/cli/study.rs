@@ -9,8 +9,10 @@ use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 use mobilenas_host::{errln, outln};
 use mobilenas_pipeline::config::Origin;
+use mobilenas_pipeline::experiment::ExperimentError;
 use mobilenas_pipeline::pipeline::{RunError, follow};
 use mobilenas_study::{Folder, Study, StudyOutcome, StudyPlan, words};
+use mobilenas_torch::device;
 use mobilenas_train::collective::Collective;
 
 /// Arguments of `study`.
@@ -30,11 +32,16 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<i32> {
     ranks::among(|collective| {
         let mut plan = StudyPlan::prepare(&args.job.config, Origin::User)?;
-        plan.experiment = plan.experiment.among(collective).map_err(RunError::from)?;
+        let device = device::open_nth(plan.experiment.config.device, collective.local_rank());
+        plan.experiment.device = device.map_err(ExperimentError::from).map_err(RunError::from)?;
         ranks::check_same(collective, &plan.experiment)?;
         match collective.leads() {
             true => ranks::lead(collective, || study(args, plan, collective)),
-            false => Ok(follow(&plan.experiment, collective, (&WallClock::new(), &Stop::within_seconds()?))?),
+            false => Ok(follow(
+                std::slice::from_ref(&plan.experiment),
+                collective,
+                (&WallClock::new(), &Stop::within_seconds()?),
+            )?),
         }
     })
 }

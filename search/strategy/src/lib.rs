@@ -1,6 +1,7 @@
 //! Search strategies: which genomes to score next. A strategy is asked for genomes and told their scores. It sees the
 //! choices of each knob, and never a network. One file each, one line in [`STRATEGIES`].
 
+mod allocation;
 pub mod analytic;
 mod config;
 mod kind;
@@ -13,6 +14,7 @@ mod strategy;
 #[cfg(test)]
 mod tests;
 
+pub use allocation::{Allocation, Allocator};
 pub use config::StrategyConfig;
 pub use kind::{Benchmark, Capabilities, Knob, Settings, SpaceInfo, StrategyError, StrategyKind};
 pub use strategy::{Observation, Strategy};

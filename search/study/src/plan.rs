@@ -32,7 +32,7 @@ impl StudyPlan {
     pub fn prepare(file: &Path, origin: Origin) -> Result<StudyPlan, RunError> {
         let (loaded, study) = config::load_study(file, origin).map_err(ExperimentError::from)?;
         let config = StudyConfig { search: loaded.config.clone(), study };
-        Ok(StudyPlan { experiment: checked(loaded)?, digest: config::digest(&config)?, config })
+        Ok(StudyPlan { experiment: checked(loaded)?.into_first(), digest: config::digest(&config)?, config })
     }
 }
 

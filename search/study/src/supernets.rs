@@ -38,6 +38,7 @@ impl Study<'_> {
         let checkpoint = self.folder.path(&format!("supernet-{name}.checkpoint.safetensors"));
         let training = SupernetTraining {
             experiment: p,
+            position: 0,
             settings: &own,
             checkpoint: checkpoint.clone(),
             log: self.folder.path(&format!("training/supernet-{name}.jsonl")),

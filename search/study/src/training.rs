@@ -78,7 +78,7 @@ impl<'a> Study<'a> {
 
     fn retraining(&self, root: PathBuf) -> Retraining<'a> {
         Retraining {
-            experiment: &self.plan.experiment,
+            experiments: std::slice::from_ref(&self.plan.experiment),
             root,
             workers: self.plan.config.study.workers,
             kind: Kind::TrainsOfStudy,
@@ -91,6 +91,7 @@ impl<'a> Study<'a> {
 
     fn job(&self, (network, epochs, seed): &Wanted) -> Job {
         Job {
+            space: 0,
             label: format!("{}, seed {seed}", network.name),
             name: format!("training/{}-{seed}", network.id),
             weights: None,

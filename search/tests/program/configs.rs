@@ -42,8 +42,10 @@ fn every_config_reads_and_describes_a_space() {
     assert!(all().len() >= 2);
     for file in all().into_iter().filter(|f| !trains(f) && !studies(f)) {
         let loaded = config::load(&file).unwrap_or_else(|e| panic!("{e}"));
-        let space = loaded.space(10).unwrap_or_else(|e| panic!("{e}"));
-        assert!(space.size() > 1.0, "{}", file.display());
+        for entry in loaded.config.entries() {
+            let space = loaded.space(&entry, 10).unwrap_or_else(|e| panic!("{e}"));
+            assert!(space.size() > 1.0, "{}", file.display());
+        }
     }
 }
 
@@ -82,7 +84,8 @@ fn a_resolved_config_reads_back_as_itself() {
 #[test]
 fn the_quickstarts_space_holds_the_papers_variants() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/quickstart.yaml");
-    let space = config::load(&file).unwrap().space(10).unwrap();
+    let loaded = config::load(&file).unwrap();
+    let space = loaded.space(&loaded.entry(None).unwrap(), 10).unwrap();
     for id in ["mobilevit_xxs", "mobilevit_xs", "mobilevit_s"] {
         space.variant(id).unwrap_or_else(|e| panic!("{id}: {e}"));
     }
@@ -107,7 +110,7 @@ fn every_study_reads_holds_published_networks_and_reads_back_as_itself() {
     assert!(files.len() >= 3);
     for file in files {
         let (loaded, study) = config::load_study(&file, config::Origin::User).unwrap_or_else(|e| panic!("{e}"));
-        let space = loaded.space(10).unwrap_or_else(|e| panic!("{e}"));
+        let space = loaded.space(&loaded.entry(None).unwrap(), 10).unwrap_or_else(|e| panic!("{e}"));
         assert!(space.family().variants().iter().any(|v| space.variant(v.id).is_ok()), "{}", file.display());
         let whole = config::StudyConfig { search: loaded.config, study };
         let dir = tempfile::tempdir().unwrap();

@@ -164,7 +164,7 @@ fn a_supernet_begins_with_a_found_network() {
         let text = fs::read_to_string(run.join("config.yaml")).unwrap().replace("supernet:\n", &init);
         let file = dir.path().join("c.yaml");
         fs::write(&file, text).unwrap();
-        prepare(&file).unwrap()
+        prepare(&file).unwrap().into_first()
     };
     let p = prepared(&id);
     let row = rows_of(run, "trial").into_iter().find(|t| t["id"] == trials[0]).unwrap();
@@ -185,7 +185,7 @@ fn a_supernet_begins_with_a_found_network() {
 
 /// Top-1 on the search-validation images of a network from a weights file.
 fn search_val_top1(run: &Path, graph: Graph, file: &Path) -> f64 {
-    let p = prepare(&run.join("config.yaml")).unwrap();
+    let p = prepare(&run.join("config.yaml")).unwrap().into_first();
     let mut store = ParamStore::init(&graph, Names::Standalone, 0, Device::Cpu).unwrap();
     store.fill(&load(file).unwrap().0).unwrap();
     let (side, net) = (graph.input().dims[1], Net::bind(Arc::new(graph), &Owned(&store)).unwrap());
@@ -215,7 +215,7 @@ fn networks_leave_a_run_as_networks_of_their_own() {
     assert_eq!(ours.keys().collect::<Vec<_>>(), winner.keys().collect::<Vec<_>>());
     assert!(ours.iter().all(|(n, t)| t.equal(&winner[n])));
     // Cut from the supernet, a trial is as good as the search found it.
-    let prepared = prepare(&run.join("config.yaml")).unwrap();
+    let prepared = prepare(&run.join("config.yaml")).unwrap().into_first();
     for trial in rows_of(run, "trial").iter().filter(|t| t["outcome"]["scored"].is_object()).step_by(3) {
         let said = export(&["--inherited", "--trial", &trial["id"].to_string()]);
         assert!(said.contains("cut from the supernet, batch norms recalibrated: "), "{said}");

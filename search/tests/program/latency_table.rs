@@ -100,7 +100,8 @@ fn built() -> &'static Path {
 }
 
 pub(super) fn space(dir: &Path) -> Space {
-    config::load(&dir.join("c.yaml")).unwrap().space(10).unwrap()
+    let loaded = config::load(&dir.join("c.yaml")).unwrap();
+    loaded.space(&loaded.entry(None).unwrap(), 10).unwrap()
 }
 
 fn every_genome(space: &Space) -> Vec<mobilenas_space::Genome> {

@@ -24,6 +24,7 @@ mod phones;
 mod pytorch;
 mod ranks;
 mod report;
+mod spaces;
 mod strategies;
 mod study;
 mod training;

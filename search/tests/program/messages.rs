@@ -60,7 +60,7 @@ serch: {}
       line 9, search: missing key trials, expected a whole number of 1 to 1000000
       line 10, search.objectives.0.goal: found "larger", expected one of maximize, minimize
       line 11, data.name: found "fashion-mist", expected one of fashion-mnist, cifar-10, cifar-100, folder, coco, voc, ade20k, masks; did you mean fashion-mnist?
-      line 12, serch: unknown key, did you mean search? (keys here: checkpoint_seconds, data, device, head, latency, mes, name, retrain, scoring, search, seed, space, supernet, task, threads, workers)
+      line 12, serch: unknown key, did you mean search? (keys here: checkpoint_seconds, data, device, head, latency, mes, name, retrain, scoring, search, seed, space, spaces, supernet, task, threads, workers)
     "#);
 }
 

@@ -118,7 +118,7 @@ class Plot {
   name(i) {
     const { names, ids, families, family, filter } = this.data;
     const own = ids.length ? `#${ids[i]}` : "";
-    const run = filter === "run" && families.length > 1 ? `, ${families[family[i]]}` : "";
+    const run = filter !== "family" && ids.length && families.length > 1 ? `, ${families[family[i]]}` : "";
     return [own, names[i]].filter(Boolean).join(" ") + run;
   }
 

@@ -39,7 +39,8 @@ impl Resumable for Config {
     ];
 
     fn is_free(key: &str, run: &Config, own: &Config) -> bool {
-        key == "retrain.workers" && run.retrain_threads() == own.retrain_threads()
+        let own_table = key.starts_with("spaces.") && key.ends_with(".table");
+        own_table || key == "retrain.workers" && run.retrain_threads() == own.retrain_threads()
     }
 }
 
@@ -203,6 +204,20 @@ mod tests {
             "retrain.seeds: 2 in the run, not set in this config"
         );
         assert_eq!(found(&seeds(1), BASE), Differences::default());
+    }
+
+    #[test]
+    fn tables_of_spaces_may_lie_elsewhere_and_nothing_else_of_a_space_may_differ() {
+        let of = |table: &str, depth: u32| {
+            format!(
+                "name: a\nspaces: [{{family: mobilevit_v1, table: {table}, knobs: {{stages.1.depth: [{depth}]}}}}]\n\
+                 latency: {{source: imported}}\nsearch: {{strategy: {{nsga2: {{}}}}, trials: 3}}\n"
+            )
+        };
+        assert_eq!(found(&of("a.json", 1), &of("b.json", 1)), Differences::default());
+        let told: Vec<String> =
+            found(&of("a.json", 1), &of("a.json", 2)).forbidden.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["spaces.0.knobs.stages.1.depth: [1] in the run, [2] in this config"]);
     }
 
     #[test]

@@ -15,6 +15,16 @@ pub enum ConfigError {
         /// What was found.
         found: String,
     },
+    /// A space that the config does not have, or none of several.
+    #[error("{}: found the space {found}, expected {expected}", file.display())]
+    Space {
+        /// The file.
+        file: PathBuf,
+        /// The name.
+        found: String,
+        /// What there is.
+        expected: String,
+    },
     /// The text is no YAML.
     #[error("{}{}: {}", file.display(), place(*line), printable(message))]
     Syntax {

@@ -7,7 +7,7 @@ use serde::Deserialize as _;
 
 use super::ConfigError;
 use super::file::{Origin, add_new, read, sound};
-use super::types::Space;
+use super::spaces::Space;
 use super::yaml::Node;
 
 /// Reads a genome as runs write it for their winners: a space in which every knob has one choice.
@@ -34,7 +34,7 @@ fn design(s: &Space, classes: u32) -> mobilenas_space::SpaceConfig {
 /// The space that a part of a YAML tree describes; `below` is where that part stands.
 pub(super) fn space(
     tree: &Node,
-    below: &[&str],
+    below: &[String],
     s: &Space,
     classes: u32,
     problems: &mut Problems,
@@ -44,7 +44,7 @@ pub(super) fn space(
         Err(errors) => errors,
     };
     for e in errors {
-        let path: Vec<String> = below.iter().map(ToString::to_string).chain(e.at).collect();
+        let path: Vec<String> = below.iter().cloned().chain(e.at).collect();
         let hint = e.nearest.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
         add_new(problems, tree, &path, format!("found {}, expected {}{hint}", e.found, e.expected));
     }

@@ -10,8 +10,9 @@ use serde_json::Value as Json;
 
 use super::file::{Origin, add_new, read, sound};
 use super::genome::space;
-use super::types::{Config, Space};
-use super::yaml::Node;
+use super::spaces::{self, NamedSpace, Space, SpaceEntry};
+use super::types::Config;
+use super::yaml::{Node, Value};
 use super::{BenchConfig, ConfigError, RegressionConfig, Study, StudyConfig, TrainConfig, defaults, name};
 use crate::strategy::space_info;
 
@@ -27,13 +28,35 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// The space that the config describes.
+    /// The space that is named; none need be named where there is one.
     ///
     /// # Errors
-    /// Every mistake below `space`, with its line; none for a config that was loaded.
-    pub fn space(&self, classes: u32) -> Result<mobilenas_space::Space, ConfigError> {
+    /// When there is none of that name, or one of several has to be named.
+    pub fn entry(&self, name: Option<&str>) -> Result<SpaceEntry, ConfigError> {
+        let mut all = self.config.entries();
+        let names = || self.config.spaces.iter().map(NamedSpace::name).collect::<Vec<_>>().join(", ");
+        let at = match name {
+            None => (all.len() == 1).then_some(0),
+            Some(_) => all.iter().position(|entry| entry.name.as_deref() == name),
+        };
+        match at {
+            Some(at) => Ok(all.swap_remove(at)),
+            None => {
+                let expected =
+                    if self.config.spaces.is_empty() { "none".to_string() } else { format!("one of {}", names()) };
+                let found = name.unwrap_or("none").to_string();
+                Err(ConfigError::Space { file: self.file.clone(), found, expected })
+            }
+        }
+    }
+
+    /// A space that the config describes.
+    ///
+    /// # Errors
+    /// Every mistake in its section, with its line; none for a config that was loaded.
+    pub fn space(&self, entry: &SpaceEntry, classes: u32) -> Result<mobilenas_space::Space, ConfigError> {
         let mut problems = Problems::new(&self.file);
-        let space = space(&self.tree, &["space"], &self.config.space, classes, &mut problems);
+        let space = space(&self.tree, &entry.at, &entry.section, classes, &mut problems);
         let space = space.and_then(|space| {
             let attached = self.config.task_config().attach(space, false);
             attached
@@ -100,9 +123,13 @@ fn loaded(
     for (path, message) in mistakes.into_iter().chain(name) {
         add_new(&mut problems, &tree, &path, message);
     }
-    if let Ok(section) = Space::deserialize(&json["space"]) {
+    if let Some(message) = spaces::missing(&tree) {
+        problems.add(tree.line_of(&[]), &[], message);
+    }
+    for entry in entries(&tree, &json) {
         // The number of classes changes nothing about what may be wrong.
-        if let Some(space) = space(&tree, &["space"], &section, 10, &mut problems).map(|space| space_info(&space)) {
+        let found = space(&tree, &entry.at, &entry.section, 10, &mut problems);
+        if let Some(space) = found.map(|space| space_info(&space)) {
             let own = config.iter().map(|c| ("search.strategy".to_string(), &c.search.strategy));
             let listed = studied.iter().enumerate().map(|(i, s)| (format!("study.strategies.{i}"), s));
             for (at, strategy) in own.chain(listed) {
@@ -116,7 +143,23 @@ fn loaded(
     }
     let mut config = sound(config, problems)?;
     config.name.get_or_insert_with(|| name::of(file));
+    for s in &mut config.spaces {
+        s.name = Some(s.name().to_string());
+    }
     Ok(Loaded { file: file.to_path_buf(), tree, config })
+}
+
+/// The spaces of a config that may have mistakes elsewhere.
+fn entries(tree: &Node, json: &Json) -> Vec<SpaceEntry> {
+    let one = Space::deserialize(&json["space"]).ok().map(SpaceEntry::only);
+    let listed = match tree.get("spaces").map(|node| &node.value) {
+        Some(Value::Seq(items)) => items.len(),
+        _ => 0,
+    };
+    // What is no map was left out: then the others stand elsewhere.
+    let several = json["spaces"].as_array().filter(|all| all.len() == listed).into_iter().flatten().enumerate();
+    let several = several.filter_map(|(i, json)| NamedSpace::deserialize(json).ok().map(|s| s.entry(i)));
+    one.into_iter().chain(several).collect()
 }
 
 /// Reads a config of one network's training.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use mobilenas_record::Goal;
-use mobilenas_strategy::StrategyConfig;
+use mobilenas_strategy::{Allocation, StrategyConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,9 +13,12 @@ use super::defaults;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Search {
-    /// One strategy with its settings.
+    /// One strategy with its settings; each of several spaces has one of its own.
     pub strategy: StrategyConfig,
-    /// Candidates to score, at most.
+    /// How several spaces share the candidates.
+    #[serde(default, skip_serializing_if = "Allocation::is_default")]
+    pub allocation: Allocation,
+    /// Candidates to score, at most; of all spaces together.
     #[schemars(range(min = 1, max = 1000000))]
     pub trials: u64,
     /// No further candidate after so many minutes of scoring; a resumed search counts what came before.

@@ -143,6 +143,11 @@ impl StudyConfig {
         if c.task != TaskName::Classification {
             add("task".into(), "found another, expected classification in a study".into());
         }
+        if !c.spaces.is_empty() {
+            let message =
+                "found some, expected space in a study: its supernets, drawn networks and baselines are of one space";
+            add("spaces".into(), message.into());
+        }
         if (1..3).contains(&self.study.subnets) {
             let found = self.study.subnets;
             add("study.subnets".into(), format!("found {found}, expected at least 3, or 0 for no rank fidelity"));

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod recipes;
+mod spaces;
 mod workers;
 
 use std::collections::BTreeSet;
@@ -49,7 +50,7 @@ fn search(settings: &str) -> String {
 fn keys() {
     insta::assert_snapshot!(more("suprnet: {}"), @r"
     c.yaml: 1 mistake
-      line 3, suprnet: unknown key, did you mean supernet? (keys here: checkpoint_seconds, data, device, head, latency, mes, name, retrain, scoring, search, seed, space, supernet, task, threads, workers)
+      line 3, suprnet: unknown key, did you mean supernet? (keys here: checkpoint_seconds, data, device, head, latency, mes, name, retrain, scoring, search, seed, space, spaces, supernet, task, threads, workers)
     ");
     insta::assert_snapshot!(more("supernet: {epoch: 3}"), @r"
     c.yaml: 1 mistake
@@ -57,9 +58,9 @@ fn keys() {
     ");
     insta::assert_snapshot!(more("1.5: 3\n~: 3\n[1, 2]: 3"), @r"
     c.yaml: 3 mistakes
-      line 3, 1.5: unknown key (keys here: checkpoint_seconds, data, device, head, latency, mes, name, retrain, scoring, search, seed, space, supernet, task, threads, workers)
-      line 4, null: unknown key (keys here: checkpoint_seconds, data, device, head, latency, mes, name, retrain, scoring, search, seed, space, supernet, task, threads, workers)
-      line 5, a list of 2: unknown key (keys here: checkpoint_seconds, data, device, head, latency, mes, name, retrain, scoring, search, seed, space, supernet, task, threads, workers)
+      line 3, 1.5: unknown key (keys here: checkpoint_seconds, data, device, head, latency, mes, name, retrain, scoring, search, seed, space, spaces, supernet, task, threads, workers)
+      line 4, null: unknown key (keys here: checkpoint_seconds, data, device, head, latency, mes, name, retrain, scoring, search, seed, space, spaces, supernet, task, threads, workers)
+      line 5, a list of 2: unknown key (keys here: checkpoint_seconds, data, device, head, latency, mes, name, retrain, scoring, search, seed, space, spaces, supernet, task, threads, workers)
     ");
     insta::assert_snapshot!(more("supernet:\n  lr: 1\n  lr: 2\n  lr: 99"), @r"
     c.yaml: 3 mistakes
@@ -69,8 +70,8 @@ fn keys() {
     ");
     insta::assert_snapshot!(said("seed: 1\n"), @r"
     c.yaml: 2 mistakes
-      line 1: missing key space, expected a map
       line 1: missing key search, expected a map
+      line 1: missing key space, expected a map, or spaces, a list of them
     ");
     insta::assert_snapshot!(said("seed: 1\nspace:\nsearch:\n"), @r"
     c.yaml: 3 mistakes
@@ -278,7 +279,7 @@ fn what_a_strategy_can_work_with() {
 fn all_at_once_in_the_order_of_lines() {
     insta::assert_snapshot!(more("serch: {}\nseed: .inf\nthreads: 99999999999\nseed: 2\ndata: {name: mnist}"), @r#"
     c.yaml: 5 mistakes
-      line 3, serch: unknown key, did you mean search? (keys here: checkpoint_seconds, data, device, head, latency, mes, name, retrain, scoring, search, seed, space, supernet, task, threads, workers)
+      line 3, serch: unknown key, did you mean search? (keys here: checkpoint_seconds, data, device, head, latency, mes, name, retrain, scoring, search, seed, space, spaces, supernet, task, threads, workers)
       line 4, seed: found inf, expected a whole number of at least 0
       line 5, threads: found 99999999999, expected a whole number of 1 to 256
       line 6, seed: occurs twice, first on line 4

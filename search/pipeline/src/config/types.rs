@@ -1,12 +1,11 @@
 //! What a config says.
 
-use std::collections::BTreeMap;
-
 use mobilenas_coordinator::settings::Workers;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::search::Search;
+use super::spaces::{NamedSpace, Space};
 use super::{
     DataConfig, Device, HeadConfig, LatencySettings, RetrainConfig, SupernetConfig, TaskConfig, TaskName, defaults,
 };
@@ -38,8 +37,14 @@ pub struct Config {
     /// The head that networks have in place of their classifier, for detection or segmentation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<HeadConfig>,
-    /// Which networks.
-    pub space: Space,
+    /// Which networks: one space, or else `spaces`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<Space>,
+    /// Several spaces, with one supernet each. They share `search.trials` by `search.allocation`, the epochs of `supernet`
+    /// equally, and one front.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1))]
+    pub spaces: Vec<NamedSpace>,
     /// Which images.
     #[serde(default)]
     pub data: DataConfig,
@@ -64,38 +69,6 @@ pub struct Config {
     #[serde(default = "defaults::checkpoint_seconds")]
     #[schemars(range(min = 0, max = 86400))]
     pub checkpoint_seconds: f64,
-}
-
-/// A family of networks and what may vary.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Space {
-    /// Name of the family.
-    pub family: String,
-    /// How the published widths are scaled.
-    #[serde(default)]
-    pub scale: Scale,
-    /// Knob to choices; a knob left out has the choices of the family's published space, scaled.
-    #[serde(default)]
-    pub knobs: BTreeMap<String, Vec<i64>>,
-}
-
-/// Scaling of published widths.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Scale {
-    /// Factor on every width.
-    #[schemars(range(min = 0.01, max = 16))]
-    pub width: f64,
-    /// Scaled widths are rounded to multiples of it.
-    #[schemars(range(min = 1, max = 64))]
-    pub divisor: u32,
-}
-
-impl Default for Scale {
-    fn default() -> Scale {
-        Scale { width: 1.0, divisor: 8 }
-    }
 }
 
 /// Statistics of a subnet's batch norms in scoring: estimated for it from training images, or those that training left for

@@ -28,6 +28,7 @@ impl Config {
     /// What the types alone cannot say: mistakes between values, each with its path.
     pub fn validate(&self) -> Vec<(Vec<String>, String)> {
         let mut all = Vec::new();
+        all.extend(self.space_mistakes());
         all.extend(self.objective_mistakes());
         all.extend(TaskConfig::head_mistakes(self.task, self.head.as_ref()));
         let sections = [("supernet", &self.supernet.recipe), ("retrain", &self.retrain.recipe)];
@@ -43,7 +44,10 @@ impl Config {
             all.push((at("scoring.statistics"), message));
         }
         all.extend(self.data.augment.validate().into_iter().map(|(key, m)| (at(&format!("data.augment.{key}")), m)));
-        all.extend(self.latency.validate().into_iter().map(|(key, m)| (at(&key), m)));
+        // Each of several spaces has a table of its own, if any.
+        let of_spaces = |key: &str| !self.spaces.is_empty() && matches!(key, "latency" | "latency.table");
+        let latency = self.latency.validate().into_iter().filter(|(key, _)| !of_spaces(key));
+        all.extend(latency.map(|(key, m)| (at(&key), m)));
         for (section, recipe) in [("supernet", &self.supernet.recipe), ("retrain", &self.retrain.recipe)] {
             all.extend(recipe.validate().into_iter().map(|(key, m)| (at(&format!("{section}.{key}")), m)));
         }
@@ -75,10 +79,13 @@ impl Config {
         }
         let several = |choices: &Vec<i64>| choices.len() > 1;
         let taught = self.supernet.distill_subnets != SubnetLoss::Labels && self.supernet.rule != SupernetRule::Uniform;
-        if self.task == TaskName::Detection && taught && self.space.knobs.get(RESOLUTION).is_none_or(several) {
-            let message = "found several choices, expected one, or supernet.distill_subnets: labels: anchors of different resolutions \
-                           cannot be compared";
-            all.push((at("space.knobs.resolution"), message.to_string()));
+        for entry in self.entries().into_iter().filter(|_| self.task == TaskName::Detection && taught) {
+            if entry.section.knobs.get(RESOLUTION).is_none_or(several) {
+                let message = "found several choices, expected one, or supernet.distill_subnets: labels: anchors of different \
+                               resolutions cannot be compared";
+                let path = entry.key("knobs").into_iter().chain([RESOLUTION.to_string()]).collect();
+                all.push((path, message.to_string()));
+            }
         }
         all
     }

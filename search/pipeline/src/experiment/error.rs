@@ -29,12 +29,32 @@ pub enum ExperimentError {
     /// The table of latencies.
     #[error("latency.table: {0}")]
     Table(TableError),
+    /// The table of latencies of one of several spaces.
+    #[error("{key}: {error}")]
+    TableOf {
+        /// Its key.
+        key: String,
+        /// What is wrong with it.
+        error: TableError,
+    },
+    /// Tables of several spaces whose sums cannot be compared.
+    #[error("{key}: found a table of {found}, expected one like that of the first space, of {expected}")]
+    OtherTable {
+        /// Its key.
+        key: String,
+        /// What made it.
+        found: String,
+        /// What made the first.
+        expected: String,
+    },
     /// No genome meets the bounds.
-    #[error("{}: no genome found among {size:.3e} that meets search.bounds: the nearest has {missed}; its knobs: {knobs}", file.display())]
+    #[error("{}: no genome{space} found among {size:.3e} that meets search.bounds: the nearest has {missed}; its knobs: {knobs}", file.display())]
     Infeasible {
         /// The config.
         file: PathBuf,
-        /// Genomes in the space.
+        /// The space in words, where there are several.
+        space: String,
+        /// Genomes in it.
         size: f64,
         /// What the nearest misses.
         missed: String,
@@ -54,8 +74,10 @@ pub enum ExperimentError {
         found: Option<String>,
     },
     /// The network that the supernet begins with.
-    #[error("supernet.init: {found}, expected {expected}")]
+    #[error("{key}: {found}, expected {expected}")]
     Init {
+        /// Its key.
+        key: String,
         /// What was found.
         found: String,
         /// What was expected.

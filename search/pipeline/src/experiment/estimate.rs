@@ -93,14 +93,15 @@ impl Trainings {
 }
 
 impl Experiment {
-    fn trainings(&self) -> Trainings {
+    /// Trainings of a search with so many published variants.
+    fn trainings(&self, published: usize) -> Trainings {
         let retrain = &self.config.retrain;
-        let all = (retrain.best + retrain.best.min(self.published())) * retrain.seeds + self.config.search.landmarks;
+        let all = (retrain.best + retrain.best.min(published)) * retrain.seeds + self.config.search.landmarks;
         Trainings { all, workers: retrain.workers, threads: self.config.retrain_threads() }
     }
 
     /// Published variants that found networks stand against.
-    fn published(&self) -> usize {
+    pub(super) fn published(&self) -> usize {
         let all = self.space.family().variants().into_iter();
         all.filter(|v| self.config.retrain.variants && self.space.variant(v.id).is_ok()).count()
     }
@@ -111,13 +112,23 @@ impl Experiment {
     /// # Errors
     /// When libtorch refuses.
     pub fn estimate(&self, clock: &dyn Clock, budget: f64) -> Result<[f64; 3], ExperimentError> {
+        self.estimate_with(clock, budget, self.published())
+    }
+
+    /// The same of a search with so many published variants, all of whose trials and winners are of this space.
+    pub(super) fn estimate_with(
+        &self,
+        clock: &dyn Clock,
+        budget: f64,
+        published: usize,
+    ) -> Result<[f64; 3], ExperimentError> {
         let (c, images) = (&self.config, self.split.train.len());
         let (wide, narrow) = (&c.supernet.recipe, &c.retrain.recipe);
         let mut costs = CostCache::new();
         let typical = self.space.sample(&mut rng(c.seed, Purpose::Subnets, 0, 0));
         let cost = self.space.cost(&typical, &mut costs)?;
         let largest = largest_step(narrow.batch, images, cost.activations);
-        let trainings = self.trainings();
+        let trainings = self.trainings(published);
         let other = trainings.all > 0 && trainings.threads != c.threads;
         let budget_of_one = budget * SINGLE / if other { 2.0 } else { 1.0 };
         let timed = || seconds_per_image(clock, budget_of_one, largest, &mut self.single_step(&typical)?);
@@ -159,7 +170,7 @@ impl Experiment {
         let timed = measured * (c.latency.warmup_ms + c.latency.max_ms) as f64 / 1e3;
         // Fine-tunings are trainings of some steps.
         let tuned = c.search.finetune.as_ref().map_or(0.0, |f| {
-            let all = f.candidates as f64 + self.published() as f64;
+            let all = f.candidates as f64 + published as f64;
             all / trainings.workers as f64 * alone * (f.steps * narrow.batch as u64) as f64
         });
         Ok([
@@ -170,12 +181,9 @@ impl Experiment {
     }
 
     /// Estimated seconds and what they assume, for people.
-    pub fn estimate_in_words(&self, estimate: [f64; 3]) -> String {
-        let ([supernet, search, retrain], assumed) = (estimate.map(|s| s / 60.0), self.trainings().in_words());
-        format!(
-            "estimated time on this machine: supernet {supernet:.1} min, search {search:.1} min, retraining {retrain:.1} min \
-             ({assumed})"
-        )
+    pub(super) fn estimate_in_words(&self, estimate: [f64; 3], published: usize) -> String {
+        let ([supernet, search, retrain], assumed) = (estimate.map(|s| s / 60.0), self.trainings(published).in_words());
+        format!("supernet {supernet:.1} min, search {search:.1} min, retraining {retrain:.1} min ({assumed})")
     }
 
     /// A training step of one network on so many images.
@@ -204,9 +212,8 @@ impl Experiment {
         Ok(Batch { images, targets }.to(self.device)?)
     }
 
-    /// What step one found out, for people.
-    pub fn summary(&self) -> String {
-        let c = &self.config;
+    /// Size and range of the space, for people.
+    pub(super) fn space_in_words(&self, name: &str, more: &str) -> String {
         let [low, high] = self.range;
         let free: Vec<String> = self
             .space
@@ -215,18 +222,29 @@ impl Experiment {
             .filter(|k| k.choices.len() > 1)
             .map(|k| format!("  {:<18} {:?}", k.name, k.choices))
             .collect();
-        let mut out = format!(
-            "{}: {:.3e} networks of {}, seed {}\n{}\nparams {} to {}, MACs {} to {}\ndata {}: train {}, search-val {}, test {}",
-            c.name(),
+        format!(
+            "{name}: {:.3e} networks of {}{more}\n{}\nparams {} to {}, MACs {} to {}",
             self.space.size(),
             self.space.family().name(),
-            c.seed,
             free.join("\n"),
             low.params,
             high.params,
             low.macs,
             high.macs,
-            c.data.name.as_str(),
+        )
+    }
+
+    /// What step one found out, for people.
+    pub fn summary(&self) -> String {
+        let c = &self.config;
+        format!("{}\n{}", self.space_in_words(c.name(), &format!(", seed {}", c.seed)), self.data_in_words())
+    }
+
+    /// The images, for people.
+    pub(super) fn data_in_words(&self) -> String {
+        let mut out = format!(
+            "data {}: train {}, search-val {}, test {}",
+            self.config.data.name.as_str(),
             self.split.train.len(),
             self.split.search_val.indices().len(),
             self.test_split.indices().len(),

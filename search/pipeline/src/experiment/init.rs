@@ -5,12 +5,15 @@ use mobilenas_torch::{ParamStore, weights};
 use mobilenas_train::backbone::{is_backbones, with_head};
 use mobilenas_train::settings::SupernetInit;
 
-use super::ExperimentError;
+use super::{Experiment, ExperimentError};
 use crate::config;
 
 /// Sets the slices of a supernet that the network of `init` reads to its weights.
-pub(super) fn inherit(store: &mut ParamStore, space: &Space, init: &SupernetInit) -> Result<(), ExperimentError> {
-    let graph = space.lower(&genome(space, init)?)?;
+pub(super) fn inherit(store: &mut ParamStore, p: &Experiment, init: &SupernetInit) -> Result<(), ExperimentError> {
+    let key =
+        p.entry.name.as_ref().map_or_else(|| "supernet.init".to_string(), |_| format!("{}.init", p.entry.at.join(".")));
+    let wrong = |found, expected| ExperimentError::Init { key: key.clone(), found, expected };
+    let graph = p.space.lower(&genome(&p.space, init, &wrong)?)?;
     let inherited = weights::load(&init.weights).and_then(|(named, _)| {
         let named = if is_backbones(&graph, &named) { with_head(store, &graph, &named)? } else { named };
         store.inherit(&graph, &named)
@@ -19,15 +22,15 @@ pub(super) fn inherit(store: &mut ParamStore, space: &Space, init: &SupernetInit
 }
 
 /// Where the network lies in the space.
-fn genome(space: &Space, init: &SupernetInit) -> Result<Genome, ExperimentError> {
+fn genome(
+    space: &Space,
+    init: &SupernetInit,
+    wrong: &dyn Fn(String, &'static str) -> ExperimentError,
+) -> Result<Genome, ExperimentError> {
     let outside = |e: mobilenas_space::SpaceError| wrong(e.to_string(), "a network of the space");
     if let Some(file) = &init.genome {
         let one = config::load_genome(file, space.classes())?;
         return space.genome(&one.values(&one.smallest())).map_err(outside);
     }
     space.variant(init.model.as_deref().unwrap_or_default()).map_err(outside)
-}
-
-fn wrong(found: String, expected: &'static str) -> ExperimentError {
-    ExperimentError::Init { found, expected }
 }

@@ -29,7 +29,7 @@ const SIDE: u32 = 224;
 pub fn views(
     c: &config::DataConfig,
     space: &Space,
-    sets: (Dataset, Dataset),
+    sets: (Arc<Dataset>, Arc<Dataset>),
     train: &[usize],
 ) -> (TransformedDataset, TransformedDataset) {
     let how = space.family().preprocessing();
@@ -40,13 +40,13 @@ pub fn views(
     });
     // Photos are normalised as the family's published weights want them.
     let norm = Normalization::of(&sets.0, train).unwrap_or_else(|| Normalization::rgb(how.mean, how.std));
-    let view = |data: Dataset| TransformedDataset {
+    let view = |data: Arc<Dataset>| TransformedDataset {
         norm: norm.clone(),
         frame: Pipeline { side: side.unwrap_or(SIDE), how },
         side,
         damaged: Arc::new(DamagedImages::new(data.images.len(), c.damaged_limit)),
         budget: Arc::default(),
-        data: Arc::new(data),
+        data,
     };
     (view(sets.0), view(sets.1))
 }

@@ -4,15 +4,16 @@ mod error;
 pub mod estimate;
 mod init;
 pub mod loaders;
+mod prepare;
+mod spaces;
 pub mod threads;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use mobilenas_bench::latency_table::row::TableSource;
-use mobilenas_bench::latency_table::{Table, TableRequirements};
+use mobilenas_bench::latency_table::Table;
 use mobilenas_bench::process::InterleavedProcesses;
 use mobilenas_bench::{LatencyProtocol, Protocol};
-use mobilenas_data::dataset::{self, Split, Test};
+use mobilenas_data::dataset::{Split, Test};
 use mobilenas_data::{DataLoader, TransformedDataset};
 use mobilenas_host::Clock;
 use mobilenas_record::run as record;
@@ -20,28 +21,31 @@ use mobilenas_space::ir::ShapeError;
 use mobilenas_space::seed::{Purpose, number, rng};
 use mobilenas_space::{Cost, CostCache, Genome, Space};
 use mobilenas_task::Task;
-use mobilenas_torch::{ParamStore, device};
-use mobilenas_train::collective::Collective;
+use mobilenas_torch::ParamStore;
 use mobilenas_train::supernet::Supernet;
 use mobilenas_train::{TrainError, TrainerConfig};
 use tch::Device;
 
 use crate::bounds::Bounds;
-use crate::config::{self, Config, Origin};
+use crate::config::{self, Config, SpaceEntry};
 use crate::evaluator::EvaluatorConfig;
 use crate::metric::{Stage, metric};
 
 pub use error::ExperimentError;
+pub use prepare::{checked, prepare, prepare_run, prepare_scoring};
+pub use spaces::Experiments;
 
-/// A config, checked through: everything a run needs.
+/// A config of one space, checked through: everything a run needs.
 #[derive(Debug)]
 pub struct Experiment {
     /// The config's file.
     pub file: PathBuf,
     /// Its values with their lines.
     pub lines: config::Node,
-    /// The config.
+    /// The config, of this space by itself.
     pub config: Config,
+    /// Where the space stands in the config.
+    pub entry: SpaceEntry,
     /// Digest of the config; of a run that is resumed, of the config that it began with.
     pub digest: String,
     /// The space.
@@ -70,118 +74,9 @@ pub struct Experiment {
     pub table: Option<Table>,
 }
 
-/// Reads and checks a config, and loads its images.
-///
-/// # Errors
-/// What the user has to mend, all mistakes of the config at once.
-pub fn prepare(file: &Path) -> Result<Experiment, ExperimentError> {
-    checked(config::load(file)?)
-}
-
-/// Reads the config in the folder of a run, and loads its images.
-///
-/// # Errors
-/// As for [`prepare`].
-pub fn prepare_run(root: &Path) -> Result<Experiment, ExperimentError> {
-    let file = root.join(config::FILE);
-    let mut experiment = checked(config::load_from(&file, Origin::Run)?)?;
-    experiment.digest = config::text_digest(&file)?;
-    Ok(experiment)
-}
-
-/// Reads the config in the folder of a run and loads its images, for scoring alone: no table of latencies is needed.
-///
-/// # Errors
-/// As for [`prepare`].
-pub fn prepare_scoring(root: &Path) -> Result<Experiment, ExperimentError> {
-    let mut loaded = config::load_from(&root.join(config::FILE), Origin::Run)?;
-    loaded.config.latency.table = None;
-    checked(loaded)
-}
-
-/// Checks a config that was read, and loads its images.
-///
-/// # Errors
-/// As for [`prepare`].
-pub fn checked(loaded: config::Loaded) -> Result<Experiment, ExperimentError> {
-    let (file, c) = (loaded.file.as_path(), &loaded.config);
-    let device = device::open(c.device)?;
-    // The space is checked before the images are read, unless they alone say how many classes there are.
-    let (head, mut early) = (c.task_config(), None);
-    let task = head.task();
-    let classes = match c.data.name.reader().classes() {
-        Some(n) => n as usize,
-        None => early.insert(c.data.load_with(task.labels())?).train.classes.len(),
-    };
-    let classes = head.classes(classes);
-    let space = loaded.space(classes)?;
-    let table = table(c, &space)?;
-    let bounds = Bounds { params: c.search.bounds.params, macs: c.search.bounds.macs };
-    let mut coster = CostCache::new();
-    let found = bounds.anchor(&space, &mut coster, &mut rng(c.seed, Purpose::Ask, u64::MAX, 0))?;
-    let anchor = found.map_err(|miss| ExperimentError::Infeasible {
-        file: file.to_path_buf(),
-        size: space.size(),
-        missed: bounds.missed(miss.cost).unwrap_or_default(),
-        knobs: knobs_in_words(&space, &miss.genome),
-    })?;
-    let range = [extreme(&space, &mut coster, -1)?, extreme(&space, &mut coster, 1)?];
-    let dataset::Splits { train, test, notes } = match early {
-        Some(splits) => splits,
-        None => c.data.load_with(task.labels())?,
-    };
-    let sections = [("supernet", &c.supernet.recipe), ("retrain", &c.retrain.recipe)];
-    loaders::check_sides(file, &c.data, sections, &space)?;
-    let split = dataset::split(&train, c.data.search_val, c.data.train_limit, c.seed);
-    let needed =
-        c.supernet.recipe.batch.max(c.retrain.recipe.batch).min(c.data.train_limit.unwrap_or(usize::MAX)).max(2);
-    if split.train.len() < needed {
-        let found = split.train.len();
-        return Err(ExperimentError::TooFew { file: file.to_path_buf(), found, expected: needed });
-    }
-    let test_split = dataset::test_split(&test, c.data.test_limit);
-    let (train, test) = loaders::views(&c.data, &space, (train, test), &split.train);
-    let (file, digest) = (file.to_path_buf(), config::digest(&loaded.config)?);
-    Ok(Experiment {
-        file,
-        lines: loaded.tree,
-        config: loaded.config,
-        digest,
-        space,
-        bounds,
-        anchor,
-        range,
-        train,
-        test,
-        split,
-        test_split,
-        task,
-        device,
-        notes,
-        table,
-    })
-}
-
 /// Seed of trainings from scratch, from a config's: another stream than the supernet's, the same for all networks.
 pub fn retrain_seed(seed: u64) -> u64 {
     number(seed, Purpose::Weights, 1)
-}
-
-/// The table that a config names, once it is known to serve the space.
-fn table(c: &Config, space: &Space) -> Result<Option<Table>, ExperimentError> {
-    let source = match c.latency.source {
-        config::LatencySource::Measured => return Ok(None),
-        config::LatencySource::Table => TableSource::Measured,
-        config::LatencySource::Imported => TableSource::Imported,
-    };
-    // Another table without a file is a mistake that the config's check has named.
-    let Some(path) = &c.latency.table else { return Ok(None) };
-    let table = Table::load(path)?;
-    // What runs on another device has a name of its own.
-    let engine = (source == TableSource::Measured).then_some(c.latency.engine.as_str());
-    let wanted = TableRequirements { source, engine, threads: c.latency.threads, batch: c.latency.batch };
-    table.serves(space, &wanted, &mut rng(c.seed, Purpose::Timing, 0, 0))?;
-    Ok(Some(table))
 }
 
 /// Knobs that have a choice, with a genome's values.
@@ -317,6 +212,7 @@ impl Experiment {
         }
         Err(ExperimentError::Infeasible {
             file: self.file.clone(),
+            space: self.entry.in_words(),
             size: space.size(),
             missed: format!("latency_ms {median:.3} above the bound {bound}"),
             knobs: knobs_in_words(space, &genome),
@@ -356,15 +252,6 @@ impl Experiment {
         loaders::data_loader(&self.train, &self.split.train, &c.data, &c.retrain.recipe, (c.threads, seed))
     }
 
-    /// In one of several processes, each on a device of its own.
-    ///
-    /// # Errors
-    /// When there is no GPU that this libtorch can use.
-    pub fn among(mut self, collective: &dyn Collective) -> Result<Experiment, ExperimentError> {
-        self.device = device::open_nth(self.config.device, collective.local_rank())?;
-        Ok(self)
-    }
-
     /// The supernet under training by some settings with the batches of a loader.
     pub fn supernet<'a>(&'a self, settings: &'a config::SupernetConfig, loader: &DataLoader) -> Supernet<'a> {
         let recipe = &settings.recipe;
@@ -389,7 +276,7 @@ impl Experiment {
     pub fn initial_supernet(&self) -> Result<ParamStore, ExperimentError> {
         let mut store = self.supernet_store()?;
         if let Some(init) = &self.config.supernet.init {
-            init::inherit(&mut store, &self.space, init)?;
+            init::inherit(&mut store, self, init)?;
         }
         Ok(store)
     }

@@ -116,6 +116,9 @@ pub enum RunError {
     /// A genome of a journal is none of the space.
     #[error("a genome of the journal: {0}")]
     Genome(SpaceError),
+    /// A training of a space that the config does not have; its config was checked before.
+    #[error("a training of the space at position {0}, which the config does not have")]
+    NoSpace(usize),
     /// The reference network is gone.
     #[error("the reference network of the score is not among the families")]
     Reference,

@@ -6,31 +6,37 @@ use mobilenas_record::run::{Finetuned, JournalRow, Origin, Trial};
 
 use super::finalists::{Scored, undercuts};
 use super::retraining::{Inherited, Job};
-use super::search_pipeline::SUPERNET;
 use super::{RunError, SearchPipeline, trials};
 use crate::experiment::retrain_seed;
 
 impl SearchPipeline<'_> {
     /// Fine-tunes the candidates that may win, and the variants, those that are not yet. False if the run was asked to stop.
     pub(super) fn finetune(&mut self) -> Result<bool, RunError> {
-        let (p, root) = (self.experiment, self.folder.root().to_path_buf());
+        let (p, root) = (self.experiment(), self.folder.root().to_path_buf());
         let Some(how) = p.config.search.finetune.as_ref().filter(|_| !self.is_done()) else { return Ok(true) };
-        let job = |trial: &Trial| Job {
-            label: format!("trial {}, {} steps from its inherited weights", trial.id, how.steps),
-            name: format!("training/finetuned-{}", trial.id),
-            weights: None,
-            digest: format!("{}-{}-finetuned", p.digest, trial.digest),
-            genome: trial.genome.clone(),
-            epochs: 0.0,
-            seed: retrain_seed(p.config.seed),
-            threads: p.config.retrain_threads(),
-            inherited: Some(Inherited { supernet: SUPERNET.to_string(), steps: how.steps, lr: how.lr }),
-            validation: true,
+        let job = |trial: &Trial| {
+            let own = self.experiment_of(trial)?;
+            let inherited = Some(Inherited { supernet: own.supernet_file(), steps: how.steps, lr: how.lr });
+            let space = self.position(trial)?;
+            let job = Job {
+                space,
+                label: format!("trial {}, {} steps from its inherited weights", trial.id, how.steps),
+                name: format!("training/finetuned-{}", trial.id),
+                weights: None,
+                digest: format!("{}-{}-finetuned", p.digest, trial.digest),
+                genome: trial.genome.clone(),
+                epochs: 0.0,
+                seed: retrain_seed(p.config.seed),
+                threads: p.config.retrain_threads(),
+                inherited,
+                validation: true,
+            };
+            Ok::<Job, RunError>(job)
         };
         let done = |t: &Trial| self.finetuned(t).is_some();
         let (over, left): (Vec<Trial>, Vec<Trial>) = self.near(how.candidates).into_iter().partition(done);
-        over.iter().for_each(|trial| job(trial).clean_up(&root));
-        let jobs: Vec<Job> = left.iter().map(job).collect();
+        over.iter().try_for_each(|trial| job(trial).map(|job| job.clean_up(&root)))?;
+        let jobs = left.iter().map(job).collect::<Result<Vec<Job>, _>>()?;
         self.retraining(root).run(&jobs, |i, outcome| {
             self.left_out(&jobs[i].label, outcome.skipped, outcome.steps)?;
             self.folder.append(JournalRow::Finetuned(Finetuned {
@@ -53,7 +59,7 @@ impl SearchPipeline<'_> {
     /// Scored trials as they are known best, with the objectives, larger better: with accuracies after fine-tuning, and
     /// then those alone that were fine-tuned, if the config asks for it.
     pub(super) fn known_best(&self) -> Vec<(Trial, Vec<f64>)> {
-        let search = &self.experiment.config.search;
+        let search = &self.experiment().config.search;
         let one = |mut t: Trial| {
             if search.finetune.is_some() {
                 let tuned = self.finetuned(&t)?.clone();
@@ -66,11 +72,11 @@ impl SearchPipeline<'_> {
 
     /// So many found networks, and the variants that they may stand against.
     fn near(&self, candidates: usize) -> Vec<Trial> {
-        let objectives = &self.experiment.config.search.objectives;
+        let objectives = &self.experiment().config.search.objectives;
         let scored = |t: Trial| trials::scores(&t, objectives).map(|s| (t, s));
         let all: Vec<(Trial, Vec<f64>)> = self.as_timed().filter_map(scored).collect();
         let (found, variants): (Vec<_>, Vec<_>) = all.into_iter().partition(|(t, _)| t.origin == Origin::Search);
-        let variants = if self.experiment.config.retrain.variants { variants } else { Vec::new() };
+        let variants = if self.experiment().config.retrain.variants { variants } else { Vec::new() };
         let of = |all: &[(Trial, Vec<f64>)]| all.iter().map(|(t, s)| (t.id, s.clone())).collect::<Vec<Scored>>();
         let order = in_turn(&of(&found), &of(&variants));
         let near = order.into_iter().take(candidates);

@@ -32,7 +32,12 @@ impl Folder {
     /// When the table differs.
     pub fn check_table(&self, own: &RunHeader) -> Result<(), RunError> {
         let Some(JournalRow::Run(there)) = self.rows.first() else { return Ok(()) };
-        let digest = |run: &RunHeader| run.engine.table.as_ref().map_or("none", |t| t.digest.as_str()).to_string();
+        let digest = |run: &RunHeader| {
+            let of_spaces = run.spaces.iter().filter_map(|s| s.table.as_ref());
+            let all = run.engine.table.iter().filter(|_| run.spaces.is_empty()).chain(of_spaces);
+            let all: Vec<&str> = all.map(|t| t.digest.as_str()).collect();
+            if all.is_empty() { "none".to_string() } else { all.join(", ") }
+        };
         let (found, expected) = (digest(there), digest(own));
         if found == expected { Ok(()) } else { Err(self.other("latency table", found, expected)) }
     }

@@ -17,16 +17,18 @@ use crate::experiment::Experiment;
 /// # Errors
 /// When a training fails.
 pub fn follow(
-    experiment: &Experiment,
+    experiments: &[Experiment],
     collective: &dyn Collective,
     (clock, stop): (&dyn Clock, &Stop),
 ) -> Result<i32, RunError> {
     while let Some(order) = collective.follow() {
         match serde_json::from_str(&order)? {
-            Order::Supernet(settings) => {
+            Order::Supernet(position, settings) => {
+                let Some(experiment) = experiments.get(position) else { return Err(RunError::NoSpace(position)) };
                 let settings: SupernetConfig = serde_json::from_value(settings)?;
                 let training = SupernetTraining {
                     experiment,
+                    position,
                     settings: &settings,
                     checkpoint: PathBuf::new(),
                     log: PathBuf::new(),
@@ -39,7 +41,7 @@ pub fn follow(
             }
             Order::Retrain(job) => {
                 let job: Job = serde_json::from_value(job)?;
-                job.run(experiment, Path::new(""), (clock, stop), &Progress::hidden(), collective)?;
+                job.run(experiments, Path::new(""), (clock, stop), &Progress::hidden(), collective)?;
             }
             Order::End(code) => return Ok(code),
         }

@@ -1,6 +1,8 @@
 //! Landmarks: a few candidates are trained from scratch and scored as candidates are. A regression on them predicts what
 //! training from scratch would give the others, since a supernet favours networks of some sizes.
 
+use std::collections::HashMap;
+
 use mobilenas_record::metric::name as metric;
 use mobilenas_record::run::{JournalRow, Landmark, Trial, TrialOutcome};
 
@@ -11,11 +13,12 @@ use crate::experiment::retrain_seed;
 impl SearchPipeline<'_> {
     /// Trains landmarks, those that are not yet. False if the run was asked to stop.
     pub(super) fn train_landmarks(&mut self) -> Result<bool, RunError> {
-        let (p, root) = (self.experiment, self.folder.root().to_path_buf());
+        let (p, root) = (self.experiment(), self.folder.root().to_path_buf());
         if p.config.search.landmarks == 0 || self.is_done() {
             return Ok(true);
         }
-        let job = |trial: &Trial| Job {
+        let job = |trial: &Trial, space: usize| Job {
+            space,
             label: format!("landmark, trial {}", trial.id),
             name: format!("training/landmark-{}", trial.id),
             weights: None,
@@ -28,18 +31,29 @@ impl SearchPipeline<'_> {
             validation: true,
         };
         let known = self.known_best();
-        let sized: Vec<Sized> = known.iter().filter_map(|(trial, scores)| Sized::of(trial, scores)).collect();
-        let wanted = spread(&sized, p.config.search.landmarks);
+        let (spaces, mut wanted) = (self.experiments.all().len(), Vec::new());
+        for space in 0..spaces {
+            let mut own = Vec::new();
+            for (trial, scores) in &known {
+                if self.position(trial)? == space {
+                    own.extend(Sized::of(trial, scores));
+                }
+            }
+            // As many of each space; the first ones have what is left over.
+            let n = (p.config.search.landmarks + spaces - 1 - space) / spaces;
+            wanted.extend(spread(&own, n).into_iter().map(|one| (*one, space)));
+        }
         let there = self.trained_landmarks();
-        let (over, left): (Vec<&Sized>, Vec<&Sized>) =
-            wanted.into_iter().partition(|one| there.iter().any(|l| l.trial == one.trial));
-        let trial = |one: &Sized| known.iter().find(|(t, _)| t.id == one.trial).map(|(t, _)| job(t));
+        let (over, left): (Vec<_>, Vec<_>) =
+            wanted.into_iter().partition(|(one, _)| there.iter().any(|l| l.trial == one.trial));
+        let trial =
+            |(one, space): &(Sized, usize)| known.iter().find(|(t, _)| t.id == one.trial).map(|(t, _)| job(t, *space));
         // Of a run that was killed right after it wrote the row.
-        over.into_iter().filter_map(trial).for_each(|job| job.clean_up(&root));
-        let jobs: Vec<Job> = left.iter().filter_map(|one| trial(one)).collect();
+        over.iter().filter_map(trial).for_each(|job| job.clean_up(&root));
+        let jobs: Vec<Job> = left.iter().filter_map(trial).collect();
         let first = self.first_objective();
         self.retraining(root).run(&jobs, |i, outcome| {
-            let one = left[i];
+            let (one, _) = left[i];
             self.left_out(&jobs[i].label, outcome.skipped, outcome.steps)?;
             self.folder.append(JournalRow::Landmark(Landmark {
                 trial: one.trial,
@@ -53,12 +67,18 @@ impl SearchPipeline<'_> {
         })
     }
 
-    /// Scored trials with the first objective as landmarks correct it, where there are any.
+    /// Scored trials with the first objective as the landmarks of their space correct it, where there are enough.
     pub(super) fn corrected(&self, mut known: Vec<(Trial, Vec<f64>)>) -> Vec<(Trial, Vec<f64>)> {
-        let Some(correction) = Landmark::correction(&self.trained_landmarks()) else { return known };
-        for (trial, scores) in &mut known {
-            if let Some(one) = Sized::of(trial, scores) {
-                scores[0] = correction.predict(&Landmark::features(one.score, one.macs, one.params));
+        let (landmarks, spaces) = (self.trained_landmarks(), known.iter().map(|(t, _)| (t.id, t.space.clone())));
+        let spaces: HashMap<u64, Option<String>> = spaces.collect();
+        for p in self.experiments.all() {
+            let own = |id: &u64| spaces.get(id).is_some_and(|space| *space == p.entry.name);
+            let of_space: Vec<Landmark> = landmarks.iter().filter(|l| own(&l.trial)).cloned().collect();
+            let Some(correction) = Landmark::correction(&of_space) else { continue };
+            for (trial, scores) in known.iter_mut().filter(|(t, _)| t.space == p.entry.name) {
+                if let Some(one) = Sized::of(trial, scores) {
+                    scores[0] = correction.predict(&Landmark::features(one.score, one.macs, one.params));
+                }
             }
         }
         known
@@ -73,7 +93,7 @@ impl SearchPipeline<'_> {
     }
 
     fn first_objective(&self) -> String {
-        self.experiment.config.search.objectives.first().map(|o| o.metric.clone()).unwrap_or_default()
+        self.experiment().config.search.objectives.first().map(|o| o.metric.clone()).unwrap_or_default()
     }
 }
 

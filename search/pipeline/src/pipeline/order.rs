@@ -10,8 +10,8 @@ use super::RunError;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Order {
-    /// Train a supernet by these settings.
-    Supernet(Value),
+    /// Train the supernet of the space at a position by these settings.
+    Supernet(usize, Value),
     /// Do this training from scratch.
     Retrain(Value),
     /// End, with an exit code.
@@ -47,9 +47,9 @@ mod tests {
         let mut settings = SupernetConfig { random_subnets: 3, ..SupernetConfig::default() };
         settings.recipe.lr = 0.1 + 0.2;
         settings.recipe.sync_batch_norms = true;
-        let text = serde_json::to_string(&Order::Supernet(serde_json::to_value(&settings).unwrap())).unwrap();
+        let text = serde_json::to_string(&Order::Supernet(1, serde_json::to_value(&settings).unwrap())).unwrap();
         let read = match serde_json::from_str(&text).unwrap() {
-            Order::Supernet(value) => serde_json::from_value::<SupernetConfig>(value).unwrap(),
+            Order::Supernet(1, value) => serde_json::from_value::<SupernetConfig>(value).unwrap(),
             other => unreachable!("{other:?}"),
         };
         assert!(read == settings && !text.contains('\n'), "{text}");

@@ -33,7 +33,7 @@ impl Config {
 impl SearchPipeline<'_> {
     /// Times trials near the front once more, where that is wanted. False if the run was asked to stop.
     pub(super) fn remeasure(&mut self, unit_ms: f64) -> Result<bool, RunError> {
-        let (p, over) = (self.experiment, self.is_done());
+        let (p, over) = (self.experiment(), self.is_done());
         let Some(processes) = p.config.remeasure().filter(|_| !over) else { return Ok(true) };
         let Some(mut blocks) = self.blocks(unit_ms, Cache::none())? else { return Ok(true) };
         // Other orders than those of the first times.
@@ -51,8 +51,9 @@ impl SearchPipeline<'_> {
             bar.begin(done + left.len() as u64, done);
             for block in left.chunks(BLOCK) {
                 let candidate = |t: &Trial| -> Result<DigestedDesign, RunError> {
-                    let genome = p.space.genome(&t.genome).map_err(RunError::Genome)?;
-                    Ok((t.digest.clone(), p.space.config_of(&genome)))
+                    let space = &self.experiment_of(t)?.space;
+                    let genome = space.genome(&t.genome).map_err(RunError::Genome)?;
+                    Ok((t.digest.clone(), space.config_of(&genome)))
                 };
                 let candidates = block.iter().map(candidate).collect::<Result<Vec<_>, _>>()?;
                 if !blocks.time(&candidates, self.clock, self.stop) {
@@ -104,7 +105,7 @@ impl SearchPipeline<'_> {
 
     /// Scored trials and variants that no other beats by more than the noise of the first times.
     fn near_front(&self, unit_ms: f64) -> Vec<Trial> {
-        let objectives = &self.experiment.config.search.objectives;
+        let objectives = &self.experiment().config.search.objectives;
         let scored = |t: Trial| {
             let TrialOutcome::Scored(m) = &t.outcome else { return None };
             let (is, may) = (values(m, objectives)?, values(&self.faster(m, unit_ms), objectives)?);
@@ -123,7 +124,7 @@ impl SearchPipeline<'_> {
 
     /// Metrics with another latency, and what follows from it.
     fn with_latency(&self, metrics: &BTreeMap<String, f64>, ms: f64, unit_ms: f64) -> BTreeMap<String, f64> {
-        let (mut all, constants) = (metrics.clone(), self.experiment.constants());
+        let (mut all, constants) = (metrics.clone(), self.experiment().constants());
         all.insert(metric::LATENCY.to_string(), ms);
         let params = metrics.get(metric::PARAMS).copied().unwrap_or(f64::NAN);
         if let (true, Some(mes)) = (metrics.contains_key(metric::MES), score::mes(&constants, params, ms, unit_ms)) {
@@ -139,7 +140,7 @@ impl SearchPipeline<'_> {
         };
         let all = self.with_latency(&before, latency.median_ms, unit_ms);
         let bounds = match trial.origin {
-            Origin::Search => self.experiment.config.search.bounds.clone(),
+            Origin::Search => self.experiment().config.search.bounds.clone(),
             Origin::Variant(_) => Bounds::default(),
         };
         let missed = (violation(&all, &bounds) > 0.0).then(|| missed_in_words(&all, &bounds));

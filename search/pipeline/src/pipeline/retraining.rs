@@ -14,7 +14,6 @@ use mobilenas_task::{TASKS, Task};
 use mobilenas_torch::{Names, Net, Owned, ParamStore, device, weights};
 use mobilenas_train::checkpoint::CheckpointFiles;
 use mobilenas_train::collective::{Collective, Local};
-use mobilenas_train::recipe::Recipe;
 use mobilenas_train::teacher::teacher;
 use mobilenas_train::{TrainOutcome, Trainer, TrainerConfig, single_net};
 use serde::{Deserialize, Serialize};
@@ -29,9 +28,13 @@ use crate::experiment::loaders::data_loader;
 use crate::experiment::{Experiment, ExperimentError};
 use crate::worker::{self, Kind};
 
+pub use super::inherited::Inherited;
+
 /// A network to be trained from scratch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
+    /// Position of its space among those of the config.
+    pub space: usize,
     /// What messages call it.
     pub label: String,
     /// Its log and its outcome in the folder, without their endings.
@@ -54,17 +57,6 @@ pub struct Job {
     /// Whether it is scored on the search-validation split, as candidates are, and not on the test split.
     #[serde(default)]
     pub validation: bool,
-}
-
-/// Weights that a training begins with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Inherited {
-    /// The supernet's file in the folder.
-    pub supernet: String,
-    /// Steps of the optimizer, in place of the job's epochs.
-    pub steps: u64,
-    /// Peak learning rate, if not the recipe's.
-    pub lr: Option<f64>,
 }
 
 /// What came of a training.
@@ -121,12 +113,13 @@ impl Job {
     /// and the first does the rest; the others get `None`.
     pub(super) fn run(
         &self,
-        p: &Experiment,
+        experiments: &[Experiment],
         root: &Path,
         (clock, stop): (&dyn Clock, &Stop),
         bar: &Progress,
         collective: &dyn Collective,
     ) -> Result<Option<Outcome>, RunError> {
+        let Some(p) = experiments.get(self.space) else { return Err(RunError::NoSpace(self.space)) };
         if collective.leads() {
             if let Some(outcome) = self.kept(root) {
                 return Ok(Some(outcome));
@@ -192,24 +185,10 @@ impl Job {
     }
 }
 
-impl Inherited {
-    /// Makes a recipe one of so many epochs: a tenth of them at most is warm-up, and none is cool-down.
-    fn shorten(&self, recipe: &mut Recipe, epochs: f64) {
-        recipe.epochs = epochs;
-        recipe.warmup = recipe.warmup.min(epochs / 10.0);
-        recipe.warmup_steps = recipe.warmup_steps.map(|steps| steps.min(self.steps / 10));
-        recipe.cooldown = 0.0;
-        if let Some(lr) = self.lr {
-            recipe.lr = lr;
-            recipe.min_lr = recipe.min_lr.min(lr);
-        }
-    }
-}
-
 /// How the jobs of a folder are done.
 pub struct Retraining<'a> {
-    /// Space, images, device.
-    pub experiment: &'a Experiment,
+    /// Spaces, images, device: at least one.
+    pub experiments: &'a [Experiment],
     /// The folder, which holds the config.
     pub root: PathBuf,
     /// Trainings side by side.
@@ -237,7 +216,7 @@ impl Retraining<'_> {
         jobs: &[Job],
         mut done: impl FnMut(usize, Outcome) -> Result<(), RunError>,
     ) -> Result<bool, RunError> {
-        let elsewhere = worker::train_elsewhere(&self.experiment.config);
+        let elsewhere = worker::train_elsewhere(&self.experiments[0].config);
         let several = self.workers > 1 && jobs.len() > 1 && self.collective.alone();
         if !jobs.is_empty() && (elsewhere || several) {
             return self.side_by_side(jobs, done);
@@ -248,8 +227,8 @@ impl Retraining<'_> {
             }
             let bar = (self.progress)("retrain");
             bar.say(&job.label);
-            let outcome = job.run(self.experiment, &self.root, (self.clock, self.stop), &bar, self.collective);
-            tch::set_num_threads(self.experiment.config.threads as i32);
+            let outcome = job.run(self.experiments, &self.root, (self.clock, self.stop), &bar, self.collective);
+            tch::set_num_threads(self.experiments[0].config.threads as i32);
             let Some(outcome) = outcome? else { return Ok(false) };
             done(i, outcome)?;
             job.clean_up(&self.root);
@@ -265,7 +244,8 @@ impl Retraining<'_> {
         let (stop, bar, mut count) = (self.stop, (self.progress)("retrain"), 0);
         bar.begin(jobs.len() as u64, 0);
         let threads = jobs.iter().map(|job| job.threads).max().unwrap_or(1);
-        let mut pool = worker::pool(&self.experiment.config, &self.root, (self.kind, self.workers, threads), &bar)?;
+        let config = &self.experiments[0].config;
+        let mut pool = worker::pool(config, &self.root, (self.kind, self.workers, threads), &bar)?;
         let ended = pool.run(
             jobs,
             || !stop.asked(),
@@ -316,7 +296,7 @@ impl From<PoolError> for Halt {
 pub fn serve(
     root: &Path,
     (kind, device, parent): (Kind, Device, Option<u32>),
-    prepare: impl FnOnce() -> Result<Experiment, RunError>,
+    prepare: impl FnOnce() -> Result<Vec<Experiment>, RunError>,
 ) -> Result<bool, RunError> {
     let io = |error| RunError::Io { path: root.to_path_buf(), error };
     let serving = Serving::start(true).map_err(io)?;
@@ -330,11 +310,12 @@ pub fn serve(
             return Ok(false);
         }
     }
-    let mut p = prepare()?;
-    p.device = device::open(device).map_err(ExperimentError::from)?;
-    let clock = WallClock::new();
-    Ok(serving.answer_all(&worker::hello(root, kind, device)?, |job: &Job| {
-        job.run(&p, root, (&clock, serving.stop()), &Progress::hidden(), &Local).map_err(|e| e.to_string()).transpose()
+    let (mut all, place) = (prepare()?, device::open(device).map_err(ExperimentError::from)?);
+    all.iter_mut().for_each(|p| p.device = place);
+    let (clock, hello) = (WallClock::new(), worker::hello(root, kind, &all[0].config, device)?);
+    Ok(serving.answer_all(&hello, |job: &Job| {
+        let found = job.run(&all, root, (&clock, serving.stop()), &Progress::hidden(), &Local);
+        found.map_err(|e| e.to_string()).transpose()
     })?)
 }
 
@@ -371,6 +352,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         let job = |digest: &str| Job {
+            space: 0,
             label: "trial 7".to_string(),
             name: "winner-7".to_string(),
             weights: Some("7".to_string()),

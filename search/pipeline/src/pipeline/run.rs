@@ -11,10 +11,10 @@ use mobilenas_host::unix_now;
 use mobilenas_record::run::{self as record, Done, JournalRow};
 use mobilenas_record::score;
 use mobilenas_reports::RunData;
+use mobilenas_space::Cost;
 use mobilenas_torch::{ParamStore, weights};
 use tch::Device;
 
-use super::search_pipeline::SUPERNET;
 use super::{REFERENCE, RunError, SearchPipeline, SupernetTraining, scoring};
 use crate::evaluator::{EvaluatorConfig, SupernetEvaluator};
 use mobilenas_bench::PairedLatency;
@@ -47,7 +47,7 @@ impl SearchPipeline<'_> {
     }
 
     fn phases(mut self) -> Result<SearchOutcome, RunError> {
-        let p = self.experiment;
+        let p = self.experiment();
         tch::set_num_threads(p.config.threads as i32);
         let header = self.header();
         if self.folder.rows.is_empty() {
@@ -62,18 +62,28 @@ impl SearchPipeline<'_> {
         for key in std::mem::take(&mut self.folder.raised) {
             self.caveat(format!("The run was resumed with a higher limit: {}.", key.raised_in_words()))?;
         }
-        if let Some(row) = p.table.as_ref().map(Table::row).filter(|row| !self.folder.rows.contains(row)) {
-            self.folder.append(row)?;
+        for table in self.experiments.all().iter().filter_map(|p| p.table.as_ref()) {
+            let row = table.row();
+            if !self.folder.rows.contains(&row) {
+                self.folder.append(row)?;
+            }
         }
         let unit_ms = self.unit()?;
-        let Some(supernet) = self.supernet()? else { return Ok(SearchOutcome::Stopped) };
+        let mut supernets = Vec::new();
+        for position in 0..self.experiments.all().len() {
+            let Some(supernet) = self.supernet(position)? else { return Ok(SearchOutcome::Stopped) };
+            supernets.push(supernet);
+        }
         let calibration = p.calibration();
-        let kept = self.kept_latencies();
-        let blocks = self.blocks(unit_ms, kept)?;
-        let bench = EvaluatorConfig { blocks, ..p.evaluator_config(&calibration, self.clock, unit_ms) };
-        let scorer = SupernetEvaluator::new(supernet, bench)?;
+        let mut scorers = Vec::new();
+        for (own, supernet) in self.experiments.all().iter().zip(supernets) {
+            let kept = self.kept_latencies();
+            let blocks = self.blocks(unit_ms, kept)?;
+            let bench = EvaluatorConfig { blocks, ..own.evaluator_config(&calibration, self.clock, unit_ms) };
+            scorers.push(SupernetEvaluator::new(supernet, bench)?);
+        }
         tch::set_num_threads(p.config.scoring_threads() as i32);
-        if !self.trials(scorer)? {
+        if !self.trials(scorers)? {
             return Ok(SearchOutcome::Stopped);
         }
         tch::set_num_threads(p.config.threads as i32);
@@ -93,11 +103,29 @@ impl SearchPipeline<'_> {
     }
 
     fn header(&self) -> record::RunHeader {
-        let p = self.experiment;
-        let c = &p.config;
-        let [low, high] = p.range;
+        let p = self.experiment();
+        let (c, all) = (&p.config, self.experiments.all());
+        let least = |of: fn(&Cost) -> u64| all.iter().map(|p| of(&p.range[0])).min().unwrap_or_default();
+        let most = |of: fn(&Cost) -> u64| all.iter().map(|p| of(&p.range[1])).max().unwrap_or_default();
+        let mut families: Vec<&str> = Vec::new();
+        for family in all.iter().map(|p| p.space.family().name()) {
+            if !families.contains(&family) {
+                families.push(family);
+            }
+        }
+        let spaces = all.iter().filter_map(|p| {
+            let [low, high] = p.range;
+            Some(record::SpaceHeader {
+                name: p.entry.name.clone()?,
+                family: families.join(", "),
+                size: p.space.size(),
+                params_range: [low.params, high.params],
+                macs_range: [low.macs, high.macs],
+                table: p.table.as_ref().and_then(|table| table.engine().table),
+            })
+        });
         record::RunHeader {
-            metric: self.experiment.task.metrics()[0].name.to_string(),
+            metric: self.experiment().task.metrics()[0].name.to_string(),
             format: record::FORMAT,
             name: c.name().to_string(),
             program: env!("CARGO_PKG_VERSION").to_string(),
@@ -106,9 +134,10 @@ impl SearchPipeline<'_> {
             seed: c.seed,
             family: p.space.family().name().to_string(),
             strategy: c.search.strategy.kind().name.to_string(),
-            space_size: p.space.size(),
-            params_range: [low.params, high.params],
-            macs_range: [low.macs, high.macs],
+            space_size: all.iter().map(|p| p.space.size()).sum(),
+            params_range: [least(|c| c.params), most(|c| c.params)],
+            macs_range: [least(|c| c.macs), most(|c| c.macs)],
+            spaces: spaces.collect(),
             dataset: p.dataset(),
             host: Host::read().machine,
             engine: p.engine(),
@@ -118,8 +147,9 @@ impl SearchPipeline<'_> {
 
     /// What a reader of the results has to know from the beginning.
     fn caveats(&self) -> Vec<String> {
-        let p = self.experiment;
+        let p = self.experiment();
         let objectives: Vec<&str> = p.config.search.objectives.iter().map(|o| o.metric.as_str()).collect();
+        let several = self.experiments.all().len() > 1;
         let mut all = vec![
             match &p.table {
                 Some(table) => table.in_words(),
@@ -140,16 +170,27 @@ impl SearchPipeline<'_> {
             .to_string(),
             format!("The search was guided by {}; other metrics were recorded beside it.", objectives.join(" and ")),
         ];
+        if several {
+            all.push(
+                "Each space has a supernet of its own: inherited accuracies of different spaces are less comparable than those \
+                 of one."
+                    .to_string(),
+            );
+        }
         if p.device != Device::Cpu {
             all.push(
                 "Trained and scored on a GPU: a repeat need not give the same numbers to the last bit.".to_string(),
             );
         }
-        all.extend(p.table.as_ref().and_then(Table::warning));
-        for v in p.space.family().variants() {
-            if let Err(e) = p.space.variant(v.id) {
-                let knob = e.at.join(".");
-                all.push(format!("{} is no point of this space: its {knob} would be {}.", v.id, e.found));
+        for p in self.experiments.all() {
+            all.extend(p.table.as_ref().and_then(Table::warning));
+            let space =
+                p.entry.name.as_ref().map_or_else(|| "this space".to_string(), |name| format!("the space {name}"));
+            for v in p.space.family().variants() {
+                if let Err(e) = p.space.variant(v.id) {
+                    let knob = e.at.join(".");
+                    all.push(format!("{} is no point of {space}: its {knob} would be {}.", v.id, e.found));
+                }
             }
         }
         all
@@ -157,7 +198,7 @@ impl SearchPipeline<'_> {
 
     /// One unit of latency in ms: the reference network is timed once a run.
     fn unit(&mut self) -> Result<f64, RunError> {
-        let (p, clock) = (self.experiment, self.clock);
+        let (p, clock) = (self.experiment(), self.clock);
         if !self.folder.rows.iter().any(|r| matches!(r, JournalRow::Unit(_))) {
             let (graph, resolution) = networks::reference().ok_or(RunError::Reference)?;
             let latency = match p.table.as_ref().and_then(|t| t.reference.as_ref()) {
@@ -175,30 +216,40 @@ impl SearchPipeline<'_> {
         found.map(|ms| score::unit_latency_ms(&constants, ms)).ok_or(RunError::Reference)
     }
 
-    /// The trained supernet; `None` if the run was asked to stop.
-    fn supernet(&mut self) -> Result<Option<ParamStore>, RunError> {
-        let (p, path) = (self.experiment, self.folder.path(SUPERNET));
-        if self.folder.rows.iter().any(|r| matches!(r, JournalRow::Supernet(_))) {
+    /// The trained supernet of the space at a position; `None` if the run was asked to stop.
+    fn supernet(&mut self, position: usize) -> Result<Option<ParamStore>, RunError> {
+        let p = &self.experiments.all()[position];
+        let (name, path) = (p.supernet_name(), self.folder.path(&p.supernet_file()));
+        if self.folder.rows.iter().any(|r| matches!(r, JournalRow::Supernet(s) if s.space == p.entry.name)) {
             let mut store = p.supernet_store()?;
             store.fill(&weights::load(&path)?.0)?;
             return Ok(Some(store));
         }
-        let checkpoint = self.folder.path("supernet.checkpoint.safetensors");
+        let checkpoint = self.folder.path(&format!("{name}.checkpoint.safetensors"));
         let training = SupernetTraining {
             experiment: p,
+            position,
             settings: &p.config.supernet,
             checkpoint: checkpoint.clone(),
-            log: self.folder.path("training/supernet.jsonl"),
-            digest: p.digest.clone(),
+            log: self.folder.path(&format!("training/{name}.jsonl")),
+            digest: p.entry.name.as_ref().map_or_else(|| p.digest.clone(), |name| format!("{}-{name}", p.digest)),
             clock: self.clock,
             stop: self.stop,
             collective: self.collective,
         };
-        let (store, ended) = training.run(&(self.progress)("supernet"))?;
+        let bar = (self.progress)("supernet");
+        p.entry.name.iter().for_each(|name| bar.say(&format!("supernet of the space {name}")));
+        let (store, ended) = training.run(&bar)?;
         let TrainOutcome::Done { steps, loss, seconds, skipped } = ended else { return Ok(None) };
         weights::save(&path, &store.named(), &p.about())?;
-        self.left_out("the supernet", skipped, steps)?;
-        let row = record::Supernet { epochs: p.config.supernet.recipe.epochs, steps, loss, seconds };
+        self.left_out(&format!("the supernet{}", p.entry.in_words()), skipped, steps)?;
+        let row = record::Supernet {
+            space: p.entry.name.clone(),
+            epochs: p.config.supernet.recipe.epochs,
+            steps,
+            loss,
+            seconds,
+        };
         self.folder.append(JournalRow::Supernet(row))?;
         CheckpointFiles::new(checkpoint).remove();
         Ok(Some(store))
@@ -206,7 +257,7 @@ impl SearchPipeline<'_> {
 
     /// Where candidates are timed in blocks, if they are; latencies of a table need none.
     pub(super) fn blocks(&self, unit_ms: f64, kept: Cache) -> Result<Option<PairedLatency>, RunError> {
-        let (p, timing) = (self.experiment, self.experiment.latency_protocol());
+        let (p, timing) = (self.experiment(), self.experiment().latency_protocol());
         let Some(how) = timing.interleaved.filter(|_| p.table.is_none()) else { return Ok(None) };
         let program = std::env::current_exe().map_err(RunError::Program)?;
         let (threads, batch) = (timing.threads, timing.batch);
@@ -222,11 +273,11 @@ impl SearchPipeline<'_> {
 
     /// Latencies of other runs on this host, by the same protocol; none where they cannot be read.
     fn kept_latencies(&self) -> Cache {
-        let timing = self.experiment.latency_protocol();
+        let timing = self.experiment().latency_protocol();
         let Some(how) = timing.interleaved else { return Cache::none() };
         let Ok(program) = std::env::current_exe() else { return Cache::none() };
         let protocol = paired_latency::protocol(&timing, how, &Host::read(), &program);
-        let opened = scoring::kept(self.folder.root(), &self.experiment.config.search, ["latency", &protocol]);
+        let opened = scoring::kept(self.folder.root(), &self.experiment().config.search, ["latency", &protocol]);
         opened.unwrap_or_else(|why| {
             (self.progress)("search").say(&format!("{why}; latencies of other runs are not looked up"));
             Cache::none()

@@ -22,15 +22,17 @@ use mobilenas_host::Progress;
 
 /// Who scores, and what is known of other runs.
 pub(super) struct ScoringSession<'a> {
-    scorer: SupernetEvaluator<'a>,
+    /// The supernet of each space.
+    scorers: Vec<SupernetEvaluator<'a>>,
     /// Workers, if there are several.
     pool: Option<Pool<BTreeMap<String, f64>>>,
     sink: ScoreSink,
 }
 
-/// Where a trial is written beside its row.
+/// What goes with a trial beside its row.
 struct ScoreSink {
-    cache: Cache,
+    /// Scores of other runs on the weights of each space.
+    caches: Vec<Cache>,
     bar: Progress,
     /// Whether workers with another processor than this one's score: what they find out is not that of this protocol.
     mixed: Arc<AtomicBool>,
@@ -38,6 +40,8 @@ struct ScoreSink {
 
 /// A candidate under way.
 struct PendingTrial {
+    /// Position of its space.
+    space: usize,
     candidate: Candidate,
     digest: String,
     /// The bound that it missed, in words.
@@ -86,28 +90,30 @@ impl<'a> ScoringSession<'a> {
         &self.sink.bar
     }
 
-    /// A scorer, workers if the config wants several, and the scores of other runs.
+    /// A scorer for each space, workers if the config wants several, and the scores of other runs.
     pub(super) fn new(
-        scorer: SupernetEvaluator<'a>,
+        scorers: Vec<SupernetEvaluator<'a>>,
         root: &Path,
         config: &Config,
         bar: Progress,
     ) -> Result<ScoringSession<'a>, RunError> {
         let search = &config.search;
-        let cache = if search.cache.enabled {
+        let cache = |scorer: &SupernetEvaluator<'_>| -> Result<Cache, RunError> {
+            if !search.cache.enabled {
+                return Ok(Cache::none());
+            }
             let [weights, protocol] = scorer.digests(config.scoring_threads())?;
-            kept(root, search, [&weights, &protocol]).unwrap_or_else(|why| {
+            Ok(kept(root, search, [&weights, &protocol]).unwrap_or_else(|why| {
                 bar.say(&format!("{why}; scores of other runs are not looked up"));
                 Cache::none()
-            })
-        } else {
-            Cache::none()
+            }))
         };
+        let caches = scorers.iter().map(cache).collect::<Result<_, _>>()?;
         let kind = (Kind::Scores, search.workers, config.scoring_threads());
         let several = config.workers.is_some() || search.workers > 1;
         let pool = several.then(|| worker::pool(config, root, kind, &bar)).transpose()?;
         let mixed = pool.as_ref().map(Pool::mixed).unwrap_or_default();
-        Ok(ScoringSession { scorer, pool, sink: ScoreSink { cache, bar, mixed } })
+        Ok(ScoringSession { scorers, pool, sink: ScoreSink { caches, bar, mixed } })
     }
 }
 
@@ -116,17 +122,17 @@ impl SearchPipeline<'_> {
     /// `whole`, a bound that is missed ends nothing.
     pub(super) fn score(
         &mut self,
-        origin: &Origin,
+        (space, origin): (usize, &Origin),
         fresh: &[Proposal],
         session: &mut ScoringSession<'_>,
         whole: bool,
     ) -> Result<Vec<Trial>, RunError> {
         let bounds = match origin {
-            Origin::Search => self.experiment.config.search.bounds.clone(),
+            Origin::Search => self.experiment().config.search.bounds.clone(),
             Origin::Variant(_) => config::Bounds::default(),
         };
         let mut rows = Vec::with_capacity(fresh.len());
-        if !self.time_ahead(fresh.iter(), session) {
+        if !self.time_ahead(space, fresh.iter(), session) {
             return Ok(rows);
         }
         // Without workers each is done before the next begins; with them, nothing is measured while they work.
@@ -137,7 +143,7 @@ impl SearchPipeline<'_> {
                 if !self.go_on(origin) {
                     break;
                 }
-                pending.push(self.measured(one, &bounds, session, whole));
+                pending.push(self.measured(space, one, &bounds, session, whole));
             }
             let stopped = pending.len() < some.len();
             // What was measured and not yet scored is measured again some other day.
@@ -145,8 +151,9 @@ impl SearchPipeline<'_> {
                 let before = rows.len();
                 self.trained(origin, pending, &bounds, session, &mut rows)?;
                 // Only after their rows, as scores are.
-                rows[before..].iter().for_each(|t| session.scorer.keep_ahead(&t.digest));
-                if let Some(why) = session.scorer.trouble_ahead() {
+                let scorer = &mut session.scorers[space];
+                rows[before..].iter().for_each(|t| scorer.keep_ahead(&t.digest));
+                if let Some(why) = scorer.trouble_ahead() {
                     session.sink.bar.say(&format!("latencies are not kept for other runs: {why}"));
                 }
             }
@@ -160,17 +167,18 @@ impl SearchPipeline<'_> {
     /// Times networks together, where latencies are measured so. False if the run was asked to stop.
     pub(super) fn time_ahead<'f>(
         &self,
+        position: usize,
         fresh: impl Iterator<Item = &'f Proposal>,
         session: &mut ScoringSession<'_>,
     ) -> bool {
-        let space = &self.experiment.space;
+        let space = &self.experiments.all()[position].space;
         let block: Vec<_> = fresh.map(|f| (f.digest.clone(), space.config_of(&f.genome))).collect();
-        session.scorer.time_ahead(&block, self.stop)
+        session.scorers[position].time_ahead(&block, self.stop)
     }
 
     /// Whether a further candidate may be begun.
     fn go_on(&self, origin: &Origin) -> bool {
-        let late = || self.experiment.config.search.minutes.is_some_and(|m| self.seconds() >= 60.0 * m);
+        let late = || self.experiment().config.search.minutes.is_some_and(|m| self.seconds() >= 60.0 * m);
         !self.stop.asked() && (*origin != Origin::Search || !late())
     }
 
@@ -182,13 +190,16 @@ impl SearchPipeline<'_> {
     /// What the graph and an engine tell, and what other runs found out.
     fn measured(
         &self,
+        space: usize,
         fresh: &Proposal,
         bounds: &config::Bounds,
         session: &mut ScoringSession<'_>,
         whole: bool,
     ) -> PendingTrial {
-        let (begin, search) = (self.clock.now(), &self.experiment.config.search);
+        let (begin, search) = (self.clock.now(), &self.experiment().config.search);
+        let (scorer, cache) = (&mut session.scorers[space], &session.sink.caches[space]);
         let mut d = PendingTrial {
+            space,
             candidate: Candidate {
                 genome: fresh.genome.clone(),
                 graph: fresh.graph.clone(),
@@ -203,10 +214,11 @@ impl SearchPipeline<'_> {
             cached: Vec::new(),
             seconds: 0.0,
         };
-        let (engine, left): (Vec<_>, Vec<_>) =
-            metrics::wanted(search, self.experiment.task).into_iter().partition(|m| m.info().stage <= Stage::Measured);
+        let (engine, left): (Vec<_>, Vec<_>) = metrics::wanted(search, self.experiment().task)
+            .into_iter()
+            .partition(|m| m.info().stage <= Stage::Measured);
         for m in engine {
-            if let Err(why) = again(search.retries, || evaluate(&mut d.candidate, &[m], &mut session.scorer)) {
+            if let Err(why) = again(search.retries, || evaluate(&mut d.candidate, &[m], scorer)) {
                 d.end = Some(TrialOutcome::Failed { why });
                 break;
             }
@@ -216,15 +228,15 @@ impl SearchPipeline<'_> {
                 break;
             }
         }
-        d.latency = session.scorer.take_latency();
-        if d.latency.is_some() && session.scorer.was_kept(&d.digest) {
+        d.latency = scorer.take_latency();
+        if d.latency.is_some() && scorer.was_kept(&d.digest) {
             d.cached.push(metric::LATENCY.to_string());
         }
         if d.end.is_none() {
             for m in left {
                 // The key of kept scores does not know ONNX Runtime, which int8 files run on.
                 let kept = m.info().stage < Stage::Quantized;
-                match kept.then(|| session.sink.cache.get(&d.digest, m.info().name)).flatten() {
+                match kept.then(|| cache.get(&d.digest, m.info().name)).flatten() {
                     Some(v) => {
                         d.candidate.known.insert(m.info().name.to_string(), v);
                         d.cached.push(m.info().name.to_string());
@@ -233,7 +245,7 @@ impl SearchPipeline<'_> {
                 }
             }
         }
-        d.seconds = (self.clock.now() - begin).as_secs_f64() + session.scorer.seconds_ahead(&d.digest);
+        d.seconds = (self.clock.now() - begin).as_secs_f64() + scorer.seconds_ahead(&d.digest);
         d
     }
 
@@ -253,13 +265,13 @@ impl SearchPipeline<'_> {
         rows: &mut Vec<Trial>,
     ) -> Result<(), RunError> {
         let mut begin = self.clock.now();
-        let ScoringSession { scorer, pool, sink } = session;
-        let p = self.experiment;
+        let ScoringSession { scorers, pool, sink } = session;
+        let (p, all) = (self.experiment(), self.experiments.all());
         let Some(pool) = pool else {
             for mut d in pending {
                 let retries = p.config.search.retries;
                 let found = match d.end.is_none() && !d.left.is_empty() {
-                    true => again(retries, || evaluate(&mut d.candidate, &d.left, scorer)),
+                    true => again(retries, || evaluate(&mut d.candidate, &d.left, &mut scorers[d.space])),
                     false => Ok(BTreeMap::new()),
                 };
                 d.seconds += (self.clock.now() - begin).as_secs_f64();
@@ -270,7 +282,8 @@ impl SearchPipeline<'_> {
         };
         let needs = |d: &PendingTrial| d.end.is_none() && !d.left.is_empty();
         let job = |d: &PendingTrial| Job {
-            genome: p.space.values(&d.candidate.genome),
+            space: d.space,
+            genome: all[d.space].space.values(&d.candidate.genome),
             metrics: d.left.iter().map(|m| m.info().name.to_string()).collect(),
         };
         let jobs: Vec<Job> = pending.iter().filter(|d| needs(d)).map(job).collect();
@@ -321,10 +334,12 @@ impl SearchPipeline<'_> {
                 }
             }
         };
+        let own = &self.experiments.all()[d.space];
         let trial = Trial {
             id: self.folder.rows.iter().filter(|r| matches!(r, JournalRow::Trial(_))).count() as u64,
+            space: own.entry.name.clone(),
             origin: origin.clone(),
-            genome: self.experiment.space.values(&d.candidate.genome),
+            genome: own.space.values(&d.candidate.genome),
             digest: d.digest,
             outcome,
             latency: d.latency,
@@ -335,7 +350,7 @@ impl SearchPipeline<'_> {
         // Only after its row: a run that was killed here finds its own scores in its journal, not among those of others.
         if !fresh.is_empty()
             && !sink.mixed.load(Ordering::SeqCst)
-            && let Err(e) = sink.cache.put(&trial.digest, fresh)
+            && let Err(e) = sink.caches[d.space].put(&trial.digest, fresh)
         {
             sink.bar.say(&format!("scores are not kept for other runs: {e}"));
         }
@@ -349,7 +364,7 @@ impl SearchPipeline<'_> {
         let TrialOutcome::Failed { why } = &last.outcome else { return Ok(()) };
         let all: Vec<&Trial> = self.searched().collect();
         let count = all.iter().rev().take_while(|t| matches!(t.outcome, TrialOutcome::Failed { .. })).count();
-        match count >= self.experiment.config.search.max_failures {
+        match count >= self.experiment().config.search.max_failures {
             true => Err(RunError::Failing { count, why: why.clone() }),
             false => Ok(()),
         }

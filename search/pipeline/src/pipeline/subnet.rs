@@ -8,7 +8,6 @@ use mobilenas_torch::weights::About;
 use mobilenas_torch::{Net, ParamStore, weights};
 
 use super::RunError;
-use super::search_pipeline::SUPERNET;
 use crate::evaluator;
 use crate::experiment::Experiment;
 
@@ -32,7 +31,7 @@ impl Experiment {
 /// # Errors
 /// When it is not there yet, or not the config's.
 pub fn stored_supernet(experiment: &Experiment, root: &Path) -> Result<ParamStore, RunError> {
-    supernet_in(experiment, &root.join(SUPERNET))
+    supernet_in(experiment, &root.join(experiment.supernet_file()))
 }
 
 /// A trained supernet of a config in a file.

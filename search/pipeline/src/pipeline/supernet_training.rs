@@ -16,6 +16,8 @@ use crate::experiment::Experiment;
 pub struct SupernetTraining<'a> {
     /// Space, images, device.
     pub experiment: &'a Experiment,
+    /// Position of the space among those of the config.
+    pub position: usize,
     /// How its weights are trained.
     pub settings: &'a SupernetConfig,
     /// Where the newest checkpoint goes.
@@ -39,7 +41,7 @@ impl SupernetTraining<'_> {
     /// When a step, a file or another process fails.
     pub fn run(&self, bar: &Progress) -> Result<(ParamStore, TrainOutcome), RunError> {
         if self.collective.leads() {
-            Order::Supernet(serde_json::to_value(self.settings)?).give(self.collective)?;
+            Order::Supernet(self.position, serde_json::to_value(self.settings)?).give(self.collective)?;
         }
         let p = self.experiment;
         tch::set_num_threads(p.config.threads as i32);

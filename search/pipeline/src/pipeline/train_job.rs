@@ -162,7 +162,7 @@ impl TrainJob {
             return Err(ExperimentError::TooFew { file: file.to_path_buf(), found, expected }.into());
         }
         let test_split = dataset::test_split(&test, c.test_limit);
-        let (train, test) = views(c, &space, (train, test), &split.train);
+        let (train, test) = views(c, &space, (Arc::new(train), Arc::new(test)), &split.train);
         Ok(TrainJob { config, space, graph, train, test, split, test_split, device, task, notes, head })
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mobilenas_record::metric::name as metric;
 use mobilenas_record::run::{JournalRow, Origin, PredictorFit, Trial, TrialOutcome};
 use mobilenas_space::Genome;
-use mobilenas_strategy::Observation;
+use mobilenas_strategy::{Allocator, Observation};
 
 use super::ask::{self, KnownNetworks, Proposal, Proposer, values};
 use super::budget::{Budget, whole};
@@ -14,6 +14,7 @@ use super::scoring::ScoringSession;
 use super::{RunError, SearchPipeline};
 use crate::config::Objective;
 use crate::evaluator::SupernetEvaluator;
+use crate::experiment::Experiment;
 use mobilenas_host::Progress;
 
 /// The objectives' values with larger better; `None` if the trial was not scored, or one is missing or no finite number.
@@ -32,27 +33,33 @@ enum Why {
 }
 
 impl SearchPipeline<'_> {
-    /// Scores variants and candidates until there are enough. False if the run was asked to stop.
-    pub(super) fn trials(&mut self, scorer: SupernetEvaluator<'_>) -> Result<bool, RunError> {
-        let p = self.experiment;
-        let search = &p.config.search;
+    /// Scores variants and candidates until there are enough; the spaces have a scorer each. False if the run was asked to
+    /// stop.
+    pub(super) fn trials(&mut self, scorers: Vec<SupernetEvaluator<'_>>) -> Result<bool, RunError> {
+        let (config, all) = (&self.experiment().config, self.experiments.all());
+        let search = &config.search;
         let bar = (self.progress)("search");
         let root = self.folder.root().to_path_buf();
-        let mut session = ScoringSession::new(scorer, &root, &p.config, bar)?;
+        let mut session = ScoringSession::new(scorers, &root, &self.experiments.config, bar)?;
         let past: Vec<Trial> = self.searched().cloned().collect();
         session.bar().begin(search.trials, past.iter().filter(|t| whole(t)).count() as u64);
-        let mut known = KnownNetworks::new();
-        if !self.variants(&mut session, &mut known)? {
-            return Ok(false);
+        let mut proposers = Vec::with_capacity(all.len());
+        for (space, p) in all.iter().enumerate() {
+            let mut known = KnownNetworks::new();
+            if !self.variants(space, &mut session, &mut known)? {
+                return Ok(false);
+            }
+            proposers.push(Proposer::new(p, &search.strategy, self.experiments.strategy_seed(space), known));
         }
-        let mut proposer = Proposer::new(p, &search.strategy, p.config.seed, known);
-        let (mut budget, mut why) = (Budget::new(search), None);
-        while why.is_none() && budget.left() > 0 {
+        let mut allocator = Allocator::new(search.allocation, all.len());
+        let (mut budget, mut exhausted, mut why) = (Budget::new(search), Vec::new(), None);
+        while why.is_none()
+            && budget.left() > 0
+            && let Some(space) = allocator.next()
+        {
+            let proposer = &mut proposers[space];
             let n = if proposer.exact() { usize::MAX } else { search.batch.max(1).min(budget.left()) as usize };
             let mut batch = proposer.ask(n)?;
-            if batch.last {
-                why = Some(Why::Exhausted);
-            }
             batch.proposals.truncate(budget.left() as usize);
             let (wanted, before) = (batch.proposals.len(), budget.asked);
             // On resuming, the strategy asks for the same again: what the journal knows is not scored twice.
@@ -60,31 +67,40 @@ impl SearchPipeline<'_> {
             let mut trials: Vec<Trial> = known.cloned().collect();
             if trials.len() < wanted {
                 let rest = &batch.proposals[trials.len()..];
-                trials.extend(self.score(&Origin::Search, rest, &mut session, proposer.exact())?);
+                trials.extend(self.score((space, &Origin::Search), rest, &mut session, proposer.exact())?);
             }
             if trials.len() < wanted && self.stop.asked() {
                 return Ok(false);
             }
-            if trials.len() < wanted {
-                why = Some(Why::Late);
-            }
             for (proposal, trial) in batch.proposals.iter().zip(&trials) {
                 let observation = self.observe(proposal.genome.clone(), trial);
+                allocator.tell(space, observation.feasible());
                 budget.take(whole(trial), observation.feasible().map(<[f64]>::to_vec));
                 proposer.record(&proposal.digest, observation);
             }
             let fits = proposer.tell(&batch);
-            self.keep_fits(fits, session.bar())?;
+            self.keep_fits(space, fits, session.bar())?;
+            if batch.last {
+                exhausted.push(space);
+                allocator.close(space);
+            }
+            if trials.len() < wanted {
+                why = Some(Why::Late);
+            } else if allocator.next().is_none() {
+                why = Some(Why::Exhausted);
+            }
             why = why.or(budget.stopped_early().map(Why::Stopped));
         }
         session.bar().done();
-        self.ended(why, &proposer, &budget)?;
+        self.ended(why, &exhausted, &proposers, &budget)?;
         Ok(true)
     }
 
     /// Appends the errors of predictor fits to the journal.
-    fn keep_fits(&mut self, fits: Vec<PredictorFit>, bar: &Progress) -> Result<(), RunError> {
+    fn keep_fits(&mut self, space: usize, fits: Vec<PredictorFit>, bar: &Progress) -> Result<(), RunError> {
+        let space = self.experiments.all()[space].entry.name.clone();
         for f in fits {
+            let f = PredictorFit { space: space.clone(), ..f };
             let tau = f.kendall.map_or_else(String::new, |t| format!(", Kendall's tau {t:.2}"));
             let row = JournalRow::PredictorFit(f.clone());
             if !self.folder.rows.contains(&row) {
@@ -99,21 +115,36 @@ impl SearchPipeline<'_> {
     }
 
     /// Writes down why a search ended, and what else its reader should know.
-    fn ended(&mut self, why: Option<Why>, proposer: &Proposer<'_>, budget: &Budget) -> Result<(), RunError> {
-        match why {
-            Some(Why::Exhausted) if !proposer.exact() => {
+    fn ended(
+        &mut self,
+        why: Option<Why>,
+        exhausted: &[usize],
+        proposers: &[Proposer<'_>],
+        budget: &Budget,
+    ) -> Result<(), RunError> {
+        let name = |p: &Experiment| p.entry.name.as_ref().map_or_else(String::new, |name| format!(" {name}"));
+        let spaces: Vec<String> = self.experiments.all().iter().map(name).collect();
+        for space in exhausted.iter().filter(|_| !matches!(why, Some(Why::Late))) {
+            let (proposer, name) = (&proposers[*space], &spaces[*space]);
+            if !proposer.exact() {
                 let seen = proposer.known();
-                self.caveat(format!("The space holds no more than {seen} different networks within the bounds."))?;
+                self.caveat(format!(
+                    "The space{name} holds no more than {seen} different networks within the bounds."
+                ))?;
             }
+        }
+        match why {
             Some(Why::Stopped(text)) => self.caveat(text)?,
-            None if budget.scored() < self.experiment.config.search.trials => {
+            None if budget.scored() < self.experiment().config.search.trials => {
                 let (scored, asked) = (budget.scored(), budget.asked);
                 self.caveat(format!("Only {scored} of {asked} candidates met the bound on latency."))?;
             }
             _ => {}
         }
-        for note in proposer.notes() {
-            self.caveat(note)?;
+        for (proposer, name) in proposers.iter().zip(&spaces) {
+            for note in proposer.notes() {
+                self.caveat(if name.is_empty() { note } else { format!("Space{name}: {note}") })?;
+            }
         }
         Ok(())
     }
@@ -125,7 +156,7 @@ impl SearchPipeline<'_> {
             TrialOutcome::Scored(metrics) | TrialOutcome::Infeasible { metrics, .. } => metrics,
             TrialOutcome::Failed { .. } => &nothing,
         };
-        ask::observe(genome, known, &self.experiment.config.search)
+        ask::observe(genome, known, &self.experiment().config.search)
     }
 
     /// Trials that the strategy asked for.
@@ -141,8 +172,13 @@ impl SearchPipeline<'_> {
         if best.is_nan() { String::new() } else { format!("best top-1 {best:.2} %") }
     }
 
-    fn variants(&mut self, session: &mut ScoringSession<'_>, known: &mut KnownNetworks) -> Result<bool, RunError> {
-        let (p, mut all) = (self.experiment, Vec::new());
+    fn variants(
+        &mut self,
+        space: usize,
+        session: &mut ScoringSession<'_>,
+        known: &mut KnownNetworks,
+    ) -> Result<bool, RunError> {
+        let (p, mut all) = (&self.experiments.all()[space], Vec::new());
         for v in p.space.family().variants() {
             let Ok(genome) = p.space.variant(v.id) else { continue };
             let graph = Arc::new(p.space.lower(&genome)?);
@@ -150,19 +186,19 @@ impl SearchPipeline<'_> {
             known.insert(digest.clone(), None);
             let origin = Origin::Variant(v.id.to_string());
             let past = self.folder.rows.iter().find_map(|r| match r {
-                JournalRow::Trial(t) if t.origin == origin => Some(t.clone()),
+                JournalRow::Trial(t) if t.space == p.entry.name && t.origin == origin => Some(t.clone()),
                 _ => None,
             });
             all.push((origin, Proposal { genome, graph, digest }, past));
         }
         let new = all.iter().filter(|(_, _, past)| past.is_none()).map(|(_, proposal, _)| proposal);
-        if !self.time_ahead(new, session) {
+        if !self.time_ahead(space, new, session) {
             return Ok(false);
         }
         for (origin, proposal, past) in all {
             let trial = match past {
                 Some(trial) => trial,
-                None => match self.score(&origin, std::slice::from_ref(&proposal), session, false)?.pop() {
+                None => match self.score((space, &origin), std::slice::from_ref(&proposal), session, false)?.pop() {
                     Some(trial) => trial,
                     None => return Ok(false),
                 },

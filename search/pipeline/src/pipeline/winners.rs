@@ -1,6 +1,7 @@
 //! Winners and the published variants that they stand against, trained from scratch under one budget and scored on the
 //! test split.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -16,8 +17,8 @@ impl<'a> SearchPipeline<'a> {
     /// The trials to train from scratch: each winner, then the published variant that it stands against, so that a stopped
     /// run has both.
     fn finalists(&self) -> Vec<Trial> {
-        let config = &self.experiment.config;
-        let all = self.corrected(self.known_best());
+        let config = &self.experiment().config;
+        let all = distinct(self.corrected(self.known_best()));
         let of = |found: bool| -> Vec<Scored> {
             let own = all.iter().filter(|(t, _)| (t.origin == Origin::Search) == found);
             own.map(|(t, s)| (t.id, s.clone())).collect()
@@ -35,10 +36,11 @@ impl<'a> SearchPipeline<'a> {
             let is = |r: &JournalRow| matches!(r, JournalRow::Retrained(r) if (r.trial, r.seed) == (t.id, job.seed));
             self.folder.rows.iter().any(is)
         };
-        let (finalists, seeds) = (self.finalists(), self.experiment.config.retrain.seeds as u64);
+        let (finalists, seeds) = (self.finalists(), self.experiment().config.retrain.seeds as u64);
         let all = (0..seeds).flat_map(|k| finalists.iter().map(move |t| (t.clone(), k)));
-        let all = all.map(|(trial, k)| (trial.clone(), self.job(&trial, k)));
-        let (over, left): (Vec<_>, Vec<_>) = all.partition(done);
+        let all = all.map(|(trial, k)| Ok((trial.clone(), self.job(&trial, k)?)));
+        let all = all.collect::<Result<Vec<_>, RunError>>()?;
+        let (over, left): (Vec<_>, Vec<_>) = all.into_iter().partition(done);
         // Of a run that was killed right after it wrote the row.
         over.iter().for_each(|(_, job)| job.clean_up(&root));
         let jobs: Vec<Job> = left.iter().map(|(_, job)| job.clone()).collect();
@@ -47,9 +49,9 @@ impl<'a> SearchPipeline<'a> {
 
     pub(super) fn retraining(&self, root: PathBuf) -> Retraining<'a> {
         Retraining {
-            experiment: self.experiment,
+            experiments: self.experiments.all(),
             root,
-            workers: self.experiment.config.retrain.workers,
+            workers: self.experiment().config.retrain.workers,
             kind: Kind::Trains,
             clock: self.clock,
             stop: self.stop,
@@ -59,11 +61,12 @@ impl<'a> SearchPipeline<'a> {
     }
 
     /// The nth training of a trial. The weights of the first are kept.
-    fn job(&self, trial: &Trial, n: u64) -> Job {
-        let (p, id) = (self.experiment, trial.id);
+    fn job(&self, trial: &Trial, n: u64) -> Result<Job, RunError> {
+        let (p, id) = (self.experiment(), trial.id);
         let seed = p.config.seed.wrapping_add(n);
         let (of, own) = if n == 0 { Default::default() } else { (format!(", seed {seed}"), format!("-{seed}")) };
-        Job {
+        Ok(Job {
+            space: self.position(trial)?,
             label: format!("trial {id}{of}"),
             name: format!("training/winner-{id}{own}"),
             weights: (n == 0).then(|| format!("winners/{id}")),
@@ -75,7 +78,7 @@ impl<'a> SearchPipeline<'a> {
             threads: p.config.retrain_threads(),
             inherited: None,
             validation: false,
-        }
+        })
     }
 
     /// Writes the genome and the row of a trial whose weights are there.
@@ -95,7 +98,7 @@ impl<'a> SearchPipeline<'a> {
 
     /// The winner's genome as YAML: the space it is a point of, and its knobs.
     fn write_genome(&self, trial: &Trial) -> Result<(), RunError> {
-        let s = &self.experiment.config.space;
+        let s = &self.experiment_of(trial)?.entry.section;
         let knobs: BTreeMap<&String, [i64; 1]> = trial.genome.iter().map(|(k, v)| (k, [*v])).collect();
         let tree = serde_json::json!({ "family": s.family, "scale": s.scale, "knobs": knobs });
         let text = serde_yaml::to_string(&tree)?;
@@ -106,4 +109,15 @@ impl<'a> SearchPipeline<'a> {
         );
         mobilenas_host::write::write_whole(&path, text.as_bytes()).map_err(|error| RunError::Io { path, error })
     }
+}
+
+/// Each network once: two spaces of one family may hold it, and the trial with the better first objective counts.
+fn distinct(all: Vec<(Trial, Vec<f64>)>) -> Vec<(Trial, Vec<f64>)> {
+    let better = |a: &(Trial, Vec<f64>), b: &(Trial, Vec<f64>)| match a.1[0].total_cmp(&b.1[0]) {
+        Ordering::Equal => a.0.id < b.0.id,
+        order => order == Ordering::Greater,
+    };
+    let beaten = |t: &(Trial, Vec<f64>)| all.iter().any(|o| o.0.digest == t.0.digest && better(o, t));
+    let keep: Vec<bool> = all.iter().map(|t| !beaten(t)).collect();
+    all.into_iter().zip(keep).filter_map(|(t, keep)| keep.then_some(t)).collect()
 }

@@ -21,6 +21,9 @@ use mobilenas_space::seed::{Purpose, rng};
 pub struct Args {
     /// A config whose subnets are scored, on its images; its supernet gets fresh weights, which take as long as any
     config: PathBuf,
+    /// Name of one of its spaces, where it has several
+    #[arg(long, value_name = "NAME")]
+    space: Option<String>,
     /// Random subnets
     #[arg(long, default_value_t = 3)]
     subnets: u64,
@@ -41,7 +44,8 @@ pub struct Args {
 /// # Errors
 /// When the config is wrong.
 pub fn run(args: &Args) -> Result<i32> {
-    let p = prepare(&args.config).map_err(RunError::from)?;
+    let experiments = prepare(&args.config).map_err(RunError::from)?;
+    let p = experiments.of(args.space.as_deref()).map_err(RunError::from)?;
     let threads = p.config.scoring_threads();
     tch::set_num_threads(threads as i32);
     let (clock, calibration) = (WallClock::new(), p.calibration());
@@ -53,7 +57,7 @@ pub fn run(args: &Args) -> Result<i32> {
         let genome = p.space.sample(&mut rng(p.config.seed, Purpose::Subnets, i, 2));
         let graph = Arc::new(p.space.lower(&genome)?);
         if let Some(folder) = args.export.as_ref().filter(|_| i == 0) {
-            export(folder, &p, &genome, &mut scorer)?;
+            export(folder, p, &genome, &mut scorer)?;
         }
         // The first time brings the images to the subnet's resolution, which later ones find.
         scorer.timed_scores(&graph)?;

@@ -186,10 +186,11 @@ pub fn run(args: &Args) -> Result<i32> {
     let space = match &args.config {
         Some(path) => {
             let loaded = config::load(path)?;
-            let table = table(args, &loaded.config)?;
+            let entry = loaded.entry(None)?;
+            let table = table(args, &loaded.config.of_entry(&entry))?;
             // A table knows the number of classes of its networks.
             let classes = table.as_ref().map_or(10, |t| t.header.classes);
-            let space = loaded.space(classes)?;
+            let space = loaded.space(&entry, classes)?;
             table.as_ref().map(|t| t.is_of(&space)).transpose()?;
             Some((space, table, loaded.config.seed))
         }

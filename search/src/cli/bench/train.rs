@@ -182,7 +182,7 @@ fn one_network(args: &Args, graph: Graph, on: Device) -> Result<f64> {
 fn supernet(args: &Args, file: &Path, on: Device) -> Result<Json> {
     let mut loaded = config::load(file)?;
     loaded.config.supernet.recipe.precision = recipe(args).precision;
-    let space = loaded.space(args.classes)?;
+    let space = loaded.space(&loaded.entry(None)?, args.classes)?;
     let largest = space.lower(&space.largest())?;
     let side = args.size.unwrap_or(largest.input().dims[1]);
     let mut supernet = Supernet::new(&space, &loaded.config.supernet, &Classification, (loaded.config.seed, 1));

@@ -58,7 +58,7 @@ fn named(name: &str) -> Result<&'static dyn Engine> {
 }
 
 pub(super) fn run(a: &BuildArgs) -> Result<i32> {
-    let m = meant(a.space.config.as_deref(), a.space.family.as_deref(), a.space.classes)?;
+    let m = meant(a.space.config.as_deref(), a.space.space.as_deref(), a.space.family.as_deref(), a.space.classes)?;
     let device = a.device.as_deref().map(config::load_device).transpose()?;
     match device.or_else(|| m.latency.device.clone().filter(|_| a.engine.is_none())) {
         Some(device) => build_there(a, &m, &device),

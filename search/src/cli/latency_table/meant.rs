@@ -15,6 +15,9 @@ pub(super) struct SpaceArgs {
     /// A config whose space is meant
     #[arg(required_unless_present = "family")]
     pub config: Option<PathBuf>,
+    /// Name of one of its spaces, where it has several
+    #[arg(long, value_name = "NAME", requires = "config")]
+    pub space: Option<String>,
     /// A family's published space instead of a config's
     #[arg(long, conflicts_with = "config")]
     pub family: Option<String>,
@@ -46,7 +49,7 @@ pub(super) struct Meant {
 }
 
 /// The space of a config, or of a family.
-pub(super) fn meant(config: Option<&Path>, family: Option<&str>, classes: u32) -> Result<Meant> {
+pub(super) fn meant(config: Option<&Path>, name: Option<&str>, family: Option<&str>, classes: u32) -> Result<Meant> {
     if let Some(path) = config {
         let loaded = config::load(path)?;
         let c = &loaded.config;
@@ -56,8 +59,9 @@ pub(super) fn meant(config: Option<&Path>, family: Option<&str>, classes: u32) -
                 c.data.load().map_err(mobilenas_pipeline::experiment::ExperimentError::from)?.train.classes.len() as u32
             }
         };
-        let space = loaded.space(classes)?;
-        return Ok(Meant { space, name: c.name().to_string(), seed: c.seed, latency: c.latency.clone() });
+        let entry = loaded.entry(name)?;
+        let space = loaded.space(&entry, classes)?;
+        return Ok(Meant { space, name: c.name().to_string(), seed: c.seed, latency: c.of_entry(&entry).latency });
     }
     let family = family.unwrap_or_default().to_string();
     let design = SpaceConfig { family: family.clone(), width: 1.0, divisor: 8, knobs: Default::default(), classes };

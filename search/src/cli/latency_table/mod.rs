@@ -68,6 +68,9 @@ struct ImportArgs {
     /// The config whose space it is of
     #[arg(long, required_unless_present = "family")]
     config: Option<PathBuf>,
+    /// Name of one of its spaces, where it has several
+    #[arg(long, value_name = "NAME", requires = "config")]
+    space: Option<String>,
     /// A family's published space instead of a config's
     #[arg(long, conflicts_with = "config")]
     family: Option<String>,
@@ -133,7 +136,7 @@ fn draw(path: &Path, table: &Table, folder: &Path) -> Result<i32> {
 }
 
 fn write_jobs(a: &JobsArgs) -> Result<i32> {
-    let m = meant(a.space.config.as_deref(), a.space.family.as_deref(), a.space.classes)?;
+    let m = meant(a.space.config.as_deref(), a.space.space.as_deref(), a.space.family.as_deref(), a.space.classes)?;
     refuse_existing(&a.out.join(jobs::LIST))?;
     let (seed, most) = (a.seed.unwrap_or(m.seed), a.space.most_blocks);
     let batch = Options::default().batch;
@@ -153,7 +156,7 @@ fn write_jobs(a: &JobsArgs) -> Result<i32> {
 }
 
 fn bring(a: &ImportArgs) -> Result<i32> {
-    let m = meant(a.config.as_deref(), a.family.as_deref(), a.classes)?;
+    let m = meant(a.config.as_deref(), a.space.as_deref(), a.family.as_deref(), a.classes)?;
     refuse_existing(&a.out)?;
     let device = Device {
         device: a.device.clone(),

@@ -11,6 +11,7 @@ use mobilenas_pipeline::experiment::{Experiment, prepare_run};
 use mobilenas_pipeline::pipeline::train_job::TrainJob;
 use mobilenas_pipeline::pipeline::{RunError, subnet};
 use mobilenas_pipeline::quantize::Sets;
+use mobilenas_record::run::Trial;
 use mobilenas_space::families::{self, Naming, Preprocessing};
 use mobilenas_space::ir::{Graph, Regularization};
 use mobilenas_torch::weights::About;
@@ -149,13 +150,34 @@ impl Args {
     /// The training images of the network and its test images.
     fn sets(&self, net: &Net) -> Result<Sets> {
         if let Some(run) = &self.run {
-            return Ok(prepare_run(run).map_err(RunError::from)?.into());
+            return Ok(self.run_experiment(run)?.into());
         }
         if let Some(config) = &self.config {
             return Ok(TrainJob::prepare(config)?.sets());
         }
         let model = self.model.as_deref().unwrap_or_default();
         self.flags.int8.folder(model, net.graph().input().dims[1])
+    }
+
+    /// The experiment of a run's space: that of the trial, of the genome's family, or the only one.
+    fn run_experiment(&self, root: &Path) -> Result<Experiment> {
+        let all = prepare_run(root).map_err(RunError::from)?;
+        let fits = |p: &Experiment| -> Result<bool> {
+            Ok(match (&self.genome, self.trial) {
+                (Some(file), _) => {
+                    let one = networks::one_network(file, config::load_genome(file, p.space.classes())?)?;
+                    let same = one.family().name() == p.space.family().name();
+                    same && p.space.genome(&one.values(&one.smallest())).is_ok()
+                }
+                (None, n) => entry(root, n.unwrap_or_default())?.space == p.entry.name,
+            })
+        };
+        let mut all = all.into_all();
+        let at = match all.len() {
+            1 => 0,
+            _ => all.iter().map(fits).collect::<Result<Vec<bool>>>()?.into_iter().position(|fits| fits).unwrap_or(0),
+        };
+        Ok(all.swap_remove(at))
     }
 
     /// The published preprocessing, or what the weights say of the images that they were trained on.
@@ -235,7 +257,7 @@ fn found(args: &Args, root: &Path) -> Result<Loaded> {
         let side = net.graph().input().dims[1];
         return Ok((net, about, format!("{name} at {side} px, {classes} classes, retrained")));
     }
-    let experiment = prepare_run(root).map_err(RunError::from)?;
+    let experiment = args.run_experiment(root)?;
     let (graph, name) = match (&args.genome, args.trial) {
         (Some(file), _) => {
             (networks::winner(root, file, true, experiment.space.classes())?, file.display().to_string())
@@ -252,11 +274,15 @@ fn found(args: &Args, root: &Path) -> Result<Loaded> {
     Ok((net, experiment.about(), title))
 }
 
-/// The network of a trial.
-fn trial(experiment: &Experiment, root: &Path, id: u64) -> Result<(Graph, String)> {
+/// A trial's row.
+fn entry(root: &Path, id: u64) -> Result<Trial> {
     let run = mobilenas_reports::read(root).map_err(|e| Input(e.to_string()))?;
     let no_such = || Input(format!("{}: no trial {id}, expected one of {}", root.display(), run.trials.len()));
-    let entry = run.trial(id).ok_or_else(no_such)?;
-    let genome = experiment.space.genome(&entry.trial.genome).map_err(|e| Input(format!("trial {id}: {e}")))?;
+    Ok(run.trial(id).ok_or_else(no_such)?.trial.clone())
+}
+
+/// The network of a trial.
+fn trial(experiment: &Experiment, root: &Path, id: u64) -> Result<(Graph, String)> {
+    let genome = experiment.space.genome(&entry(root, id)?.genome).map_err(|e| Input(format!("trial {id}: {e}")))?;
     Ok((experiment.space.lower(&genome)?, format!("trial {id}")))
 }

@@ -120,7 +120,8 @@ impl Predictor {
         let pairs = &self.tested[self.fit_start..];
         if !pairs.is_empty() {
             let (mean_error, kendall) = errors(pairs);
-            self.fits.push(PredictorFit { fitted_on: self.fitted_on, trials: pairs.len(), mean_error, kendall });
+            let (fitted_on, trials) = (self.fitted_on, pairs.len());
+            self.fits.push(PredictorFit { space: None, fitted_on, trials, mean_error, kendall });
         }
         self.fit_start = self.tested.len();
     }
