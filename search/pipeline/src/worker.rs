@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 use crate::config::{self, Config, Weights, Workers};
 use crate::evaluator::Evaluator;
 use crate::evaluator::SupernetEvaluator;
+use crate::evaluator::inherited::InheritedEvaluator;
 use crate::experiment::{Experiment, ExperimentError, prepare_scoring};
 use crate::metric::{self, Candidate, Metric, Stage};
 use crate::pipeline::{RunError, SUPERNET, stored_supernet};
@@ -33,10 +34,28 @@ pub struct Job {
     pub genome: BTreeMap<String, i64>,
     /// Names of metrics that need no engine.
     pub metrics: Vec<String>,
+    /// Of a study, on which of its supernets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_study: Option<OfStudy>,
+    /// MACs, by which jobs are shared out.
+    #[serde(skip)]
+    pub macs: u64,
 }
 
-/// What came of a job: metric to value, where a proxy that is no finite number is left out; or why there are none.
-pub type Answer = Result<BTreeMap<String, f64>, String>;
+/// Where a study scores a network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfStudy {
+    /// The supernet's file in the study's folder.
+    pub supernet: String,
+    /// Whether batch norms are recalibrated.
+    pub recalibrated: bool,
+}
+
+/// Metric to value, where a proxy that is no finite number is left out.
+pub type Metrics = BTreeMap<String, f64>;
+
+/// What came of a job, or why nothing.
+pub type Answer = Result<Metrics, String>;
 
 /// Computes metrics of a candidate, in their order, and adds them to what is known of it. A proxy that is no number says
 /// nothing, which is no failure of the network.
@@ -44,7 +63,7 @@ pub type Answer = Result<BTreeMap<String, f64>, String>;
 /// # Errors
 /// The first metric that cannot be computed, in words.
 pub fn evaluate(c: &mut Candidate, wanted: &[&'static dyn Metric], lab: &mut dyn Evaluator) -> Answer {
-    let mut found = BTreeMap::new();
+    let mut found = Metrics::new();
     for m in wanted {
         let v = m.eval(c, lab).map_err(|e| e.to_string())?;
         if v.is_finite() {
@@ -62,6 +81,8 @@ pub fn evaluate(c: &mut Candidate, wanted: &[&'static dyn Metric], lab: &mut dyn
 pub enum Kind {
     /// Scoring candidates of a search.
     Scores,
+    /// Scoring networks of a study.
+    ScoresOfStudy,
     /// Training networks of a search.
     Trains,
     /// Training networks of a study.
@@ -72,6 +93,7 @@ impl Kind {
     fn args(self) -> &'static [&'static str] {
         match self {
             Kind::Scores => &[],
+            Kind::ScoresOfStudy => &["--study"],
             Kind::Trains => &["--trains"],
             Kind::TrainsOfStudy => &["--trains", "--study"],
         }
@@ -81,7 +103,7 @@ impl Kind {
     fn file(self) -> &'static str {
         match self {
             Kind::Scores => SUPERNET,
-            Kind::Trains | Kind::TrainsOfStudy => config::FILE,
+            Kind::ScoresOfStudy | Kind::Trains | Kind::TrainsOfStudy => config::FILE,
         }
     }
 }
@@ -125,7 +147,7 @@ fn rules(workers: &Workers, kind: Kind, retries: u32) -> Rules {
         ..Rules::default()
     };
     match kind {
-        Kind::Scores => rules,
+        Kind::Scores | Kind::ScoresOfStudy => rules,
         Kind::Trains | Kind::TrainsOfStudy => {
             let slow_at_least = rules.slow_at_least.max(Duration::from_secs(3600));
             Rules { retries: 0, slow_at_least, slow_at_first: None, ..rules }
@@ -174,7 +196,7 @@ pub fn pool<A: DeserializeOwned + Send + 'static>(
         workers: count,
         first,
         launched,
-        stops: kind != Kind::Scores,
+        stops: matches!(kind, Kind::Trains | Kind::TrainsOfStudy),
         room: Some(room),
         say: bar.teller(),
         make: Box::new(move |who: WorkerId| Ok(workers.command(who, &program, &args, needs))),
@@ -221,11 +243,37 @@ pub fn serve(root: Option<&Path>, device: config::Device) -> Result<(), RunError
     Ok(())
 }
 
-fn answer(p: &Experiment, job: &Job, scorer: &mut SupernetEvaluator<'_>) -> Answer {
+/// The metrics that a job asks for.
+///
+/// # Errors
+/// Why there are none, in words.
+pub fn answer(p: &Experiment, job: &Job, scorer: &mut dyn Evaluator) -> Answer {
     let genome = p.space.genome(&job.genome).map_err(|e| e.to_string())?;
     let graph = Arc::new(p.space.lower(&genome).map_err(|e| e.to_string())?);
     let mut c = Candidate { cost: cost::graph(&graph), genome, graph, known: BTreeMap::new() };
     let one = |name: &String| metric::metric(name).ok_or_else(|| format!("no metric is called {name}"));
     let wanted: Vec<_> = job.metrics.iter().map(one).collect::<Result<_, _>>()?;
     evaluate(&mut c, &wanted, scorer)
+}
+
+/// The same for a network of a study.
+///
+/// # Errors
+/// As for [`answer`].
+pub fn answer_of_study(p: &Experiment, job: &Job, scorer: &mut InheritedEvaluator) -> Answer {
+    let of_study = job.of_study.as_ref().ok_or("the job is not a study's")?;
+    scorer.recalibrated = of_study.recalibrated;
+    answer(p, job, scorer)
+}
+
+/// Tries once, and once more as often as allowed.
+pub fn again<T>(retries: u32, mut attempt: impl FnMut() -> Result<T, String>) -> Result<T, String> {
+    let mut last = attempt();
+    for n in 0..retries {
+        match last {
+            Ok(_) => break,
+            Err(_) => last = attempt().map_err(|why| format!("{why} (tried {} times)", n + 2)),
+        }
+    }
+    last
 }

@@ -5,6 +5,7 @@ mod eval_pool;
 mod images;
 pub mod inherited;
 mod quantized;
+mod subnet;
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use mobilenas_record::run::{Latency, Mes};
 use mobilenas_record::score;
 use mobilenas_space::ir::Graph;
 use mobilenas_task::Task;
-use mobilenas_torch::{Net, ParamStore, PerWidthNorm, Shared, device, weights};
+use mobilenas_torch::{Net, ParamStore, device, weights};
 use sha2::{Digest as _, Sha256};
 use tch::{Kind, Tensor};
 
@@ -30,9 +31,11 @@ use crate::proxy;
 pub use error::EvalError;
 pub use images::Scores;
 pub use quantized::{Quantized, quantize};
+pub use subnet::subnet;
 
 use eval_pool::EvalPool;
 use images::{EvalImages, calibrating};
+use subnet::{bind, recalibrate};
 
 /// What metrics may ask of a candidate.
 pub trait Evaluator {
@@ -131,37 +134,6 @@ impl ScoreTimes {
     /// All parts together.
     pub fn seconds(&self) -> f64 {
         self.bind + self.recalibrate + self.evaluate
-    }
-}
-
-/// A subnet on slices of the supernet, with batch-norm statistics of its own as scoring takes them.
-///
-/// # Errors
-/// When libtorch refuses, or too many images are damaged.
-pub fn subnet(
-    supernet: &ParamStore,
-    graph: Arc<Graph>,
-    images: &TransformedDataset,
-    (statistics, calibration): (Statistics, &[usize]),
-) -> Result<Net, EvalError> {
-    let net = bind(supernet, graph, statistics)?;
-    let pool = EvalPool::new(tch::get_num_threads() as usize)?;
-    recalibrate(&net, statistics, &mut calibrating(images, calibration, supernet.device())?, &pool)?;
-    Ok(net)
-}
-
-fn bind(supernet: &ParamStore, graph: Arc<Graph>, statistics: Statistics) -> Result<Net, EvalError> {
-    Ok(match statistics {
-        Statistics::Trained => Net::bind(graph, &PerWidthNorm(supernet))?,
-        Statistics::Recalibrated => Net::bind(graph, &Shared(supernet))?,
-    })
-}
-
-/// Estimates the statistics of a subnet that has none of its own from training.
-fn recalibrate(net: &Net, statistics: Statistics, images: &mut EvalImages, pool: &EvalPool) -> Result<(), EvalError> {
-    match statistics {
-        Statistics::Trained => Ok(()),
-        Statistics::Recalibrated => images.recalibrate(net, pool),
     }
 }
 
@@ -289,6 +261,11 @@ impl<'a> SupernetEvaluator<'a> {
         let recalibrate = lap();
         let values = self.validation.scores(&net, &self.pool, self.task)?.values;
         Ok(ScoreTimes { bind, recalibrate, evaluate: lap(), values })
+    }
+
+    /// The supernet.
+    pub fn supernet(&self) -> &ParamStore {
+        &self.supernet
     }
 
     /// Images that recalibrate, and images that are scored.

@@ -3,6 +3,7 @@
 mod about;
 pub mod ask;
 mod budget;
+mod crew;
 mod error;
 mod finalists;
 mod finetune;
@@ -22,6 +23,7 @@ pub mod train_job;
 mod trials;
 mod winners;
 
+pub use crew::{Among, Crew};
 pub use error::RunError;
 pub use folder::Folder;
 pub use follow::follow;
@@ -29,5 +31,5 @@ pub use mobilenas_bench::latency_table::networks::REFERENCE;
 pub use order::end;
 pub use run::{SearchOutcome, report};
 pub use search_pipeline::{SUPERNET, SearchPipeline};
-pub use subnet::{stored_supernet, subnet};
+pub use subnet::{stored_supernet, subnet, supernet_in};
 pub use supernet_training::SupernetTraining;

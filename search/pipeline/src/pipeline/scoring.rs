@@ -1,4 +1,4 @@
-//! Scoring candidates: metrics in the order of their stage, by this process or by workers, and the rows that come of it.
+//! Scoring candidates: metrics in the order of their stage, by this process, by workers or by all ranks, and the rows that come of it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,20 +11,20 @@ use mobilenas_space::cost;
 
 use super::ask::{Proposal, violation};
 use super::budget::whole;
+use super::crew::{Among, Crew};
 use super::{RunError, SearchPipeline};
 use crate::config::{self, Config};
 use crate::evaluator::SupernetEvaluator;
 use crate::metric::{self as metrics, Candidate, Metric, Stage};
-use crate::worker::{self, Job, Kind, evaluate};
+use crate::worker::{self, Job, Kind, again, evaluate};
 use mobilenas_bench::cache::Cache;
-use mobilenas_coordinator::{Failure, Pool};
 use mobilenas_host::Progress;
 
 /// Who scores, and what is known of other runs.
 pub(super) struct ScoringSession<'a> {
     scorer: SupernetEvaluator<'a>,
-    /// Workers, if there are several.
-    pool: Option<Pool<BTreeMap<String, f64>>>,
+    /// Others, if there are.
+    crew: Option<Crew<'a>>,
     sink: ScoreSink,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct ScoringSession<'a> {
 struct ScoreSink {
     cache: Cache,
     bar: Progress,
-    /// Whether workers with another processor than this one's score: what they find out is not that of this protocol.
+    /// Whether some with another processor than this one's score: what they find out is not that of this protocol.
     mixed: Arc<AtomicBool>,
 }
 
@@ -86,12 +86,13 @@ impl<'a> ScoringSession<'a> {
         &self.sink.bar
     }
 
-    /// A scorer, workers if the config wants several, and the scores of other runs.
+    /// A scorer, workers if the config wants several, else the other ranks, and the scores of other runs.
     pub(super) fn new(
         scorer: SupernetEvaluator<'a>,
         root: &Path,
         config: &Config,
         bar: Progress,
+        among: Among<'a>,
     ) -> Result<ScoringSession<'a>, RunError> {
         let search = &config.search;
         let cache = if search.cache.enabled {
@@ -104,10 +105,9 @@ impl<'a> ScoringSession<'a> {
             Cache::none()
         };
         let kind = (Kind::Scores, search.workers, config.scoring_threads());
-        let several = config.workers.is_some() || search.workers > 1;
-        let pool = several.then(|| worker::pool(config, root, kind, &bar)).transpose()?;
-        let mixed = pool.as_ref().map(Pool::mixed).unwrap_or_default();
-        Ok(ScoringSession { scorer, pool, sink: ScoreSink { cache, bar, mixed } })
+        let crew = Crew::of((config, root), kind, scorer.supernet(), &bar, among)?;
+        let mixed = crew.as_ref().map(Crew::mixed).unwrap_or_default();
+        Ok(ScoringSession { scorer, crew, sink: ScoreSink { cache, bar, mixed } })
     }
 }
 
@@ -129,8 +129,8 @@ impl SearchPipeline<'_> {
         if !self.time_ahead(fresh.iter(), session) {
             return Ok(rows);
         }
-        // Without workers each is done before the next begins; with them, nothing is measured while they work.
-        let at_once = if session.pool.is_some() { fresh.len() } else { 1 };
+        // Alone each is done before the next begins; with others, nothing is measured while they work.
+        let at_once = if session.crew.is_some() { fresh.len() } else { 1 };
         for some in fresh.chunks(at_once.max(1)) {
             let mut pending = Vec::with_capacity(some.len());
             for one in some {
@@ -253,9 +253,9 @@ impl SearchPipeline<'_> {
         rows: &mut Vec<Trial>,
     ) -> Result<(), RunError> {
         let mut begin = self.clock.now();
-        let ScoringSession { scorer, pool, sink } = session;
+        let ScoringSession { scorer, crew, sink } = session;
         let p = self.experiment;
-        let Some(pool) = pool else {
+        let Some(crew) = crew else {
             for mut d in pending {
                 let retries = p.config.search.retries;
                 let found = match d.end.is_none() && !d.left.is_empty() {
@@ -272,6 +272,8 @@ impl SearchPipeline<'_> {
         let job = |d: &PendingTrial| Job {
             genome: p.space.values(&d.candidate.genome),
             metrics: d.left.iter().map(|m| m.info().name.to_string()).collect(),
+            of_study: None,
+            macs: d.candidate.cost.macs,
         };
         let jobs: Vec<Job> = pending.iter().filter(|d| needs(d)).map(job).collect();
         let mut waiting = pending.into_iter().peekable();
@@ -280,13 +282,13 @@ impl SearchPipeline<'_> {
         let (late, order) = (AtomicBool::new(false), Ordering::SeqCst);
         let go_on = || !stop.asked() && !late.load(order);
         let root = self.folder.root().to_path_buf();
-        pool.run(&jobs, go_on, |_, outcome: Result<_, Failure>| -> Result<(), RunError> {
+        let mut own = |job: &Job| worker::answer(p, job, scorer);
+        crew.run((&jobs, self.clock), go_on, &mut own, |_, seconds, outcome| {
             while let Some(d) = waiting.next_if(|d| !needs(d)) {
                 rows.push(self.write(origin, d, Ok(BTreeMap::new()), bounds, sink)?);
             }
             let Some(mut d) = waiting.next() else { return Ok(()) };
-            let now = self.clock.now();
-            d.seconds += (now - std::mem::replace(&mut begin, now)).as_secs_f64();
+            d.seconds += seconds;
             let answer = outcome.map_err(|failure| worker::in_words(&root, &d.digest, failure));
             rows.push(self.write(origin, d, answer, bounds, sink)?);
             late.store(!self.go_on(origin), order);
@@ -354,16 +356,4 @@ impl SearchPipeline<'_> {
             false => Ok(()),
         }
     }
-}
-
-/// Tries once, and once more as often as allowed.
-fn again<T>(retries: u32, mut attempt: impl FnMut() -> Result<T, String>) -> Result<T, String> {
-    let mut last = attempt();
-    for n in 0..retries {
-        match last {
-            Ok(_) => break,
-            Err(_) => last = attempt().map_err(|why| format!("{why} (tried {} times)", n + 2)),
-        }
-    }
-    last
 }

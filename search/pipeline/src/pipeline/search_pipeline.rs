@@ -4,6 +4,7 @@ use mobilenas_host::{Clock, Progress, Stop};
 use mobilenas_record::run::{Caveat, JournalRow};
 use mobilenas_train::collective::Collective;
 
+use super::crew::Among;
 use super::{Folder, RunError};
 use crate::experiment::Experiment;
 
@@ -26,7 +27,12 @@ pub struct SearchPipeline<'a> {
     pub progress: fn(&'static str) -> Progress,
 }
 
-impl SearchPipeline<'_> {
+impl<'a> SearchPipeline<'a> {
+    /// The processes that score together.
+    pub(super) fn among(&self) -> Among<'a> {
+        Among { collective: self.collective, clock: self.clock, stop: self.stop }
+    }
+
     /// Writes a caveat, once.
     pub(super) fn caveat(&mut self, text: String) -> Result<(), RunError> {
         let row = JournalRow::Caveat(Caveat { text });

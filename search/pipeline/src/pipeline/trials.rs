@@ -38,7 +38,7 @@ impl SearchPipeline<'_> {
         let search = &p.config.search;
         let bar = (self.progress)("search");
         let root = self.folder.root().to_path_buf();
-        let mut session = ScoringSession::new(scorer, &root, &p.config, bar)?;
+        let mut session = ScoringSession::new(scorer, &root, &p.config, bar, self.among())?;
         let past: Vec<Trial> = self.searched().cloned().collect();
         session.bar().begin(search.trials, past.iter().filter(|t| whole(t)).count() as u64);
         let mut known = KnownNetworks::new();
