@@ -9,10 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mobilenas_bench::Host;
+use mobilenas_bench::latency_table::networks;
 use mobilenas_coordinator::{
     Failure, Files, Hello, Needs, PROTOCOL, Pool, PoolConfig, Room, Rules, Serving, ToWorker, WorkerId,
 };
 use mobilenas_host::{Progress, WallClock};
+use mobilenas_record::metric::LATENCY;
+use mobilenas_record::run::Latency;
 use mobilenas_space::cost;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -32,11 +35,14 @@ use mobilenas_torch::device;
 pub struct Job {
     /// Knob to value.
     pub genome: BTreeMap<String, i64>,
-    /// Names of metrics that need no engine.
+    /// Names of metrics.
     pub metrics: Vec<String>,
     /// Of a study, on which of its supernets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of_study: Option<OfStudy>,
+    /// Whether the network is the reference of the score, and not the genome's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reference: bool,
     /// MACs, by which jobs are shared out.
     #[serde(skip)]
     pub macs: u64,
@@ -54,15 +60,25 @@ pub struct OfStudy {
 /// Metric to value, where a proxy that is no finite number is left out.
 pub type Metrics = BTreeMap<String, f64>;
 
+/// What a job found out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Found {
+    /// The metrics.
+    pub metrics: Metrics,
+    /// Details of the latency, if it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+}
+
 /// What came of a job, or why nothing.
-pub type Answer = Result<Metrics, String>;
+pub type Answer = Result<Found, String>;
 
 /// Computes metrics of a candidate, in their order, and adds them to what is known of it. A proxy that is no number says
 /// nothing, which is no failure of the network.
 ///
 /// # Errors
 /// The first metric that cannot be computed, in words.
-pub fn evaluate(c: &mut Candidate, wanted: &[&'static dyn Metric], lab: &mut dyn Evaluator) -> Answer {
+pub fn evaluate(c: &mut Candidate, wanted: &[&'static dyn Metric], lab: &mut dyn Evaluator) -> Result<Metrics, String> {
     let mut found = Metrics::new();
     for m in wanted {
         let v = m.eval(c, lab).map_err(|e| e.to_string())?;
@@ -116,13 +132,15 @@ pub fn hello(root: &Path, kind: Kind, device: config::Device) -> Result<Hello, R
     let path = root.join(kind.file());
     let bytes = fs::read(&path).map_err(|error| RunError::Io { path, error })?;
     let weights: String = Sha256::digest(&bytes)[..8].iter().map(|b| format!("{b:02x}")).collect();
+    let machine = Host::read();
     Ok(Hello {
         program: env!("CARGO_PKG_VERSION").to_string(),
         protocol: PROTOCOL,
         device: device.as_str().to_string(),
         weights,
         host: Host::name(),
-        cpu: Host::read().machine.cpu,
+        kind: machine.kind(),
+        cpu: machine.machine.cpu,
     })
 }
 
@@ -192,7 +210,7 @@ pub fn pool<A: DeserializeOwned + Send + 'static>(
     let count = room.wanted().unwrap_or(workers.count());
     Ok(Pool::new(PoolConfig {
         rules: rules(&workers, kind, config.search.retries),
-        expected: hello(root, kind, config.device)?,
+        expected: Hello { kind: String::new(), ..hello(root, kind, config.device)? },
         workers: count,
         first,
         launched,
@@ -248,12 +266,32 @@ pub fn serve(root: Option<&Path>, device: config::Device) -> Result<(), RunError
 /// # Errors
 /// Why there are none, in words.
 pub fn answer(p: &Experiment, job: &Job, scorer: &mut dyn Evaluator) -> Answer {
-    let genome = p.space.genome(&job.genome).map_err(|e| e.to_string())?;
-    let graph = Arc::new(p.space.lower(&genome).map_err(|e| e.to_string())?);
+    let (genome, graph) = match job.reference {
+        true => (p.space.smallest(), networks::reference().ok_or("the reference network is not here")?.0),
+        false => {
+            let genome = p.space.genome(&job.genome).map_err(|e| e.to_string())?;
+            let graph = p.space.lower(&genome).map_err(|e| e.to_string())?;
+            (genome, graph)
+        }
+    };
+    let graph = Arc::new(graph);
     let mut c = Candidate { cost: cost::graph(&graph), genome, graph, known: BTreeMap::new() };
     let one = |name: &String| metric::metric(name).ok_or_else(|| format!("no metric is called {name}"));
     let wanted: Vec<_> = job.metrics.iter().map(one).collect::<Result<_, _>>()?;
-    evaluate(&mut c, &wanted, scorer)
+    let timed = wanted.iter().any(|m| m.info().name == LATENCY.name);
+    let _alone = timed.then(alone_on_this_host).transpose()?;
+    let metrics = evaluate(&mut c, &wanted, scorer)?;
+    Ok(Found { metrics, latency: scorer.take_latency() })
+}
+
+/// Workers of one host measure one after another: beside each other they would be slower.
+fn alone_on_this_host() -> Result<fs::File, String> {
+    let user = rustix::process::getuid().as_raw();
+    let path = std::env::temp_dir().join(format!("mobilenas-latency-{user}.lock"));
+    let words = |e: std::io::Error| format!("{}: {e}", path.display());
+    let file = fs::File::options().create(true).truncate(false).write(true).open(&path).map_err(words)?;
+    file.lock().map_err(words)?;
+    Ok(file)
 }
 
 /// The same for a network of a study.

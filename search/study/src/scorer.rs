@@ -98,6 +98,7 @@ impl Scorer<'_> {
             genome: network.genome.clone(),
             metrics: p.task.metrics().iter().map(|m| m.name.to_string()).collect(),
             of_study: Some(of_study.clone()),
+            reference: false,
             macs: cost::graph(&network.graph).macs,
         };
         let jobs: Vec<Job> = networks.iter().map(job).collect();
@@ -106,15 +107,20 @@ impl Scorer<'_> {
             Some(own) => answer_of_study(p, job, own),
             None => Err("workers score, not this process".to_string()),
         };
-        crew.run((&jobs, clock), || !stop.asked(), &mut here, |i, seconds, outcome| {
-            let name = &networks[i].name;
-            let metrics = outcome.map_err(|failure| RunError::Scoring {
-                name: name.clone(),
-                why: worker::in_words(root, &name.replace(' ', "-"), failure),
-            })?;
-            count = i + 1;
-            done(i, seconds, metrics)
-        })?;
+        crew.run(
+            (&jobs, clock),
+            || !stop.asked(),
+            &mut here,
+            |i, seconds, outcome| {
+                let name = &networks[i].name;
+                let metrics = outcome.map_err(|failure| RunError::Scoring {
+                    name: name.clone(),
+                    why: worker::in_words(root, &name.replace(' ', "-"), failure),
+                })?;
+                count = i + 1;
+                done(i, seconds, metrics.metrics)
+            },
+        )?;
         if count < jobs.len() { Err(StudyInterrupt::Stopped) } else { Ok(()) }
     }
 

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::common::{
-    comparable, free_port, program, program_with_data, rows, rows_of, said, signal, start_on_ranks, torch_python, wait_for,
+    comparable, free_port, program, program_with_data, rows, rows_of, said, signal, start_on_ranks, torch_python,
+    wait_for,
 };
 
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/configs/train/tiny.yaml");

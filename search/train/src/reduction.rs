@@ -1,8 +1,8 @@
 //! What ranks add up: after a step of a training gradients, running statistics and numbers, all in one all-reduce; and the
 //! statistics of a recalibration.
 
-use mobilenas_task::Meter;
 use mobilenas_space::ir::{ParamSpec, Role};
+use mobilenas_task::Meter;
 use mobilenas_torch::{Net, ParamStore};
 use tch::{Kind, TchError, Tensor};
 

@@ -1,5 +1,6 @@
 //! Evaluating candidates: the task's metrics with batch-norm statistics of a subnet's own, and latency as deployed.
 
+mod elsewhere;
 mod error;
 mod eval_pool;
 mod images;
@@ -7,6 +8,7 @@ pub mod inherited;
 mod quantized;
 mod subnet;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use mobilenas_bench::engine::{Engine as _, libtorch::Libtorch};
@@ -28,6 +30,7 @@ use tch::{Kind, Tensor};
 use crate::config::{Proxy, Statistics};
 use crate::proxy;
 
+pub use elsewhere::Elsewhere;
 pub use error::EvalError;
 pub use images::Scores;
 pub use quantized::{Quantized, quantize};
@@ -59,6 +62,9 @@ pub trait Evaluator {
     /// # Errors
     /// When libtorch refuses, or too many images are damaged.
     fn trained(&mut self, graph: &Arc<Graph>) -> Result<Vec<f64>, EvalError>;
+
+    /// Details of the latency measured last; taken out.
+    fn take_latency(&mut self) -> Option<Latency>;
 
     /// The task's metrics of the network's int8 file on the same split, with the same weights.
     ///
@@ -114,6 +120,8 @@ pub struct SupernetEvaluator<'a> {
     unit_ms: f64,
     blocks: Option<PairedLatency>,
     last_latency: Option<Latency>,
+    /// Latencies that workers measured, if they do.
+    elsewhere: Option<HashMap<String, Elsewhere>>,
     seed: u64,
 }
 
@@ -194,6 +202,7 @@ impl<'a> SupernetEvaluator<'a> {
             unit_ms: b.unit_ms,
             blocks: b.blocks,
             last_latency: None,
+            elsewhere: None,
             seed: b.seed,
         })
     }
@@ -303,7 +312,9 @@ impl<'a> SupernetEvaluator<'a> {
 
     /// Seconds that were spent on a network ahead of its scoring.
     pub fn seconds_ahead(&self, digest: &str) -> f64 {
-        self.blocks.as_ref().and_then(|b| b.get(digest)).map_or(0.0, |t| t.seconds)
+        let elsewhere = self.elsewhere.as_ref().and_then(|all| all.get(digest)).map(|e| e.seconds);
+        let block = self.blocks.as_ref().and_then(|b| b.get(digest)).map(|t| t.seconds);
+        elsewhere.or(block).unwrap_or(0.0)
     }
 
     /// Whether a network's latency is one that was kept of another run.
@@ -322,11 +333,6 @@ impl<'a> SupernetEvaluator<'a> {
     pub fn trouble_ahead(&mut self) -> Option<String> {
         self.blocks.as_mut().and_then(PairedLatency::trouble)
     }
-
-    /// Details of the latency measured last; taken out.
-    pub fn take_latency(&mut self) -> Option<Latency> {
-        self.last_latency.take()
-    }
 }
 
 /// By which of the program's ways of computing a subnet scores are made; raised when one changes.
@@ -338,6 +344,7 @@ impl Evaluator for SupernetEvaluator<'_> {
             return Ok(table.latency(graph)?);
         }
         let latency = match &self.blocks {
+            _ if self.elsewhere.is_some() => self.elsewhere_latency(&graph.digest()).map_err(EvalError::Latency)?,
             Some(blocks) => {
                 let known = blocks.get(&graph.digest()).map(|t| t.latency.clone());
                 known.unwrap_or_else(|| Err("it was not timed".to_string())).map_err(EvalError::Latency)?
@@ -347,6 +354,10 @@ impl Evaluator for SupernetEvaluator<'_> {
         let median = latency.median_ms;
         self.last_latency = Some(latency);
         Ok(median)
+    }
+
+    fn take_latency(&mut self) -> Option<Latency> {
+        self.last_latency.take()
     }
 
     fn mes(&self, params: f64, latency_ms: f64) -> f64 {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::RunError;
 use super::order::Order;
 use crate::config::Config;
-use crate::worker::{self, Answer, Job, Kind, Metrics, again};
+use crate::worker::{self, Answer, Found, Job, Kind, again};
 
 /// Jobs that each rank gets at a time. So many of a rank's may be lost if one is killed; with fewer, ranks whose networks are
 /// small wait for the others more often.
@@ -25,7 +25,7 @@ const AT_A_TIME: usize = 4;
 /// Who scores.
 pub enum Crew<'a> {
     /// Workers.
-    Workers(Box<Pool<Metrics>>),
+    Workers(Box<Pool<Found>>),
     /// This process and the other ranks.
     Ranks(Ranks<'a>),
 }
@@ -121,7 +121,7 @@ impl<'a> Crew<'a> {
         (jobs, clock): (&[Job], &dyn Clock),
         go_on: impl Fn() -> bool,
         own: &mut dyn FnMut(&Job) -> Answer,
-        mut done: impl FnMut(usize, f64, Result<Metrics, Failure>) -> Result<(), RunError>,
+        mut done: impl FnMut(usize, f64, Result<Found, Failure>) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
         match self {
             Crew::Ranks(ranks) => ranks.run(jobs, go_on, own, done),
@@ -142,7 +142,7 @@ impl Ranks<'_> {
         jobs: &[Job],
         go_on: impl Fn() -> bool,
         own: &mut dyn FnMut(&Job) -> Answer,
-        mut done: impl FnMut(usize, f64, Result<Metrics, Failure>) -> Result<(), RunError>,
+        mut done: impl FnMut(usize, f64, Result<Found, Failure>) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
         let Among { collective, clock, stop } = self.among;
         let ranks = collective.ranks();
@@ -191,4 +191,122 @@ fn shares(macs: &[u64], ranks: usize) -> Vec<usize> {
         of[i] = rank;
     }
     of
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+
+    use mobilenas_host::FakeClock;
+    use mobilenas_train::collective::CollectiveError;
+    use tch::Tensor;
+
+    use super::*;
+    use crate::worker::Found;
+
+    /// The first of three ranks. The others answer what is their part of the last order; a job's value is its MACs, and tenths
+    /// say whose it was. The last one may be asked to stop.
+    #[derive(Debug, Default)]
+    struct Three {
+        order: Mutex<String>,
+        stopped: bool,
+    }
+
+    fn value(job: &Job, rank: usize) -> Answer {
+        let value = job.macs as f64 + rank as f64 / 10.0;
+        Ok(Found { metrics: BTreeMap::from([("top1".to_string(), value)]), latency: None })
+    }
+
+    impl Collective for Three {
+        fn rank(&self) -> usize {
+            0
+        }
+
+        fn ranks(&self) -> usize {
+            3
+        }
+
+        fn local_rank(&self) -> usize {
+            0
+        }
+
+        fn all_reduce(&self, _: &Tensor) -> Result<(), CollectiveError> {
+            unreachable!("nothing is summed")
+        }
+
+        fn broadcast(&self, _: &Tensor) -> Result<(), CollectiveError> {
+            unreachable!("nothing is told")
+        }
+
+        fn lead(&self, order: &str) {
+            *self.order.lock().unwrap() = order.to_string();
+        }
+
+        fn follow(&self) -> Option<String> {
+            None
+        }
+
+        fn answer(&self, _: &str) {}
+
+        fn answers(&self) -> Vec<String> {
+            let Order::Score(mut jobs) = serde_json::from_str(&self.order.lock().unwrap()).unwrap() else {
+                unreachable!("another order")
+            };
+            // MACs stay with the first rank: the genome has them, too.
+            jobs.iter_mut().for_each(|(_, job)| job.macs = job.genome["macs"] as u64);
+            let part = |rank: usize| {
+                let stop = Stop::never();
+                if self.stopped && rank == 2 {
+                    stop.ask();
+                }
+                let part = Part::of((rank, &jobs), &stop, 0, &mut |job| value(job, rank));
+                serde_json::to_string(&part).unwrap()
+            };
+            // In the order of arrival.
+            vec![part(2), part(1)]
+        }
+
+        fn group(&self) -> Option<&Arc<mobilenas_torch::ProcessGroup>> {
+            None
+        }
+    }
+
+    fn scored(ranks: &Three, macs: &[u64]) -> (Vec<f64>, bool) {
+        let job = |macs: &u64| Job {
+            genome: BTreeMap::from([("macs".to_string(), *macs as i64)]),
+            metrics: Vec::new(),
+            of_study: None,
+            reference: false,
+            macs: *macs,
+        };
+        let (jobs, stop, clock) = (macs.iter().map(job).collect::<Vec<_>>(), Stop::never(), FakeClock::default());
+        let among = Among { collective: ranks, clock: &clock, stop: &stop };
+        let mut crew = Crew::Ranks(Ranks { among, retries: 0, mixed: Arc::default() });
+        let mut all = Vec::new();
+        let done = |i: usize, _: f64, outcome: Result<Found, Failure>| {
+            assert_eq!(i, all.len());
+            all.push(outcome.unwrap().metrics["top1"]);
+            Ok(())
+        };
+        crew.run((&jobs, &clock), || !stop.asked(), &mut |job| value(job, 0), done).unwrap();
+        (all, stop.asked())
+    }
+
+    #[test]
+    fn every_rank_does_its_part_and_rows_keep_their_order() {
+        // The largest first, each to the rank with least.
+        let (all, stopped) = scored(&Three::default(), &[10, 90, 50, 40, 30]);
+        assert_eq!((all, stopped), (vec![10.1, 90.0, 50.1, 40.2, 30.2], false));
+        let many: Vec<u64> = (1..=30).collect();
+        let (all, _) = scored(&Three::default(), &many);
+        assert_eq!(all.iter().map(|v| v.trunc() as u64).collect::<Vec<_>>(), many, "more than are given at a time");
+    }
+
+    #[test]
+    fn a_rank_that_is_asked_to_stop_ends_it_with_the_row_before_its_own() {
+        let ranks = Three { stopped: true, ..Three::default() };
+        assert_eq!(scored(&ranks, &[90, 50, 40, 30]), (vec![90.0, 50.1], true));
+    }
 }

@@ -22,6 +22,7 @@ mod supernet_training;
 pub mod train_job;
 mod trials;
 mod winners;
+mod worker_latency;
 
 pub use crew::{Among, Crew};
 pub use error::RunError;

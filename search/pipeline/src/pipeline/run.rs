@@ -65,7 +65,8 @@ impl SearchPipeline<'_> {
         if let Some(row) = p.table.as_ref().map(Table::row).filter(|row| !self.folder.rows.contains(row)) {
             self.folder.append(row)?;
         }
-        let unit_ms = self.unit()?;
+        // Workers score with the supernet, and so measure after its training.
+        let unit_ms = if self.workers_measure() { f64::NAN } else { self.unit()? };
         let Some(supernet) = self.supernet()? else { return Ok(SearchOutcome::Stopped) };
         let calibration = p.calibration();
         let kept = self.kept_latencies();
@@ -123,6 +124,10 @@ impl SearchPipeline<'_> {
         let mut all = vec![
             match &p.table {
                 Some(table) => table.in_words(),
+                None if self.workers_measure() => format!(
+                    "Latency is that of the workers' processors under {}; it stands in for no phone.",
+                    p.config.latency.engine
+                ),
                 None => format!(
                     "Latency is that of this host's processor under {}; it stands in for no phone.",
                     p.config.latency.engine
@@ -164,9 +169,15 @@ impl SearchPipeline<'_> {
                 Some(reference) => reference.latency.clone(),
                 None => p.latency_protocol().latency(&Arc::new(graph), clock)?,
             };
-            let row = record::Unit { model: REFERENCE.to_string(), resolution, latency };
+            let row = record::Unit { model: REFERENCE.to_string(), resolution, latency, host: None };
             self.folder.append(JournalRow::Unit(row))?;
         }
+        self.known_unit()
+    }
+
+    /// One unit of latency in ms, by its row.
+    pub(super) fn known_unit(&self) -> Result<f64, RunError> {
+        let p = self.experiment;
         let found = self.folder.rows.iter().find_map(|r| match r {
             JournalRow::Unit(u) => Some(u.latency.median_ms),
             _ => None,

@@ -14,7 +14,7 @@ use super::budget::whole;
 use super::crew::{Among, Crew};
 use super::{RunError, SearchPipeline};
 use crate::config::{self, Config};
-use crate::evaluator::SupernetEvaluator;
+use crate::evaluator::{Evaluator as _, SupernetEvaluator};
 use crate::metric::{self as metrics, Candidate, Metric, Stage};
 use crate::worker::{self, Job, Kind, again, evaluate};
 use mobilenas_bench::cache::Cache;
@@ -22,9 +22,9 @@ use mobilenas_host::Progress;
 
 /// Who scores, and what is known of other runs.
 pub(super) struct ScoringSession<'a> {
-    scorer: SupernetEvaluator<'a>,
+    pub(super) scorer: SupernetEvaluator<'a>,
     /// Others, if there are.
-    crew: Option<Crew<'a>>,
+    pub(super) crew: Option<Crew<'a>>,
     sink: ScoreSink,
 }
 
@@ -126,7 +126,7 @@ impl SearchPipeline<'_> {
             Origin::Variant(_) => config::Bounds::default(),
         };
         let mut rows = Vec::with_capacity(fresh.len());
-        if !self.time_ahead(fresh.iter(), session) {
+        if !self.time_ahead(fresh.iter(), session)? {
             return Ok(rows);
         }
         // Alone each is done before the next begins; with others, nothing is measured while they work.
@@ -162,10 +162,13 @@ impl SearchPipeline<'_> {
         &self,
         fresh: impl Iterator<Item = &'f Proposal>,
         session: &mut ScoringSession<'_>,
-    ) -> bool {
+    ) -> Result<bool, RunError> {
+        if self.workers_measure() {
+            return self.time_on_workers(&fresh.collect::<Vec<_>>(), session);
+        }
         let space = &self.experiment.space;
         let block: Vec<_> = fresh.map(|f| (f.digest.clone(), space.config_of(&f.genome))).collect();
-        session.scorer.time_ahead(&block, self.stop)
+        Ok(session.scorer.time_ahead(&block, self.stop))
     }
 
     /// Whether a further candidate may be begun.
@@ -273,6 +276,7 @@ impl SearchPipeline<'_> {
             genome: p.space.values(&d.candidate.genome),
             metrics: d.left.iter().map(|m| m.info().name.to_string()).collect(),
             of_study: None,
+            reference: false,
             macs: d.candidate.cost.macs,
         };
         let jobs: Vec<Job> = pending.iter().filter(|d| needs(d)).map(job).collect();
@@ -289,7 +293,8 @@ impl SearchPipeline<'_> {
             }
             let Some(mut d) = waiting.next() else { return Ok(()) };
             d.seconds += seconds;
-            let answer = outcome.map_err(|failure| worker::in_words(&root, &d.digest, failure));
+            let answer = outcome.map(|found| found.metrics);
+            let answer = answer.map_err(|failure| worker::in_words(&root, &d.digest, failure));
             rows.push(self.write(origin, d, answer, bounds, sink)?);
             late.store(!self.go_on(origin), order);
             Ok(())

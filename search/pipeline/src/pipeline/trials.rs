@@ -39,6 +39,9 @@ impl SearchPipeline<'_> {
         let bar = (self.progress)("search");
         let root = self.folder.root().to_path_buf();
         let mut session = ScoringSession::new(scorer, &root, &p.config, bar, self.among())?;
+        if !self.begin_on_workers(&mut session)? {
+            return Ok(false);
+        }
         let past: Vec<Trial> = self.searched().cloned().collect();
         session.bar().begin(search.trials, past.iter().filter(|t| whole(t)).count() as u64);
         let mut known = KnownNetworks::new();
@@ -156,7 +159,7 @@ impl SearchPipeline<'_> {
             all.push((origin, Proposal { genome, graph, digest }, past));
         }
         let new = all.iter().filter(|(_, _, past)| past.is_none()).map(|(_, proposal, _)| proposal);
-        if !self.time_ahead(new, session) {
+        if !self.time_ahead(new, session)? {
             return Ok(false);
         }
         for (origin, proposal, past) in all {

@@ -15,8 +15,8 @@ use mobilenas_space::{Space, SpaceConfig};
 use mobilenas_task::{Batch, Classification, Meter, Task};
 use mobilenas_torch::{Names, Net, Owned, ParamStore};
 use mobilenas_train::collective::{Collective, Gloo, Local, Ranks};
-use mobilenas_train::reduction::{average_statistics, broadcast_store};
 use mobilenas_train::recipe::{ClipConfig, OptimizerConfig, Recipe, SgdConfig};
+use mobilenas_train::reduction::{average_statistics, broadcast_store};
 use mobilenas_train::settings::SupernetConfig;
 use mobilenas_train::supernet::Supernet;
 use mobilenas_train::trainer::StepAt;
@@ -343,8 +343,7 @@ fn ranks_share_the_batches_of_a_recalibration() {
             let store = ParamStore::init(&graph, Names::Standalone, collective.rank() as u64, Device::Cpu).unwrap();
             broadcast_store(collective, &store).unwrap();
             let net = Net::bind(graph.clone(), &Owned(&store)).unwrap();
-            let batches: Vec<Tensor> =
-                (1..=3).map(|n| images(n).sin().reshape([8, 3, 32, 32]) * n as f64).collect();
+            let batches: Vec<Tensor> = (1..=3).map(|n| images(n).sin().reshape([8, 3, 32, 32]) * n as f64).collect();
             let own = || batches.iter().skip(collective.rank()).step_by(collective.ranks());
             net.recalibrate(own()).unwrap();
             average_statistics(collective, &net, own().count()).unwrap();

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::common::{program_file, program_with_data, rows_of, said, start_on_ranks, wait_for};
-use crate::workers::{CONFIG, assert_same};
+use crate::common::{comparable, program_file, program_with_data, rows_of, said, start_on_ranks, wait_for};
+use crate::workers::{CONFIG, alone, assert_same, search, tiny};
 
 /// A cluster on this machine, which is made and ended by the scripts of the coordinator's own tests.
 struct Cluster {
@@ -166,4 +166,33 @@ fn cluster_srun_and_mpirun_start_ranks() {
         let (success, told) = launched(launcher, out);
         assert!(!success && told.contains("exists, expected a new folder"), "{out}: {told}");
     }
+}
+
+/// Workers measure latencies; all else is as without workers. Hosts of another kind are refused.
+#[test]
+#[ignore = "waits for workers that never fit"]
+fn cluster_workers_of_one_kind_of_host_measure_latencies() {
+    let on_workers = |latency: &str| {
+        let dir = tiny("");
+        let text = CONFIG.replace("max_ms: 1}", &format!("max_ms: 1, measured_on: workers{latency}}}"));
+        fs::write(dir.path().join("c.yaml"), format!("{text}workers: {{count: 2}}\n")).unwrap();
+        let (mut c, run) = search(dir.path());
+        (c.output().unwrap(), run, dir)
+    };
+    let (out, run, _dir) = on_workers("");
+    assert!(out.status.success(), "{}", said(&out));
+    let kind = rows_of(&run, "unit")[0]["host"].as_str().unwrap().to_string();
+    assert!(kind.contains(" cores, governor "), "{kind}");
+    let trials = |run: &Path| {
+        let mut all = comparable(&run.join("journal.jsonl"), &["mes"]);
+        all.retain(|row| row.get("trial").is_some());
+        all
+    };
+    assert!(trials(&run) == trials(alone()), "{:#?}", trials(&run));
+    assert!(rows_of(&run, "trial").iter().all(|t| t["latency"]["median_ms"].as_f64().unwrap() > 0.0));
+    let (out, run, _dir) = on_workers(", host: another");
+    let told = said(&out);
+    let expected = format!("has kind of host {kind:?}, expected \"another\"");
+    assert!(out.status.code() == Some(1) && told.contains(&expected), "{told}");
+    assert!(rows_of(&run, "unit").is_empty() && rows_of(&run, "trial").is_empty());
 }

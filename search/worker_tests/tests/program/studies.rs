@@ -34,9 +34,8 @@ fn cluster_studies_on_workers_and_ranks_score_as_one_process() {
     // Killed while its networks are scored, then while they are trained.
     config(dirs[1].path(), "workers: {count: 2, launch: [env]}");
     let (c, on_workers) = study(dirs[1].path());
-    let count = |file: &str, kind: &str| {
-        rows(&on_workers.join(file)).iter().filter(|row| row.get(kind).is_some()).count()
-    };
+    let count =
+        |file: &str, kind: &str| rows(&on_workers.join(file)).iter().filter(|row| row.get(kind).is_some()).count();
     kill_at(c, || count("study.jsonl", "inherited") >= 3);
     kill_at(study(dirs[1].path()).0, || count("study.jsonl", "retrained") >= 2);
     kill_at(study(dirs[1].path()).0, || count("scores.jsonl", "digest") >= 2);
