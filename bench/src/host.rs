@@ -72,6 +72,12 @@ impl Host {
         }
     }
 
+    /// What times depend on, in one line: processor, cores, governor, hypervisor.
+    pub fn kind(&self) -> String {
+        let Host { machine, governor, hypervisor, .. } = self;
+        format!("{}, governor {governor}, hypervisor {hypervisor}", machine.caption())
+    }
+
     /// What differs from another machine or set-up in a way that makes times incomparable, in words. The program's own
     /// version is what is under test, and memory may differ by what a kernel keeps for itself.
     pub fn differences(&self, other: &Host) -> Vec<String> {

@@ -12,6 +12,12 @@ use serde::{Deserialize, Serialize};
 pub struct LatencySettings {
     /// Where latencies come from.
     pub source: LatencySource,
+    /// Where they are measured.
+    #[serde(skip_serializing_if = "MeasuredOn::is_here")]
+    pub measured_on: MeasuredOn,
+    /// With `measured_on: workers`, the kind of host, as messages name it; that of the first worker that comes if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// The table, if they come from one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<PathBuf>,
@@ -56,6 +62,8 @@ impl Default for LatencySettings {
         let (source, engine) = (LatencySource::Measured, "libtorch".to_string());
         LatencySettings {
             source,
+            measured_on: MeasuredOn::Here,
+            host: None,
             table: None,
             device: None,
             engine,
@@ -94,6 +102,22 @@ impl LatencySettings {
             }
             (LatencySource::Measured, None) | (LatencySource::Table | LatencySource::Imported, Some(_)) => {}
         }
+        match self.measured_on {
+            MeasuredOn::Here if self.host.is_some() => {
+                let message = "found one, expected none unless latency.measured_on is workers".to_string();
+                all.push(("latency.host".to_string(), message));
+            }
+            MeasuredOn::Here => {}
+            MeasuredOn::Workers if self.source != LatencySource::Measured => {
+                let message = "found workers, expected here unless source is measured".to_string();
+                all.push(("latency.measured_on".to_string(), message));
+            }
+            MeasuredOn::Workers if self.processes > 0 => {
+                let message = format!("found {}, expected 0 with latency.measured_on: workers", self.processes);
+                all.push(("latency.processes".to_string(), message));
+            }
+            MeasuredOn::Workers => {}
+        }
         all.extend(crate::engine::unknown(&self.engine).map(|message| ("latency.engine".to_string(), message)));
         if let Some(device) = &self.device {
             all.extend(device.validate().into_iter().map(|(key, m)| (format!("latency.device.{key}"), m)));
@@ -104,6 +128,23 @@ impl LatencySettings {
             }
         }
         all
+    }
+}
+
+/// On which machines latencies are measured: on the search's own, or on its workers, whose hosts are all of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum MeasuredOn {
+    Here,
+    Workers,
+}
+
+impl MeasuredOn {
+    /// Whether a config need not say it.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    fn is_here(&self) -> bool {
+        *self == MeasuredOn::Here
     }
 }
 

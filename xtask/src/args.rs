@@ -23,8 +23,8 @@ Tasks:
   test --pure         only the tests of packages that need no libtorch
   test --all-networks tests of operations on all networks, not on some that
                       have every operation
-  test --cluster      only the tests of workers over ssh and Slurm, on servers that
-                      it starts on this machine; installs them (root, apt-get)
+  test --cluster      only the tests of workers and ranks over ssh, Slurm and MPI, on
+                      servers that it starts here; installs them (root, apt-get)
   install [--prefix DIR]
                       put `mobilenas` where any shell finds it, with libtorch,
                       completions and manual pages; DIR is ~/.local by default

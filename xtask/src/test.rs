@@ -52,11 +52,11 @@ pub fn test(environment: &Environment, tests: &Tests) -> Result<ExitCode> {
     Ok(if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs the tests of workers over ssh and Slurm; what they need is installed.
+/// Runs the tests of workers and ranks over ssh, Slurm and MPI; what they need is installed.
 pub fn cluster(environment: &Environment) -> Result<ExitCode> {
     for tool in &tools::CLUSTER {
         if !tools::provide(tool, environment) {
-            bail!("the servers of ssh and Slurm are missing; why is above");
+            bail!("ssh, Slurm or Open MPI is missing; why is above");
         }
     }
     let mut command = cargo();

@@ -66,8 +66,8 @@ const COCO_PYTHON: Tool = Tool {
     source: Source::ByHand("set MOBILENAS_COCO_PYTHON to a Python with `pip install pycocotools`"),
 };
 
-/// Servers that the tests of clusters start.
-pub const CLUSTER: [Tool; 3] = [
+/// Servers that the tests of clusters start, and launchers.
+pub const CLUSTER: [Tool; 4] = [
     Tool {
         variable: "SLURMCTLD",
         names: &["/usr/sbin/slurmctld"],
@@ -85,6 +85,12 @@ pub const CLUSTER: [Tool; 3] = [
         names: &["/usr/sbin/sshd"],
         check: &["-V"],
         source: Source::Debian(&["openssh-server", "openssh-client"]),
+    },
+    Tool {
+        variable: "MPIRUN",
+        names: &["/usr/bin/mpirun"],
+        check: &["--version"],
+        source: Source::Debian(&["openmpi-bin"]),
     },
 ];
 

@@ -75,6 +75,11 @@ impl Stop {
         self.0.store(SIGINT, Ordering::SeqCst);
     }
 
+    /// Asks, as SIGTERM does.
+    pub fn terminate(&self) {
+        self.0.store(SIGTERM, Ordering::SeqCst);
+    }
+
     /// Whether to stop.
     pub fn asked(&self) -> bool {
         self.0.load(Ordering::SeqCst) != 0

@@ -55,6 +55,9 @@ pub struct Unit {
     pub resolution: u32,
     /// Its latency.
     pub latency: Latency,
+    /// The kind of host, where latencies are measured on workers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
 }
 
 /// A measured latency, in milliseconds.

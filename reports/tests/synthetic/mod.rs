@@ -91,7 +91,7 @@ pub fn header() -> RunHeader {
 
 pub fn unit() -> JournalRow {
     let latency = Latency { median_ms: 11.84, p10_ms: 11.71, p90_ms: 12.2, samples: 50 };
-    JournalRow::Unit(Unit { model: "mobilenet_v2_100".to_owned(), resolution: 224, latency })
+    JournalRow::Unit(Unit { model: "mobilenet_v2_100".to_owned(), resolution: 224, latency, host: None })
 }
 
 /// Trial `id`; the metrics follow from the genome, with a little noise.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Version of the lines that coordinator and worker exchange.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// What a worker says first. It gets jobs only if it would answer as any other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct Hello {
     /// Its processor. May differ, and then scores may differ in their last digits.
     #[serde(default)]
     pub cpu: String,
+    /// What times on its machine depend on. May differ where none are measured.
+    #[serde(default)]
+    pub kind: String,
 }
 
 impl Hello {
@@ -34,7 +37,9 @@ impl Hello {
             ("weights", &self.weights, &expected.weights),
         ]
         .map(|(name, found, wanted)| (name, found.clone(), wanted.clone()));
-        let (name, found, wanted) = fields.into_iter().find(|(_, found, wanted)| found != wanted)?;
+        // Where any kind will do, none is expected.
+        let kind = (!expected.kind.is_empty()).then(|| ("kind of host", self.kind.clone(), expected.kind.clone()));
+        let (name, found, wanted) = fields.into_iter().chain(kind).find(|(_, found, wanted)| found != wanted)?;
         let host = if self.host.is_empty() { "its host" } else { &self.host };
         Some(format!("the worker on {host} has {name} {found:?}, expected {wanted:?}"))
     }
@@ -56,6 +61,10 @@ mod tests {
             (Hello { device: text("cuda"), ..wanted.clone() }, "has device \"cuda\", expected \"cpu\""),
             (Hello { weights: text("ab"), ..wanted.clone() }, "has weights \"ab\", expected \"\""),
         ];
+        assert_eq!(Hello { kind: text("old"), ..wanted.clone() }.refusal(&wanted), None, "any kind will do");
+        let one_kind = Hello { kind: text("new"), ..wanted.clone() };
+        let told = Hello { host: text("n7"), kind: text("old"), ..wanted.clone() }.refusal(&one_kind).unwrap();
+        assert_eq!(told, "the worker on n7 has kind of host \"old\", expected \"new\"");
         for (hello, words) in differ {
             let told = Hello { host: text("n7"), ..hello }.refusal(&wanted).unwrap();
             assert_eq!(told, format!("the worker on n7 {words}"));

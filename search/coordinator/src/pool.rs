@@ -95,6 +95,16 @@ impl<A: DeserializeOwned + Send + 'static> Pool<A> {
         self.mixed.clone()
     }
 
+    /// From now on all workers have to be of one kind of host: this one, or that of the first that comes.
+    pub fn one_kind(&mut self, kind: Option<String>) {
+        self.coordinator.one_kind(kind);
+    }
+
+    /// The kind of host that all workers are of; empty where any will do, or none has come.
+    pub fn kind(&self) -> &str {
+        self.coordinator.kind()
+    }
+
     /// Has jobs done while `go_on`, and gives each answer to `done`, in the order of the jobs: a result, or why there is
     /// none. Jobs that were begun are finished; those that were not are left out.
     ///

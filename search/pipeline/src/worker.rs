@@ -9,10 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mobilenas_bench::Host;
+use mobilenas_bench::latency_table::networks;
 use mobilenas_coordinator::{
     Failure, Files, Hello, Needs, PROTOCOL, Pool, PoolConfig, Room, Rules, Serving, ToWorker, WorkerId,
 };
 use mobilenas_host::{Progress, WallClock};
+use mobilenas_record::metric::LATENCY;
+use mobilenas_record::run::Latency;
 use mobilenas_space::cost;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -21,6 +24,7 @@ use sha2::{Digest as _, Sha256};
 use crate::config::{self, Config, Weights, Workers};
 use crate::evaluator::Evaluator;
 use crate::evaluator::SupernetEvaluator;
+use crate::evaluator::inherited::InheritedEvaluator;
 use crate::experiment::{Experiment, ExperimentError, prepare_scoring};
 use crate::metric::{self, Candidate, Metric, Stage};
 use crate::pipeline::{RunError, stored_supernet, supernet_files};
@@ -34,20 +38,51 @@ pub struct Job {
     pub space: usize,
     /// Knob to value.
     pub genome: BTreeMap<String, i64>,
-    /// Names of metrics that need no engine.
+    /// Names of metrics.
     pub metrics: Vec<String>,
+    /// Of a study, on which of its supernets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_study: Option<OfStudy>,
+    /// Whether the network is the reference of the score, and not the genome's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reference: bool,
+    /// MACs, by which jobs are shared out.
+    #[serde(skip)]
+    pub macs: u64,
 }
 
-/// What came of a job: metric to value, where a proxy that is no finite number is left out; or why there are none.
-pub type Answer = Result<BTreeMap<String, f64>, String>;
+/// Where a study scores a network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfStudy {
+    /// The supernet's file in the study's folder.
+    pub supernet: String,
+    /// Whether batch norms are recalibrated.
+    pub recalibrated: bool,
+}
+
+/// Metric to value, where a proxy that is no finite number is left out.
+pub type Metrics = BTreeMap<String, f64>;
+
+/// What a job found out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Found {
+    /// The metrics.
+    pub metrics: Metrics,
+    /// Details of the latency, if it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+}
+
+/// What came of a job, or why nothing.
+pub type Answer = Result<Found, String>;
 
 /// Computes metrics of a candidate, in their order, and adds them to what is known of it. A proxy that is no number says
 /// nothing, which is no failure of the network.
 ///
 /// # Errors
 /// The first metric that cannot be computed, in words.
-pub fn evaluate(c: &mut Candidate, wanted: &[&'static dyn Metric], lab: &mut dyn Evaluator) -> Answer {
-    let mut found = BTreeMap::new();
+pub fn evaluate(c: &mut Candidate, wanted: &[&'static dyn Metric], lab: &mut dyn Evaluator) -> Result<Metrics, String> {
+    let mut found = Metrics::new();
     for m in wanted {
         let v = m.eval(c, lab).map_err(|e| e.to_string())?;
         if v.is_finite() {
@@ -65,6 +100,8 @@ pub fn evaluate(c: &mut Candidate, wanted: &[&'static dyn Metric], lab: &mut dyn
 pub enum Kind {
     /// Scoring candidates of a search.
     Scores,
+    /// Scoring networks of a study.
+    ScoresOfStudy,
     /// Training networks of a search.
     Trains,
     /// Training networks of a study.
@@ -75,6 +112,7 @@ impl Kind {
     fn args(self) -> &'static [&'static str] {
         match self {
             Kind::Scores => &[],
+            Kind::ScoresOfStudy => &["--study"],
             Kind::Trains => &["--trains"],
             Kind::TrainsOfStudy => &["--trains", "--study"],
         }
@@ -84,7 +122,7 @@ impl Kind {
     fn files(self, config: &Config) -> Vec<String> {
         match self {
             Kind::Scores => supernet_files(config),
-            Kind::Trains | Kind::TrainsOfStudy => vec![config::FILE.to_string()],
+            Kind::ScoresOfStudy | Kind::Trains | Kind::TrainsOfStudy => vec![config::FILE.to_string()],
         }
     }
 }
@@ -100,13 +138,15 @@ pub fn hello(root: &Path, kind: Kind, config: &Config, device: config::Device) -
         bytes.extend(fs::read(&path).map_err(|error| RunError::Io { path, error })?);
     }
     let weights: String = Sha256::digest(&bytes)[..8].iter().map(|b| format!("{b:02x}")).collect();
+    let machine = Host::read();
     Ok(Hello {
         program: env!("CARGO_PKG_VERSION").to_string(),
         protocol: PROTOCOL,
         device: device.as_str().to_string(),
         weights,
         host: Host::name(),
-        cpu: Host::read().machine.cpu,
+        kind: machine.kind(),
+        cpu: machine.machine.cpu,
     })
 }
 
@@ -131,7 +171,7 @@ fn rules(workers: &Workers, kind: Kind, retries: u32) -> Rules {
         ..Rules::default()
     };
     match kind {
-        Kind::Scores => rules,
+        Kind::Scores | Kind::ScoresOfStudy => rules,
         Kind::Trains | Kind::TrainsOfStudy => {
             let slow_at_least = rules.slow_at_least.max(Duration::from_secs(3600));
             Rules { retries: 0, slow_at_least, slow_at_first: None, ..rules }
@@ -178,11 +218,11 @@ pub fn pool<A: DeserializeOwned + Send + 'static>(
     let count = room.wanted().unwrap_or(workers.count());
     Ok(Pool::new(PoolConfig {
         rules: rules(&workers, kind, config.search.retries),
-        expected: hello(root, kind, config, config.device)?,
+        expected: Hello { kind: String::new(), ..hello(root, kind, config, config.device)? },
         workers: count,
         first,
         launched,
-        stops: kind != Kind::Scores,
+        stops: matches!(kind, Kind::Trains | Kind::TrainsOfStudy),
         room: Some(room),
         say: bar.teller(),
         make: Box::new(move |who: WorkerId| Ok(workers.command(who, &program, &args, needs))),
@@ -240,11 +280,57 @@ pub fn serve(root: Option<&Path>, device: config::Device) -> Result<(), RunError
     Ok(())
 }
 
-fn answer(p: &Experiment, job: &Job, scorer: &mut SupernetEvaluator<'_>) -> Answer {
-    let genome = p.space.genome(&job.genome).map_err(|e| e.to_string())?;
-    let graph = Arc::new(p.space.lower(&genome).map_err(|e| e.to_string())?);
+/// The metrics that a job asks for.
+///
+/// # Errors
+/// Why there are none, in words.
+pub fn answer(p: &Experiment, job: &Job, scorer: &mut dyn Evaluator) -> Answer {
+    let (genome, graph) = match job.reference {
+        true => (p.space.smallest(), networks::reference().ok_or("the reference network is not here")?.0),
+        false => {
+            let genome = p.space.genome(&job.genome).map_err(|e| e.to_string())?;
+            let graph = p.space.lower(&genome).map_err(|e| e.to_string())?;
+            (genome, graph)
+        }
+    };
+    let graph = Arc::new(graph);
     let mut c = Candidate { cost: cost::graph(&graph), genome, graph, known: BTreeMap::new() };
     let one = |name: &String| metric::metric(name).ok_or_else(|| format!("no metric is called {name}"));
     let wanted: Vec<_> = job.metrics.iter().map(one).collect::<Result<_, _>>()?;
-    evaluate(&mut c, &wanted, scorer)
+    let timed = wanted.iter().any(|m| m.info().name == LATENCY.name);
+    let _alone = timed.then(alone_on_this_host).transpose()?;
+    let metrics = evaluate(&mut c, &wanted, scorer)?;
+    Ok(Found { metrics, latency: scorer.take_latency() })
+}
+
+/// Workers of one host measure one after another: beside each other they would be slower.
+fn alone_on_this_host() -> Result<fs::File, String> {
+    let user = rustix::process::getuid().as_raw();
+    let path = std::env::temp_dir().join(format!("mobilenas-latency-{user}.lock"));
+    let words = |e: std::io::Error| format!("{}: {e}", path.display());
+    let file = fs::File::options().create(true).truncate(false).write(true).open(&path).map_err(words)?;
+    file.lock().map_err(words)?;
+    Ok(file)
+}
+
+/// The same for a network of a study.
+///
+/// # Errors
+/// As for [`answer`].
+pub fn answer_of_study(p: &Experiment, job: &Job, scorer: &mut InheritedEvaluator) -> Answer {
+    let of_study = job.of_study.as_ref().ok_or("the job is not a study's")?;
+    scorer.recalibrated = of_study.recalibrated;
+    answer(p, job, scorer)
+}
+
+/// Tries once, and once more as often as allowed.
+pub fn again<T>(retries: u32, mut attempt: impl FnMut() -> Result<T, String>) -> Result<T, String> {
+    let mut last = attempt();
+    for n in 0..retries {
+        match last {
+            Ok(_) => break,
+            Err(_) => last = attempt().map_err(|why| format!("{why} (tried {} times)", n + 2)),
+        }
+    }
+    last
 }

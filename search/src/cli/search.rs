@@ -3,7 +3,7 @@
 use anyhow::Result;
 use mobilenas_host::WallClock;
 
-use super::job::{Job, stopped};
+use super::job::Job;
 use super::ranks;
 use mobilenas_bench::engine::onnxruntime;
 use mobilenas_host::Progress;
@@ -62,7 +62,7 @@ fn search(job: &Job, mut experiments: Experiments, collective: &dyn Collective) 
         progress: Progress::new,
     };
     match run.run()? {
-        SearchOutcome::Stopped => Ok(stopped(&stop)),
+        SearchOutcome::Stopped => Ok(ranks::stopped(&stop, collective)),
         SearchOutcome::Done(run, page) => {
             outln!("the five best of the front:")?;
             for best in mobilenas_reports::five_best(&run) {

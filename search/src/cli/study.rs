@@ -3,7 +3,7 @@
 use anyhow::Result;
 use mobilenas_host::WallClock;
 
-use super::job::{Job, stopped};
+use super::job::Job;
 use super::ranks;
 use mobilenas_host::Progress;
 use mobilenas_host::Stop;
@@ -68,7 +68,7 @@ fn study(args: &Args, mut plan: StudyPlan, collective: &dyn Collective) -> Resul
     }
     let study = Study { plan: &plan, folder, clock: &clock, stop: &stop, collective, progress: Progress::new };
     match study.go()? {
-        StudyOutcome::Stopped => Ok(stopped(&stop)),
+        StudyOutcome::Stopped => Ok(ranks::stopped(&stop, collective)),
         StudyOutcome::Done(study, page) => {
             for line in words::outcome(&study) {
                 outln!("{line}")?;

@@ -20,11 +20,11 @@ pub struct Args {
     /// Take config and supernet from standard input, where the folder is not seen
     #[arg(long, conflicts_with_all = ["run", "trains"])]
     pipe: bool,
-    /// Train networks; else score candidates of a run
+    /// Train networks; else score those of a run or a study
     #[arg(long)]
     trains: bool,
     /// The folder is that of a study
-    #[arg(long, requires = "trains")]
+    #[arg(long, conflicts_with = "pipe")]
     study: bool,
     /// The process that asks, if it is on this machine
     #[arg(long)]
@@ -48,6 +48,9 @@ pub fn run(args: &Args) -> Result<i32> {
         let whole = retraining::serve(run, (kind, args.device, args.parent), prepare)?;
         return Ok(if whole { 0 } else { STOPPED });
     }
-    serve(args.run.as_deref(), args.device)?;
+    match (args.study, &args.run) {
+        (true, Some(run)) => mobilenas_study::serve(run, args.device)?,
+        _ => serve(args.run.as_deref(), args.device)?,
+    }
     Ok(0)
 }

@@ -7,10 +7,9 @@ use mobilenas_reports::study::{Condition, InheritedScore, NetworkOrigin, StudyNe
 use mobilenas_space::{Genome, cost, memory};
 
 use crate::plan::StudyInterrupt;
+use crate::scorer::Wanted;
 use crate::{Study, sample};
-use mobilenas_pipeline::evaluator::Evaluator as _;
 use mobilenas_pipeline::pipeline::RunError;
-use mobilenas_pipeline::pipeline::retraining::by_name as named;
 
 impl Study<'_> {
     /// The row of a network that has no row yet.
@@ -55,38 +54,39 @@ impl Study<'_> {
         let bar = (self.progress)("inherited");
         let (total, mut at) = (2 * networks.len() * study.rules.len(), 0);
         bar.begin(total as u64, 0);
-        for (i, by) in study.rules.iter().enumerate() {
-            let mut lab = None;
+        let (mut scorer, first) = (self.scorer(), p.task.metrics()[0]);
+        for (rule, by) in study.rules.iter().enumerate() {
             for recalibrated in [true, false] {
                 let condition = Condition { rule: by.rule.name().to_string(), recalibrated, finetune_steps: 0 };
-                for network in &networks {
+                let of = |r: &StudyRow| match r {
+                    StudyRow::Inherited(i) if i.condition == condition => Some(i.network),
+                    _ => None,
+                };
+                let there: Vec<u64> = self.folder.rows.iter().filter_map(of).collect();
+                let left: Vec<&StudyNetwork> = networks.iter().filter(|n| !there.contains(&n.id)).collect();
+                at += networks.len() - left.len();
+                let wanted: Vec<Wanted> = left.iter().map(|n| self.wanted(n)).collect::<Result<_, _>>()?;
+                scorer.score((rule, recalibrated), &wanted, |i, _, metrics| {
                     at += 1;
-                    let is = |r: &StudyRow| matches!(r, StudyRow::Inherited(i) if i.network == network.id && i.condition == condition);
-                    if self.folder.rows.iter().any(is) {
-                        continue;
-                    }
-                    if self.stop.asked() {
-                        return Err(StudyInterrupt::Stopped);
-                    }
-                    let lab = match &mut lab {
-                        Some(lab) => lab,
-                        none => none.insert(self.inheriting(i)?),
-                    };
-                    lab.recalibrated = recalibrated;
-                    let values = lab.trained(&Arc::new(p.space.lower(&self.genome(network)?)?))?;
-                    let metrics = named(p.task, &values);
+                    let value = metrics.get(first.name).copied().unwrap_or(f64::NAN);
                     self.folder.append(StudyRow::Inherited(InheritedScore {
-                        network: network.id,
+                        network: left[i].id,
                         condition: condition.clone(),
                         seconds: None,
                         metrics,
                     }))?;
-                    bar.at(at as u64, &format!("{condition}: {:.1} {}", values[0], p.task.metrics()[0].unit));
-                }
+                    bar.at(at as u64, &format!("{condition}: {value:.1} {}", first.unit));
+                    Ok(())
+                })?;
             }
         }
         bar.done();
         Ok(())
+    }
+
+    fn wanted(&self, network: &StudyNetwork) -> Result<Wanted, RunError> {
+        let graph = Arc::new(self.plan.experiment.space.lower(&self.genome(network)?)?);
+        Ok(Wanted { name: network.name.clone(), genome: network.genome.clone(), graph })
     }
 
     /// Trains the drawn networks, each by itself, with some of their seeds: all networks with one before any with the next.

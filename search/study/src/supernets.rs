@@ -1,12 +1,11 @@
 //! One supernet for each rule.
 
-use mobilenas_torch::{ParamStore, weights};
+use mobilenas_torch::weights;
 
 use crate::plan::StudyInterrupt;
 use crate::{Study, statistics};
 use mobilenas_pipeline::config::{self, BatchNorms};
-use mobilenas_pipeline::evaluator::inherited::InheritedEvaluator;
-use mobilenas_pipeline::pipeline::{RunError, SupernetTraining};
+use mobilenas_pipeline::pipeline::SupernetTraining;
 use mobilenas_train::TrainOutcome;
 use mobilenas_train::checkpoint::CheckpointFiles;
 
@@ -63,15 +62,5 @@ impl Study<'_> {
         weights::save(&path, &store.named(), &about)?;
         CheckpointFiles::new(checkpoint).remove();
         Ok(seconds)
-    }
-
-    /// The supernet of a rule with the images that its subnets are scored on.
-    pub(super) fn inheriting(&self, rule: usize) -> Result<InheritedEvaluator, RunError> {
-        let p = &self.plan.experiment;
-        let mut store: ParamStore = p.supernet_store()?;
-        store.fill(&weights::load(&self.folder.path(&self.supernet_file(rule)))?.0)?;
-        let limit = p.config.scoring.images.unwrap_or(usize::MAX);
-        let scored = (&p.split.search_val, limit, p.config.scoring.batch);
-        Ok(InheritedEvaluator::new((store, p.task), &p.train, scored, &p.calibration())?)
     }
 }

@@ -10,14 +10,12 @@ use mobilenas_space::{Genome, cost, memory};
 
 use crate::Study;
 use crate::plan::StudyInterrupt;
+use crate::scorer::{Scorer, Wanted};
 use crate::scores::{self, Score, Scores};
 use mobilenas_host::Progress;
 use mobilenas_pipeline::config::{self, Statistics, StrategyConfig};
-use mobilenas_pipeline::evaluator::Evaluator as _;
-use mobilenas_pipeline::evaluator::inherited::InheritedEvaluator;
 use mobilenas_pipeline::pipeline::RunError;
 use mobilenas_pipeline::pipeline::ask::{KnownNetworks, Proposal, Proposer, observe};
-use mobilenas_pipeline::pipeline::retraining::by_name;
 
 /// One objective of the searches, in the unit that hypervolumes are told in.
 #[derive(Clone, Copy, Debug)]
@@ -52,10 +50,10 @@ pub(super) struct Tried {
     pub scores: Option<Vec<f64>>,
 }
 
-/// What scores networks: known scores, and the supernet once an unknown one is wanted.
-struct ScoringSession {
+/// What scores networks: known scores, and who scores the others.
+struct ScoringSession<'a> {
     scores: Scores,
-    lab: Option<InheritedEvaluator>,
+    scorer: Scorer<'a>,
 }
 
 /// How far all searches are.
@@ -64,7 +62,7 @@ struct Bar {
     at: u64,
 }
 
-impl Study<'_> {
+impl<'a> Study<'a> {
     /// The objectives with the one reference point of all searches: top-1 of guessing, and the largest network, or the bound.
     pub(super) fn axes(&self) -> Result<Vec<Axis>, RunError> {
         let p = &self.plan.experiment;
@@ -98,7 +96,7 @@ impl Study<'_> {
     pub(super) fn searches(&mut self) -> Result<(), StudyInterrupt> {
         let (study, c) = (&self.plan.config.study, &self.plan.experiment.config);
         let strategies = self.plan.config.strategies();
-        let mut desk = ScoringSession { scores: self.scores()?, lab: None };
+        let mut desk = ScoringSession { scores: self.scores()?, scorer: self.scorer() };
         let mut bar = Bar { line: (self.progress)("search"), at: 0 };
         let each = c.search.trials;
         bar.line.begin(each * strategies.len() as u64 * study.seeds, 0);
@@ -133,7 +131,7 @@ impl Study<'_> {
     /// What the searches of `search.strategy` tried, all seeds after each other: they are repeated on the known scores.
     pub(super) fn tried(&self) -> Result<Vec<Tried>, StudyInterrupt> {
         let (study, c) = (&self.plan.config.study, &self.plan.experiment.config);
-        let mut desk = ScoringSession { scores: self.scores()?, lab: None };
+        let mut desk = ScoringSession { scores: self.scores()?, scorer: self.scorer() };
         let mut bar = Bar { line: Progress::hidden(), at: 0 };
         let mut all = Vec::new();
         for seed in (0..study.seeds).map(|k| c.seed + k) {
@@ -147,7 +145,7 @@ impl Study<'_> {
         &self,
         config: &StrategyConfig,
         seed: u64,
-        desk: &mut ScoringSession,
+        desk: &mut ScoringSession<'a>,
         bar: &mut Bar,
     ) -> Result<(SearchRun, Vec<Tried>), StudyInterrupt> {
         let (p, search, axes) = (&self.plan.experiment, &self.plan.experiment.config.search, self.axes()?);
@@ -159,8 +157,9 @@ impl Study<'_> {
             let n = if proposer.exact() { left } else { left.min(search.batch.max(1) as usize) };
             let mut batch = proposer.ask(n)?;
             last = batch.last;
+            self.score(&batch.proposals, desk)?;
             for proposal in batch.proposals.drain(..) {
-                let (metrics, took) = self.metrics(&proposal, desk)?;
+                let (metrics, took) = metrics(&proposal, &desk.scores);
                 let observation = observe(proposal.genome.clone(), &metrics, search);
                 seconds += took;
                 let scores = observation.feasible().map(<[f64]>::to_vec);
@@ -175,37 +174,36 @@ impl Study<'_> {
         Ok((SearchRun { strategy: name.to_string(), seed, volume: curve.end(), seconds }, tried))
     }
 
-    /// A network's metrics, and the seconds that its score took when it was computed.
-    fn metrics(
-        &self,
-        proposal: &Proposal,
-        desk: &mut ScoringSession,
-    ) -> Result<(BTreeMap<String, f64>, f64), StudyInterrupt> {
-        if desk.scores.get(&proposal.digest).is_none() {
-            if self.stop.asked() {
-                return Err(StudyInterrupt::Stopped);
-            }
-            let lab = match &mut desk.lab {
-                Some(lab) => lab,
-                none => none.insert(self.inheriting(0)?),
-            };
-            lab.recalibrated = self.plan.experiment.config.scoring.statistics == Statistics::Recalibrated;
-            let begin = self.clock.now();
-            let metrics = by_name(self.plan.experiment.task, &lab.trained(&proposal.graph)?);
-            let seconds = (self.clock.now() - begin).as_secs_f64();
-            let genome = self.plan.experiment.space.values(&proposal.genome);
-            desk.scores.add(Score { digest: proposal.digest.clone(), genome, metrics, seconds })?;
-        }
-        let known = desk.scores.get(&proposal.digest);
-        let (trained, seconds) = known.map_or_else(Default::default, |s| (s.metrics.clone(), s.seconds));
-        let cost = cost::graph(&proposal.graph);
-        let all = [
-            (metric::PARAMS, cost.params as f64),
-            (metric::MACS, cost.macs as f64),
-            (metric::MEMORY, memory(&proposal.graph).bytes() as f64),
-        ];
-        Ok((all.into_iter().map(|(name, v)| (name.to_string(), v)).chain(trained).collect(), seconds))
+    /// Scores the networks whose scores are not known.
+    fn score(&self, proposals: &[Proposal], desk: &mut ScoringSession<'a>) -> Result<(), StudyInterrupt> {
+        let p = &self.plan.experiment;
+        let ScoringSession { scores, scorer } = desk;
+        let unknown: Vec<&Proposal> = proposals.iter().filter(|one| scores.get(&one.digest).is_none()).collect();
+        let wanted = |one: &&Proposal| Wanted {
+            name: one.digest.clone(),
+            genome: p.space.values(&one.genome),
+            graph: one.graph.clone(),
+        };
+        let wanted: Vec<Wanted> = unknown.iter().map(wanted).collect();
+        let recalibrated = p.config.scoring.statistics == Statistics::Recalibrated;
+        scorer.score((0, recalibrated), &wanted, |i, seconds, metrics| {
+            let (digest, genome) = (unknown[i].digest.clone(), wanted[i].genome.clone());
+            scores.add(Score { digest, genome, metrics, seconds })
+        })
     }
+}
+
+/// A network's metrics, and the seconds that its score took when it was computed.
+fn metrics(proposal: &Proposal, scores: &Scores) -> (BTreeMap<String, f64>, f64) {
+    let known = scores.get(&proposal.digest);
+    let (trained, seconds) = known.map_or_else(Default::default, |s| (s.metrics.clone(), s.seconds));
+    let cost = cost::graph(&proposal.graph);
+    let all = [
+        (metric::PARAMS, cost.params as f64),
+        (metric::MACS, cost.macs as f64),
+        (metric::MEMORY, memory(&proposal.graph).bytes() as f64),
+    ];
+    (all.into_iter().map(|(name, v)| (name.to_string(), v)).chain(trained).collect(), seconds)
 }
 
 /// Hypervolume over trials.

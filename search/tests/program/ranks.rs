@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::common::{
-    free_port, program, program_with_data, rows, rows_of, said, signal, start_on_ranks, torch_python, wait_for,
+    comparable, free_port, program, program_with_data, rows, rows_of, said, signal, start_on_ranks, torch_python,
+    wait_for,
 };
 
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/configs/train/tiny.yaml");
@@ -225,4 +226,71 @@ fn a_search_trains_its_networks_on_all_ranks() {
     assert!(out.status.success(), "{}", said(&out));
     let (a, b) = (supernet(&run), supernet(&one));
     assert!((a - b).abs() < 1e-4 * b, "{a} and {b}");
+}
+
+/// Searches that go on from the supernet of one process: candidates are the same whichever rank scores them, and a rank that
+/// stops or is killed in their midst ends all.
+#[test]
+#[ignore = "five searches take a minute"]
+fn cluster_ranks_score_candidates() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    let tiny = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/configs/tiny.yaml")).unwrap();
+    // Fine-tuning begins with weights that rank 0 alone reads.
+    let text = tiny.replace("threads: 2", "threads: 1").replace("retrain: {best: 2", "retrain: {best: 0");
+    let text = text.replace("trials: 8", "trials: 8\n  finetune: {candidates: 1, steps: 2}");
+    fs::write(folder.join("one.yaml"), &text).unwrap();
+    let one = folder.join("one");
+    let mut alone = program_with_data(folder);
+    let out = alone.args(["search", "one.yaml", "--out", "one"]).output().unwrap();
+    assert!(out.status.success(), "{}", said(&out));
+    let again = |name: &str| {
+        // By itself: scores of runs beside it would be looked up.
+        let out = folder.join(name).join("run");
+        fs::create_dir_all(&out).unwrap();
+        for file in ["config.yaml", "supernet.safetensors"] {
+            fs::copy(one.join(file), out.join(file)).unwrap();
+        }
+        let journal = fs::read_to_string(one.join("journal.jsonl")).unwrap();
+        let before: String = journal.split_inclusive('\n').take_while(|l| !l.starts_with("{\"trial\"")).collect();
+        fs::write(out.join("journal.jsonl"), before).unwrap();
+        out
+    };
+    let search = |config: &'static str, out: &Path| {
+        start_on_ranks(2, || {
+            let mut c = program_with_data(folder);
+            c.args(["search", config, "--resume", "--out"]).arg(out);
+            c
+        })
+    };
+    let shared = again("shared");
+    succeed(search("one.yaml", &shared));
+    let trials = |run: &Path| {
+        let mut all = comparable(&run.join("journal.jsonl"), &["mes"]);
+        all.retain(|row| row.get("trial").is_some());
+        all
+    };
+    assert!(trials(&shared) == trials(&one), "whoever scores: {:#?}\n{:#?}", trials(&shared), trials(&one));
+    let tuned = rows_of(&one, "finetuned").len();
+    assert!(tuned >= 2 && rows_of(&shared, "finetuned").len() == tuned);
+    // More candidates than this test waits for.
+    fs::write(folder.join("long.yaml"), text.replace("trials: 8", "trials: 5000")).unwrap();
+    let long = again("long");
+    let mut all = search("long.yaml", &long);
+    wait_for(&mut all[0], || rows_of(&long, "trial").len() > 2);
+    signal(&all[1], "-TERM");
+    for (rank, out) in ended(all).iter().enumerate() {
+        assert_eq!(out.status.code(), Some(143), "rank {rank}: {}", said(out));
+        assert!(!said(out).contains("error: "), "rank {rank}: {}", said(out));
+    }
+    let before = rows_of(&long, "trial").len();
+    let mut all = search("long.yaml", &long);
+    wait_for(&mut all[0], || rows_of(&long, "trial").len() > before + 2);
+    let mut killed = all.remove(1);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let told = said(&all.remove(0).wait_with_output().unwrap());
+    let errors: Vec<&str> = told.lines().filter(|l| l.contains("error: ")).collect();
+    let expected = format!("error: rank 1 (process {} on ", killed.id());
+    assert!(errors.len() == 1 && errors[0].contains(&expected), "{told}");
 }

@@ -11,6 +11,7 @@ use super::TrainError;
 use super::ema::Ema;
 use super::optimizer::Optimizer;
 use crate::collective::Collective;
+use crate::reduction::broadcast_store;
 
 /// The numbers of a checkpoint beside its tensors.
 #[derive(Clone, Debug, PartialEq)]
@@ -202,10 +203,7 @@ impl CheckpointTensors<'_> {
         let failed = |e: serde_json::Error| TrainError::checkpoint("the state of rank 0", e.to_string());
         let words = collective.text_of_first(&serde_json::to_string(&own.to_metadata()).map_err(failed)?)?;
         let state = TrainState::from_metadata(&serde_json::from_str(&words).map_err(failed)?, Path::new("rank 0"))?;
-        collective.broadcast(self.store.flat())?;
-        for (_, statistic) in self.store.statistics() {
-            collective.broadcast(statistic)?;
-        }
+        broadcast_store(collective, self.store)?;
         self.optimizer.broadcast(collective)?;
         if let Some(ema) = &self.ema {
             ema.broadcast(collective)?;

@@ -10,7 +10,7 @@ mod metrics_log;
 pub mod optimizer;
 mod passes;
 pub mod recipe;
-mod reduction;
+pub mod reduction;
 pub mod schedule;
 pub mod settings;
 pub mod single_net;

@@ -1,11 +1,13 @@
-//! What the ranks of a training add up after a step: gradients, running statistics, and numbers, all in one all-reduce.
+//! What ranks add up: after a step of a training gradients, running statistics and numbers, all in one all-reduce; and the
+//! statistics of a recalibration.
 
+use mobilenas_space::ir::{ParamSpec, Role};
 use mobilenas_task::Meter;
-use mobilenas_torch::ParamStore;
+use mobilenas_torch::{Net, ParamStore};
 use tch::{Kind, TchError, Tensor};
 
 use crate::TrainError;
-use crate::collective::Collective;
+use crate::collective::{Collective, CollectiveError};
 
 /// A step's numbers: this rank's, then those of all together.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,4 +78,50 @@ pub(crate) fn reduce(
     };
     let (grad, numbers) = taken().map_err(TrainError::torch)?;
     Ok((grad, StepSums::of_numbers(&numbers)))
+}
+
+/// Makes a store's tensors those of rank 0.
+///
+/// # Errors
+/// When a rank is gone.
+pub fn broadcast_store(collective: &dyn Collective, store: &ParamStore) -> Result<(), CollectiveError> {
+    collective.broadcast(store.flat())?;
+    store.statistics().try_for_each(|(_, statistic)| collective.broadcast(statistic))
+}
+
+/// Makes a network's running statistics their mean over the batches of all ranks. This rank's are those of `batches` batches;
+/// of none, and then they count for nothing.
+///
+/// # Errors
+/// When a rank is gone.
+pub fn average_statistics(collective: &dyn Collective, net: &Net, batches: usize) -> Result<(), TrainError> {
+    if collective.alone() {
+        return Ok(());
+    }
+    let _guard = tch::no_grad_guard();
+    let of_norms = |(p, _): &(ParamSpec, Tensor)| p.role == Role::Statistic && !p.axes.is_empty();
+    let own: Vec<Tensor> = net.tensors().into_iter().flatten().filter(of_norms).map(|(_, t)| t).collect();
+    let weighted = |t: &Tensor| match batches {
+        0 => t.f_zeros_like()?.f_reshape([-1]),
+        n => t.f_reshape([-1])?.f_mul_scalar(n as f64),
+    };
+    let all = || -> Result<Tensor, TchError> {
+        let parts = own.iter().map(weighted).collect::<Result<Vec<_>, _>>()?;
+        let count = Tensor::f_from_slice(&[batches as f32])?.f_to_device(net.device())?;
+        Tensor::f_cat(&parts.into_iter().chain([count]).collect::<Vec<_>>(), 0)
+    };
+    let sum = all().map_err(TrainError::torch)?;
+    collective.all_reduce(&sum)?;
+    let take = || -> Result<(), TchError> {
+        let count = f64::try_from(sum.f_narrow(0, sum.numel() as i64 - 1, 1)?)?;
+        let mut at = 0;
+        for t in &own {
+            let n = t.numel() as i64;
+            let mean = sum.f_narrow(0, at, n)?.f_div_scalar(count)?.f_view(t.size().as_slice())?;
+            t.shallow_clone().f_copy_(&mean)?;
+            at += n;
+        }
+        Ok(())
+    };
+    take().map_err(TrainError::torch)
 }

@@ -85,6 +85,8 @@ const TOLD: u32 = 3;
 pub struct Coordinator<A> {
     rules: Rules,
     expected: Hello,
+    /// Whether all workers have to be of one kind of host: that of the first, if none is expected.
+    one_kind: bool,
     jobs: Jobs<A>,
     seats: Vec<Seat>,
     /// Seats that may be filled.
@@ -110,11 +112,23 @@ pub struct Coordinator<A> {
 }
 
 impl<A> Coordinator<A> {
+    /// From now on all workers have to be of one kind of host: this one, or that of the first that comes.
+    pub fn one_kind(&mut self, kind: Option<String>) {
+        self.one_kind = true;
+        self.expected.kind = kind.unwrap_or_default();
+    }
+
+    /// The kind of host that all workers are of; empty where any will do, or none has come.
+    pub fn kind(&self) -> &str {
+        &self.expected.kind
+    }
+
     /// Seats for workers that have to say `expected`.
     pub fn new(rules: Rules, expected: Hello, seats: usize) -> Coordinator<A> {
         Coordinator {
             rules,
             expected,
+            one_kind: false,
             jobs: Jobs::new(),
             seats: (0..seats).map(|_| Seat::new()).collect(),
             target: seats,

@@ -12,6 +12,9 @@ impl<A> Coordinator<A> {
         if let Some(why) = hello.refusal(&self.expected) {
             return self.kill(at, why);
         }
+        if self.one_kind && self.expected.kind.is_empty() {
+            self.expected.kind.clone_from(&hello.kind);
+        }
         self.greeted = true;
         self.seats[at].hello = Some(hello);
         self.seats[at].state = State::Idle;

@@ -252,6 +252,29 @@ fn one_that_differs_is_refused() {
 }
 
 #[test]
+fn where_latencies_are_measured_all_hosts_are_of_the_kind_of_the_first() {
+    let of_kind = |kind: &str| Heard::Hello(Hello { kind: kind.to_string(), ..Hello::default() });
+    for (named, first) in [(None, "slow"), (Some("slow".to_string()), "slow")] {
+        let mut c = with(2, 2);
+        c.one_kind(named.clone());
+        actions(&mut c);
+        c.heard(secs(1), id(0, 1), of_kind(first));
+        assert_eq!(actions(&mut c), [give(0, 1, 0, 1)]);
+        assert_eq!(c.kind(), "slow");
+        c.heard(secs(1), id(1, 1), of_kind("fast"));
+        assert_eq!(actions(&mut c), [Action::Kill(id(1, 1))], "{named:?}");
+        let told = end(&mut c, 1, id(1, 1), "killed");
+        let expected = "has kind of host \"fast\", expected \"slow\"";
+        assert!(matches!(&told[..], [Action::Say(t), ..] if t.contains(expected)), "{told:?}");
+    }
+    let mut c = with(1, 1);
+    c.one_kind(Some("slow".to_string()));
+    actions(&mut c);
+    c.heard(secs(1), id(0, 1), of_kind("fast"));
+    assert_eq!(actions(&mut c), [Action::Kill(id(0, 1))], "the first is not of the kind that is named");
+}
+
+#[test]
 fn the_number_of_workers_changes_under_way() {
     let mut c = with(2, 9);
     actions(&mut c);

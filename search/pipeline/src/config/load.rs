@@ -87,7 +87,9 @@ pub fn load_from(file: &Path, origin: Origin) -> Result<Loaded, ConfigError> {
     if let Some(config) = config.as_mut().filter(|_| json["search"]["objectives"].is_null()) {
         config.search.objectives = defaults::objectives_of(config.task_config().task().metrics()[0].name);
     }
-    let mistakes = config.iter().flat_map(Config::validate).collect();
+    // The map `workers` is not in the folder of a run.
+    let latency = config.iter().filter(|_| origin == Origin::User).filter_map(Config::latency_mistake);
+    let mistakes = config.iter().flat_map(Config::validate).chain(latency).collect();
     loaded((file, origin), (tree, json, problems), config, mistakes, &[])
 }
 

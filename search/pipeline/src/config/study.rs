@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::types::Config;
-use super::{SupernetRule, TaskName, Weights};
+use super::{MeasuredOn, SupernetRule, TaskName, Weights};
 
 /// A search's config and what is studied. The searches go by `search` (its objectives, bounds, trials), the last trainings
 /// by `retrain` (its recipe, and `best`, the number of found networks).
@@ -203,6 +203,12 @@ impl StudyConfig {
                 add("study.workers".into(), format!("found {found}, expected none beside the map workers"));
             }
             _ => {}
+        }
+        if c.latency.measured_on == MeasuredOn::Workers {
+            add(
+                "latency.measured_on".into(),
+                "found workers, expected here in a study: it times networks interleaved".into(),
+            );
         }
         let timed = "found one, expected none in a study: its searches are repeatable";
         if c.search.bounds.latency_ms.is_some() {

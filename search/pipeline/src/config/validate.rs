@@ -1,7 +1,7 @@
 //! Mistakes between values: what the types of a config alone cannot say.
 
 use super::types::{Config, Statistics};
-use super::{BatchNorms, LatencySource, Launch, SubnetLoss, SupernetRule, TaskConfig, TaskName, Weights};
+use super::{BatchNorms, LatencySource, Launch, MeasuredOn, SubnetLoss, SupernetRule, TaskConfig, TaskName, Weights};
 use mobilenas_space::RESOLUTION;
 use mobilenas_train::settings::SupernetInit;
 
@@ -88,6 +88,12 @@ impl Config {
             }
         }
         all
+    }
+
+    /// Latencies on workers that there are none of.
+    pub fn latency_mistake(&self) -> Option<(Vec<String>, String)> {
+        let wrong = self.latency.measured_on == MeasuredOn::Workers && self.workers.is_none();
+        wrong.then(|| (at("latency.measured_on"), "found workers, expected here without the map workers".to_string()))
     }
 
     /// Workers of two kinds.

@@ -15,9 +15,9 @@ use super::eval_pool::EvalPool;
 const KEPT: usize = 1 << 30;
 
 /// Images in a batch of recalibration.
-const CALIBRATION_BATCH: usize = 256;
+pub(super) const CALIBRATION_BATCH: usize = 256;
 
-fn whole(indices: &[usize], size: usize) -> &[usize] {
+pub(super) fn whole(indices: &[usize], size: usize) -> &[usize] {
     let n = if indices.len() > size { indices.len() / size * size } else { indices.len() };
     &indices[..n]
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mobilenas_data::TransformedDataset;
 use mobilenas_data::dataset::SearchVal;
+use mobilenas_record::run::Latency;
 use mobilenas_space::ir::Graph;
 use mobilenas_task::Task;
 use mobilenas_torch::{Net, ParamStore, Shared, TrackedStats};
@@ -50,6 +51,10 @@ impl InheritedEvaluator {
 impl Evaluator for InheritedEvaluator {
     fn latency(&mut self, _graph: &Arc<Graph>) -> Result<f64, EvalError> {
         Err(EvalError::NotHere("latency"))
+    }
+
+    fn take_latency(&mut self) -> Option<Latency> {
+        None
     }
 
     fn mes(&self, _params: f64, _latency_ms: f64) -> f64 {

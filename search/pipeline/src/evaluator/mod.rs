@@ -1,11 +1,14 @@
 //! Evaluating candidates: the task's metrics with batch-norm statistics of a subnet's own, and latency as deployed.
 
+mod elsewhere;
 mod error;
 mod eval_pool;
 mod images;
 pub mod inherited;
 mod quantized;
+mod subnet;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use mobilenas_bench::engine::{Engine as _, libtorch::Libtorch};
@@ -20,19 +23,22 @@ use mobilenas_record::run::{Latency, Mes};
 use mobilenas_record::score;
 use mobilenas_space::ir::Graph;
 use mobilenas_task::Task;
-use mobilenas_torch::{Net, ParamStore, PerWidthNorm, Shared, device, weights};
+use mobilenas_torch::{Net, ParamStore, device, weights};
 use sha2::{Digest as _, Sha256};
 use tch::{Kind, Tensor};
 
 use crate::config::{Proxy, Statistics};
 use crate::proxy;
 
+pub use elsewhere::Elsewhere;
 pub use error::EvalError;
 pub use images::Scores;
 pub use quantized::{Quantized, quantize};
+pub use subnet::subnet;
 
 use eval_pool::EvalPool;
 use images::{EvalImages, calibrating};
+use subnet::{bind, recalibrate};
 
 /// What metrics may ask of a candidate.
 pub trait Evaluator {
@@ -56,6 +62,9 @@ pub trait Evaluator {
     /// # Errors
     /// When libtorch refuses, or too many images are damaged.
     fn trained(&mut self, graph: &Arc<Graph>) -> Result<Vec<f64>, EvalError>;
+
+    /// Details of the latency measured last; taken out.
+    fn take_latency(&mut self) -> Option<Latency>;
 
     /// The task's metrics of the network's int8 file on the same split, with the same weights.
     ///
@@ -111,6 +120,8 @@ pub struct SupernetEvaluator<'a> {
     unit_ms: f64,
     blocks: Option<PairedLatency>,
     last_latency: Option<Latency>,
+    /// Latencies that workers measured, if they do.
+    elsewhere: Option<HashMap<String, Elsewhere>>,
     seed: u64,
 }
 
@@ -131,37 +142,6 @@ impl ScoreTimes {
     /// All parts together.
     pub fn seconds(&self) -> f64 {
         self.bind + self.recalibrate + self.evaluate
-    }
-}
-
-/// A subnet on slices of the supernet, with batch-norm statistics of its own as scoring takes them.
-///
-/// # Errors
-/// When libtorch refuses, or too many images are damaged.
-pub fn subnet(
-    supernet: &ParamStore,
-    graph: Arc<Graph>,
-    images: &TransformedDataset,
-    (statistics, calibration): (Statistics, &[usize]),
-) -> Result<Net, EvalError> {
-    let net = bind(supernet, graph, statistics)?;
-    let pool = EvalPool::new(tch::get_num_threads() as usize)?;
-    recalibrate(&net, statistics, &mut calibrating(images, calibration, supernet.device())?, &pool)?;
-    Ok(net)
-}
-
-fn bind(supernet: &ParamStore, graph: Arc<Graph>, statistics: Statistics) -> Result<Net, EvalError> {
-    Ok(match statistics {
-        Statistics::Trained => Net::bind(graph, &PerWidthNorm(supernet))?,
-        Statistics::Recalibrated => Net::bind(graph, &Shared(supernet))?,
-    })
-}
-
-/// Estimates the statistics of a subnet that has none of its own from training.
-fn recalibrate(net: &Net, statistics: Statistics, images: &mut EvalImages, pool: &EvalPool) -> Result<(), EvalError> {
-    match statistics {
-        Statistics::Trained => Ok(()),
-        Statistics::Recalibrated => images.recalibrate(net, pool),
     }
 }
 
@@ -222,6 +202,7 @@ impl<'a> SupernetEvaluator<'a> {
             unit_ms: b.unit_ms,
             blocks: b.blocks,
             last_latency: None,
+            elsewhere: None,
             seed: b.seed,
         })
     }
@@ -291,6 +272,11 @@ impl<'a> SupernetEvaluator<'a> {
         Ok(ScoreTimes { bind, recalibrate, evaluate: lap(), values })
     }
 
+    /// The supernet.
+    pub fn supernet(&self) -> &ParamStore {
+        &self.supernet
+    }
+
     /// Images that recalibrate, and images that are scored.
     pub fn images(&self) -> [usize; 2] {
         [self.calibration.indices.len(), self.validation.indices.len()]
@@ -326,7 +312,9 @@ impl<'a> SupernetEvaluator<'a> {
 
     /// Seconds that were spent on a network ahead of its scoring.
     pub fn seconds_ahead(&self, digest: &str) -> f64 {
-        self.blocks.as_ref().and_then(|b| b.get(digest)).map_or(0.0, |t| t.seconds)
+        let elsewhere = self.elsewhere.as_ref().and_then(|all| all.get(digest)).map(|e| e.seconds);
+        let block = self.blocks.as_ref().and_then(|b| b.get(digest)).map(|t| t.seconds);
+        elsewhere.or(block).unwrap_or(0.0)
     }
 
     /// Whether a network's latency is one that was kept of another run.
@@ -345,11 +333,6 @@ impl<'a> SupernetEvaluator<'a> {
     pub fn trouble_ahead(&mut self) -> Option<String> {
         self.blocks.as_mut().and_then(PairedLatency::trouble)
     }
-
-    /// Details of the latency measured last; taken out.
-    pub fn take_latency(&mut self) -> Option<Latency> {
-        self.last_latency.take()
-    }
 }
 
 /// By which of the program's ways of computing a subnet scores are made; raised when one changes.
@@ -361,6 +344,7 @@ impl Evaluator for SupernetEvaluator<'_> {
             return Ok(table.latency(graph)?);
         }
         let latency = match &self.blocks {
+            _ if self.elsewhere.is_some() => self.elsewhere_latency(&graph.digest()).map_err(EvalError::Latency)?,
             Some(blocks) => {
                 let known = blocks.get(&graph.digest()).map(|t| t.latency.clone());
                 known.unwrap_or_else(|| Err("it was not timed".to_string())).map_err(EvalError::Latency)?
@@ -370,6 +354,10 @@ impl Evaluator for SupernetEvaluator<'_> {
         let median = latency.median_ms;
         self.last_latency = Some(latency);
         Ok(median)
+    }
+
+    fn take_latency(&mut self) -> Option<Latency> {
+        self.last_latency.take()
     }
 
     fn mes(&self, params: f64, latency_ms: f64) -> f64 {

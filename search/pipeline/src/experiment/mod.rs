@@ -189,7 +189,8 @@ impl Experiment {
     /// # Errors
     /// The nearest miss, when no network meets the bound.
     pub fn check_latency(&self, clock: &dyn Clock) -> Result<(), ExperimentError> {
-        let Some(bound) = self.config.search.bounds.latency_ms else { return Ok(()) };
+        let here = self.config.latency.measured_on == config::MeasuredOn::Here;
+        let Some(bound) = self.config.search.bounds.latency_ms.filter(|_| here) else { return Ok(()) };
         let (space, mut timing, mut coster) = (&self.space, self.latency_protocol(), CostCache::new());
         let ms = std::time::Duration::from_millis;
         timing.protocol = Protocol { warmup: ms(5), min_samples: 3, max_samples: 10, max_time: ms(30) };

@@ -130,6 +130,14 @@ pub enum RunError {
         /// Why it failed.
         why: String,
     },
+    /// A network of a study that others scored.
+    #[error("scoring {name}: {why}")]
+    Scoring {
+        /// The network.
+        name: String,
+        /// Why it failed.
+        why: String,
+    },
     /// No worker comes.
     #[error(transparent)]
     Workers(#[from] PoolError),

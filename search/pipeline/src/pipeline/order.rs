@@ -5,15 +5,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::RunError;
+use crate::worker::Job;
 
 /// What all processes do next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Order {
     /// Train the supernet of the space at a position by these settings.
-    Supernet(usize, Value),
+    TrainSupernet(usize, Value),
     /// Do this training from scratch.
     Retrain(Value),
+    /// Take the supernets that the first process has, one for each space, and score on them from now on.
+    Supernet {
+        /// As a study does, not as a search.
+        study: bool,
+    },
+    /// Score candidates, each of which is one process's. Every process answers.
+    Score(Vec<(usize, Job)>),
     /// End, with an exit code.
     End(i32),
 }
@@ -47,9 +55,9 @@ mod tests {
         let mut settings = SupernetConfig { random_subnets: 3, ..SupernetConfig::default() };
         settings.recipe.lr = 0.1 + 0.2;
         settings.recipe.sync_batch_norms = true;
-        let text = serde_json::to_string(&Order::Supernet(1, serde_json::to_value(&settings).unwrap())).unwrap();
+        let text = serde_json::to_string(&Order::TrainSupernet(1, serde_json::to_value(&settings).unwrap())).unwrap();
         let read = match serde_json::from_str(&text).unwrap() {
-            Order::Supernet(1, value) => serde_json::from_value::<SupernetConfig>(value).unwrap(),
+            Order::TrainSupernet(1, value) => serde_json::from_value::<SupernetConfig>(value).unwrap(),
             other => unreachable!("{other:?}"),
         };
         assert!(read == settings && !text.contains('\n'), "{text}");

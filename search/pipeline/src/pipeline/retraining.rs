@@ -21,9 +21,9 @@ use serde::{Deserialize, Serialize};
 use super::RunError;
 use super::int8;
 use super::order::Order;
-use super::subnet::supernet_in;
+use super::subnet::subnet_among;
 use crate::config::Device;
-use crate::evaluator::{self, Scores, test_scores, validation_scores};
+use crate::evaluator::{Scores, test_scores, validation_scores};
 use crate::experiment::loaders::data_loader;
 use crate::experiment::{Experiment, ExperimentError};
 use crate::worker::{self, Kind};
@@ -139,9 +139,7 @@ impl Job {
         let graph = Arc::new(p.space.lower(&genome)?);
         let mut store = ParamStore::init(&graph, Names::Standalone, config.seed, p.device)?;
         if let Some(inherited) = &self.inherited {
-            let supernet = supernet_in(p, &root.join(&inherited.supernet))?;
-            let (statistics, calibration) = (c.scoring.statistics, p.calibration());
-            let subnet = evaluator::subnet(&supernet, graph.clone(), &p.train, (statistics, &calibration))?;
+            let subnet = subnet_among(p, &root.join(&inherited.supernet), graph.clone(), collective)?;
             for (spec, tensor) in subnet.tensors().into_iter().flatten() {
                 store.set(&spec.name, &tensor)?;
             }

@@ -68,7 +68,8 @@ impl SearchPipeline<'_> {
                 self.folder.append(row)?;
             }
         }
-        let unit_ms = self.unit()?;
+        // Workers score with the supernets, and so measure after their training.
+        let unit_ms = if self.workers_measure() { f64::NAN } else { self.unit()? };
         let mut supernets = Vec::new();
         for position in 0..self.experiments.all().len() {
             let Some(supernet) = self.supernet(position)? else { return Ok(SearchOutcome::Stopped) };
@@ -153,6 +154,10 @@ impl SearchPipeline<'_> {
         let mut all = vec![
             match &p.table {
                 Some(table) => table.in_words(),
+                None if self.workers_measure() => format!(
+                    "Latency is that of the workers' processors under {}; it stands in for no phone.",
+                    p.config.latency.engine
+                ),
                 None => format!(
                     "Latency is that of this host's processor under {}; it stands in for no phone.",
                     p.config.latency.engine
@@ -205,9 +210,15 @@ impl SearchPipeline<'_> {
                 Some(reference) => reference.latency.clone(),
                 None => p.latency_protocol().latency(&Arc::new(graph), clock)?,
             };
-            let row = record::Unit { model: REFERENCE.to_string(), resolution, latency };
+            let row = record::Unit { model: REFERENCE.to_string(), resolution, latency, host: None };
             self.folder.append(JournalRow::Unit(row))?;
         }
+        self.known_unit()
+    }
+
+    /// One unit of latency in ms, by its row.
+    pub(super) fn known_unit(&self) -> Result<f64, RunError> {
+        let p = self.experiment();
         let found = self.folder.rows.iter().find_map(|r| match r {
             JournalRow::Unit(u) => Some(u.latency.median_ms),
             _ => None,

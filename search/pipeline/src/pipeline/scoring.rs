@@ -1,4 +1,4 @@
-//! Scoring candidates: metrics in the order of their stage, by this process or by workers, and the rows that come of it.
+//! Scoring candidates: metrics in the order of their stage, by this process, by workers or by all ranks, and the rows that come of it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,21 +11,21 @@ use mobilenas_space::cost;
 
 use super::ask::{Proposal, violation};
 use super::budget::whole;
+use super::scoring_pool::{Among, ScoringPool};
 use super::{RunError, SearchPipeline};
 use crate::config::{self, Config};
-use crate::evaluator::SupernetEvaluator;
+use crate::evaluator::{Evaluator as _, SupernetEvaluator};
 use crate::metric::{self as metrics, Candidate, Metric, Stage};
-use crate::worker::{self, Job, Kind, evaluate};
+use crate::worker::{self, Job, Kind, again, evaluate};
 use mobilenas_bench::cache::Cache;
-use mobilenas_coordinator::{Failure, Pool};
 use mobilenas_host::Progress;
 
 /// Who scores, and what is known of other runs.
 pub(super) struct ScoringSession<'a> {
     /// The supernet of each space.
-    scorers: Vec<SupernetEvaluator<'a>>,
-    /// Workers, if there are several.
-    pool: Option<Pool<BTreeMap<String, f64>>>,
+    pub(super) scorers: Vec<SupernetEvaluator<'a>>,
+    /// Others, if there are.
+    pub(super) pool: Option<ScoringPool<'a>>,
     sink: ScoreSink,
 }
 
@@ -34,7 +34,7 @@ struct ScoreSink {
     /// Scores of other runs on the weights of each space.
     caches: Vec<Cache>,
     bar: Progress,
-    /// Whether workers with another processor than this one's score: what they find out is not that of this protocol.
+    /// Whether some with another processor than this one's score: what they find out is not that of this protocol.
     mixed: Arc<AtomicBool>,
 }
 
@@ -90,12 +90,13 @@ impl<'a> ScoringSession<'a> {
         &self.sink.bar
     }
 
-    /// A scorer for each space, workers if the config wants several, and the scores of other runs.
+    /// A scorer for each space, workers if the config wants several, else the other ranks, and the scores of other runs.
     pub(super) fn new(
         scorers: Vec<SupernetEvaluator<'a>>,
         root: &Path,
         config: &Config,
         bar: Progress,
+        among: Among<'a>,
     ) -> Result<ScoringSession<'a>, RunError> {
         let search = &config.search;
         let cache = |scorer: &SupernetEvaluator<'_>| -> Result<Cache, RunError> {
@@ -110,9 +111,9 @@ impl<'a> ScoringSession<'a> {
         };
         let caches = scorers.iter().map(cache).collect::<Result<_, _>>()?;
         let kind = (Kind::Scores, search.workers, config.scoring_threads());
-        let several = config.workers.is_some() || search.workers > 1;
-        let pool = several.then(|| worker::pool(config, root, kind, &bar)).transpose()?;
-        let mixed = pool.as_ref().map(Pool::mixed).unwrap_or_default();
+        let supernets: Vec<_> = scorers.iter().map(SupernetEvaluator::supernet).collect();
+        let pool = ScoringPool::of((config, root), kind, &supernets, &bar, among)?;
+        let mixed = pool.as_ref().map(ScoringPool::mixed).unwrap_or_default();
         Ok(ScoringSession { scorers, pool, sink: ScoreSink { caches, bar, mixed } })
     }
 }
@@ -132,10 +133,10 @@ impl SearchPipeline<'_> {
             Origin::Variant(_) => config::Bounds::default(),
         };
         let mut rows = Vec::with_capacity(fresh.len());
-        if !self.time_ahead(space, fresh.iter(), session) {
+        if !self.time_ahead(space, fresh.iter(), session)? {
             return Ok(rows);
         }
-        // Without workers each is done before the next begins; with them, nothing is measured while they work.
+        // Alone each is done before the next begins; with others, nothing is measured while they work.
         let at_once = if session.pool.is_some() { fresh.len() } else { 1 };
         for some in fresh.chunks(at_once.max(1)) {
             let mut pending = Vec::with_capacity(some.len());
@@ -170,10 +171,13 @@ impl SearchPipeline<'_> {
         position: usize,
         fresh: impl Iterator<Item = &'f Proposal>,
         session: &mut ScoringSession<'_>,
-    ) -> bool {
+    ) -> Result<bool, RunError> {
+        if self.workers_measure() {
+            return self.time_on_workers(position, &fresh.collect::<Vec<_>>(), session);
+        }
         let space = &self.experiments.all()[position].space;
         let block: Vec<_> = fresh.map(|f| (f.digest.clone(), space.config_of(&f.genome))).collect();
-        session.scorers[position].time_ahead(&block, self.stop)
+        Ok(session.scorers[position].time_ahead(&block, self.stop))
     }
 
     /// Whether a further candidate may be begun.
@@ -285,6 +289,9 @@ impl SearchPipeline<'_> {
             space: d.space,
             genome: all[d.space].space.values(&d.candidate.genome),
             metrics: d.left.iter().map(|m| m.info().name.to_string()).collect(),
+            of_study: None,
+            reference: false,
+            macs: d.candidate.cost.macs,
         };
         let jobs: Vec<Job> = pending.iter().filter(|d| needs(d)).map(job).collect();
         let mut waiting = pending.into_iter().peekable();
@@ -293,14 +300,15 @@ impl SearchPipeline<'_> {
         let (late, order) = (AtomicBool::new(false), Ordering::SeqCst);
         let go_on = || !stop.asked() && !late.load(order);
         let root = self.folder.root().to_path_buf();
-        pool.run(&jobs, go_on, |_, outcome: Result<_, Failure>| -> Result<(), RunError> {
+        let mut own = |job: &Job| worker::answer(&all[job.space], job, &mut scorers[job.space]);
+        pool.run((&jobs, self.clock), go_on, &mut own, |_, seconds, outcome| {
             while let Some(d) = waiting.next_if(|d| !needs(d)) {
                 rows.push(self.write(origin, d, Ok(BTreeMap::new()), bounds, sink)?);
             }
             let Some(mut d) = waiting.next() else { return Ok(()) };
-            let now = self.clock.now();
-            d.seconds += (now - std::mem::replace(&mut begin, now)).as_secs_f64();
-            let answer = outcome.map_err(|failure| worker::in_words(&root, &d.digest, failure));
+            d.seconds += seconds;
+            let answer = outcome.map(|found| found.metrics);
+            let answer = answer.map_err(|failure| worker::in_words(&root, &d.digest, failure));
             rows.push(self.write(origin, d, answer, bounds, sink)?);
             late.store(!self.go_on(origin), order);
             Ok(())
@@ -369,16 +377,4 @@ impl SearchPipeline<'_> {
             false => Ok(()),
         }
     }
-}
-
-/// Tries once, and once more as often as allowed.
-fn again<T>(retries: u32, mut attempt: impl FnMut() -> Result<T, String>) -> Result<T, String> {
-    let mut last = attempt();
-    for n in 0..retries {
-        match last {
-            Ok(_) => break,
-            Err(_) => last = attempt().map_err(|why| format!("{why} (tried {} times)", n + 2)),
-        }
-    }
-    last
 }

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use mobilenas_space::ir::Graph;
 use mobilenas_torch::weights::About;
 use mobilenas_torch::{Net, ParamStore, weights};
+use mobilenas_train::collective::{Collective, Local};
+use mobilenas_train::reduction::broadcast_store;
 
 use super::RunError;
-use crate::evaluator;
+use crate::evaluator::inherited::InheritedEvaluator;
+use crate::evaluator::{self, EvalError};
 use crate::experiment::Experiment;
 
 impl Experiment {
@@ -23,6 +26,16 @@ impl Experiment {
         let head = self.config.task_config().words().into_iter().flatten();
         words.extend(head.map(|(k, v)| (k.to_string(), v)));
         words
+    }
+
+    /// A supernet with the images that its subnets are scored on, as a study does. It times nothing.
+    ///
+    /// # Errors
+    /// When libtorch refuses, or too many images are damaged.
+    pub fn inherited_evaluator(&self, supernet: ParamStore) -> Result<InheritedEvaluator, EvalError> {
+        let limit = self.config.scoring.images.unwrap_or(usize::MAX);
+        let scored = (&self.split.search_val, limit, self.config.scoring.batch);
+        InheritedEvaluator::new((supernet, self.task), &self.train, scored, &self.calibration())
     }
 }
 
@@ -50,11 +63,18 @@ pub fn supernet_in(experiment: &Experiment, file: &Path) -> Result<ParamStore, R
 /// # Errors
 /// When the supernet is not there yet or not the config's, or the graph is none of its subnets.
 pub fn subnet(experiment: &Experiment, root: &Path, graph: Arc<Graph>) -> Result<Net, RunError> {
-    let store = stored_supernet(experiment, root)?;
-    Ok(evaluator::subnet(
-        &store,
-        graph,
-        &experiment.train,
-        (experiment.config.scoring.statistics, &experiment.calibration()),
-    )?)
+    subnet_among(experiment, &root.join(experiment.supernet_file()), graph, &Local)
+}
+
+/// The same on the supernet in a file, by all of several processes, of which the first alone sees the file.
+pub(super) fn subnet_among(
+    p: &Experiment,
+    file: &Path,
+    graph: Arc<Graph>,
+    collective: &dyn Collective,
+) -> Result<Net, RunError> {
+    let store = if collective.leads() { supernet_in(p, file)? } else { p.supernet_store()? };
+    broadcast_store(collective, &store)?;
+    let how = (p.config.scoring.statistics, &p.calibration()[..]);
+    Ok(evaluator::subnet(&store, graph, &p.train, how, collective)?)
 }

@@ -41,7 +41,7 @@ impl SupernetTraining<'_> {
     /// When a step, a file or another process fails.
     pub fn run(&self, bar: &Progress) -> Result<(ParamStore, TrainOutcome), RunError> {
         if self.collective.leads() {
-            Order::Supernet(self.position, serde_json::to_value(self.settings)?).give(self.collective)?;
+            Order::TrainSupernet(self.position, serde_json::to_value(self.settings)?).give(self.collective)?;
         }
         let p = self.experiment;
         tch::set_num_threads(p.config.threads as i32);

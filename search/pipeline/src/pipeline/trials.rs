@@ -40,7 +40,11 @@ impl SearchPipeline<'_> {
         let search = &config.search;
         let bar = (self.progress)("search");
         let root = self.folder.root().to_path_buf();
-        let mut session = ScoringSession::new(scorers, &root, &self.experiments.config, bar)?;
+        let among = self.among();
+        let mut session = ScoringSession::new(scorers, &root, &self.experiments.config, bar, among)?;
+        if !self.begin_on_workers(&mut session)? {
+            return Ok(false);
+        }
         let past: Vec<Trial> = self.searched().cloned().collect();
         session.bar().begin(search.trials, past.iter().filter(|t| whole(t)).count() as u64);
         let mut proposers = Vec::with_capacity(all.len());
@@ -192,7 +196,7 @@ impl SearchPipeline<'_> {
             all.push((origin, Proposal { genome, graph, digest }, past));
         }
         let new = all.iter().filter(|(_, _, past)| past.is_none()).map(|(_, proposal, _)| proposal);
-        if !self.time_ahead(space, new, session) {
+        if !self.time_ahead(space, new, session)? {
             return Ok(false);
         }
         for (origin, proposal, past) in all {

@@ -138,6 +138,19 @@ impl Collective for Gloo {
         (self.rank > 0).then(|| self.link.follow())
     }
 
+    fn answer(&self, text: &str) {
+        if self.rank > 0 {
+            self.link.lead(text);
+        }
+    }
+
+    fn answers(&self) -> Vec<String> {
+        match self.rank {
+            0 => (1..self.ranks).map(|_| self.link.follow()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     fn group(&self) -> Option<&Arc<ProcessGroup>> {
         Some(&self.group)
     }

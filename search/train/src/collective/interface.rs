@@ -37,6 +37,12 @@ pub trait Collective: Debug + Sync {
     /// What rank 0 says next; waits for it, however long it takes. `None` where nobody leads.
     fn follow(&self) -> Option<String>;
 
+    /// Tells rank 0 what came of what it said: on the other ranks, one line.
+    fn answer(&self, text: &str);
+
+    /// On rank 0, one answer of each other rank, as they arrive; waits for them, however long it takes.
+    fn answers(&self) -> Vec<String>;
+
     /// The process group for computations that sum in their middle; none where this process is alone.
     fn group(&self) -> Option<&Arc<ProcessGroup>>;
 }

@@ -45,7 +45,7 @@ struct Shared {
     peers: Vec<Peer>,
     /// Held by who ends this process.
     ending: Mutex<()>,
-    /// What rank 0 said that comes next.
+    /// What was said and not yet heard: what comes next, on rank 0 the answers of the others.
     orders: Mutex<VecDeque<String>>,
     arrived: Condvar,
 }
@@ -96,12 +96,12 @@ impl Link {
         self.address.clone()
     }
 
-    /// Tells the others what comes next.
+    /// Tells the others what comes next; those tell rank 0 what came of it.
     pub(super) fn lead(&self, order: &str) {
         self.shared.tell(&format!("next {order}"));
     }
 
-    /// What comes next.
+    /// What was said first of what was not yet heard; waits for it.
     pub(super) fn follow(&self) -> String {
         let mut orders = lock(&self.shared.orders);
         loop {

@@ -38,6 +38,12 @@ impl Collective for Local {
         None
     }
 
+    fn answer(&self, _: &str) {}
+
+    fn answers(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn group(&self) -> Option<&Arc<ProcessGroup>> {
         None
     }

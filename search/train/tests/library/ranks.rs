@@ -13,9 +13,10 @@ use mobilenas_data::{DataLoader, Target};
 use mobilenas_host::{Progress, Stop, WallClock};
 use mobilenas_space::{Space, SpaceConfig};
 use mobilenas_task::{Batch, Classification, Meter, Task};
-use mobilenas_torch::{Names, ParamStore};
+use mobilenas_torch::{Names, Net, Owned, ParamStore};
 use mobilenas_train::collective::{Collective, Gloo, Local, Ranks};
 use mobilenas_train::recipe::{ClipConfig, OptimizerConfig, Recipe, SgdConfig};
+use mobilenas_train::reduction::{average_statistics, broadcast_store};
 use mobilenas_train::settings::SupernetConfig;
 use mobilenas_train::supernet::Supernet;
 use mobilenas_train::trainer::StepAt;
@@ -328,9 +329,63 @@ impl Collective for Many {
         None
     }
 
+    fn answer(&self, _: &str) {}
+
+    fn answers(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn group(&self) -> Option<&Arc<mobilenas_torch::ProcessGroup>> {
         None
     }
+}
+
+/// Statistics of three batches, which ranks take in turn, are those of one rank, and a rank without a batch counts for
+/// nothing. A store becomes that of rank 0.
+#[test]
+fn ranks_share_the_batches_of_a_recalibration() {
+    let space = space(&[("resolution", vec![32])]);
+    let graph = Arc::new(space.lower(&space.smallest()).unwrap());
+    let images = |n: i64| Tensor::arange(8 * 3 * 32 * 32, (Kind::Float, Device::Cpu)).g_add_scalar(n * 31) * 0.37;
+    let statistics = |ranks: usize| {
+        on_ranks(ranks, |collective| {
+            let store = ParamStore::init(&graph, Names::Standalone, collective.rank() as u64, Device::Cpu).unwrap();
+            broadcast_store(collective, &store).unwrap();
+            let net = Net::bind(graph.clone(), &Owned(&store)).unwrap();
+            let batches: Vec<Tensor> = (1..=3).map(|n| images(n).sin().reshape([8, 3, 32, 32]) * n as f64).collect();
+            let own = || batches.iter().skip(collective.rank()).step_by(collective.ranks());
+            net.recalibrate(own()).unwrap();
+            average_statistics(collective, &net, own().count()).unwrap();
+            let counts = |name: &String| name.ends_with("num_batches_tracked");
+            store.statistics().filter(|(name, _)| !counts(name)).map(|(_, t)| t.reshape([-1])).collect::<Vec<_>>()
+        })
+    };
+    let one = Tensor::cat(&statistics(1)[0], 0);
+    for ranks in [2, 4] {
+        for (rank, all) in statistics(ranks).iter().enumerate() {
+            let error = f64::try_from((Tensor::cat(all, 0) - &one).abs().max()).unwrap();
+            let most = f64::try_from(one.abs().max()).unwrap();
+            assert!(error <= 1e-5 * most, "rank {rank} of {ranks}: {error} of {most}");
+        }
+    }
+}
+
+#[test]
+fn answers_reach_rank_0() {
+    let all = on_ranks(3, |collective| match collective.follow() {
+        Some(order) => {
+            collective.answer(&format!("{order} {}", collective.rank()));
+            collective.answers()
+        }
+        None => {
+            collective.lead("job");
+            let mut answers = collective.answers();
+            answers.sort();
+            answers
+        }
+    });
+    assert_eq!(all[0], ["job 1", "job 2"]);
+    assert!(all[1].is_empty() && all[2].is_empty());
 }
 
 #[test]

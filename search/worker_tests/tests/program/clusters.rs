@@ -3,25 +3,30 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::common::{program_file, rows_of, said, wait_for};
-use crate::workers::{CONFIG, assert_same};
+use crate::common::{comparable, program_file, program_with_data, rows_of, said, start_on_ranks, wait_for};
+use crate::workers::{CONFIG, alone, assert_same, search, tiny};
 
 /// A cluster on this machine, which is made and ended by the scripts of the coordinator's own tests.
 struct Cluster {
     dir: TempDir,
+    _one: MutexGuard<'static, ()>,
 }
 
 impl Cluster {
     fn up() -> Cluster {
+        // One at a time: the tests of this program have the same ports.
+        static ONE: Mutex<()> = Mutex::new(());
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = TempDir::new().unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../coordinator/tests/cluster/up.sh");
         let out = Command::new("sh").arg(script).arg(dir.path()).arg("1693").output().unwrap();
         assert!(out.status.success(), "{}", said(&out));
-        Cluster { dir }
+        Cluster { dir, _one: one }
     }
 
     /// A command of this cluster, in a folder.
@@ -120,4 +125,74 @@ fn batch(cluster: &Cluster, folder: &Path) {
     submit();
     wait("the end of the search", &|| !rows_of(&run, "done").is_empty());
     assert_same(&run, "a batch job, submitted twice");
+}
+
+/// What starts two ranks makes no difference: the weights are those of ranks that were started by hand, bit for bit.
+#[test]
+#[ignore = "needs a Slurm server and Open MPI"]
+fn cluster_srun_and_mpirun_start_ranks() {
+    let cluster = Cluster::up();
+    let dir = TempDir::new().unwrap();
+    let folder = dir.path();
+    let tiny = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/configs/train/tiny.yaml")).unwrap();
+    fs::write(folder.join("t.yaml"), tiny.replace("epochs: 2", "epochs: 1")).unwrap();
+    let by_hand = start_on_ranks(2, || {
+        let mut c = program_with_data(folder);
+        c.args(["train", "t.yaml", "--out", "by_hand"]);
+        c
+    });
+    for child in by_hand {
+        let out = child.wait_with_output().unwrap();
+        assert!(out.status.success(), "{}", said(&out));
+    }
+    let weights = |out: &str| fs::read(folder.join(out).join("weights.safetensors")).unwrap();
+    let program = program_file();
+    let launched = |launcher: &[&str], out: &str| {
+        let own = [program.to_str().unwrap(), "train", "t.yaml", "--out", out];
+        let words: Vec<&str> = launcher.iter().chain(&own).copied().collect();
+        // The nodes n1 and n2 of this cluster are names that no host has.
+        let result = cluster.command(folder, &words).env("MASTER_ADDR", "127.0.0.1").output().unwrap();
+        (result.status.success(), said(&result))
+    };
+    let srun = ["srun", "--ntasks=2", "--nodes=2", "--quiet"];
+    // As root, where the tests start Slurm.
+    let mpirun = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "2"];
+    for (launcher, out) in [(&srun[..], "srun"), (&mpirun[..], "mpirun")] {
+        let (success, told) = launched(launcher, out);
+        assert!(success && told.contains("2 processes with 1 threads each"), "{out}: {told}");
+        assert_eq!(told.matches("test top-1").count(), 1, "{out}: rank 0 alone tells what happens: {told}");
+        assert!(weights(out) == weights("by_hand"), "{out}");
+        // A folder that is there is refused by rank 0, and all end with its message.
+        let (success, told) = launched(launcher, out);
+        assert!(!success && told.contains("exists, expected a new folder"), "{out}: {told}");
+    }
+}
+
+/// Workers measure latencies; all else is as without workers. Hosts of another kind are refused.
+#[test]
+#[ignore = "waits for workers that never fit"]
+fn cluster_workers_of_one_kind_of_host_measure_latencies() {
+    let on_workers = |latency: &str| {
+        let dir = tiny("");
+        let text = CONFIG.replace("max_ms: 1}", &format!("max_ms: 1, measured_on: workers{latency}}}"));
+        fs::write(dir.path().join("c.yaml"), format!("{text}workers: {{count: 2}}\n")).unwrap();
+        let (mut c, run) = search(dir.path());
+        (c.output().unwrap(), run, dir)
+    };
+    let (out, run, _dir) = on_workers("");
+    assert!(out.status.success(), "{}", said(&out));
+    let kind = rows_of(&run, "unit")[0]["host"].as_str().unwrap().to_string();
+    assert!(kind.contains(" cores, governor "), "{kind}");
+    let trials = |run: &Path| {
+        let mut all = comparable(&run.join("journal.jsonl"), &["mes"]);
+        all.retain(|row| row.get("trial").is_some());
+        all
+    };
+    assert!(trials(&run) == trials(alone()), "{:#?}", trials(&run));
+    assert!(rows_of(&run, "trial").iter().all(|t| t["latency"]["median_ms"].as_f64().unwrap() > 0.0));
+    let (out, run, _dir) = on_workers(", host: another");
+    let told = said(&out);
+    let expected = format!("has kind of host {kind:?}, expected \"another\"");
+    assert!(out.status.code() == Some(1) && told.contains(&expected), "{told}");
+    assert!(rows_of(&run, "unit").is_empty() && rows_of(&run, "trial").is_empty());
 }

@@ -6,4 +6,5 @@
 mod common;
 
 mod clusters;
+mod studies;
 mod workers;

@@ -1,6 +1,6 @@
 //! What a config says of workers.
 
-use super::super::{Launch, Named, Preset, Weights};
+use super::super::{Launch, MeasuredOn, Named, Preset, Weights};
 use super::{GOOD, more, read};
 
 fn launch(text: &str) -> Launch {
@@ -60,4 +60,22 @@ fn workers_are_no_part_of_what_a_run_is() {
     let text = super::super::to_yaml(&config).unwrap();
     assert!(!text.contains("slurm"), "{text}");
     assert_eq!(super::super::digest(&config).unwrap(), super::super::digest(&read(GOOD).unwrap()).unwrap());
+}
+
+#[test]
+fn latencies_on_workers_need_workers_and_no_table() {
+    insta::assert_snapshot!(more("latency: {measured_on: workers}"), @r"
+    c.yaml: 1 mistake
+      line 3, latency.measured_on: found workers, expected here without the map workers
+    ");
+    insta::assert_snapshot!(more("workers: {}\nlatency: {measured_on: workers, processes: 3}"), @r"
+    c.yaml: 1 mistake
+      line 4, latency.processes: found 3, expected 0 with latency.measured_on: workers
+    ");
+    insta::assert_snapshot!(more("workers: {}\nlatency: {host: old}"), @r"
+    c.yaml: 1 mistake
+      line 4, latency.host: found one, expected none unless latency.measured_on is workers
+    ");
+    let config = read(format!("{GOOD}workers: {{}}\nlatency: {{measured_on: workers, host: old}}\n")).unwrap();
+    assert_eq!((config.latency.measured_on, config.latency.host.as_deref()), (MeasuredOn::Workers, Some("old")));
 }
