@@ -113,7 +113,7 @@ fn two_spaces_are_told_apart() {
         assert!(said.contains(expected), "{expected}");
     }
     assert!(
-        page.contains("\"filter\":\"space\",\"families\":[\"narrow\",\"wide\"],\"colors\":[0,1]"),
+        page.contains("\"filter\":\"space\",\"families\":[\"narrow\",\"wide\"],\"colors\":[1,2]"),
         "no plot by space"
     );
     let csv = std::fs::read_to_string(dir.path().join("trials.csv")).unwrap();

@@ -90,8 +90,8 @@ pub(super) fn plot(
         [one] => ("family", vec![one.header.family.clone()]),
         several => ("run", several.iter().map(|r| r.header.name.clone()).collect()),
     };
-    // Each run or space has its colour.
-    let several = filter != "family";
+    // Each run or space has its colour; the first one is that of the spaces' common front.
+    let (several, first) = (filter != "family", usize::from(filter == "space"));
     let group = |g: Group| Group { color: if several { "" } else { g.color }, ..g };
     let names = points.iter().enumerate().filter_map(|(i, p)| Some((i, p.trial.variant()?.to_owned())));
     let plot = InteractivePlot {
@@ -104,7 +104,7 @@ pub(super) fn plot(
         groups: [Group::CANDIDATES, Group::VARIANTS, Group::RETRAINED].map(group).to_vec(),
         group: points.iter().map(kind).collect(),
         filter,
-        colors: if several { (0..families.len()).map(|i| i % SERIES.len()).collect() } else { Vec::new() },
+        colors: if several { (0..families.len()).map(|i| (i + first) % SERIES.len()).collect() } else { Vec::new() },
         families,
         family: points.iter().map(|p| p.family).collect(),
         ids: points.iter().map(|p| p.trial.trial.id).collect(),

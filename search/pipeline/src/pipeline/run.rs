@@ -118,7 +118,7 @@ impl SearchPipeline<'_> {
             let [low, high] = p.range;
             Some(record::SpaceHeader {
                 name: p.entry.name.clone()?,
-                family: families.join(", "),
+                family: p.space.family().name().to_string(),
                 size: p.space.size(),
                 params_range: [low.params, high.params],
                 macs_range: [low.macs, high.macs],
@@ -133,7 +133,7 @@ impl SearchPipeline<'_> {
             started_unix: unix_now(),
             config_digest: p.digest.clone(),
             seed: c.seed,
-            family: p.space.family().name().to_string(),
+            family: families.join(", "),
             strategy: c.search.strategy.kind().name.to_string(),
             space_size: all.iter().map(|p| p.space.size()).sum(),
             params_range: [least(|c| c.params), most(|c| c.params)],
