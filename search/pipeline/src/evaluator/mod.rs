@@ -8,7 +8,6 @@ pub mod inherited;
 mod quantized;
 mod subnet;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use mobilenas_bench::engine::{Engine as _, libtorch::Libtorch};
@@ -30,7 +29,7 @@ use tch::{Kind, Tensor};
 use crate::config::{Proxy, Statistics};
 use crate::proxy;
 
-pub use elsewhere::Elsewhere;
+pub use elsewhere::{Elsewhere, WorkerLatencies};
 pub use error::EvalError;
 pub use images::Scores;
 pub use quantized::{Quantized, quantize};
@@ -121,7 +120,7 @@ pub struct SupernetEvaluator<'a> {
     blocks: Option<PairedLatency>,
     last_latency: Option<Latency>,
     /// Latencies that workers measured, if they do.
-    elsewhere: Option<HashMap<String, Elsewhere>>,
+    elsewhere: Option<WorkerLatencies>,
     seed: u64,
 }
 
@@ -277,6 +276,17 @@ impl<'a> SupernetEvaluator<'a> {
         &self.supernet
     }
 
+    /// From now on latencies are those that workers measured; `unit_ms` is one unit of latency there.
+    pub fn measured_elsewhere(&mut self, unit_ms: f64) {
+        self.unit_ms = unit_ms;
+        self.elsewhere = Some(WorkerLatencies::default());
+    }
+
+    /// Latencies that workers measured, if they do.
+    pub fn elsewhere(&mut self) -> Option<&mut WorkerLatencies> {
+        self.elsewhere.as_mut()
+    }
+
     /// Images that recalibrate, and images that are scored.
     pub fn images(&self) -> [usize; 2] {
         [self.calibration.indices.len(), self.validation.indices.len()]
@@ -312,7 +322,7 @@ impl<'a> SupernetEvaluator<'a> {
 
     /// Seconds that were spent on a network ahead of its scoring.
     pub fn seconds_ahead(&self, digest: &str) -> f64 {
-        let elsewhere = self.elsewhere.as_ref().and_then(|all| all.get(digest)).map(|e| e.seconds);
+        let elsewhere = self.elsewhere.as_ref().map(|all| all.seconds(digest));
         let block = self.blocks.as_ref().and_then(|b| b.get(digest)).map(|t| t.seconds);
         elsewhere.or(block).unwrap_or(0.0)
     }
@@ -343,13 +353,13 @@ impl Evaluator for SupernetEvaluator<'_> {
         if let Some(table) = self.table {
             return Ok(table.latency(graph)?);
         }
-        let latency = match &self.blocks {
-            _ if self.elsewhere.is_some() => self.elsewhere_latency(&graph.digest()).map_err(EvalError::Latency)?,
-            Some(blocks) => {
+        let latency = match (&self.elsewhere, &self.blocks) {
+            (Some(elsewhere), _) => elsewhere.get(&graph.digest()).map_err(EvalError::Latency)?,
+            (None, Some(blocks)) => {
                 let known = blocks.get(&graph.digest()).map(|t| t.latency.clone());
                 known.unwrap_or_else(|| Err("it was not timed".to_string())).map_err(EvalError::Latency)?
             }
-            None => self.protocol.latency(graph, self.clock)?,
+            (None, None) => self.protocol.latency(graph, self.clock)?,
         };
         let median = latency.median_ms;
         self.last_latency = Some(latency);

@@ -4,7 +4,6 @@ use mobilenas_host::{Clock, Progress, Stop};
 use mobilenas_record::run::{Caveat, JournalRow, Trial};
 use mobilenas_train::collective::Collective;
 
-use super::scoring_pool::Among;
 use super::{Folder, RunError};
 use crate::config::{Config, SpaceEntry};
 use crate::experiment::{Experiment, ExperimentError, Experiments};
@@ -62,11 +61,6 @@ impl<'a> SearchPipeline<'a> {
     /// The experiment of a trial's space.
     pub(super) fn experiment_of(&self, trial: &Trial) -> Result<&'a Experiment, ExperimentError> {
         Ok(&self.experiments.all()[self.position(trial)?])
-    }
-
-    /// The processes that score together.
-    pub(super) fn among(&self) -> Among<'a> {
-        Among { collective: self.collective, clock: self.clock, stop: self.stop }
     }
 
     /// Writes a caveat, once.

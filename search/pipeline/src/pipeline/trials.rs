@@ -11,6 +11,7 @@ use mobilenas_strategy::{Allocator, Observation};
 use super::ask::{self, KnownNetworks, Proposal, Proposer, values};
 use super::budget::{Budget, whole};
 use super::scoring::ScoringSession;
+use super::scoring_pool::Among;
 use super::{RunError, SearchPipeline};
 use crate::config::Objective;
 use crate::evaluator::SupernetEvaluator;
@@ -40,7 +41,7 @@ impl SearchPipeline<'_> {
         let search = &config.search;
         let bar = (self.progress)("search");
         let root = self.folder.root().to_path_buf();
-        let among = self.among();
+        let among = Among { collective: self.collective, clock: self.clock, stop: self.stop };
         let mut session = ScoringSession::new(scorers, &root, &self.experiments.config, bar, among)?;
         if !self.begin_on_workers(&mut session)? {
             return Ok(false);

@@ -62,8 +62,9 @@ impl SearchPipeline<'_> {
         fresh: &[&Proposal],
         session: &mut ScoringSession<'_>,
     ) -> Result<bool, RunError> {
-        let known = &session.scorers[position];
-        let new: Vec<&&Proposal> = fresh.iter().filter(|one| !known.knows_elsewhere(&one.digest)).collect();
+        let known = session.scorers[position].elsewhere();
+        let is_new = |one: &&&Proposal| known.as_ref().is_none_or(|known| !known.knows(&one.digest));
+        let new: Vec<&&Proposal> = fresh.iter().filter(is_new).collect();
         let space = &self.experiments.all()[position].space;
         let job =
             |one: &&&Proposal| self.latency_job(position, space.values(&one.genome), cost::graph(&one.graph).macs);
@@ -71,7 +72,9 @@ impl SearchPipeline<'_> {
         let mut all = Vec::new();
         self.measured_by_workers(&jobs, session, |i, seconds, latency| all.push((i, Elsewhere { latency, seconds })))?;
         let whole = all.len() == jobs.len();
-        all.into_iter().for_each(|(i, found)| session.scorers[position].take_elsewhere(new[i].digest.clone(), found));
+        if let Some(known) = session.scorers[position].elsewhere() {
+            all.into_iter().for_each(|(i, found)| known.take(new[i].digest.clone(), found));
+        }
         Ok(whole)
     }
 

@@ -166,6 +166,14 @@ fn cluster_srun_and_mpirun_start_ranks() {
         let (success, told) = launched(launcher, out);
         assert!(!success && told.contains("exists, expected a new folder"), "{out}: {told}");
     }
+    // The script of the docs.
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cluster/train.sbatch");
+    let mut batch = cluster.command(folder, &["sbatch", "--wait", "--ntasks=2", "--nodes=2", "--output=told"]);
+    let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    batch.arg(script).args(["train", "t.yaml", "batch"]).env("PATH", path).env("MASTER_ADDR", "127.0.0.1");
+    let out = batch.output().unwrap();
+    assert!(out.status.success(), "{}{}", said(&out), fs::read_to_string(folder.join("told")).unwrap_or_default());
+    assert!(weights("batch") == weights("by_hand"), "a batch script");
 }
 
 /// Workers measure latencies; all else is as without workers. Hosts of another kind are refused.
