@@ -159,8 +159,10 @@ impl Ranks<'_> {
                 parts.push(serde_json::from_str(&text)?);
             }
             let mut found: Vec<Option<Answer>> = vec![None; some.len()];
-            for part in &parts {
-                part.answers.iter().for_each(|(place, answer)| found[*place] = Some(answer.clone()));
+            for (place, answer) in parts.iter().flat_map(|part| &part.answers) {
+                if let Some(one) = found.get_mut(*place) {
+                    *one = Some(answer.clone());
+                }
             }
             if parts.iter().any(|part| part.cpu != parts[0].cpu) {
                 self.mixed.store(true, Ordering::SeqCst);
