@@ -210,7 +210,7 @@ mod tests {
     fn tables_of_spaces_may_lie_elsewhere_and_nothing_else_of_a_space_may_differ() {
         let of = |table: &str, depth: u32| {
             format!(
-                "name: a\nspaces: [{{family: mobilevit_v1, table: {table}, knobs: {{stages.1.depth: [{depth}]}}}}]\n\
+                "name: a\nspaces: [{{name: one, family: mobilevit_v1, table: {table}, knobs: {{stages.1.depth: [{depth}]}}}}]\n\
                  latency: {{source: imported}}\nsearch: {{strategy: {{nsga2: {{}}}}, trials: 3}}\n"
             )
         };

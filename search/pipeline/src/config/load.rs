@@ -10,10 +10,10 @@ use serde_json::Value as Json;
 
 use super::file::{Origin, add_new, read, sound};
 use super::genome::space;
-use super::spaces::{self, NamedSpace, Space, SpaceEntry};
+use super::spaces::{NamedSpace, Space, SpaceEntry};
 use super::types::Config;
 use super::yaml::{Node, Value};
-use super::{BenchConfig, ConfigError, RegressionConfig, Study, StudyConfig, TrainConfig, defaults, name};
+use super::{BenchConfig, ConfigError, RegressionConfig, Study, StudyConfig, TrainConfig, defaults, entries, name};
 use crate::strategy::space_info;
 
 /// A config with the tree it was read from, which knows the lines.
@@ -125,10 +125,10 @@ fn loaded(
     for (path, message) in mistakes.into_iter().chain(name) {
         add_new(&mut problems, &tree, &path, message);
     }
-    if let Some(message) = spaces::missing(&tree) {
+    if let Some(message) = entries::missing(&tree) {
         problems.add(tree.line_of(&[]), &[], message);
     }
-    for entry in entries(&tree, &json) {
+    for entry in sound_entries(&tree, &json) {
         // The number of classes changes nothing about what may be wrong.
         let found = space(&tree, &entry.at, &entry.section, 10, &mut problems);
         if let Some(space) = found.map(|space| space_info(&space)) {
@@ -152,7 +152,7 @@ fn loaded(
 }
 
 /// The spaces of a config that may have mistakes elsewhere.
-fn entries(tree: &Node, json: &Json) -> Vec<SpaceEntry> {
+fn sound_entries(tree: &Node, json: &Json) -> Vec<SpaceEntry> {
     let one = Space::deserialize(&json["space"]).ok().map(SpaceEntry::only);
     let listed = match tree.get("spaces").map(|node| &node.value) {
         Some(Value::Seq(items)) => items.len(),

@@ -4,6 +4,7 @@
 mod check;
 mod defaults;
 pub mod difference;
+mod entries;
 mod error;
 mod file;
 mod genome;

@@ -5,15 +5,17 @@ use mobilenas_torch::{ParamStore, weights};
 use mobilenas_train::backbone::{is_backbones, with_head};
 use mobilenas_train::settings::SupernetInit;
 
-use super::{Experiment, ExperimentError};
+use super::ExperimentError;
 use crate::config;
 
 /// Sets the slices of a supernet that the network of `init` reads to its weights.
-pub(super) fn inherit(store: &mut ParamStore, p: &Experiment, init: &SupernetInit) -> Result<(), ExperimentError> {
-    let key =
-        p.entry.name.as_ref().map_or_else(|| "supernet.init".to_string(), |_| format!("{}.init", p.entry.at.join(".")));
-    let wrong = |found, expected| ExperimentError::Init { key: key.clone(), found, expected };
-    let graph = p.space.lower(&genome(&p.space, init, &wrong)?)?;
+pub(super) fn inherit(
+    store: &mut ParamStore,
+    space: &Space,
+    (key, init): (&str, &SupernetInit),
+) -> Result<(), ExperimentError> {
+    let wrong = |found, expected| ExperimentError::Init { key: key.to_string(), found, expected };
+    let graph = space.lower(&genome(space, init, &wrong)?)?;
     let inherited = weights::load(&init.weights).and_then(|(named, _)| {
         let named = if is_backbones(&graph, &named) { with_head(store, &graph, &named)? } else { named };
         store.inherit(&graph, &named)

@@ -277,7 +277,11 @@ impl Experiment {
     pub fn initial_supernet(&self) -> Result<ParamStore, ExperimentError> {
         let mut store = self.supernet_store()?;
         if let Some(init) = &self.config.supernet.init {
-            init::inherit(&mut store, self, init)?;
+            let key = match &self.entry.name {
+                None => "supernet.init".to_string(),
+                Some(_) => format!("{}.init", self.entry.at.join(".")),
+            };
+            init::inherit(&mut store, &self.space, (&key, init))?;
         }
         Ok(store)
     }

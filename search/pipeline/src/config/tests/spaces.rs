@@ -35,7 +35,7 @@ fn mistakes_of_spaces() {
     ");
     insta::assert_snapshot!(with("scale: {width: 0.5}", "knobs: {stages.1.widht: [8]}").split(", expected").next().unwrap(), @r"
     c.yaml: 1 mistake
-      line 5, spaces.1.knobs.stages.1.widht: found no such knob
+      line 5, spaces.1.knobs.stages.1.widht: found an unknown knob
     ");
     insta::assert_snapshot!(said("spaces: []\nsearch: {strategy: {random: {}}, trials: 3}\n"), @r"
     c.yaml: 1 mistake
