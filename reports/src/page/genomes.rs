@@ -212,12 +212,12 @@ mod tests {
 
     #[test]
     fn of_several_spaces_the_named_one_stays() {
-        let config = "name: a\nspaces:\n- name: x\n  family: f\n  scale:\n    width: 0.25\n    divisor: 8\n- name: y\n  family: g\n  \
+        let config = "name: a\nspaces:\n- name: one\n  family: f\n  scale:\n    width: 0.25\n    divisor: 8\n- name: two\n  family: g\n  \
                       scale:\n    width: 0.5\n    divisor: 4\n  table: t.json\nsearch:\n  allocation: ucb1\n  trials: 3\nlatency:\n  \
                       source: table\n";
-        let (rest, scale) = split(config, Some("y"));
+        let (rest, scale) = split(config, Some("two"));
         assert_eq!(rest, "search:\n  trials: 3\nlatency:\n  table: \"t.json\"\n  source: table\n");
         assert_eq!(scale, "  scale:\n    width: 0.5\n    divisor: 4\n");
-        assert_eq!(split(config, Some("x")).1, "  scale:\n    width: 0.25\n    divisor: 8\n");
+        assert_eq!(split(config, Some("one")).1, "  scale:\n    width: 0.25\n    divisor: 8\n");
     }
 }
