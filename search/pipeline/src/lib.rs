@@ -1,16 +1,16 @@
-//! A search from its config to its report: configs, the experiment that a config describes, the evaluator, the phases of a
-//! search, and trainings.
+//! A search from its config to its report: configs, the experiment that a config describes, the phases of a search, and
+//! trainings.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod bounds;
 pub mod config;
-pub mod evaluator;
 pub mod experiment;
 pub mod folder;
 pub mod journal;
 pub mod metric;
 pub mod pipeline;
-pub mod proxy;
 pub mod quantize;
 pub mod strategy;
 pub mod worker;
+
+pub use mobilenas_evaluator as evaluator;

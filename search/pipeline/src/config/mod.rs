@@ -33,6 +33,7 @@ pub use mobilenas_bench::settings::*;
 pub use mobilenas_coordinator::settings::*;
 pub use mobilenas_data::settings::*;
 pub use mobilenas_device::DeviceConfig;
+pub use mobilenas_evaluator::settings::*;
 pub use mobilenas_heads::HeadConfig;
 pub use mobilenas_host::{Problem, Problems, nearest};
 pub use mobilenas_strategy::{Allocation, StrategyConfig};

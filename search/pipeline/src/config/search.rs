@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use mobilenas_evaluator::settings::Proxy;
 use mobilenas_record::Goal;
 use mobilenas_strategy::{Allocation, StrategyConfig};
 use schemars::JsonSchema;
@@ -117,17 +118,6 @@ impl Default for Cache {
     fn default() -> Cache {
         Cache { enabled: true, dir: None }
     }
-}
-
-/// A number about an untrained network that is said to foretell its accuracy: flow through absolute weights (Tanaka et al.,
-/// 2020), how differently images switch the activations (Mellor et al., 2021), or the norm of one batch's gradient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum Proxy {
-    Synflow,
-    Nwot,
-    GradNorm,
 }
 
 /// Hard bounds: upper ones, but for `top1`.

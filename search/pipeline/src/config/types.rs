@@ -1,6 +1,7 @@
 //! What a config says.
 
 use mobilenas_coordinator::settings::Workers;
+use mobilenas_evaluator::settings::Statistics;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -69,16 +70,6 @@ pub struct Config {
     #[serde(default = "defaults::checkpoint_seconds")]
     #[schemars(range(min = 0, max = 86400))]
     pub checkpoint_seconds: f64,
-}
-
-/// Statistics of a subnet's batch norms in scoring: estimated for it from training images, or those that training left for
-/// its widths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum Statistics {
-    Recalibrated,
-    Trained,
 }
 
 /// How candidates are scored.

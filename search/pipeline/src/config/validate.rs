@@ -1,6 +1,8 @@
 //! Mistakes between values: what the types of a config alone cannot say.
 
-use super::types::{Config, Statistics};
+use mobilenas_evaluator::settings::Statistics;
+
+use super::types::Config;
 use super::{BatchNorms, LatencySource, Launch, MeasuredOn, SubnetLoss, SupernetRule, TaskConfig, TaskName, Weights};
 use mobilenas_space::RESOLUTION;
 use mobilenas_train::settings::SupernetInit;

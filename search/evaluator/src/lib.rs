@@ -1,11 +1,14 @@
 //! Evaluating candidates: the task's metrics with batch-norm statistics of a subnet's own, and latency as deployed.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod elsewhere;
 mod error;
 mod eval_pool;
 mod images;
 pub mod inherited;
+pub mod proxy;
 mod quantized;
+pub mod settings;
 mod subnet;
 
 use std::sync::Arc;
@@ -26,9 +29,6 @@ use mobilenas_torch::{Net, ParamStore, device, weights};
 use sha2::{Digest as _, Sha256};
 use tch::{Kind, Tensor};
 
-use crate::config::{Proxy, Statistics};
-use crate::proxy;
-
 pub use elsewhere::{Elsewhere, WorkerLatencies};
 pub use error::EvalError;
 pub use images::Scores;
@@ -37,6 +37,7 @@ pub use subnet::subnet;
 
 use eval_pool::EvalPool;
 use images::{EvalImages, calibrating};
+use settings::{Proxy, Statistics};
 use subnet::{bind, recalibrate};
 
 /// What metrics may ask of a candidate.

@@ -13,7 +13,7 @@ use tch::{Device, Kind, Tensor};
 
 use mobilenas_task::{Outputs, Targets, Task};
 
-use crate::evaluator::EvalError;
+use crate::EvalError;
 
 /// Images that a proxy looks at.
 pub const IMAGES: usize = 64;

@@ -12,7 +12,7 @@ use mobilenas_torch::{Net, ParamStore, Shared, TrackedStats};
 use super::eval_pool::EvalPool;
 use super::images::{EvalImages, calibrating};
 use super::{EvalError, Evaluator};
-use crate::config::Proxy;
+use crate::settings::Proxy;
 
 /// A supernet with the images that its subnets are scored on. It times nothing.
 pub struct InheritedEvaluator {

@@ -11,7 +11,7 @@ use mobilenas_train::reduction::average_statistics;
 use super::EvalError;
 use super::eval_pool::EvalPool;
 use super::images::{CALIBRATION_BATCH, EvalImages, calibrating, whole};
-use crate::config::Statistics;
+use crate::settings::Statistics;
 
 /// A subnet on slices of the supernet, with batch-norm statistics of its own as scoring takes them. Several processes take the
 /// batches in turn, and all have the mean over all batches.
