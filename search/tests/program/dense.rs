@@ -200,7 +200,7 @@ fn a_search_for_a_detector_is_resumed_and_reported() {
     let trials = rows_of(&dir.join("whole"), "trial");
     assert!(trials.iter().all(|t| t["outcome"]["scored"]["map"].is_number()), "{trials:?}");
     // In one fresh process, three rounds; the head is part of it.
-    let samples = |t: &Value| t.pointer("/outcome/scored/latency/samples").and_then(Value::as_u64);
+    let samples = |t: &Value| t.pointer("/latency/samples").and_then(Value::as_u64);
     assert!(trials.iter().all(|t| samples(t) == Some(3)), "{trials:?}");
     let begun = dir.join("killed/journal.jsonl");
     kill_at(run(dir, "search s.yaml --out killed"), || rows(&begun).iter().any(|r| r.get("trial").is_some()));
