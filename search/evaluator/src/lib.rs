@@ -1,7 +1,6 @@
 //! Evaluating candidates: the task's metrics with batch-norm statistics of a subnet's own, and latency as deployed.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-mod elsewhere;
 mod error;
 mod eval_pool;
 mod images;
@@ -10,6 +9,7 @@ pub mod proxy;
 mod quantized;
 pub mod settings;
 mod subnet;
+mod worker_latency;
 
 use std::sync::Arc;
 
@@ -29,11 +29,11 @@ use mobilenas_torch::{Net, ParamStore, device, weights};
 use sha2::{Digest as _, Sha256};
 use tch::{Kind, Tensor};
 
-pub use elsewhere::{Elsewhere, WorkerLatencies};
 pub use error::EvalError;
 pub use images::Scores;
 pub use quantized::{Quantized, quantize};
 pub use subnet::subnet;
+pub use worker_latency::{WorkerLatencies, WorkerLatency};
 
 use eval_pool::EvalPool;
 use images::{EvalImages, calibrating};
@@ -121,7 +121,7 @@ pub struct SupernetEvaluator<'a> {
     blocks: Option<PairedLatency>,
     last_latency: Option<Latency>,
     /// Latencies that workers measured, if they do.
-    elsewhere: Option<WorkerLatencies>,
+    worker_latencies: Option<WorkerLatencies>,
     seed: u64,
 }
 
@@ -202,7 +202,7 @@ impl<'a> SupernetEvaluator<'a> {
             unit_ms: b.unit_ms,
             blocks: b.blocks,
             last_latency: None,
-            elsewhere: None,
+            worker_latencies: None,
             seed: b.seed,
         })
     }
@@ -278,14 +278,14 @@ impl<'a> SupernetEvaluator<'a> {
     }
 
     /// From now on latencies are those that workers measured; `unit_ms` is one unit of latency there.
-    pub fn measured_elsewhere(&mut self, unit_ms: f64) {
+    pub fn measured_on_workers(&mut self, unit_ms: f64) {
         self.unit_ms = unit_ms;
-        self.elsewhere = Some(WorkerLatencies::default());
+        self.worker_latencies = Some(WorkerLatencies::default());
     }
 
     /// Latencies that workers measured, if they do.
-    pub fn elsewhere(&mut self) -> Option<&mut WorkerLatencies> {
-        self.elsewhere.as_mut()
+    pub fn worker_latencies(&mut self) -> Option<&mut WorkerLatencies> {
+        self.worker_latencies.as_mut()
     }
 
     /// Images that recalibrate, and images that are scored.
@@ -323,7 +323,7 @@ impl<'a> SupernetEvaluator<'a> {
 
     /// Seconds that were spent on a network ahead of its scoring.
     pub fn seconds_ahead(&self, digest: &str) -> f64 {
-        let elsewhere = self.elsewhere.as_ref().map(|all| all.seconds(digest));
+        let elsewhere = self.worker_latencies.as_ref().map(|all| all.seconds(digest));
         let block = self.blocks.as_ref().and_then(|b| b.get(digest)).map(|t| t.seconds);
         elsewhere.or(block).unwrap_or(0.0)
     }
@@ -354,7 +354,7 @@ impl Evaluator for SupernetEvaluator<'_> {
         if let Some(table) = self.table {
             return Ok(table.latency(graph)?);
         }
-        let latency = match (&self.elsewhere, &self.blocks) {
+        let latency = match (&self.worker_latencies, &self.blocks) {
             (Some(elsewhere), _) => elsewhere.get(&graph.digest()).map_err(EvalError::Latency)?,
             (None, Some(blocks)) => {
                 let known = blocks.get(&graph.digest()).map(|t| t.latency.clone());

@@ -277,7 +277,7 @@ fn remeasuring(dir: &Path) {
     let (before, after) = text.split_once("latency: {").unwrap();
     let text = before.to_string() + latency + after.split_once('\n').unwrap().1;
     let objectives = "objectives: [{metric: top1, goal: maximize}, {metric: latency_ms, goal: minimize}]";
-    let text = text.replace("  batch: 2\n", &format!("  batch: 2\n  {objectives}\n"));
+    let text = text.replace("  batch: 2\n", &format!("  batch: 4\n  {objectives}\n"));
     fs::write(
         dir.join("c.yaml"),
         text.replace("epochs: 1", "epochs: 0.2").replace("trials: 8", "trials: 4").replace("best: 2", "best: 0"),

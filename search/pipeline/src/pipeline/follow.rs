@@ -9,7 +9,7 @@ use mobilenas_train::reduction::broadcast_store;
 use super::RunError;
 use super::order::Order;
 use super::retraining::Job;
-use super::scoring_pool::Part;
+use super::scoring_pool::RankAnswers;
 use super::supernet_training::SupernetTraining;
 use crate::config::SupernetConfig;
 use crate::evaluator::SupernetEvaluator;
@@ -82,7 +82,7 @@ pub fn follow(
                 }
             }
             Order::Score(jobs) => {
-                let part = Part::of((collective.rank(), &jobs), stop, config.search.retries, &mut |job| {
+                let part = RankAnswers::of((collective.rank(), &jobs), stop, config.search.retries, &mut |job| {
                     tch::set_num_threads(threads as i32);
                     match experiments.get(job.space).zip(scorers.get_mut(job.space)) {
                         Some((p, scorer)) => scorer.answer(p, job),

@@ -50,7 +50,7 @@ pub struct Ranks<'a> {
 
 /// What a rank answers.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Part {
+pub(super) struct RankAnswers {
     /// Its processor.
     cpu: String,
     /// Whether it was asked to stop: then what is missing was not begun.
@@ -59,15 +59,15 @@ pub(super) struct Part {
     answers: Vec<(usize, Answer)>,
 }
 
-impl Part {
+impl RankAnswers {
     /// A rank's part of some jobs.
     pub(super) fn of(
         (rank, jobs): (usize, &[(usize, Job)]),
         stop: &Stop,
         retries: u32,
         work: &mut dyn FnMut(&Job) -> Answer,
-    ) -> Part {
-        let mut part = Part { cpu: Host::read().machine.cpu, ..Part::default() };
+    ) -> RankAnswers {
+        let mut part = RankAnswers { cpu: Host::read().machine.cpu, ..RankAnswers::default() };
         for (place, (_, job)) in jobs.iter().enumerate().filter(|(_, (of, _))| *of == rank) {
             part.stop = stop.asked();
             if part.stop {
@@ -154,7 +154,7 @@ impl Ranks<'_> {
             let of = shares(&some.iter().map(|job| job.macs).collect::<Vec<_>>(), ranks);
             let given: Vec<(usize, Job)> = of.into_iter().zip(some.iter().cloned()).collect();
             Order::Score(given.clone()).give(collective)?;
-            let mut parts = vec![Part::of((0, &given), stop, self.retries, own)];
+            let mut parts = vec![RankAnswers::of((0, &given), stop, self.retries, own)];
             for text in collective.answers() {
                 parts.push(serde_json::from_str(&text)?);
             }
@@ -263,7 +263,7 @@ mod tests {
                 if self.stopped && rank == 2 {
                     stop.ask();
                 }
-                let part = Part::of((rank, &jobs), &stop, 0, &mut |job| value(job, rank));
+                let part = RankAnswers::of((rank, &jobs), &stop, 0, &mut |job| value(job, rank));
                 serde_json::to_string(&part).unwrap()
             };
             // In the order of arrival.

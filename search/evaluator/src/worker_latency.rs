@@ -6,7 +6,7 @@ use mobilenas_record::run::Latency;
 
 /// A latency that a worker measured, or why there is none.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Elsewhere {
+pub struct WorkerLatency {
     /// The latency.
     pub latency: Result<Latency, String>,
     /// Seconds that it took.
@@ -15,7 +15,7 @@ pub struct Elsewhere {
 
 /// Those of networks, by the digests of their graphs.
 #[derive(Clone, Debug, Default)]
-pub struct WorkerLatencies(HashMap<String, Elsewhere>);
+pub struct WorkerLatencies(HashMap<String, WorkerLatency>);
 
 impl WorkerLatencies {
     /// Whether that of a network is known.
@@ -24,7 +24,7 @@ impl WorkerLatencies {
     }
 
     /// Takes one.
-    pub fn take(&mut self, digest: String, found: Elsewhere) {
+    pub fn take(&mut self, digest: String, found: WorkerLatency) {
         self.0.insert(digest, found);
     }
 
