@@ -238,7 +238,7 @@ fn the_engine_runs_families_in_int8_and_the_same_each_time() {
     let engine = engine("onnxruntime-int8").unwrap();
     assert_eq!(engine.precision(), "int8");
     each_network(|name, net| {
-        // One image or several, in turn: the files of other tests are for the other.
+        // One image for some networks, three for the others.
         let batch = if name.ends_with("largest") { 1 } else { 3 };
         let x = images(net.graph().input().dims[1], batch as i64, 5);
         let setting = Setting { batch, threads: 1 };

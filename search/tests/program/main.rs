@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
+mod config_parts;
 
 mod batch_norms;
 mod bench_run;

@@ -150,8 +150,8 @@ fn when_a_rank_is_killed_the_others_end_and_name_it_and_any_number_goes_on() {
 fn cluster_ranks_are_killed_at_ten_moments() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path();
-    // Ten rounds of a few steps each are fewer than all.
-    config(folder, 6);
+    // The log has every tenth step, and each round waits for one more of its rows: ten rounds are fewer steps than all 140.
+    config(folder, 14);
     killed_in_turn(folder, &[2, 3, 4, 2, 3, 4, 2, 3, 4, 2]);
     succeed(start(folder, "whole", 1));
     assert_eq!(steps(folder, "run"), steps(folder, "whole"));

@@ -10,43 +10,35 @@ use mobilenas_torch::weights::load;
 use serde_json::Value;
 
 use crate::common::{assert_same_rows, checkpoints, kill_at, output, program_with_data, rows_of, succeed};
+use crate::config_parts::{quick, strides};
 
 /// MobileViT v1 and v2 with few choices at the end, so that few of the published variants, scaled, lie in the spaces.
-const CONFIG: &str = "
+const CONFIG: &str = concat!(
+    "
 name: tiny
 seed: 5
 threads: 1
 spaces:
-  - name: small
-    family: mobilevit_v1
-    scale: {width: 0.25, divisor: 8}
-    knobs:
-      resolution: [16]
-      stem.stride: [2]
-      stages.0.stride: [1]
-      stages.1.stride: [2]
-      stages.2.stride: [2]
-      stages.3.stride: [1]
-      stages.4.stride: [1]
-      stages.4.dim: [24, 32]
-  - family: mobilevit_v2
-    scale: {width: 0.125, divisor: 8}
-    knobs:
-      resolution: [16]
-      stem.stride: [2]
-      stages.0.stride: [1]
-      stages.1.stride: [2]
-      stages.2.stride: [2]
-      stages.3.stride: [1]
-      stages.4.stride: [1]
-      stages.4.dim: [16, 24]
-data: {name: fashion-mnist, search_val: 200, train_limit: 400, test_limit: 100}
-supernet: {epochs: 1, batch: 100, warmup: 0}
-scoring: {recalibrate: 64, batch: 100}
-latency: {engine: libtorch-plain, warmup_ms: 0, min_samples: 1, max_samples: 1, max_ms: 1}
-retrain: {best: 1, variants: false, epochs: 0.2, batch: 64, warmup: 0}
+- name: small
+  family: mobilevit_v1
+  scale: {width: 0.25, divisor: 8}
+  knobs:
+    resolution: [16]
+    stages.4.dim: [24, 32]
+",
+    strides!(),
+    "- family: mobilevit_v2
+  scale: {width: 0.125, divisor: 8}
+  knobs:
+    resolution: [16]
+    stages.4.dim: [16, 24]
+",
+    strides!(),
+    quick!(),
+    "retrain: {best: 1, variants: false, epochs: 0.2, batch: 64, warmup: 0}
 checkpoint_seconds: 0
-";
+"
+);
 
 /// The config; the number of workers is no part of what a run is.
 fn config(dir: &Path, workers: usize) -> PathBuf {

@@ -10,9 +10,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::common::{assert_same_rows, comparable, kill_at, program_with_data, rows_of, succeed};
+use crate::config_parts::{quick, strides};
 
 /// The score here is one of parameters alone, so that slimming, which is guided by it, does the same twice.
-const CONFIG: &str = "
+const CONFIG: &str = concat!(
+    "
 seed: 5
 threads: 1
 space:
@@ -20,20 +22,14 @@ space:
   scale: {width: 0.25, divisor: 8}
   knobs:
     resolution: [16]
-    stem.stride: [2]
-    stages.0.stride: [1]
-    stages.1.stride: [2]
-    stages.2.stride: [2]
-    stages.3.stride: [1]
-    stages.4.stride: [1]
-data: {name: fashion-mnist, search_val: 200, train_limit: 400, test_limit: 100}
-supernet: {epochs: 1, batch: 100, warmup: 0}
-scoring: {recalibrate: 64, batch: 100}
-latency: {engine: libtorch-plain, warmup_ms: 0, min_samples: 1, max_samples: 1, max_ms: 1}
-mes: {alpha_latency: 0}
+",
+    strides!(),
+    quick!(),
+    "mes: {alpha_latency: 0}
 retrain: {best: 0, epochs: 0.1, batch: 64, warmup: 0}
 checkpoint_seconds: 1000
-";
+"
+);
 
 struct Tiny {
     dir: TempDir,

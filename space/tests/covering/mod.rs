@@ -71,8 +71,8 @@ fn operations(graph: &Graph) -> BTreeSet<String> {
     graph.nodes.iter().map(|node| one(format!("{:?}", node.op))).collect()
 }
 
-/// Takes what has the most operations that nothing taken before has, for the number of its nodes, until none is new; then
-/// leaves out what the others have too. In the order of all.
+/// A greedy set cover: takes the network with the most new operations per node until none is new, then drops those whose
+/// operations the others have too. In the order of all.
 fn covering<T>(all: Vec<T>, operations: impl Fn(&T) -> (BTreeSet<String>, usize)) -> Vec<T> {
     if whole() {
         return all;

@@ -62,7 +62,7 @@ fn logits_equal_the_reference() {
 }
 
 #[test]
-#[ignore = "takes five minutes: the goldens on larger images, and the largest networks"]
+#[ignore = "takes minutes: goldens on larger images, the largest networks, and large ones in float32 and folded"]
 fn logits_of_large_goldens_equal_the_reference() {
     equal_the_reference(false);
 }

@@ -4,6 +4,8 @@
 #[allow(dead_code)]
 #[path = "../../../tests/program/common.rs"]
 mod common;
+#[path = "../../../tests/program/config_parts.rs"]
+mod config_parts;
 
 mod clusters;
 mod studies;

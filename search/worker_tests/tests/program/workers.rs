@@ -10,8 +10,10 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 use crate::common::{assert_same_rows, output, program, program_with_data, rows_of, said, signal, succeed, wait_for};
+use crate::config_parts::strides;
 
-pub const CONFIG: &str = "
+pub const CONFIG: &str = concat!(
+    "
 name: tiny
 seed: 7
 threads: 1
@@ -24,13 +26,9 @@ space:
     stages.2.depth: [1]
     stages.3.depth: [1, 2]
     stages.4.depth: [1]
-    stem.stride: [2]
-    stages.0.stride: [1]
-    stages.1.stride: [2]
-    stages.2.stride: [2]
-    stages.3.stride: [1]
-    stages.4.stride: [1]
-data: {name: fashion-mnist, search_val: 100, train_limit: 200, test_limit: 100}
+",
+    strides!(),
+    "data: {name: fashion-mnist, search_val: 100, train_limit: 200, test_limit: 100}
 supernet: {epochs: 1, batch: 50, warmup: 0}
 search:
   strategy: {nsga2: {population: 6}}
@@ -41,7 +39,8 @@ scoring: {recalibrate: 64, batch: 100}
 latency: {engine: libtorch-plain, warmup_ms: 0, min_samples: 1, max_samples: 1, max_ms: 1}
 retrain: {best: 1, variants: false, epochs: 1, batch: 64, warmup: 0}
 checkpoint_seconds: 0
-";
+"
+);
 
 /// A folder with a config that says this of workers.
 pub fn tiny(workers: &str) -> TempDir {
