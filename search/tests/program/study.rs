@@ -123,7 +123,7 @@ fn trainings_side_by_side_change_nothing() {
     let text = text.replace("  seeds: 2\n", "  seeds: 0\n");
     let text = text.replace("{rule: sandwich}, ", "").replace("rounds: 3", "rounds: 3\n  threads: 1");
     // Long enough to be stopped in their midst.
-    let text = text.replace("subnet_epochs: 0.5", "subnet_epochs: 3");
+    let text = text.replace("subnet_epochs: 0.5", "subnet_epochs: 2").replace("retrain_seeds: 2", "retrain_seeds: 1");
     let config = |workers: usize| {
         // A study's name is its config's.
         let path = dir.path().join(workers.to_string()).join("side.yaml");
