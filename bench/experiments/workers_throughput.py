@@ -10,12 +10,13 @@ training and the start of the workers. Run it where nothing else runs: the ratio
 """
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
 import tempfile
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 CONFIG = """name: throughput
@@ -62,41 +63,35 @@ def main():
 
 class Searches:
     def __init__(self, program, folder, trials):
-        self.program, self.folder, self.trials, self.count = program, folder, trials, 0
+        self.program, self.folder, self.trials, self.numbers = program, folder, trials, itertools.count(1)
 
     def rate(self, workers):
-        self.count += 1
-        config, out = (self.folder / f"{self.count}{end}" for end in (".yaml", ""))
+        number = next(self.numbers)
+        config, out, said = (self.folder / f"{number}{end}" for end in (".yaml", "", ".stderr"))
         config.write_text(CONFIG.format(trials=self.trials, workers=workers))
         environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
         command = [self.program, "search", config, "--out", out]
-        child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        with said.open("wb") as stderr:
+            child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=stderr)
         seen = []
         while child.poll() is None:
             seen.append((time.monotonic(), trials_of(out / "journal.jsonl")))
             time.sleep(0.05)
         if child.returncode != 0:
-            raise SystemExit(child.stderr.read().decode().strip())
+            raise SystemExit(said.read_text().strip())
         from_, count = next((t, n) for t, n in seen if n > FIRST)
         last, most = next((t, n) for t, n in seen if n == seen[-1][1])
         return (most - count) / (last - from_)
 
     def side_by_side(self, all_workers):
-        rates = []
-        run = [threading.Thread(target=lambda w=w: rates.append(self.rate(w))) for w in all_workers]
-        for thread in run:
-            thread.start()
-            # Each has its own number.
-            time.sleep(0.2)
-        for thread in run:
-            thread.join()
-        return rates
+        with ThreadPoolExecutor(len(all_workers)) as pool:
+            return list(pool.map(self.rate, all_workers))
 
 
 def trials_of(journal):
     if not journal.exists():
         return 0
-    return sum(line.startswith(b'{"trial"') or b'"trial":{' in line[:40] for line in journal.read_bytes().splitlines())
+    return sum(line.startswith(b'{"trial"') for line in journal.read_bytes().splitlines())
 
 
 main()
