@@ -12,7 +12,11 @@ use mobilenas_host::{OutputError, errln};
 use mobilenas_torch::device;
 
 fn main() {
-    let args = cli::Args::parse();
+    let args = cli::Args::try_parse().unwrap_or_else(|e| {
+        // Where neither can be written to, nobody reads it.
+        let _ = e.print();
+        exit::now(e.exit_code())
+    });
     // With the libtorch that the variable names, if it does.
     mobilenas_host::runtime_env::apply(libraries().map(|folders| ("LD_LIBRARY_PATH", folders)));
     let code = match cli::run(args) {

@@ -32,21 +32,24 @@ pub fn test(environment: &Environment, tests: &Tests) -> Result<ExitCode> {
     let mut command = cargo();
     environment.apply(command.arg("test").args(&packages))?;
     heading("building the tests");
-    let programs = test_programs::build(&mut command)?;
+    // What has to be fetched for some tests is, while the compiler works.
+    let (programs, provided) = std::thread::scope(|scope| {
+        let provided = || -> Vec<&str> {
+            let there = tools::TESTS.iter().filter(|(_, tool)| tools::provide(tool, environment));
+            there.map(|(name, _)| *name).collect()
+        };
+        let provided = scope.spawn(provided);
+        let programs = test_programs::build(&mut command);
+        (programs, provided.join())
+    });
+    let (programs, Ok(provided)) = (programs?, provided) else { bail!("looking for the tests' tools failed") };
     heading("tests");
-    let run = |args: &[&str]| test_programs::run(&programs, environment, tests.all_networks, args);
     let filter: Vec<&str> = tests.filter.iter().map(String::as_str).collect();
-    let mut sum = run(&filter)?;
-    // Tests that need a program are ignored so far; where it is there, they run now.
-    let provided = tools::TESTS.iter().filter(|(_, tool)| tools::provide(tool, environment));
-    let provided: Vec<&str> = provided.map(|(name, _)| *name).collect();
-    if !provided.is_empty() {
-        heading("tests that were ignored");
-        let names = if filter.is_empty() { &provided } else { &filter };
-        let late = run(&[&["--ignored"], names.as_slice()].concat())?;
-        sum.ignored -= sum.ignored.min(late.passed + late.failed);
-        sum.add(late);
-    }
+    // Tests that need a program are ignored unless they are asked for by their names.
+    let names = if filter.is_empty() { &provided } else { &filter };
+    let ignored = [&["--ignored"], names.as_slice()].concat();
+    let ignored = (!provided.is_empty()).then_some(ignored.as_slice());
+    let sum = test_programs::run(&programs, environment, tests.all_networks, (&filter, ignored))?;
     heading("done");
     println!("{} passed, {} failed, {} skipped", sum.passed, sum.failed, sum.ignored);
     Ok(if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -62,7 +65,7 @@ pub fn cluster(environment: &Environment) -> Result<ExitCode> {
     let mut command = cargo();
     environment.apply(command.args(["test", "--workspace"]))?;
     let programs = test_programs::build(&mut command)?;
-    let sum = test_programs::run(&programs, environment, false, &["--ignored", "--nocapture", "cluster_"])?;
+    let sum = test_programs::run(&programs, environment, false, (&["--ignored", "--nocapture", "cluster_"], None))?;
     println!("{} passed, {} failed, {} skipped", sum.passed, sum.failed, sum.ignored);
     Ok(if sum.failed == 0 && sum.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Instant;
@@ -88,19 +88,30 @@ impl TestProgram {
     }
 }
 
-/// Runs test programs, as many at a time as there are cores, each with its tests side by side. Shows what each one printed
-/// when it has ended, and sums the results.
-pub fn run(programs: &[TestProgram], environment: &Environment, all_networks: bool, args: &[&str]) -> Result<Sum> {
+/// Runs test programs, as many at a time as there are cores, each with its tests side by side; then those of their tests that
+/// are ignored and that other arguments choose, if some are given. Shows what each one printed when it has ended, and sums
+/// the results.
+pub fn run(
+    programs: &[TestProgram],
+    environment: &Environment,
+    all_networks: bool,
+    (args, ignored): (&[&str], Option<&[&str]>),
+) -> Result<Sum> {
     let color: &[&str] = if std::io::stdout().is_terminal() { &["--color=always"] } else { &[] };
-    let args = [color, args].concat();
-    let (next, sum) = (AtomicUsize::new(0), Mutex::new(Sum::default()));
+    let (args, ignored) = ([color, args].concat(), ignored.map(|ignored| [color, ignored].concat()));
+    let first = programs.iter().map(|program| (program, &args, false));
+    let late = ignored.iter().flat_map(|args| programs.iter().map(move |program| (program, args, true)));
+    let all: Vec<_> = first.chain(late).collect();
+    let (next, run_late, sum) = (AtomicUsize::new(0), AtomicU64::new(0), Mutex::new(Sum::default()));
     let work = || -> Result<()> {
-        while let Some(program) = programs.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some((program, args, late)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
             let start = Instant::now();
-            let output = program.run(environment, all_networks, &args)?;
+            let output = program.run(environment, all_networks, args)?;
             let own = result(&output);
             let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
             sum.add(own);
+            let ran_after_all = if *late { own.passed + own.failed } else { 0 };
+            run_late.fetch_add(ran_after_all, Ordering::Relaxed);
             show(program, &output, own, start.elapsed().as_secs_f64()).context("the tests' output cannot be shown")?;
         }
         Ok(())
@@ -110,7 +121,9 @@ pub fn run(programs: &[TestProgram], environment: &Environment, all_networks: bo
         let all: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
         all.into_iter().try_for_each(|one| one.join().unwrap_or_else(|_| bail!("a thread that runs tests panicked")))
     })?;
-    Ok(sum.into_inner().unwrap_or_else(PoisonError::into_inner))
+    let mut sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
+    sum.ignored = sum.ignored.saturating_sub(run_late.into_inner());
+    Ok(sum)
 }
 
 /// Prints what a program printed; of one that had nothing to run, nothing.

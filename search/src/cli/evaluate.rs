@@ -57,10 +57,8 @@ pub fn run(args: &Args) -> Result<i32> {
 
 fn evaluate(args: &Args, collective: &dyn Collective) -> Result<i32> {
     if let Some((head, options)) = args.net.head()? {
-        return match collective.leads() {
-            true => dense::evaluate(&args.net, (head, &options), args.data.as_deref(), &args.dense, args.json),
-            false => Ok(0),
-        };
+        let (net, data) = (&args.net, args.data.as_deref());
+        return dense::evaluate(net, (head, &options), data, &args.dense, args.json, collective);
     }
     let data = args.data.as_deref().ok_or_else(|| Input("--data: no folder of images, expected one".to_string()))?;
     args.dense.refuse()?;

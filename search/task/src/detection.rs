@@ -248,6 +248,16 @@ impl AveragePrecision {
         AveragePrecision { task, evaluator: CocoEvaluator::default() }
     }
 
+    /// What is counted.
+    pub fn evaluator(&self) -> &CocoEvaluator<[f64; 4]> {
+        &self.evaluator
+    }
+
+    /// Adds images that another evaluator has counted.
+    pub fn add(&mut self, images: CocoEvaluator<[f64; 4]>) {
+        self.evaluator.merge(images);
+    }
+
     /// All of COCO's numbers.
     pub fn scores(&self) -> CocoScores {
         self.evaluator.scores()
@@ -267,7 +277,7 @@ impl Meter for AveragePrecision {
 
     fn merge(&mut self, other: &dyn Meter) {
         if let Some(other) = other.as_any().downcast_ref::<AveragePrecision>() {
-            self.evaluator.merge(other.evaluator.clone());
+            self.add(other.evaluator.clone());
         }
     }
 

@@ -157,6 +157,15 @@ impl Overlap {
     pub fn matrix(&self) -> Option<&ConfusionMatrix> {
         self.matrix.as_ref()
     }
+
+    /// Adds the pixels of another confusion matrix, of so many images.
+    pub fn add(&mut self, matrix: &ConfusionMatrix, images: u64) {
+        self.samples += images;
+        match &mut self.matrix {
+            Some(own) => own.merge(matrix),
+            None => self.matrix = Some(matrix.clone()),
+        }
+    }
 }
 
 impl Meter for Overlap {
@@ -177,11 +186,8 @@ impl Meter for Overlap {
 
     fn merge(&mut self, other: &dyn Meter) {
         let Some(other) = other.as_any().downcast_ref::<Overlap>() else { return };
-        self.samples += other.samples;
-        match (&mut self.matrix, &other.matrix) {
-            (Some(own), Some(other)) => own.merge(other),
-            (None, Some(other)) => self.matrix = Some(other.clone()),
-            _ => {}
+        if let Some(matrix) = &other.matrix {
+            self.add(matrix, other.samples);
         }
     }
 

@@ -92,7 +92,7 @@ impl RoundSource for Recorded<'_> {
 #[test]
 fn two_networks_in_fresh_process_pairs_get_the_verdict_of_their_times() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("short.yaml"), "paired: {looks: [2, 4], blocks: 20}\n").unwrap();
+    fs::write(dir.path().join("short.yaml"), "paired: {looks: [2, 3], blocks: 10}\n").unwrap();
     let models = ["check", "--models", "mobilenetv2_100", "--baseline-model", SMALL];
     let words = [&models[..], &["--config", "short.yaml", "--out", "out", "--why"]].concat();
     let out = run(dir.path(), &words);

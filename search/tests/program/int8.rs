@@ -47,7 +47,7 @@ const DATA: &str = "{name: fashion-mnist, search_val: 500, train_limit: 3000, te
 /// A training folder of a network, and its config.
 fn trained(dir: &Path, name: &str, network: &str) {
     let config = format!(
-        "seed: 3\nthreads: 2\nnetwork: {network}\ndata: {DATA}\ntrain: {{epochs: 2, batch: 50, lr: 0.005, warmup: 0.2}}\n"
+        "seed: 3\nthreads: 1\nnetwork: {network}\ndata: {DATA}\ntrain: {{epochs: 2, batch: 50, lr: 0.005, warmup: 0.2}}\n"
     );
     fs::write(dir.join(format!("{name}.yaml")), config).unwrap();
     done(dir, &format!("train {name}.yaml --out {name}"));

@@ -31,8 +31,7 @@ impl DamagedImages {
         }
         seen.insert(image, format!("{name}: {why}"));
         if seen.len() > self.limit {
-            let list = seen.values().cloned().collect();
-            return Err(DataError::TooDamaged { list, all: self.all, limit: self.limit });
+            return Err(self.too_many(&seen));
         }
         // Where standard error cannot be written, nobody reads it.
         let (n, limit) = (seen.len(), self.limit);
@@ -40,8 +39,30 @@ impl DamagedImages {
         Ok(())
     }
 
+    /// Those that another process found in other images of the set, by the place of each.
+    ///
+    /// # Errors
+    /// When there are more than is let pass, all together: the list of them.
+    pub fn merge(&self, others: BTreeMap<usize, String>) -> Result<(), DataError> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.extend(others);
+        match seen.len() > self.limit {
+            true => Err(self.too_many(&seen)),
+            false => Ok(()),
+        }
+    }
+
+    /// The damaged images found so far, by the place of each.
+    pub fn seen(&self) -> BTreeMap<usize, String> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn too_many(&self, seen: &BTreeMap<usize, String>) -> DataError {
+        DataError::TooDamaged { list: seen.values().cloned().collect(), all: self.all, limit: self.limit }
+    }
+
     /// The damaged images found so far, by their place in the set.
     pub fn list(&self) -> Vec<String> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.seen().into_values().collect()
     }
 }

@@ -1,10 +1,12 @@
 //! Intersection over union of class maps.
 
+use serde::{Deserialize, Serialize};
+
 use crate::DenseError;
 use crate::metrics::sum::mean;
 
 /// How often each class was taken for each: of all pixels of a set, not image by image.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfusionMatrix {
     classes: usize,
     /// `[truth][guess]`.

@@ -37,13 +37,16 @@ impl Experiment {
             protocol: match timing.interleaved {
                 None => timing.protocol.to_string(),
                 Some(b) => {
+                    let processes =
+                        |n: usize, kind: &str| format!("{n} {kind} process{}", if n == 1 { "" } else { "es" });
                     let again = self.config.remeasure().map_or_else(String::new, |n| {
-                        format!("; trials near the front once more in {n} such processes when the search was over")
+                        let such = processes(n, "such");
+                        format!("; trials near the front once more in {such} when the search was over")
                     });
                     format!(
-                        "the ratio to {REFERENCE} in {} fresh processes, {} rounds of random order in each, times its \
-                         latency{again}",
-                        b.processes, b.rounds
+                        "the ratio to {REFERENCE} in {}, {} rounds of random order in each, times its latency{again}",
+                        processes(b.processes, "fresh"),
+                        b.rounds
                     )
                 }
             },

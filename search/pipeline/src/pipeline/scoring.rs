@@ -40,6 +40,8 @@ struct ScoreSink {
 
 /// A candidate under way.
 struct PendingTrial {
+    origin: Origin,
+    bounds: config::Bounds,
     /// Position of its space.
     space: usize,
     candidate: Candidate,
@@ -53,6 +55,15 @@ struct PendingTrial {
     left: Vec<&'static dyn Metric>,
     cached: Vec<String>,
     seconds: f64,
+}
+
+impl PendingTrial {
+    /// Notes the bounds that it misses so far.
+    fn bound(&mut self) {
+        if violation(&self.candidate.known, &self.bounds) > 0.0 {
+            self.missed = Some(missed_in_words(&self.candidate.known, &self.bounds));
+        }
+    }
 }
 
 /// The bounds that metrics pass, in words.
@@ -123,34 +134,30 @@ impl SearchPipeline<'_> {
     /// `whole`, a bound that is missed ends nothing.
     pub(super) fn score(
         &mut self,
-        (space, origin): (usize, &Origin),
-        fresh: &[Proposal],
+        space: usize,
+        fresh: &[(Origin, &Proposal)],
         session: &mut ScoringSession<'_>,
         whole: bool,
     ) -> Result<Vec<Trial>, RunError> {
-        let bounds = match origin {
-            Origin::Search => self.experiment().config.search.bounds.clone(),
-            Origin::Variant(_) => config::Bounds::default(),
-        };
         let mut rows = Vec::with_capacity(fresh.len());
-        if !self.time_ahead(space, fresh.iter(), session)? {
+        if !self.time_ahead(space, fresh.iter().map(|(_, proposal)| *proposal), session)? {
             return Ok(rows);
         }
         // Alone each is done before the next begins; with others, nothing is measured while they work.
         let at_once = if session.pool.is_some() { fresh.len() } else { 1 };
         for some in fresh.chunks(at_once.max(1)) {
             let mut pending = Vec::with_capacity(some.len());
-            for one in some {
+            for (origin, proposal) in some {
                 if !self.go_on(origin) {
                     break;
                 }
-                pending.push(self.measured(space, one, &bounds, session, whole));
+                pending.push(self.measured(space, (origin, proposal), session, whole));
             }
             let stopped = pending.len() < some.len();
             // What was measured and not yet scored is measured again some other day.
             if !(stopped && self.stop.asked()) {
                 let before = rows.len();
-                self.trained(origin, pending, &bounds, session, &mut rows)?;
+                self.trained(pending, session, &mut rows)?;
                 // Only after their rows, as scores are.
                 let scorer = &mut session.scorers[space];
                 rows[before..].iter().for_each(|t| scorer.keep_ahead(&t.digest));
@@ -195,14 +202,19 @@ impl SearchPipeline<'_> {
     fn measured(
         &self,
         space: usize,
-        fresh: &Proposal,
-        bounds: &config::Bounds,
+        (origin, fresh): (&Origin, &Proposal),
         session: &mut ScoringSession<'_>,
         whole: bool,
     ) -> PendingTrial {
         let (begin, search) = (self.clock.now(), &self.experiment().config.search);
         let (scorer, cache) = (&mut session.scorers[space], &session.sink.caches[space]);
+        let bounds = match origin {
+            Origin::Search => search.bounds.clone(),
+            Origin::Variant(_) => config::Bounds::default(),
+        };
         let mut d = PendingTrial {
+            origin: origin.clone(),
+            bounds,
             space,
             candidate: Candidate {
                 genome: fresh.genome.clone(),
@@ -226,7 +238,7 @@ impl SearchPipeline<'_> {
                 d.end = Some(TrialOutcome::Failed { why });
                 break;
             }
-            self.bound(&mut d, bounds);
+            d.bound();
             if let Some(why) = d.missed.as_ref().filter(|_| !whole) {
                 d.end = Some(TrialOutcome::Infeasible { why: why.clone(), metrics: d.candidate.known.clone() });
                 break;
@@ -253,18 +265,10 @@ impl SearchPipeline<'_> {
         d
     }
 
-    fn bound(&self, d: &mut PendingTrial, bounds: &config::Bounds) {
-        if violation(&d.candidate.known, bounds) > 0.0 {
-            d.missed = Some(missed_in_words(&d.candidate.known, bounds));
-        }
-    }
-
     /// What weights and images tell, and the rows.
     fn trained(
         &mut self,
-        origin: &Origin,
         pending: Vec<PendingTrial>,
-        bounds: &config::Bounds,
         session: &mut ScoringSession<'_>,
         rows: &mut Vec<Trial>,
     ) -> Result<(), RunError> {
@@ -279,7 +283,7 @@ impl SearchPipeline<'_> {
                     false => Ok(BTreeMap::new()),
                 };
                 d.seconds += (self.clock.now() - begin).as_secs_f64();
-                rows.push(self.write(origin, d, found, bounds, sink)?);
+                rows.push(self.write(d, found, sink)?);
                 begin = self.clock.now();
             }
             return Ok(());
@@ -303,18 +307,19 @@ impl SearchPipeline<'_> {
         let mut own = |job: &Job| worker::answer(&all[job.space], job, &mut scorers[job.space]);
         pool.run((&jobs, self.clock), go_on, &mut own, |_, seconds, outcome| {
             while let Some(d) = waiting.next_if(|d| !needs(d)) {
-                rows.push(self.write(origin, d, Ok(BTreeMap::new()), bounds, sink)?);
+                rows.push(self.write(d, Ok(BTreeMap::new()), sink)?);
             }
             let Some(mut d) = waiting.next() else { return Ok(()) };
             d.seconds += seconds;
             let answer = outcome.map(|found| found.metrics);
             let answer = answer.map_err(|failure| worker::in_words(&root, &d.digest, failure));
-            rows.push(self.write(origin, d, answer, bounds, sink)?);
-            late.store(!self.go_on(origin), order);
+            let origin = d.origin.clone();
+            rows.push(self.write(d, answer, sink)?);
+            late.store(!self.go_on(&origin), order);
             Ok(())
         })?;
         while let Some(d) = waiting.next_if(|d| !needs(d)) {
-            rows.push(self.write(origin, d, Ok(BTreeMap::new()), bounds, sink)?);
+            rows.push(self.write(d, Ok(BTreeMap::new()), sink)?);
         }
         Ok(())
     }
@@ -322,10 +327,8 @@ impl SearchPipeline<'_> {
     /// Writes a trial's row, and keeps its scores for other runs.
     fn write(
         &mut self,
-        origin: &Origin,
         mut d: PendingTrial,
         found: Result<BTreeMap<String, f64>, String>,
-        bounds: &config::Bounds,
         sink: &mut ScoreSink,
     ) -> Result<Trial, RunError> {
         let mut fresh = BTreeMap::new();
@@ -335,7 +338,7 @@ impl SearchPipeline<'_> {
             (None, Ok(values)) => {
                 d.candidate.known.extend(values.clone());
                 fresh = values;
-                self.bound(&mut d, bounds);
+                d.bound();
                 match d.missed.take() {
                     Some(why) => TrialOutcome::Infeasible { why, metrics: d.candidate.known },
                     None => TrialOutcome::Scored(d.candidate.known),
@@ -346,7 +349,7 @@ impl SearchPipeline<'_> {
         let trial = Trial {
             id: self.folder.rows.iter().filter(|r| matches!(r, JournalRow::Trial(_))).count() as u64,
             space: own.entry.name.clone(),
-            origin: origin.clone(),
+            origin: d.origin,
             genome: own.space.values(&d.candidate.genome),
             digest: d.digest,
             outcome,

@@ -71,8 +71,8 @@ impl SearchPipeline<'_> {
             let known = past.get(before..).unwrap_or_default().iter().take(wanted);
             let mut trials: Vec<Trial> = known.cloned().collect();
             if trials.len() < wanted {
-                let rest = &batch.proposals[trials.len()..];
-                trials.extend(self.score((space, &Origin::Search), rest, &mut session, proposer.exact())?);
+                let rest: Vec<_> = batch.proposals[trials.len()..].iter().map(|p| (Origin::Search, p)).collect();
+                trials.extend(self.score(space, &rest, &mut session, proposer.exact())?);
             }
             if trials.len() < wanted && self.stop.asked() {
                 return Ok(false);
@@ -196,19 +196,12 @@ impl SearchPipeline<'_> {
             });
             all.push((origin, Proposal { genome, graph, digest }, past));
         }
-        let new = all.iter().filter(|(_, _, past)| past.is_none()).map(|(_, proposal, _)| proposal);
-        if !self.time_ahead(space, new, session)? {
-            return Ok(false);
-        }
-        for (origin, proposal, past) in all {
-            let trial = match past {
-                Some(trial) => trial,
-                None => match self.score((space, &origin), std::slice::from_ref(&proposal), session, false)?.pop() {
-                    Some(trial) => trial,
-                    None => return Ok(false),
-                },
-            };
-            known.insert(proposal.digest, Some(self.observe(proposal.genome, &trial)));
+        let new = all.iter().filter(|(_, _, past)| past.is_none());
+        let new: Vec<_> = new.map(|(origin, proposal, _)| (origin.clone(), proposal)).collect();
+        let mut scored = self.score(space, &new, session, false)?.into_iter();
+        for (_, proposal, past) in &all {
+            let Some(trial) = past.clone().or_else(|| scored.next()) else { return Ok(false) };
+            known.insert(proposal.digest.clone(), Some(self.observe(proposal.genome.clone(), &trial)));
         }
         Ok(true)
     }

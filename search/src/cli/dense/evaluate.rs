@@ -1,5 +1,6 @@
 //! Scores a network with a head on a dataset.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,16 +11,25 @@ use mobilenas_data::{Labels, TransformedDataset};
 use mobilenas_heads::{Head, HeadOptions};
 use mobilenas_host::{Clock as _, Progress, WallClock, outln};
 use mobilenas_task::Batch;
+use mobilenas_train::collective::Collective;
+use serde::{Deserialize, Serialize};
 
 use super::super::Input;
 use super::super::loaded::{Loaded, NetArgs};
-use super::judge::Judge;
+use super::judge::{Compared, Judge};
 use super::{DenseData, Does, kind, normalization, run};
 
 /// Images in a batch.
 const BATCH: usize = 8;
 
-/// Scores a network with a head on a dataset.
+/// What a process has compared, and the damaged images among its own.
+#[derive(Serialize, Deserialize)]
+struct Part {
+    compared: Compared,
+    damaged: BTreeMap<usize, String>,
+}
+
+/// Scores a network with a head on a dataset. Several processes take the batches in turn; the first one shows the result.
 ///
 /// # Errors
 /// When the network, its weights or the dataset are wrong.
@@ -29,6 +39,7 @@ pub fn evaluate(
     dir: Option<&Path>,
     data: &DenseData,
     as_json: bool,
+    collective: &dyn Collective,
 ) -> Result<i32> {
     let (does, loaded) = (Does::of(head), net.load()?);
     let mut config = net.data()?.unwrap_or_default();
@@ -53,7 +64,7 @@ pub fn evaluate(
         data: Arc::new(set),
     };
     let images = view.data.images.len();
-    if !as_json {
+    if !as_json && collective.leads() {
         outln!("{}", net.title(&loaded))?;
         outln!(
             "{}, {}: {images} images, {} classes",
@@ -63,10 +74,11 @@ pub fn evaluate(
         )?;
         splits.notes.iter().try_for_each(|note| outln!("{note}"))?;
     }
-    let (clock, bar) = (WallClock::new(), Progress::new("evaluate"));
-    bar.begin(images as u64, 0);
+    let clock = WallClock::new();
+    let bar = if collective.leads() { Progress::new("evaluate") } else { Progress::hidden() };
     let mut judge = Judge::new(does);
-    let indices: Vec<usize> = (0..images).collect();
+    let indices = own_images(images, collective.rank(), collective.ranks());
+    bar.begin(indices.len() as u64, 0);
     let mut done = 0;
     for batch in view.batches(&indices, BATCH) {
         let batch = Batch::new(&batch.map_err(|e| Input(e.to_string()))?)?;
@@ -75,6 +87,19 @@ pub fn evaluate(
         bar.at(done, "");
     }
     bar.done();
+    if !collective.alone() {
+        let own = Part { compared: judge.compared(), damaged: view.damaged.seen() };
+        let parts = collective.texts(&serde_json::to_string(&own)?)?;
+        for (_, text) in parts.iter().enumerate().filter(|(rank, _)| *rank != collective.rank()) {
+            let Part { compared, damaged } = serde_json::from_str(text)?;
+            judge.add(compared);
+            view.damaged.merge(damaged).map_err(|e| Input(e.to_string()))?;
+        }
+        if !collective.leads() {
+            return Ok(0);
+        }
+    }
+    let done = judge.images();
     let seconds = clock.now().as_secs_f64();
     if as_json {
         let mut out = net.json(&loaded);
@@ -98,6 +123,11 @@ pub fn evaluate(
     Ok(0)
 }
 
+/// The images of a rank: whole batches, in turn.
+fn own_images(images: usize, rank: usize, ranks: usize) -> Vec<usize> {
+    (0..images).filter(|i| i / BATCH % ranks == rank).collect()
+}
+
 /// Whether a dataset has the classes of the network, in their order.
 fn check_classes(loaded: &Loaded, classes: &[String], does: &Does, net: &NetArgs) -> Result<()> {
     let background = usize::from(matches!(does, Does::Detect(_)));
@@ -111,5 +141,21 @@ fn check_classes(loaded: &Loaded, classes: &[String], does: &Does, net: &NetArgs
             bail!(Input(format!("{}: made for the class {own} where the dataset has {found}", file.display())))
         }
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_share_the_images_batch_by_batch() {
+        for (images, ranks) in [(0, 2), (7, 2), (8, 3), (50, 3), (64, 4)] {
+            let parts: Vec<Vec<usize>> = (0..ranks).map(|rank| own_images(images, rank, ranks)).collect();
+            assert!(parts.iter().all(|part| part.chunks(BATCH).all(|b| b[0] % BATCH == 0)), "{parts:?}");
+            let mut all = parts.concat();
+            all.sort_unstable();
+            assert_eq!(all, (0..images).collect::<Vec<_>>(), "{images} images, {ranks} ranks");
+        }
     }
 }

@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 use mobilenas_dense::metrics::ConfusionMatrix;
+use mobilenas_dense::metrics::coco::CocoEvaluator;
 use mobilenas_task::{AveragePrecision, Meter as _, Outputs, Overlap, Targets};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::Does;
@@ -11,6 +13,13 @@ use super::Does;
 pub(super) enum Judge {
     Boxes(AveragePrecision),
     Maps(Overlap),
+}
+
+/// What a process has compared, for another one.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Compared {
+    Boxes(CocoEvaluator<[f64; 4]>),
+    Maps(Option<ConfusionMatrix>, u64),
 }
 
 impl Judge {
@@ -26,6 +35,29 @@ impl Judge {
             Judge::Boxes(meter) => meter.update(outputs, targets),
             Judge::Maps(meter) => meter.update(outputs, targets),
         }?)
+    }
+
+    pub(super) fn compared(&self) -> Compared {
+        match self {
+            Judge::Boxes(meter) => Compared::Boxes(meter.evaluator().clone()),
+            Judge::Maps(meter) => Compared::Maps(meter.matrix().cloned(), meter.samples()),
+        }
+    }
+
+    /// Adds what another process has compared.
+    pub(super) fn add(&mut self, other: Compared) {
+        match (self, other) {
+            (Judge::Boxes(meter), Compared::Boxes(images)) => meter.add(images),
+            (Judge::Maps(meter), Compared::Maps(Some(matrix), images)) => meter.add(&matrix, images),
+            (Judge::Boxes(_), Compared::Maps(..)) | (Judge::Maps(_), Compared::Boxes(_) | Compared::Maps(None, _)) => {}
+        }
+    }
+
+    pub(super) fn images(&self) -> u64 {
+        match self {
+            Judge::Boxes(meter) => meter.samples(),
+            Judge::Maps(meter) => meter.samples(),
+        }
     }
 
     pub(super) fn metrics(&self) -> Vec<(&'static str, Option<f64>)> {

@@ -95,10 +95,9 @@ fn agrees(name: &str, graph: &Arc<Graph>, batch: i64, turn: usize) -> (Vec<&'sta
 fn tuned_genomes_agree() {
     let seen = side_by_side(covering::families(), |family| {
         let mut seen = BTreeSet::new();
-        let (space, mut rng) = (covering::small(family.name(), 7), ChaCha8Rng::seed_from_u64(3));
-        let random = (0..1).map(|_| space.sample(&mut rng)).collect::<Vec<_>>();
+        let space = covering::small(family.name(), 7);
         let mut told = 0;
-        for (turn, genome) in [space.largest(), space.smallest()].into_iter().chain(random).enumerate() {
+        for (turn, genome) in [space.largest(), space.smallest()].into_iter().enumerate() {
             let graph = Arc::new(space.lower(&genome).unwrap());
             let (kernels, tells) = agrees(family.name(), &graph, 1 + (turn as i64 % 2), turn);
             seen.extend(kernels);

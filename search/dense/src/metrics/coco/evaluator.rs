@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::curve::{Curve, curve, recall};
 use super::matching::{Judged, judge};
@@ -11,14 +12,14 @@ use super::rules::{MOST, RECALLS, THRESHOLDS};
 use super::{CocoScores, Found, Region, Truth};
 use crate::metrics::sum::mean;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Image<R> {
     truths: Vec<Truth<R>>,
     found: Vec<Found<R>>,
 }
 
 /// Truths and detections of images.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CocoEvaluator<R> {
     images: BTreeMap<u64, Image<R>>,
 }

@@ -1,5 +1,7 @@
 //! What COCO's metrics compare, and by which numbers.
 
+use serde::{Deserialize, Serialize};
+
 /// Thresholds of IoU: 0.5, 0.55, ... 0.95.
 pub(super) const THRESHOLDS: usize = 10;
 /// Points of recall: 0, 0.01, ... 1.
@@ -11,7 +13,7 @@ pub(super) const AREAS: [(f64, f64); 4] =
     [(0.0, 1e10), (0.0, 32.0 * 32.0), (32.0 * 32.0, 96.0 * 96.0), (96.0 * 96.0, 1e10)];
 
 /// An object of an image.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Truth<R> {
     /// Its box or mask.
     pub region: R,
@@ -24,7 +26,7 @@ pub struct Truth<R> {
 }
 
 /// What was found in an image.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Found<R> {
     /// Its box or mask.
     pub region: R,
