@@ -1,5 +1,4 @@
 //! ONNX files of networks with heads on ONNX Runtime: their named outputs are libtorch's.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

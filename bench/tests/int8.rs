@@ -1,14 +1,10 @@
 //! int8 files: sound, run on whole numbers, and near the float file.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod checker;
-#[path = "../../space/tests/covering/mod.rs"]
-mod covering;
-mod nearness;
-#[path = "../../space/torch/tests/seeded/mod.rs"]
-mod seeded;
-#[path = "../../space/torch/tests/side_by_side/mod.rs"]
-mod side_by_side;
+use crate::checker;
+use crate::covering;
+use crate::nearness;
+use crate::seeded;
+use crate::side_by_side;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;

@@ -1,9 +1,7 @@
 //! The engines that are libtorch's give the logits of the plain network.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "../../space/tests/covering/mod.rs"]
-mod covering;
-mod nearness;
+use crate::covering;
+use crate::nearness;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,12 +1,9 @@
 //! ONNX files on ONNX Runtime: their logits are libtorch's.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod checker;
-#[path = "../../space/tests/covering/mod.rs"]
-mod covering;
-mod nearness;
-#[path = "../../space/torch/tests/side_by_side/mod.rs"]
-mod side_by_side;
+use crate::checker;
+use crate::covering;
+use crate::nearness;
+use crate::side_by_side;
 
 use std::io::Write as _;
 use std::sync::Arc;

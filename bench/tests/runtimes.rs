@@ -1,9 +1,7 @@
 //! OpenVINO: its logits are libtorch's. And the choice of the fastest engine.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "../../space/tests/covering/mod.rs"]
-mod covering;
-mod nearness;
+use crate::covering;
+use crate::nearness;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,8 +1,7 @@
 //! The table for papers in a real LaTeX, with names that look like commands. `cargo test` ignores it for want of
 //! pdflatex; `cargo xtask test` runs it where pdflatex is or can be installed. `REPORTS_LOOK=folder` keeps the PDF.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod synthetic;
+use crate::synthetic;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

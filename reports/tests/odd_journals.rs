@@ -1,9 +1,8 @@
 //! Journals whose rows are odd or damaged: a report never panics, and its pages and plots stay readable.
 //!
 //! `REPORTS_FUZZ=1000` tries so many journals instead of a few.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod synthetic;
+use crate::synthetic;
 
 use std::path::Path;
 

@@ -1,6 +1,5 @@
 //! Fronts, hypervolumes and scores against an independent implementation: what pymoo and numpy said of random sets with
 //! ties, duplicates, NaN and infinities in two to four objectives. `oracle/pareto.py` makes the file.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use mobilenas_record::Goal;
 use mobilenas_record::pareto::{dominates_by, front, hypervolume};

@@ -1,7 +1,6 @@
 //! Reading a run's folder: what a stopped or damaged run leaves behind is reported, and never fatal.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod synthetic;
+use crate::synthetic;
 
 use std::collections::BTreeMap;
 

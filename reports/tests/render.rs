@@ -1,7 +1,6 @@
 //! Whole runs, from the journal to the files.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod synthetic;
+use crate::synthetic;
 
 use std::time::Instant;
 

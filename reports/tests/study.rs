@@ -1,7 +1,6 @@
 //! Studies and tables of latencies, from their rows to the pages.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod synthetic;
+use crate::synthetic;
 
 use std::path::Path;
 

@@ -1,7 +1,6 @@
 //! The table of trials as CSV and Parquet.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod synthetic;
+use crate::synthetic;
 
 use mobilenas_record::run::{JournalRow, Origin, TrialOutcome};
 use mobilenas_reports::flat::{Flat, Values};

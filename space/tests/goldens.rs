@@ -1,5 +1,4 @@
 //! Every published variant against its reference implementation: parameters, MACs, names and shapes of all tensors.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

@@ -1,5 +1,4 @@
 //! Blocks as units of latency: keys, blocks as graphs of their own, and the blocks that a space can contain.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,4 @@
 //! Peak memory of published networks.
-#![allow(clippy::unwrap_used)]
 
 use mobilenas_space::families;
 use mobilenas_space::ir::Op;

@@ -1,7 +1,6 @@
 //! Names that the families' authors give their tensors. `official_names.txt.gz` holds them as their own code makes them, each with
 //! timm's name of the same tensor (`-` for one that no network needs); with these pairs the authors' networks and timm's
 //! give the same logits for all variants.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;

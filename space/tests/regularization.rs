@@ -1,5 +1,4 @@
 //! What training drops, read from the published networks.
-#![allow(clippy::unwrap_used)]
 
 use mobilenas_space::families;
 use mobilenas_space::ir::{Graph, Node, Op, Regularization, regularize};

@@ -1,6 +1,5 @@
 //! Every family as a space: each genome lowers to a graph, costs what its graph costs, and uses slices of the largest
 //! network's tensors; each published network is a genome.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 

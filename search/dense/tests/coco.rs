@@ -1,7 +1,5 @@
 //! Average precision, masks and polygons against pycocotools, as `make_coco.py` wrote them.
 
-#![allow(clippy::unwrap_used)]
-
 use std::path::Path;
 use std::process::Command;
 

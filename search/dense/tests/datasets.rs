@@ -1,7 +1,5 @@
 //! Each layout of boxes and class maps: read whole, and with every kind of damage.
 
-#![allow(clippy::unwrap_used)]
-
 use std::fs;
 use std::path::Path;
 

@@ -1,7 +1,5 @@
 //! Composed scenes: their files say the same in both layouts, and what they say is what the images show.
 
-#![allow(clippy::unwrap_used)]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

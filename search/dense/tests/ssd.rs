@@ -1,8 +1,6 @@
 //! Anchors, matches, hard negatives, detections and mean intersection over union against the references, as
 //! `make_ssd.py` wrote them.
 
-#![allow(clippy::unwrap_used)]
-
 use mobilenas_dense::metrics::ConfusionMatrix;
 use mobilenas_dense::ssd::{AnchorConfig, Coder, Detection, DetectionConfig, Matcher, hard_negatives};
 use mobilenas_dense::{BBox, CenterBox};

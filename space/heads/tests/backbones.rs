@@ -1,5 +1,4 @@
 //! Feature maps of every family against timm's, and every head on every family and on random genomes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,6 @@
 //! Networks with heads against their references: parameters, MACs, names and shapes of all tensors, sizes of all maps.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,6 @@
 //! Names of tensors in checkpoints of networks with heads: those of ml-cvnets and of EfficientFormer's authors.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[allow(dead_code, reason = "other tests use the rest")]
-mod common;
+use crate::common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;

@@ -1,9 +1,7 @@
 //! int8 ONNX files of published networks: what is quantized, and how it is stored.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-#[path = "../../tests/covering/mod.rs"]
-mod covering;
+use crate::common;
+use crate::covering;
 
 use std::collections::{BTreeMap, HashSet};
 use std::mem::discriminant;

@@ -1,9 +1,7 @@
 //! ONNX files of every published network: names, shapes, operators.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-#[path = "../../tests/covering/mod.rs"]
-mod covering;
+use crate::common;
+use crate::covering;
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,8 @@
 //! For every family: a slice of a supernet equals the network on copied weights, and trains exactly its own slices.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "../../tests/covering/mod.rs"]
-mod covering;
-mod seeded;
-mod side_by_side;
+use crate::covering;
+use crate::seeded;
+use crate::side_by_side;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

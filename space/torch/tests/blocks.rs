@@ -1,10 +1,8 @@
 //! Blocks as networks of their own: run one after another they give the network's logits.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "../../tests/covering/mod.rs"]
-mod covering;
-mod seeded;
-mod side_by_side;
+use crate::covering;
+use crate::seeded;
+use crate::side_by_side;
 
 use std::sync::Arc;
 

@@ -1,8 +1,6 @@
 //! Outputs of networks with heads against their references, with weights by a formula.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "../../heads/tests/common/mod.rs"]
-mod common;
+use crate::common;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,10 +1,8 @@
 //! Tensors of a supernet: those that one of its networks leaves it, and those that are missing.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "../../tests/covering/mod.rs"]
-mod covering;
-mod seeded;
-mod side_by_side;
+use crate::covering;
+use crate::seeded;
+use crate::side_by_side;
 
 use std::sync::Arc;
 

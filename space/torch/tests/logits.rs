@@ -1,7 +1,6 @@
 //! Logits of every published variant against its reference implementation, with weights by a formula.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod side_by_side;
+use crate::side_by_side;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

@@ -1,5 +1,4 @@
 //! PyTorch source in PyTorch: strict load, and the logits of our networks in float64. `pytorch_source.py` has the checks.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::path::Path;

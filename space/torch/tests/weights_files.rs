@@ -1,6 +1,5 @@
 //! Weights files of others: PyTorch's in all their forms, and files that are damaged or mean harm.
 //! `files/make.py` made the files of PyTorch, with the real one.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -18,7 +18,7 @@ constexpr int64_t LANES = 16;
 constexpr int64_t MAX_KEYS = 16;
 
 // Rows of channels, by group; the last axis is contiguous.
-struct Rows {
+struct GroupedRows {
   const float* data;
   int64_t group, row;
 };
@@ -30,7 +30,7 @@ struct Sizes {
 };
 
 // `from` as [row][channel][lane], for the pairs of group and head from `first` on.
-inline void pack(const Rows& from, int64_t first, int64_t lanes, int64_t heads, int64_t rows, int64_t channels, float* to) {
+inline void pack(const GroupedRows& from, int64_t first, int64_t lanes, int64_t heads, int64_t rows, int64_t channels, float* to) {
   for (int64_t lane = 0; lane < lanes; ++lane) {
     const int64_t group = (first + lane) / heads, head = (first + lane) % heads;
     const float* at = from.data + group * from.group + head * channels;
@@ -78,7 +78,7 @@ inline void shares(const float* query, const float* keys, const Sizes& n, float 
 }
 
 FOR_EACH_PROCESSOR
-void attend(const Rows& q, const Rows& k, const Rows& v, float* out, const Sizes& n, int64_t begin, int64_t end) {
+void attend(const GroupedRows& q, const GroupedRows& k, const GroupedRows& v, float* out, const Sizes& n, int64_t begin, int64_t end) {
   std::vector<float> space((n.rows * (n.key + n.value) + n.keys * (n.key + n.value)) * LANES, 0.0f);
   float* qs = space.data();
   float* ks = qs + n.rows * n.key * LANES;
@@ -110,7 +110,7 @@ struct Gradients {
 };
 
 FOR_EACH_PROCESSOR
-void attend_backward(const Rows& q, const Rows& k, const Rows& v, const Rows& dy, const Gradients& to, const Sizes& n,
+void attend_backward(const GroupedRows& q, const GroupedRows& k, const GroupedRows& v, const GroupedRows& dy, const Gradients& to, const Sizes& n,
                      int64_t begin, int64_t end) {
   const int64_t queries = n.rows * n.key * LANES, keys = n.keys * n.key * LANES, values = n.keys * n.value * LANES;
   std::vector<float> space(2 * (queries + keys + values) + n.rows * n.value * LANES, 0.0f);
@@ -182,7 +182,7 @@ at::Tensor flat(const at::Tensor& t) {
   return all.stride(-1) == 1 ? all : all.contiguous();
 }
 
-Rows rows(const at::Tensor& t) { return {t.const_data_ptr<float>(), t.stride(0), t.stride(1)}; }
+GroupedRows rows(const at::Tensor& t) { return {t.const_data_ptr<float>(), t.stride(0), t.stride(1)}; }
 
 template <class F>
 void parallel(const Sizes& n, F work) {
@@ -222,7 +222,7 @@ struct FewKeyAttention : torch::autograd::Function<FewKeyAttention> {
 
 namespace mobilenas {
 
-// Rows [..., rows, heads * key], [..., keys, heads * key] and [..., keys, heads * value] to [..., rows, heads * value].
+// GroupedRows [..., rows, heads * key], [..., keys, heads * key] and [..., keys, heads * value] to [..., rows, heads * value].
 at::Tensor few_key_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, int64_t heads) {
   return FewKeyAttention::apply(query, key, value, heads);
 }

@@ -1,7 +1,5 @@
 // c10d's key-value store and its process group on gloo, which libtorch has compiled in, for Rust.
 
-#define USE_C10D_GLOO 1
-
 #include "group.h"
 
 #include <ATen/core/Tensor.h>

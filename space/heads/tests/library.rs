@@ -1,0 +1,7 @@
+//! Tests of heads: against their reference, and on all backbones.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod backbones;
+mod common;
+mod goldens;
+mod names;
