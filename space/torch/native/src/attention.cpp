@@ -222,7 +222,7 @@ struct FewKeyAttention : torch::autograd::Function<FewKeyAttention> {
 
 namespace mobilenas {
 
-// GroupedRows [..., rows, heads * key], [..., keys, heads * key] and [..., keys, heads * value] to [..., rows, heads * value].
+// Rows [..., rows, heads * key], [..., keys, heads * key] and [..., keys, heads * value] to [..., rows, heads * value].
 at::Tensor few_key_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, int64_t heads) {
   return FewKeyAttention::apply(query, key, value, heads);
 }
