@@ -40,8 +40,16 @@ impl Sum {
     }
 }
 
-/// Builds the tests by a cargo command with `--no-run`, and lists them: those that run the whole program, which take the
-/// longest, come first.
+/// The programs that take longest. They are begun first, so that none is waited for alone.
+const LONGEST: [&str; 5] = [
+    "search/tests/program/main.rs",
+    "space/torch/tests/library.rs",
+    "bench/tests/library.rs",
+    "search/worker_tests/tests/program/main.rs",
+    "search/train/tests/library/main.rs",
+];
+
+/// Builds the tests by a cargo command with `--no-run`, and lists them, the longest first.
 pub fn build(command: &mut Command) -> Result<Vec<TestProgram>> {
     command.args(["--no-run", "--message-format", "json-render-diagnostics"]);
     let output = command.stderr(std::process::Stdio::inherit()).output().context("cargo test does not start")?;
@@ -53,7 +61,8 @@ pub fn build(command: &mut Command) -> Result<Vec<TestProgram>> {
     if all.is_empty() {
         bail!("cargo test names no test program");
     }
-    all.sort_by_key(|program| !program.source.ends_with("tests/program/main.rs"));
+    let place = |program: &TestProgram| LONGEST.iter().position(|source| program.source.ends_with(source));
+    all.sort_by_key(|program| place(program).unwrap_or(LONGEST.len()));
     Ok(all)
 }
 
