@@ -94,6 +94,14 @@ pub const CLUSTER: [Tool; 4] = [
     },
 ];
 
+/// What starts pods. It attaches by WebSocket, as the server of the tests does, from version 1.31 on; Debian's is older.
+pub const KUBECTL: Tool = Tool {
+    variable: "KUBECTL",
+    names: &["kubectl"],
+    check: &["version", "--client"],
+    source: Source::ByHand("install kubectl, 1.31 or newer"),
+};
+
 /// What the names of tests have that are `#[ignore]`d because they need a program, and the program.
 pub const TESTS: [(&str, Tool); 5] = [
     ("chromium::", CHROMIUM),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Version of the lines that coordinator and worker exchange.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// What a worker says first. It gets jobs only if it would answer as any other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

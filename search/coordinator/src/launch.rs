@@ -1,6 +1,7 @@
 //! The command that starts a worker, by a launcher or not.
 
 use std::ffi::OsString;
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
 use std::process::Command;
 
@@ -36,7 +37,7 @@ impl Workers {
         }
         own.push(program);
         own.extend(args.iter().cloned());
-        let name = format!("{}-{}-{}", std::process::id(), who.seat, who.generation);
+        let name = name(who);
         let words: Vec<OsString> = match &self.launch {
             None => Vec::new(),
             Some(Launch::Command(words)) => words.iter().map(|w| w.replace("{worker}", &name).into()).collect(),
@@ -59,6 +60,11 @@ impl Workers {
         }
         command
     }
+}
+
+/// A name that no other worker has, of this search or another: a pod keeps its own until somebody deletes it.
+fn name(who: WorkerId) -> String {
+    format!("{}-{}-{:016x}", who.seat, who.generation, RandomState::new().hash_one(who))
 }
 
 fn srun(slurm: &Slurm, needs: Needs) -> Vec<OsString> {
@@ -84,6 +90,8 @@ fn remote_shell(words: &[OsString]) -> OsString {
 fn kubectl(k: &Kubernetes, name: &str) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["kubectl".into(), "run".into(), format!("mobilenas-{name}").into()];
     words.extend(["--stdin", "--rm", "--quiet", "--restart=Never"].map(OsString::from));
+    // It may wait for a machine, or for its image. After a minute kubectl would give it up, and leave it there.
+    words.push("--pod-running-timeout=24h".into());
     words.push(format!("--image={}", k.image).into());
     words.extend(k.args.iter().map(OsString::from));
     words.extend(["--command", "--"].map(OsString::from));
@@ -108,9 +116,11 @@ mod tests {
     fn presets_fill_in_the_command() {
         let own = "env|A=it's|/bin/mobilenas|worker|/a run";
         assert_eq!(words(None, 0, false), "/bin/mobilenas|worker|/a run");
-        let name = format!("{}-7-3", std::process::id());
-        let any = Launch::Command(vec!["run".to_string(), "x-{worker}".to_string()]);
-        assert_eq!(words(Some(any), 7, false), format!("run|x-{name}|{own}"));
+        let any = || Some(Launch::Command(vec!["run".to_string(), "x-{worker}".to_string()]));
+        let told = words(any(), 7, false);
+        let name = told.strip_prefix("run|x-").and_then(|rest| rest.split_once('|')).map_or("", |(name, _)| name);
+        assert_eq!(told, format!("run|x-{name}|{own}"));
+        assert!(name.starts_with("7-3-") && told != words(any(), 7, false), "{told}");
         let srun = "srun|--ntasks=1|--nodes=1|--exact|--quiet|--cpus-per-task=4";
         assert_eq!(words(Some(Launch::Named(Named::Slurm)), 0, false), format!("{srun}|{own}"));
         let slurm = Slurm { args: vec!["--mem=2G".to_string()] };
@@ -123,9 +133,11 @@ mod tests {
         assert!(told.starts_with("ssh|-T|-o|BatchMode=yes|") && told.ends_with(quoted), "{told}");
         let kubernetes = Kubernetes { image: "registry/nas:1".to_string(), args: vec!["--namespace=nas".to_string()] };
         let preset = Preset { kubernetes: Some(kubernetes), ..Preset::default() };
-        let run = format!("kubectl|run|mobilenas-{name}|--stdin|--rm|--quiet|--restart=Never|--image=registry/nas:1");
-        let expected = format!("{run}|--namespace=nas|--command|--|{own}");
-        assert_eq!(words(Some(Launch::Preset(preset)), 7, false), expected);
+        let told = words(Some(Launch::Preset(preset)), 7, false);
+        let (run, options) = told.split_once("|--stdin|").unwrap_or_default();
+        assert!(run.starts_with("kubectl|run|mobilenas-7-3-"), "{told}");
+        let own_options = "--rm|--quiet|--restart=Never|--pod-running-timeout=24h|--image=registry/nas:1";
+        assert_eq!(options, format!("{own_options}|--namespace=nas|--command|--|{own}"));
     }
 
     #[test]

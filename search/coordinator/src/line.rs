@@ -26,6 +26,8 @@ pub enum ToWorker<J> {
         /// What is to be done.
         work: J,
     },
+    /// Your hello was heard; jobs will come.
+    Welcome {},
     /// Leave off what you do, and keep what can be kept.
     Stop {},
 }

@@ -72,6 +72,8 @@ const TICK: Duration = Duration::from_millis(100);
 const ROOM: Duration = Duration::from_secs(1);
 /// How long workers may take to end when all is over.
 const TO_END: Duration = Duration::from_secs(2);
+/// And with a launcher, which may hear of an end seconds later, and clears away then what it has started.
+const LAUNCHER_TO_END: Duration = Duration::from_secs(10);
 
 impl<A: DeserializeOwned + Send + 'static> Pool<A> {
     /// No worker is started yet.
@@ -154,7 +156,15 @@ impl<A: DeserializeOwned + Send + 'static> Pool<A> {
 
     fn hear(&mut self, (who, heard): Report<A>) {
         match &heard {
-            Heard::Hello(hello) if hello.cpu != self.config.expected.cpu => self.mixed.store(true, Ordering::SeqCst),
+            Heard::Hello(hello) => {
+                if hello.cpu != self.config.expected.cpu {
+                    self.mixed.store(true, Ordering::SeqCst);
+                }
+                let line = serde_json::to_string(&ToWorker::<()>::Welcome {}).unwrap_or_default();
+                if let Some(process) = self.processes.get_mut(&who) {
+                    process.send(&line);
+                }
+            }
             Heard::Ended(_) => drop(self.processes.remove(&who)),
             _ => {}
         }
@@ -244,10 +254,11 @@ impl<A: DeserializeOwned + Send + 'static> Pool<A> {
 impl<A> Drop for Pool<A> {
     fn drop(&mut self) {
         self.processes.values_mut().for_each(Process::close);
+        let to_end = if self.config.launched { LAUNCHER_TO_END } else { TO_END };
         let begin = Instant::now();
         let mut asked = false;
-        while begin.elapsed() < TO_END && !self.processes.values().all(Process::is_over) {
-            if !asked && begin.elapsed() > TO_END / 2 {
+        while begin.elapsed() < to_end && !self.processes.values().all(Process::is_over) {
+            if !asked && begin.elapsed() > to_end / 2 {
                 asked = true;
                 self.processes.values_mut().for_each(Process::end);
             }

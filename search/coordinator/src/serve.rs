@@ -22,6 +22,9 @@ pub const STOPPED: i32 = 143;
 
 /// Between two signs of life.
 const BEAT: Duration = Duration::from_secs(10);
+/// How many beats one waits for a first word: half an hour. A launcher that is killed while its worker waits in a queue
+/// may leave one that nobody talks to, and whose input does not end.
+const PATIENCE: u32 = 180;
 /// How long work that can leave off may take to do so.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -55,6 +58,8 @@ struct Shared {
     job: Option<u64>,
     /// Said again until the first line comes: some launchers lose what is said before they listen.
     hello: Option<Hello>,
+    /// Whether a line has come.
+    heard: bool,
     /// Whether it was asked to end.
     asked: bool,
     /// Where the files of a run are.
@@ -129,11 +134,18 @@ impl Serving {
         let own = shared.clone();
         thread::spawn(move || {
             for line in io::stdin().lock().lines().map_while(Result::ok) {
-                locked(&own).hello = None;
-                if matches!(serde_json::from_str(&line), Ok(ToWorker::<serde::de::IgnoredAny>::Stop {})) {
-                    ask();
-                } else if send.send(line).is_err() {
-                    return;
+                {
+                    let mut now = locked(&own);
+                    (now.hello, now.heard) = (None, true);
+                }
+                match serde_json::from_str(&line) {
+                    Ok(ToWorker::<serde::de::IgnoredAny>::Stop {}) => ask(),
+                    Ok(ToWorker::Welcome {}) => {}
+                    _ => {
+                        if send.send(line).is_err() {
+                            return;
+                        }
+                    }
                 }
             }
             drop(send);
@@ -144,9 +156,14 @@ impl Serving {
         });
         let beating = shared.clone();
         thread::spawn(move || {
+            let mut unheard = 0;
             loop {
                 thread::sleep(BEAT);
-                let now = locked(&beating);
+                let mut now = locked(&beating);
+                unheard += u32::from(!now.heard);
+                if unheard == PATIENCE {
+                    hand_back(&mut now);
+                }
                 let said = match (&now.job, &now.hello) {
                     (Some(_), _) => say(&FromWorker::Beat {}),
                     (None, Some(hello)) => say(&FromWorker::Hello(hello.clone())),

@@ -16,7 +16,7 @@ const ANSWER: &str = r#"echo "{\"answer\":{\"job\":$n,\"result\":{\"Ok\":$k}}}""
 /// A worker that says hello and runs a script for each job, whose number is in `$n` and whose work in `$k`.
 fn script(each: &str) -> String {
     let read = r#"n=${line#*\"number\":}; n=${n%%,*}; k=${line#*\"work\":}; k=${k%%\}*}"#;
-    format!("{HELLO}; while read -r line; do {read}; {each}; done")
+    format!("{HELLO}; while read -r line; do case $line in *welcome*) continue;; esac; {read}; {each}; done")
 }
 
 /// What was told to the user.
@@ -84,6 +84,13 @@ fn answers_come_in_order_however_many_work_and_however_long_each_takes() {
 fn what_a_launcher_prints_before_the_hello_is_not_listened_to() {
     let own = script(ANSWER);
     let (config, _) = config(1, Rules::default(), format!("echo; echo 'Last login: never'; echo '{{}}'; {own}"));
+    assert_eq!(all(&mut Pool::new(config), 2), expected(2));
+}
+
+#[test]
+fn a_worker_is_told_that_its_hello_was_heard() {
+    let welcome = r#"read -r line; [ "$line" = '{"welcome":{}}' ] || exit 1"#;
+    let (config, _) = config(1, impatient(), format!("{HELLO}; {welcome}; {}", script(ANSWER)));
     assert_eq!(all(&mut Pool::new(config), 2), expected(2));
 }
 

@@ -59,7 +59,7 @@ impl Drop for Cluster {
 }
 
 /// What a remote shell does not know.
-fn environment() -> String {
+pub fn environment() -> String {
     let data = std::env::var("MOBILENAS_DATA").expect("`cargo xtask test --cluster` fetches the data and sets it");
     format!("env: {{MOBILENAS_DATA: {data}, OMP_WAIT_POLICY: passive}}")
 }

@@ -8,5 +8,6 @@ mod common;
 mod config_parts;
 
 mod clusters;
+mod pods;
 mod studies;
 mod workers;

@@ -79,7 +79,7 @@ pub fn assert_same(run: &Path, what: &str) {
 }
 
 /// A shell script.
-fn script(dir: &Path, text: &str) -> PathBuf {
+pub fn script(dir: &Path, text: &str) -> PathBuf {
     let path = dir.join("launch.sh");
     fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
