@@ -14,6 +14,7 @@ mod left_out;
 mod methods;
 mod packed_ints;
 mod paper_table;
+mod pictures;
 mod progress;
 mod published;
 mod reliability;

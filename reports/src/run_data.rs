@@ -1,8 +1,9 @@
 //! A run read from its folder, with what follows from its rows: the front and the mobile efficiency score.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
-use std::path::Path;
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use mobilenas_record::latency_table::{LatencyTable, Source};
 use mobilenas_record::metric::{LATENCY, MES, PARAMS};
@@ -46,6 +47,8 @@ pub struct RunData {
     pub study: Option<Study>,
     /// The resolved config as it stands in the run's folder, if it is there.
     pub config: Option<String>,
+    /// PNG files of what a retrained network finds in images, by its trial.
+    pub pictures: BTreeMap<u64, Vec<Vec<u8>>>,
 }
 
 /// A trial with what follows from it and from the others.
@@ -134,6 +137,7 @@ impl RunData {
             latency_table: None,
             study: None,
             config: journal::config(run_dir),
+            pictures: BTreeMap::new(),
         };
         let mut damage = read.damage;
         if Study::is_in(run_dir) {
@@ -156,6 +160,8 @@ impl RunData {
         for i in run.front_against(&LATENCY) {
             run.trials[i].on_front = true;
         }
+        run.pictures = run.retrained.iter().map(|r| (r.trial, pictures(run_dir, r.trial))).collect();
+        run.pictures.retain(|_, pictures| !pictures.is_empty());
         Ok(run)
     }
 
@@ -314,4 +320,13 @@ impl RunData {
         let known: Vec<f64> = own.filter_map(|r| self.final_accuracy_of(r)).collect();
         (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
     }
+}
+
+/// The pictures beside a retrained network's weights, `winners/12.0.png` and so on. A file that is larger than those that a
+/// run writes is none of them.
+fn pictures(run_dir: &Path, trial: u64) -> Vec<Vec<u8>> {
+    const MOST: (usize, u64) = (16, 1 << 20);
+    let files = (0..MOST.0).map(|n| run_dir.join(format!("winners/{trial}.{n}.png")));
+    let read = |path: &PathBuf| fs::metadata(path).ok().filter(|m| m.len() <= MOST.1).and_then(|_| fs::read(path).ok());
+    files.map_while(|path| read(&path)).collect()
 }

@@ -6,7 +6,8 @@ use super::folder::{OutputFolder, Written};
 use super::section::{Section, write_page};
 use super::summary::summary;
 use super::{
-    files, knobs, left_out, methods, progress, published, reliability, retrained, this_run, trial_table, trials,
+    files, knobs, left_out, methods, pictures, progress, published, reliability, retrained, this_run, trial_table,
+    trials,
 };
 use crate::error::ReportError;
 use crate::run_data::RunData;
@@ -18,6 +19,7 @@ pub const INDEX: &str = "report/index.html";
 pub static SECTIONS: &[Section<RunData>] = &[
     trials::SECTION,
     retrained::SECTION,
+    pictures::SECTION,
     trial_table::FRONT,
     trial_table::VARIANTS,
     progress::SECTION,

@@ -11,17 +11,9 @@ const SHARE: u32 = 128;
 /// The grey of ignored pixels.
 const UNKNOWN: [u8; 3] = [128; 3];
 
-/// Grey levels repeated as red, green and blue.
-fn colored(picture: &Picture) -> Picture {
-    match picture.channels {
-        3 => picture.clone(),
-        _ => Picture { channels: 3, levels: picture.levels.iter().flat_map(|l| [*l; 3]).collect(), ..*picture },
-    }
-}
-
 /// A sample with its boxes and its class map, in VOC's colours: class k of boxes has that of label k + 1.
 pub fn drawn(sample: &Sample) -> Picture {
-    let mut picture = colored(&sample.image);
+    let mut picture = sample.image.colored();
     if let Some(map) = &sample.target.map {
         draw_map(&mut picture, map);
     }

@@ -5,6 +5,7 @@ mod error;
 mod eval_pool;
 mod images;
 pub mod inherited;
+mod pictures;
 pub mod proxy;
 mod quantized;
 pub mod settings;
@@ -31,6 +32,7 @@ use tch::{Kind, Tensor};
 
 pub use error::EvalError;
 pub use images::Scores;
+pub use pictures::pictures;
 pub use quantized::{Quantized, quantize};
 pub use subnet::subnet;
 pub use worker_latency::{WorkerLatencies, WorkerLatency};

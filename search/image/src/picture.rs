@@ -1,5 +1,8 @@
 //! One image's levels.
 
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder as _};
+
 /// An image: rows of pixels, each of one (grey) or three (red, green, blue) levels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
@@ -17,6 +20,26 @@ impl Picture {
     /// All black.
     pub fn black(width: usize, height: usize, channels: usize) -> Picture {
         Picture { width, height, channels, levels: vec![0; width * height * channels] }
+    }
+
+    /// The same in colour: grey levels repeated as red, green and blue.
+    pub fn colored(&self) -> Picture {
+        match self.channels {
+            3 => self.clone(),
+            _ => Picture { channels: 3, levels: self.levels.iter().flat_map(|l| [*l; 3]).collect(), ..*self },
+        }
+    }
+
+    /// A PNG file.
+    ///
+    /// # Errors
+    /// When it has no pixels.
+    pub fn png(&self) -> Result<Vec<u8>, String> {
+        let kind = if self.channels == 3 { ExtendedColorType::Rgb8 } else { ExtendedColorType::L8 };
+        let mut bytes = Vec::new();
+        let encoder = PngEncoder::new(&mut bytes);
+        let written = encoder.write_image(&self.levels, self.width as u32, self.height as u32, kind);
+        written.map_err(|e| e.to_string()).map(|()| bytes)
     }
 
     /// The levels of a pixel.

@@ -4,9 +4,12 @@ use std::any::Any;
 
 use mobilenas_data::Labels;
 use mobilenas_dense::BBox;
+use mobilenas_dense::class_map::color;
+use mobilenas_dense::draw::draw_box;
 use mobilenas_dense::metrics::coco::{CocoEvaluator, CocoScores};
 use mobilenas_dense::ssd::{Assigner, SsdRules, hard_negatives};
 use mobilenas_heads::map_sizes;
+use mobilenas_image::Picture;
 use mobilenas_record::{Goal, MetricInfo, Stage};
 use tch::{Device, Kind, Reduction, TchError, Tensor};
 
@@ -32,6 +35,9 @@ const ANCHOR_ACCURACY: MetricInfo = MetricInfo {
 };
 
 const NAME: &str = "detection";
+
+/// Detections with a lower score are not drawn.
+pub const SHOWN: f64 = 0.3;
 
 /// Background anchors in the loss for each one with a box.
 const NEGATIVES: usize = 3;
@@ -196,6 +202,17 @@ impl Task for Detection {
 
     fn example(&self, images: usize, size: (usize, usize)) -> Result<Targets, TaskError> {
         DenseTargets::example(images, size).map(Targets::Dense).map_err(torch)
+    }
+
+    fn draw(&self, outputs: &Outputs, pictures: &mut [Picture]) -> Result<(), TaskError> {
+        for (picture, found) in pictures.iter_mut().zip(self.detect(outputs)?) {
+            for found in found.iter().filter(|d| d.score >= SHOWN) {
+                let found = found.in_image(picture.width as u32, picture.height as u32);
+                let color = color((found.category % 254) as u8 + 1);
+                draw_box(picture, &BBox::from_xywh(found.region), color);
+            }
+        }
+        Ok(())
     }
 
     fn meter(&self) -> Box<dyn Meter> {

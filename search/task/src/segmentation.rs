@@ -3,8 +3,10 @@
 use std::any::Any;
 
 use mobilenas_data::Labels;
-use mobilenas_dense::IGNORED;
+use mobilenas_dense::draw::draw_map;
 use mobilenas_dense::metrics::ConfusionMatrix;
+use mobilenas_dense::{ClassMap, IGNORED};
+use mobilenas_image::Picture;
 use mobilenas_record::{Goal, MetricInfo, Stage};
 use tch::{Device, Kind, Reduction, TchError, Tensor};
 
@@ -128,6 +130,15 @@ impl Task for Segmentation {
 
     fn example(&self, images: usize, size: (usize, usize)) -> Result<Targets, TaskError> {
         DenseTargets::example(images, size).map(Targets::Dense).map_err(torch)
+    }
+
+    fn draw(&self, outputs: &Outputs, pictures: &mut [Picture]) -> Result<(), TaskError> {
+        let sizes: Vec<_> = pictures.iter().map(|p| (p.width, p.height)).collect();
+        for (picture, labels) in pictures.iter_mut().zip(self.class_maps(outputs, &sizes)?) {
+            let (width, height) = (picture.width, picture.height);
+            draw_map(picture, &ClassMap { width, height, labels });
+        }
+        Ok(())
     }
 
     fn meter(&self) -> Box<dyn Meter> {

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use mobilenas_data::Labels;
+use mobilenas_image::Picture;
 use mobilenas_record::MetricInfo;
 use mobilenas_space::ir::Graph;
 use tch::Tensor;
@@ -73,6 +74,14 @@ pub trait Task: Sync + std::fmt::Debug {
     /// # Errors
     /// When libtorch refuses.
     fn distill(&self, student: &Outputs, teacher: &Outputs, how: Distillation) -> Result<Tensor, TaskError>;
+
+    /// Draws what outputs say into the images of a batch, which are coloured. A class is not drawn.
+    ///
+    /// # Errors
+    /// When libtorch refuses, or the outputs are not this task's.
+    fn draw(&self, _outputs: &Outputs, _pictures: &mut [Picture]) -> Result<(), TaskError> {
+        Ok(())
+    }
 
     /// An empty meter of [`Task::metrics`].
     fn meter(&self) -> Box<dyn Meter>;

@@ -228,6 +228,8 @@ fn a_search_for_a_detector_is_resumed_and_reported() {
     let retrained = rows_of(&dir.join("whole"), "retrained");
     assert!(retrained[0]["metrics"]["test_map"].is_number(), "{retrained:?}");
     let winner = retrained[0]["trial"].as_u64().unwrap();
+    assert!(dir.join(format!("whole/winners/{winner}.3.png")).exists(), "pictures of the first four test images");
+    assert_eq!(page.matches("src=\"data:image/png;base64,").count(), 4 * retrained.len());
     let told = json(dir, &format!("evaluate --run whole --trial {winner} --json"));
     assert_eq!(told["images"], 10);
     let export = format!("weights export --run whole --trial {winner} --out w.onnx");

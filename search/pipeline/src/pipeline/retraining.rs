@@ -23,12 +23,15 @@ use super::int8;
 use super::order::Order;
 use super::subnet::subnet_among;
 use crate::config::Device;
-use crate::evaluator::{Scores, test_scores, validation_scores};
+use crate::evaluator::{Scores, pictures, test_scores, validation_scores};
 use crate::experiment::loaders::data_loader;
 use crate::experiment::{Experiment, ExperimentError};
 use crate::worker::{self, Kind};
 
 pub use super::inherited::Inherited;
+
+/// Images of the test split whose detections or class maps are kept as pictures.
+const PICTURES: usize = 4;
 
 /// A network to be trained from scratch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -178,6 +181,11 @@ impl Job {
             let mut about = p.about();
             about.insert("digest".to_string(), graph.digest());
             weights::save(&root.join(format!("{name}.safetensors")), &store.named(), &about)?;
+            let shown: Vec<usize> = p.test_split.indices().iter().copied().take(PICTURES).collect();
+            for (n, picture) in pictures(&net, &p.test, &shown, p.task)?.iter().enumerate() {
+                let path = root.join(format!("{name}.{n}.png"));
+                write_whole(&path, picture).map_err(|error| RunError::Io { path, error })?;
+            }
         }
         self.keep(root, Outcome { metrics, seconds, steps, skipped }).map(Some)
     }

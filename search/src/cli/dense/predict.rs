@@ -12,7 +12,7 @@ use mobilenas_heads::{Head, HeadOptions};
 use mobilenas_host::write::write_whole;
 use mobilenas_host::{errln, outln};
 use mobilenas_image::{Area, Picture, cut_picture, decode};
-use mobilenas_task::Outputs;
+use mobilenas_task::{Outputs, SHOWN};
 use serde_json::{Value as Json, json};
 use tch::Tensor;
 
@@ -92,7 +92,7 @@ impl Teller<'_> {
         if file.exists() && fs::canonicalize(&file).ok() == fs::canonicalize(path).ok() {
             bail!(Input(format!("{}: is the image itself, expected another folder for --draw", file.display())));
         }
-        put(&file, &png(picture)?)
+        put(&file, &picture.png().map_err(Input)?)
     }
 
     fn name(&self, class: usize) -> String {
@@ -105,7 +105,7 @@ impl Teller<'_> {
         picture: &mut Picture,
         found: Vec<Vec<Detection>>,
     ) -> Result<()> {
-        let least = self.output.threshold.unwrap_or(if self.as_json { 0.0 } else { 0.3 });
+        let least = self.output.threshold.unwrap_or(if self.as_json { 0.0 } else { SHOWN });
         let (w, h) = (picture.width as u32, picture.height as u32);
         for found in found.into_iter().flatten().filter(|d| d.score >= least) {
             let found = found.in_image(w, h);
@@ -160,15 +160,6 @@ fn stem(path: &Path) -> String {
 fn put(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(write_whole(path, bytes)
         .map_err(|e| Input(format!("{}: {e}, expected a place for the file", path.display())))?)
-}
-
-fn png(picture: Picture) -> Result<Vec<u8>> {
-    let (width, height) = (picture.width as u32, picture.height as u32);
-    let image =
-        image::RgbImage::from_raw(width, height, picture.levels).ok_or_else(|| Input("an empty image".into()))?;
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    image.write_to(&mut bytes, image::ImageFormat::Png)?;
-    Ok(bytes.into_inner())
 }
 
 /// An image as the network wants it, `[1, 3, H, W]`: resized to a square, whatever the ratio of its sides.
