@@ -38,6 +38,8 @@ Tasks:
                       build nothing
   setup --phones      fetch the converters to Core ML, ExecuTorch and LiteRT, which
                       `mobilenas weights export` needs for these formats
+  setup --data shapes compose the scenes of the quickstarts for detection and segmentation
+                      in target/data/shapes
   env                 print the variables for a shell: eval \"$(cargo xtask env)\"
                       makes plain `cargo build` and `cargo test` work
   clippy              clippy on everything, warnings denied
@@ -80,6 +82,8 @@ pub enum Task {
         /// The phones' converters instead of what building and running needs.
         phones: bool,
     },
+    /// Compose scenes for detection and segmentation.
+    Scenes,
     /// Print the environment.
     Env,
     /// Build and run the program with these arguments.
@@ -126,6 +130,10 @@ impl Args {
         let task = match name.as_str() {
             "run" => return Ok(Self { torch, task: Task::Run(args) }),
             "test" => test_task(&mut args)?,
+            "setup" if args == ["--data", "shapes"] => {
+                args.clear();
+                Task::Scenes
+            }
             "setup" => Task::Setup { phones: take_flag(&mut args, "--phones") },
             "env" => Task::Env,
             "clippy" => Task::Clippy,
@@ -252,9 +260,11 @@ mod tests {
     }
 
     #[test]
-    fn setup_takes_phones() -> Result<()> {
+    fn setup_takes_phones_and_scenes() -> Result<()> {
         assert_eq!(parse("setup --phones")?.task, Task::Setup { phones: true });
         assert_eq!(parse("setup")?.task, Task::Setup { phones: false });
+        assert_eq!(parse("setup --data shapes")?.task, Task::Scenes);
+        assert!(parse("setup --data coco").is_err());
         Ok(())
     }
 

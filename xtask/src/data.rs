@@ -3,10 +3,11 @@
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use crate::cargo::Environment;
 use crate::target::{Staging, TargetDir};
 
 /// The folder's name in the folder of datasets.
@@ -47,6 +48,26 @@ pub fn locate(target: &TargetDir) -> Result<PathBuf> {
     let place = fetched.join(NAME);
     fetch(&place).with_context(|| missing(&place))?;
     Ok(fetched)
+}
+
+/// Has the program compose scenes of the dataset's images, unless they are there.
+pub fn scenes(program: &Path, environment: &Environment, target: &TargetDir) -> Result<ExitCode> {
+    let place = target.data().join("shapes");
+    if !place.exists() {
+        // Whole, or under another name.
+        let part = target.data().join("shapes.part");
+        if part.exists() {
+            fs::remove_dir_all(&part).with_context(|| format!("{} cannot be removed", part.display()))?;
+        }
+        let mut command = Command::new(program);
+        environment.apply(command.args(["data", "shapes", "--out"]).arg(&part))?;
+        if !command.status().context("the program does not start")?.success() {
+            bail!("the scenes could not be composed; the reason is above");
+        }
+        fs::rename(&part, &place).with_context(|| format!("{} cannot be made", place.display()))?;
+    }
+    eprintln!("scenes: {}", place.display());
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What to say when the dataset cannot be had.

@@ -99,6 +99,10 @@ fn perform(args: Args) -> Result<ExitCode> {
             }
             runtimes.iter().for_each(|(runtime, library)| eprintln!("{}: {}", runtime.title, library.display()));
         }
+        Task::Scenes => {
+            let environment = running()?;
+            return data::scenes(&cargo::build(&target, &environment)?, &environment, &target);
+        }
         Task::Env => print!("{}", running()?.shell_lines()),
         Task::Run(rest) => {
             let environment = running()?;
