@@ -22,7 +22,7 @@ fn scenes() -> TempDir {
     c.args(["data", "shapes", "--out", "shapes", "--train", "40", "--val", "10"]);
     assert!(succeed(c).starts_with("shapes: 50 scenes with "));
     let head = format!("threads: 1\nnetwork: {{model: mobilenetv2_100, knobs: {{{KNOBS}}}}}\n");
-    let rest = "checkpoint_seconds: 0\ntrain: {epochs: 9, batch: 8, warmup: 0.5, label_smoothing: 0.1, ema: 0.9}\n";
+    let rest = "checkpoint_seconds: 0\ntrain: {epochs: 16, batch: 8, warmup: 0.5, label_smoothing: 0.1, ema: 0.9}\n";
     for (task, more, data, side) in [
         ("detection", "", "coco", "64"),
         ("segmentation", "head: {name: pspnet, auxiliary: true, width: 32}\n", "voc", "96"),
@@ -86,7 +86,7 @@ fn a_training_for_each_task_resumes_bit_for_bit_and_is_scored_alike_by_evaluate(
         assert_eq!(evaluated_on_ranks(dir, &scoring), without_seconds(told), "{task} by two processes");
         let losses: Vec<f64> =
             rows(&dir.join(task).join("training.jsonl")).iter().map(|r| r["loss"].as_f64().unwrap()).collect();
-        assert!(losses[losses.len() - 1] < 0.9 * losses[0], "{task} learns: {losses:?}");
+        assert!(losses[losses.len() - 1] < 0.8 * losses[0], "{task} learns: {losses:?}");
     }
     let (of, image) = ("--weights detection/weights.safetensors", "shapes/JPEGImages/000041.png");
     let found = json(dir, &format!("predict --config detection.yaml {of} {image} --json --draw drawn"));
@@ -110,7 +110,7 @@ fn a_training_for_each_task_resumes_bit_for_bit_and_is_scored_alike_by_evaluate(
     succeed(c);
     let text = fs::read_to_string(dir.join("detection.yaml")).unwrap();
     let from = |file: &str| text.replace("network: {", &format!("network: {{weights: {file}, "));
-    fs::write(dir.join("warm.yaml"), from("c/weights.safetensors").replace("epochs: 9", "epochs: 1")).unwrap();
+    fs::write(dir.join("warm.yaml"), from("c/weights.safetensors").replace("epochs: 16", "epochs: 1")).unwrap();
     succeed(run(dir, "train warm.yaml --out warm"));
     assert!(weights(dir, "warm") != weights(dir, "detection"));
 }
