@@ -6,7 +6,8 @@ mod read;
 mod repeats;
 
 pub use analysis::{
-    ComparedNetwork, Fidelity, HypervolumeBand, bands, by_size, compared_networks, fidelities, pairs_won,
+    ComparedNetwork, Fidelity, HypervolumeBand, bands, by_size, compared_networks, fidelities, fidelities_by_space,
+    pairs_won,
 };
 pub use landmarks::{Corrected, corrected};
 pub use mobilenas_record::study::*;

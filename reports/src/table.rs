@@ -50,7 +50,7 @@ pub fn trials(run: &RunData) -> Flat {
     table
 }
 
-/// The networks of a study: `id`, `name`, `origin`, `digest`, `knob.<name>`, `params`, `macs`, `memory` (bytes),
+/// The networks of a study: `id`, `name`, `origin`, `space` (of several), `digest`, `knob.<name>`, `params`, `macs`, `memory` (bytes),
 /// `latency_ms`, and `test_top1.<seed>` (percent) for each seed of a training from scratch.
 pub fn networks(study: &Study, origin: fn(NetworkOrigin) -> &'static str) -> Flat {
     let rows = &study.networks;
@@ -58,6 +58,9 @@ pub fn networks(study: &Study, origin: fn(NetworkOrigin) -> &'static str) -> Fla
     table.push("id", Values::whole(rows.iter().map(|n| n.id)));
     table.push("name", Values::text(rows.iter().map(|n| n.name.as_str())));
     table.push("origin", Values::text(rows.iter().map(|n| origin(n.origin))));
+    if !study.header.spaces.is_empty() {
+        table.push("space", Values::text(rows.iter().map(|n| n.space.as_deref().unwrap_or_default())));
+    }
     table.push("digest", Values::text(rows.iter().map(|n| n.digest.as_str())));
     for (knob, values) in genome::columns(rows.iter().map(|n| &n.genome)) {
         table.push(format!("knob.{knob}"), Values::Integer(values));

@@ -50,8 +50,11 @@ pub struct StudyHeader {
     pub started_unix: u64,
     /// Hex digest of the resolved config.
     pub config_digest: String,
-    /// Family of the space.
+    /// Family of the space; of several, their families.
     pub family: String,
+    /// The spaces, where a study has several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spaces: Vec<StudySpace>,
     /// The data.
     pub dataset: Dataset,
     /// The machine.
@@ -61,6 +64,15 @@ pub struct StudyHeader {
     /// What the hypervolumes of [`SearchRun`] are made of, if there are searches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume: Option<Volume>,
+}
+
+/// One of several spaces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StudySpace {
+    /// Its name.
+    pub name: String,
+    /// Its family.
+    pub family: String,
 }
 
 /// What a hypervolume is made of.
@@ -95,6 +107,9 @@ pub struct StudyNetwork {
     pub name: String,
     /// Where it comes from.
     pub origin: NetworkOrigin,
+    /// The space that it is of, where a study has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<String>,
     /// Knob to value.
     pub genome: BTreeMap<String, i64>,
     /// Hex digest of the graph.

@@ -32,10 +32,23 @@ pub struct Fidelity {
 /// Strata of MACs.
 const STRATA: usize = 3;
 
-/// One fidelity for each condition, in the order of their names.
+/// One fidelity for each condition, in the order of their names; over the networks of all spaces.
 pub fn fidelities(study: &Study) -> Vec<Fidelity> {
+    among(study, |_| true)
+}
+
+/// Where a study has several spaces, the name of each with its fidelities over its own networks.
+pub fn fidelities_by_space(study: &Study) -> Vec<(&str, Vec<Fidelity>)> {
+    let of = |space: &'_ str| {
+        let own = |id| study.network(id).is_some_and(|n| n.space.as_deref() == Some(space));
+        among(study, own)
+    };
+    study.header.spaces.iter().map(|s| (s.name.as_str(), of(&s.name))).collect()
+}
+
+fn among(study: &Study, own: impl Fn(u64) -> bool) -> Vec<Fidelity> {
     let mut by_condition: BTreeMap<&Condition, BTreeMap<u64, f64>> = BTreeMap::new();
-    for i in &study.inherited {
+    for i in study.inherited.iter().filter(|i| own(i.network)) {
         let Some(accuracy) = i.metric(metrics::ACCURACY.name) else { continue };
         // Of two rows for one network the last one counts, as after a resumed study.
         by_condition.entry(&i.condition).or_default().insert(i.network, accuracy);

@@ -9,10 +9,8 @@ use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 use mobilenas_host::{errln, outln};
 use mobilenas_pipeline::config::Origin;
-use mobilenas_pipeline::experiment::ExperimentError;
 use mobilenas_pipeline::pipeline::{RunError, follow};
 use mobilenas_study::{Folder, Study, StudyOutcome, StudyPlan, words};
-use mobilenas_torch::device;
 use mobilenas_train::collective::Collective;
 
 /// Arguments of `study`.
@@ -32,25 +30,20 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<i32> {
     ranks::among(|collective| {
         let mut plan = StudyPlan::prepare(&args.job.config, Origin::User)?;
-        let device = device::open_nth(plan.experiment.config.device, collective.local_rank());
-        plan.experiment.device = device.map_err(ExperimentError::from).map_err(RunError::from)?;
-        ranks::check_same(collective, &plan.experiment)?;
+        plan.experiments = plan.experiments.among(collective).map_err(RunError::from)?;
+        ranks::check_same(collective, plan.experiment())?;
         match collective.leads() {
             true => ranks::lead(collective, || study(args, plan, collective)),
-            false => Ok(follow(
-                std::slice::from_ref(&plan.experiment),
-                collective,
-                (&WallClock::new(), &Stop::within_seconds()?),
-            )?),
+            false => Ok(follow(plan.experiments.all(), collective, (&WallClock::new(), &Stop::within_seconds()?))?),
         }
     })
 }
 
 fn study(args: &Args, mut plan: StudyPlan, collective: &dyn Collective) -> Result<i32> {
-    let warnings = plan.experiment.check_threads().map_err(RunError::from)?;
-    let root = args.job.folder("studies", plan.experiment.config.name());
+    let warnings = plan.experiments.warnings().map_err(RunError::from)?;
+    let root = args.job.folder("studies", plan.experiment().config.name());
     let (clock, stop) = (WallClock::new(), Stop::within_seconds()?);
-    tch::set_num_threads(plan.experiment.config.threads as i32);
+    tch::set_num_threads(plan.experiment().config.threads as i32);
     warnings.iter().for_each(|warning| errln!("warning: {warning}"));
     if args.estimate {
         outln!("{}", plan.summary())?;

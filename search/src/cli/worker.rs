@@ -41,7 +41,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<i32> {
     if let (true, Some(run)) = (args.trains, &args.run) {
         let prepare = || match args.study {
-            true => Ok(vec![StudyPlan::prepare(&run.join(config::FILE), Origin::Run)?.experiment]),
+            true => Ok(StudyPlan::prepare(&run.join(config::FILE), Origin::Run)?.experiments.into_all()),
             false => Ok(prepare_run(run).map_err(RunError::from)?.into_all()),
         };
         let kind = if args.study { Kind::TrainsOfStudy } else { Kind::Trains };

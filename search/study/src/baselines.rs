@@ -11,7 +11,7 @@ use crate::plan::StudyInterrupt;
 impl Study<'_> {
     /// Everything that this part of the study needs and has no row yet.
     pub(super) fn retrain_baselines(&mut self) -> Result<(), StudyInterrupt> {
-        let (study, c) = (&self.plan.config.study, &self.plan.experiment.config);
+        let (study, c) = (&self.plan.config.study, &self.plan.experiment().config);
         if study.retrain_seeds == 0 {
             return Ok(());
         }
@@ -27,26 +27,35 @@ impl Study<'_> {
 
     /// Writes the rows of found and published networks, with their latencies.
     fn entrants(&mut self) -> Result<(), StudyInterrupt> {
-        let p = &self.plan.experiment;
-        let mut wanted: Vec<(String, NetworkOrigin, Genome)> = Vec::new();
+        let all = self.plan.experiments.all();
+        let mut wanted: Vec<(String, NetworkOrigin, (usize, Genome))> = Vec::new();
         if self.plan.config.study.seeds > 0 {
             let found = self.found_networks()?.into_iter().enumerate();
             wanted.extend(found.map(|(i, genome)| (format!("found {}", i + 1), NetworkOrigin::Found, genome)));
         }
-        let variants = p.space.family().variants().into_iter();
-        wanted.extend(
-            variants.filter_map(|v| Some((v.id.to_string(), NetworkOrigin::Published, p.space.variant(v.id).ok()?))),
-        );
+        for (space, p) in all.iter().enumerate() {
+            let family = p.space.family();
+            // Two spaces of one family may scale a variant differently.
+            let alone = all.iter().filter(|other| other.space.family().name() == family.name()).count() == 1;
+            let named = p.entry.name.as_ref().filter(|_| !alone);
+            for v in family.variants() {
+                let Ok(genome) = p.space.variant(v.id) else { continue };
+                let name = named.map_or_else(|| v.id.to_string(), |space| format!("{} of {space}", v.id));
+                wanted.push((name, NetworkOrigin::Published, (space, genome)));
+            }
+        }
         let there: Vec<String> = self.compared().into_iter().map(|n| n.name).collect();
         wanted.retain(|(name, ..)| !there.contains(name));
         if wanted.is_empty() {
             return Ok(());
         }
-        let lower = |(_, _, genome): &(String, NetworkOrigin, Genome)| p.space.lower(genome).map(Arc::new);
+        let lower = |(_, _, (space, genome)): &(String, NetworkOrigin, (usize, Genome))| {
+            all[*space].space.lower(genome).map(|graph| (*space, Arc::new(graph)))
+        };
         let graphs = wanted.iter().map(lower).collect::<Result<Vec<_>, _>>()?;
         let latencies = self.latencies(&graphs)?;
-        for ((name, origin, genome), latency) in wanted.into_iter().zip(latencies) {
-            let row = self.network(name, origin, &genome)?;
+        for ((name, origin, (space, genome)), latency) in wanted.into_iter().zip(latencies) {
+            let row = self.network(name, origin, (space, &genome))?;
             self.folder.append(StudyRow::Network(StudyNetwork { latency: Some(latency), ..row }))?;
         }
         Ok(())

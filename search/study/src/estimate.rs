@@ -13,46 +13,55 @@ impl StudyPlan {
     /// # Errors
     /// When libtorch refuses.
     pub fn estimate(&mut self, clock: &dyn Clock) -> Result<[f64; 4], ExperimentError> {
-        let (s, own) = (self.config.study.clone(), self.experiment.config.clone());
-        let published = self.experiment.space.family().variants().into_iter();
-        let published = published.filter(|v| self.experiment.space.variant(v.id).is_ok()).count();
-        let (mut supernets, mut scores, mut retrain) = (0.0, 0.0, 0.0);
-        let budget = estimate::BUDGET / (s.rules.len() + usize::from(s.threads.is_some())) as f64;
-        let mut timed = |by: &config::By| {
-            let c = &mut self.experiment.config;
-            c.supernet.rule = by.rule;
-            c.supernet.recipe.epochs = by.epochs.unwrap_or(own.supernet.recipe.epochs);
-            (c.retrain.best, c.retrain.variants) = (1, false);
-            (c.latency.warmup_ms, c.latency.max_ms) = (0, 0);
-            let found = self.experiment.estimate(clock, budget);
-            self.experiment.config = own.clone();
-            found
-        };
-        for by in &s.rules {
-            let found = timed(by)?;
-            supernets += found[0];
-            (scores, retrain) = (found[1], found[2]);
+        let (s, n) = (self.config.study.clone(), self.experiments.all().len());
+        let threads = self.experiments.config.threads;
+        let (mut supernets, mut searches, mut drawn, mut compared, mut found_each) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        let budget = estimate::BUDGET / (n * (s.rules.len() + usize::from(s.threads.is_some()))) as f64;
+        for space in 0..n {
+            let settings: Vec<_> = (0..s.rules.len()).map(|rule| self.trained_by(rule, space)).collect();
+            let p = &mut self.experiments.all_mut()[space];
+            let own = p.config.clone();
+            let mut timed = |supernet: &config::SupernetConfig| {
+                let c = &mut p.config;
+                c.supernet = supernet.clone();
+                (c.retrain.best, c.retrain.variants) = (1, false);
+                (c.latency.warmup_ms, c.latency.max_ms) = (0, 0);
+                let found = p.estimate(clock, budget);
+                p.config = own.clone();
+                found
+            };
+            let (mut scores, mut retrain) = (0.0, 0.0);
+            for supernet in &settings {
+                let found = timed(supernet)?;
+                supernets += found[0];
+                (scores, retrain) = (found[1], found[2]);
+            }
+            if let (Some(own), Some(supernet)) = (s.threads, settings.first()) {
+                tch::set_num_threads(own as i32);
+                let found = timed(supernet);
+                tch::set_num_threads(threads as i32);
+                retrain = found?[2];
+            }
+            // As if those side by side did not slow each other down.
+            retrain /= s.workers.max(1) as f64;
+            let share = s.subnet_epochs.map_or(1.0, |e| e / own.retrain.recipe.epochs);
+            // A fine-tuning is a part of a training, by its steps.
+            let steps = own.retrain.recipe.epochs * p.split.train.len() as f64 / own.retrain.recipe.batch as f64;
+            let finetuned = s.finetune.iter().map(|f| f.steps as f64).sum::<f64>() / steps * s.rules.len() as f64;
+            drawn += retrain * s.subnets as f64 * (share * s.subnet_seeds as f64 + finetuned);
+            let variants = p.space.family().variants().into_iter();
+            let published = variants.filter(|v| p.space.variant(v.id).is_ok()).count();
+            compared += retrain * (published as u64 * s.retrain_seeds) as f64;
+            // Trials and found networks are shared: as if equally.
+            searches += scores / n as f64;
+            found_each += retrain / n as f64;
         }
-        if let (Some(threads), Some(by)) = (s.threads, s.rules.first()) {
-            tch::set_num_threads(threads as i32);
-            let found = timed(by);
-            tch::set_num_threads(own.threads as i32);
-            retrain = found?[2];
-        }
-        // As if those side by side did not slow each other down.
-        retrain /= s.workers.max(1) as f64;
-        let searches = self.config.strategies().len() as f64 * s.seeds as f64;
-        let share = s.subnet_epochs.map_or(1.0, |e| e / own.retrain.recipe.epochs);
-        // A fine-tuning is a part of a training, by its steps.
-        let steps =
-            own.retrain.recipe.epochs * self.experiment.split.train.len() as f64 / own.retrain.recipe.batch as f64;
-        let finetuned = s.finetune.iter().map(|f| f.steps as f64).sum::<f64>() / steps * s.rules.len() as f64;
-        let found = if s.seeds > 0 { own.retrain.best } else { 0 };
+        let found = if s.seeds > 0 { self.experiment().config.retrain.best as u64 } else { 0 };
         Ok([
             supernets,
-            scores * searches,
-            retrain * s.subnets as f64 * (share * s.subnet_seeds as f64 + finetuned),
-            retrain * ((found + published) as u64 * s.retrain_seeds) as f64,
+            searches * self.config.strategies().len() as f64 * s.seeds as f64,
+            drawn,
+            compared + found_each * (found * s.retrain_seeds) as f64,
         ])
     }
 
@@ -61,14 +70,15 @@ impl StudyPlan {
         let s = &self.config.study;
         let names = |all: Vec<&str>| all.join(", ");
         format!(
-            "{}\nstudy: {} drawn networks, {} trainings of each; supernets {}; {} searches of {} trials each: {}; {} \
+            "{}\nstudy: {} drawn networks{}, {} trainings of each; supernets {}; {} searches of {} trials each: {}; {} \
              trainings of each found and published network, {} side by side",
-            self.experiment.summary(),
+            self.experiments.summary(),
             s.subnets,
+            if self.experiments.named() { " of each space" } else { "" },
             s.subnet_seeds,
             names(s.rules.iter().map(|b| b.rule.name()).collect()),
             s.seeds,
-            self.experiment.config.search.trials,
+            self.experiment().config.search.trials,
             names(self.config.strategies().iter().map(|s| s.kind().name).collect()),
             s.retrain_seeds,
             s.workers,

@@ -9,6 +9,7 @@ use mobilenas_space::{Genome, cost, memory};
 use crate::plan::StudyInterrupt;
 use crate::scorer::Wanted;
 use crate::{Study, sample};
+use mobilenas_pipeline::experiment::Experiment;
 use mobilenas_pipeline::pipeline::RunError;
 
 impl Study<'_> {
@@ -17,9 +18,9 @@ impl Study<'_> {
         &self,
         name: String,
         origin: NetworkOrigin,
-        genome: &Genome,
+        (space, genome): (usize, &Genome),
     ) -> Result<StudyNetwork, RunError> {
-        let space = &self.plan.experiment.space;
+        let Experiment { space, entry, .. } = &self.plan.experiments.all()[space];
         let graph = space.lower(genome)?;
         let (cost, known) =
             (cost::graph(&graph), self.folder.rows.iter().filter(|r| matches!(r, StudyRow::Network(_))));
@@ -27,6 +28,7 @@ impl Study<'_> {
             id: known.count() as u64,
             name,
             origin,
+            space: entry.name.clone(),
             genome: space.values(genome),
             digest: graph.digest(),
             params: cost.params,
@@ -38,17 +40,23 @@ impl Study<'_> {
 
     /// The drawn networks and their top-1 with inherited weights, under each rule, recalibrated or not.
     pub(super) fn inherited(&mut self) -> Result<(), StudyInterrupt> {
-        let (p, study) = (&self.plan.experiment, &self.plan.config.study);
+        let (p, study) = (self.plan.experiment(), &self.plan.config.study);
         if study.subnets == 0 {
             return Ok(());
         }
-        let genomes = sample::spread(p, study.subnets)?;
-        for (i, genome) in genomes.iter().enumerate().skip(self.networks(NetworkOrigin::Drawn).len()) {
-            let row = self.network(format!("drawn {}", i + 1), NetworkOrigin::Drawn, genome)?;
-            self.folder.append(StudyRow::Network(row))?;
-        }
-        if genomes.len() < study.subnets {
-            self.caveat(format!("The space gave no more than {} different networks to draw.", genomes.len()))?;
+        let mut number = 0;
+        for (space, p) in self.plan.experiments.all().iter().enumerate() {
+            let (genomes, name) = (sample::spread(p, study.subnets)?, &p.entry.name);
+            let there = self.networks(NetworkOrigin::Drawn).iter().filter(|n| n.space == *name).count();
+            for (i, genome) in genomes.iter().enumerate().skip(there) {
+                let row = self.network(format!("drawn {}", number + i + 1), NetworkOrigin::Drawn, (space, genome))?;
+                self.folder.append(StudyRow::Network(row))?;
+            }
+            number += genomes.len();
+            if genomes.len() < study.subnets {
+                let (n, of) = (genomes.len(), name.as_ref().map_or_else(String::new, |name| format!(" {name}")));
+                self.caveat(format!("The space{of} gave no more than {n} different networks to draw."))?;
+            }
         }
         let networks = self.networks(NetworkOrigin::Drawn);
         let bar = (self.progress)("inherited");
@@ -85,13 +93,14 @@ impl Study<'_> {
     }
 
     fn wanted(&self, network: &StudyNetwork) -> Result<Wanted, RunError> {
-        let graph = Arc::new(self.plan.experiment.space.lower(&self.genome(network)?)?);
-        Ok(Wanted { name: network.name.clone(), genome: network.genome.clone(), graph })
+        let space = self.position(network)?;
+        let graph = Arc::new(self.plan.experiments.all()[space].space.lower(&self.genome(network)?)?);
+        Ok(Wanted { space, name: network.name.clone(), genome: network.genome.clone(), graph })
     }
 
     /// Trains the drawn networks, each by itself, with some of their seeds: all networks with one before any with the next.
     pub(super) fn retrain_drawn(&mut self, seeds: Range<u64>) -> Result<(), StudyInterrupt> {
-        let c = &self.plan.experiment.config;
+        let c = &self.plan.experiment().config;
         let study = &self.plan.config.study;
         let (epochs, drawn) =
             (study.subnet_epochs.unwrap_or(c.retrain.recipe.epochs), self.networks(NetworkOrigin::Drawn));

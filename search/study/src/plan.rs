@@ -10,14 +10,14 @@ use mobilenas_train::collective::Collective;
 
 use crate::Folder;
 use mobilenas_pipeline::config::{self, Origin, StudyConfig};
-use mobilenas_pipeline::experiment::{Experiment, ExperimentError, checked};
+use mobilenas_pipeline::experiment::{Experiment, ExperimentError, Experiments, checked};
 use mobilenas_pipeline::pipeline::RunError;
 
 /// A study's config, checked through.
 #[derive(Debug)]
 pub struct StudyPlan {
-    /// The search: space, images, device.
-    pub experiment: Experiment,
+    /// The search: spaces, images, device.
+    pub experiments: Experiments,
     /// The whole config.
     pub config: StudyConfig,
     /// Digest of it; of a study that is resumed, of the config that it began with.
@@ -32,7 +32,19 @@ impl StudyPlan {
     pub fn prepare(file: &Path, origin: Origin) -> Result<StudyPlan, RunError> {
         let (loaded, study) = config::load_study(file, origin).map_err(ExperimentError::from)?;
         let config = StudyConfig { search: loaded.config.clone(), study };
-        Ok(StudyPlan { experiment: checked(loaded)?.into_first(), digest: config::digest(&config)?, config })
+        Ok(StudyPlan { experiments: checked(loaded)?, digest: config::digest(&config)?, config })
+    }
+}
+
+impl StudyPlan {
+    /// The first space's experiment, from which all that is common to all spaces is read.
+    pub fn experiment(&self) -> &Experiment {
+        self.experiments.first()
+    }
+
+    /// What files and rows of the space at a position are named with, after a hyphen; nothing where there is one space.
+    pub(super) fn suffix(&self, space: usize) -> String {
+        self.experiments.all()[space].entry.name.as_ref().map_or_else(String::new, |name| format!("-{name}"))
     }
 }
 
@@ -81,7 +93,13 @@ impl Study<'_> {
         self.folder.rows.iter().filter_map(of).collect()
     }
 
+    /// The position of a network's space.
+    pub(super) fn position(&self, network: &StudyNetwork) -> Result<usize, RunError> {
+        Ok(self.plan.experiments.position(network.space.as_deref())?)
+    }
+
     pub(super) fn genome(&self, network: &StudyNetwork) -> Result<Genome, RunError> {
-        self.plan.experiment.space.genome(&network.genome).map_err(RunError::Genome)
+        let p = &self.plan.experiments.all()[self.position(network)?];
+        p.space.genome(&network.genome).map_err(RunError::Genome)
     }
 }

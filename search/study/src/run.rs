@@ -7,11 +7,12 @@ use mobilenas_bench::Host;
 use mobilenas_coordinator::room;
 use mobilenas_host::unix_now;
 use mobilenas_record::run::Done;
-use mobilenas_reports::study::{self as record_of, StudyHeader, StudyRow, Volume};
+use mobilenas_reports::study::{self as record_of, StudyHeader, StudyRow, StudySpace, Volume};
 
 use crate::plan::StudyInterrupt;
 use crate::{Study, selection, statistics};
 use mobilenas_pipeline::config::{BatchNorms, StrategyConfig};
+use mobilenas_pipeline::experiment::Experiment;
 use mobilenas_pipeline::pipeline::RunError;
 
 /// How a study ended.
@@ -43,7 +44,7 @@ impl Study<'_> {
     }
 
     fn phases(&mut self) -> Result<(), StudyInterrupt> {
-        tch::set_num_threads(self.plan.experiment.config.threads as i32);
+        tch::set_num_threads(self.plan.experiment().config.threads as i32);
         let header = self.header()?;
         if self.folder.rows.is_empty() {
             self.folder.append(StudyRow::Study(Box::new(header)))?;
@@ -53,7 +54,9 @@ impl Study<'_> {
         }
         let mut seconds = BTreeMap::new();
         for i in 0..self.plan.config.study.rules.len() {
-            *seconds.entry("supernets".to_string()).or_insert(0.0) += self.supernet(i)?;
+            for space in 0..self.plan.experiments.all().len() {
+                *seconds.entry("supernets".to_string()).or_insert(0.0) += self.supernet(i, space)?;
+            }
         }
         self.inherited()?;
         self.finetune_drawn()?;
@@ -75,7 +78,7 @@ impl Study<'_> {
     }
 
     fn header(&self) -> Result<StudyHeader, RunError> {
-        let p = &self.plan.experiment;
+        let (p, all) = (self.plan.experiment(), self.plan.experiments.all());
         let searches = self.plan.config.study.seeds > 0;
         let volume = if searches { Some(self.volume()?) } else { None };
         Ok(StudyHeader {
@@ -84,7 +87,8 @@ impl Study<'_> {
             program: env!("CARGO_PKG_VERSION").to_string(),
             started_unix: unix_now(),
             config_digest: self.plan.digest.clone(),
-            family: p.space.family().name().to_string(),
+            family: families(all.iter().map(|p| p.space.family().name())),
+            spaces: all.iter().filter_map(named).collect(),
             dataset: p.dataset(),
             host: Host::read().machine,
             engine: p.engine(),
@@ -104,8 +108,15 @@ impl Study<'_> {
 
     /// What a reader of the results has to know from the beginning.
     fn caveats(&self) -> Vec<String> {
-        let (p, s) = (&self.plan.experiment, &self.plan.config.study);
+        let (p, s) = (self.plan.experiment(), &self.plan.config.study);
         let mut all = Vec::new();
+        if self.plan.experiments.named() {
+            all.push(
+                "Each space has a supernet of its own for each rule: inherited accuracies of different spaces are less \
+                 comparable than those of one."
+                    .to_string(),
+            );
+        }
         if s.subnets > 0 {
             all.push(
                 "The networks of rank fidelity are spread evenly over the logarithm of MACs, not drawn as a search draws \
@@ -118,9 +129,10 @@ impl Study<'_> {
         }
         if s.seeds > 0 {
             all.push(format!(
-                "All searches are on one supernet, trained by the {} rule: their spread is that of the strategies' seeds \
+                "All searches are on {}, trained by the {} rule: their spread is that of the strategies' seeds \
                  alone. A network's score is computed once and looked up afterwards; a search's seconds are what its \
                  scores took when they were computed.",
+                if self.plan.experiments.named() { "the same supernets, one for each space" } else { "one supernet" },
                 s.rules.first().map_or("first", |b| b.rule.name())
             ));
             for kind in self.plan.config.strategies().iter().map(StrategyConfig::kind) {
@@ -135,12 +147,32 @@ impl Study<'_> {
                 all.push(selection::in_words());
             }
         }
-        for v in p.space.family().variants() {
-            if let Err(e) = p.space.variant(v.id) {
-                let knob = e.at.join(".");
-                all.push(format!("{} is no point of this space: its {knob} would be {}.", v.id, e.found));
+        for p in self.plan.experiments.all() {
+            for v in p.space.family().variants() {
+                if let Err(e) = p.space.variant(v.id) {
+                    let (knob, name) = (e.at.join("."), p.entry.name.as_deref());
+                    let space = name.map_or_else(|| "this space".to_string(), |name| format!("the space {name}"));
+                    all.push(format!("{} is no point of {space}: its {knob} would be {}.", v.id, e.found));
+                }
             }
         }
         all
     }
+}
+
+/// One of several spaces, as the header names it.
+fn named(p: &Experiment) -> Option<StudySpace> {
+    let family = p.space.family().name().to_string();
+    p.entry.name.clone().map(|name| StudySpace { name, family })
+}
+
+/// Families, each once.
+fn families<'a>(all: impl Iterator<Item = &'a str>) -> String {
+    let mut distinct: Vec<&str> = Vec::new();
+    for family in all.filter(|family| !family.is_empty()) {
+        if !distinct.contains(&family) {
+            distinct.push(family);
+        }
+    }
+    distinct.join(", ")
 }

@@ -23,6 +23,8 @@ use crate::{Study, StudyPlan};
 /// A network to score.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
+    /// Position of its space.
+    pub space: usize,
     /// What messages call it.
     pub name: String,
     /// Knob to value.
@@ -36,33 +38,36 @@ pub(super) struct Scorer<'a> {
     plan: &'a StudyPlan,
     among: Among<'a>,
     root: PathBuf,
-    /// The supernets' files, rule by rule.
-    supernets: Vec<String>,
+    /// The supernets' files, rule by rule, space by space.
+    supernets: Vec<Vec<String>>,
     bar: Progress,
-    /// On which of them networks are scored now.
+    /// On which rule's networks are scored now.
     rule: Option<usize>,
     pool: Option<ScoringPool<'a>>,
-    own: Option<InheritedEvaluator>,
+    /// One for each space, where this process scores.
+    own: Vec<InheritedEvaluator>,
 }
 
 impl<'a> Study<'a> {
     /// Who scores networks with inherited weights.
     pub(super) fn scorer(&self) -> Scorer<'a> {
+        let spaces = self.plan.experiments.all().len();
+        let of_rule = |rule| (0..spaces).map(|space| self.supernet_file(rule, space)).collect();
         Scorer {
             plan: self.plan,
             among: Among { collective: self.collective, clock: self.clock, stop: self.stop },
             root: self.folder.root().to_path_buf(),
-            supernets: (0..self.plan.config.study.rules.len()).map(|rule| self.supernet_file(rule)).collect(),
+            supernets: (0..self.plan.config.study.rules.len()).map(of_rule).collect(),
             bar: (self.progress)("score"),
             rule: None,
             pool: None,
-            own: None,
+            own: Vec::new(),
         }
     }
 }
 
 impl Scorer<'_> {
-    /// Scores networks on the supernet of a rule, and gives to `done`, in their order, each's place, seconds and metrics.
+    /// Scores networks on the supernets of a rule, and gives to `done`, in their order, each's place, seconds and metrics.
     ///
     /// # Errors
     /// When one cannot be scored, the first error of `done`, and when the study is asked to stop.
@@ -75,37 +80,36 @@ impl Scorer<'_> {
         if networks.is_empty() {
             return Ok(());
         }
-        let (p, Among { clock, stop, .. }) = (&self.plan.experiment, self.among);
+        let (all, Among { clock, stop, .. }) = (self.plan.experiments.all(), self.among);
         if stop.asked() {
             return Err(StudyInterrupt::Stopped);
         }
         self.take(rule)?;
         let Some(pool) = &mut self.pool else {
-            let Some(own) = &mut self.own else { return Ok(()) };
-            own.recalibrated = recalibrated;
             for (i, network) in networks.iter().enumerate() {
                 if stop.asked() {
                     return Err(StudyInterrupt::Stopped);
                 }
+                let own = &mut self.own[network.space];
+                own.recalibrated = recalibrated;
                 let begin = clock.now();
-                let metrics = by_name(p.task, &own.trained(&network.graph)?);
+                let metrics = by_name(all[network.space].task, &own.trained(&network.graph)?);
                 done(i, (clock.now() - begin).as_secs_f64(), metrics)?;
             }
             return Ok(());
         };
-        let of_study = OfStudy { supernet: self.supernets[rule].clone(), recalibrated };
         let job = |network: &Wanted| Job {
-            space: 0,
+            space: network.space,
             genome: network.genome.clone(),
-            metrics: p.task.metrics().iter().map(|m| m.name.to_string()).collect(),
-            of_study: Some(of_study.clone()),
+            metrics: all[network.space].task.metrics().iter().map(|m| m.name.to_string()).collect(),
+            of_study: Some(OfStudy { supernet: self.supernets[rule][network.space].clone(), recalibrated }),
             reference: false,
             macs: cost::graph(&network.graph).macs,
         };
         let jobs: Vec<Job> = networks.iter().map(job).collect();
         let (root, own, mut count) = (&self.root, &mut self.own, 0);
-        let mut here = |job: &Job| match own {
-            Some(own) => answer_of_study(p, job, own),
+        let mut here = |job: &Job| match own.get_mut(job.space) {
+            Some(own) => answer_of_study(&all[job.space], job, own),
             None => Err("workers score, not this process".to_string()),
         };
         pool.run(
@@ -125,17 +129,23 @@ impl Scorer<'_> {
         if count < jobs.len() { Err(StudyInterrupt::Stopped) } else { Ok(()) }
     }
 
-    /// Makes the supernet of a rule the one that networks are scored on. Workers read it by themselves.
+    /// Makes the supernets of a rule those that networks are scored on. Workers read them by themselves.
     fn take(&mut self, rule: usize) -> Result<(), RunError> {
         if self.rule == Some(rule) || matches!(self.pool, Some(ScoringPool::Workers(_))) {
             return Ok(());
         }
-        let p = &self.plan.experiment;
-        let store = supernet_in(p, &self.root.join(&self.supernets[rule]))?;
-        let who = (Kind::ScoresOfStudy, 1, p.config.threads);
-        self.pool = ScoringPool::of((&p.config, &self.root), who, &[&store], &self.bar, self.among)?;
+        let all = self.plan.experiments.all();
+        let stored = all.iter().zip(&self.supernets[rule]).map(|(p, file)| supernet_in(p, &self.root.join(file)));
+        let stores = stored.collect::<Result<Vec<_>, _>>()?;
+        let config = &self.plan.experiments.config;
+        let who = (Kind::ScoresOfStudy, 1, config.threads);
+        let given: Vec<_> = stores.iter().collect();
+        self.pool = ScoringPool::of((config, &self.root), who, &given, &self.bar, self.among)?;
+        self.own.clear();
         if !matches!(self.pool, Some(ScoringPool::Workers(_))) {
-            self.own = Some(p.inherited_evaluator(store)?);
+            for (p, store) in all.iter().zip(stores) {
+                self.own.push(p.inherited_evaluator(store)?);
+            }
         }
         self.rule = Some(rule);
         Ok(())
@@ -148,12 +158,15 @@ impl Scorer<'_> {
 /// When the study's folder does not hold what is needed, or the asking program is gone.
 pub fn serve(root: &Path, on: Device) -> Result<(), RunError> {
     let serving = Serving::start(false).map_err(|error| RunError::Io { path: root.to_path_buf(), error })?;
-    let mut p = StudyPlan::prepare(&root.join(config::FILE), Origin::Run)?.experiment;
-    p.device = device::open(on).map_err(ExperimentError::from)?;
-    tch::set_num_threads(p.config.threads as i32);
+    let mut all = StudyPlan::prepare(&root.join(config::FILE), Origin::Run)?.experiments;
+    all.set_device(device::open(on).map_err(ExperimentError::from)?);
+    tch::set_num_threads(all.config.threads as i32);
     let mut scorer = None;
-    let hello = worker::hello(root, Kind::ScoresOfStudy, &p.config, on)?;
-    serving.answer_all(&hello, |job| Some(answer(&p, root, job, &mut scorer)))?;
+    let hello = worker::hello(root, Kind::ScoresOfStudy, &all.config, on)?;
+    serving.answer_all(&hello, |job: &Job| match all.all().get(job.space) {
+        Some(p) => Some(answer(p, root, job, &mut scorer)),
+        None => Some(Err(format!("this study has no space {}", job.space))),
+    })?;
     Ok(())
 }
 

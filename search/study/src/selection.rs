@@ -20,20 +20,22 @@ pub fn in_words() -> String {
 
 impl Study<'_> {
     /// The found networks, at most `retrain.best`.
-    pub(super) fn found_networks(&self) -> Result<Vec<Genome>, StudyInterrupt> {
-        let p = &self.plan.experiment;
+    /// Each with the position of its space.
+    pub(super) fn found_networks(&self) -> Result<Vec<(usize, Genome)>, StudyInterrupt> {
         let (mut rivals, mut taken) = (Vec::new(), BTreeSet::new());
-        for v in p.space.family().variants() {
-            let Ok(genome) = p.space.variant(v.id) else { continue };
-            let graph = p.space.lower(&genome)?;
-            taken.insert(graph.digest());
-            rivals.push(cost::graph(&graph));
+        for p in self.plan.experiments.all() {
+            for v in p.space.family().variants() {
+                let Ok(genome) = p.space.variant(v.id) else { continue };
+                let graph = p.space.lower(&genome)?;
+                taken.insert(graph.digest());
+                rivals.push(cost::graph(&graph));
+            }
         }
-        Ok(choose(&self.tried()?, &rivals, taken, p.config.retrain.best))
+        Ok(choose(&self.tried()?, &rivals, taken, self.plan.experiment().config.retrain.best))
     }
 }
 
-fn choose(tried: &[Tried], rivals: &[Cost], mut taken: BTreeSet<String>, most: usize) -> Vec<Genome> {
+fn choose(tried: &[Tried], rivals: &[Cost], mut taken: BTreeSet<String>, most: usize) -> Vec<(usize, Genome)> {
     let mut ranked: Vec<(&Tried, &Vec<f64>)> = tried.iter().filter_map(|t| Some((t, t.scores.as_ref()?))).collect();
     // The first objective is top-1; the sort is stable, so that of equals the one tried first comes first.
     ranked.sort_by(|(_, a), (_, b)| b[0].total_cmp(&a[0]));
@@ -42,10 +44,10 @@ fn choose(tried: &[Tried], rivals: &[Cost], mut taken: BTreeSet<String>, most: u
         of(metric::PARAMS) < c.params as f64 && of(metric::MACS) < c.macs as f64
     };
     let mut out = Vec::new();
-    let mut take = |t: &Tried, out: &mut Vec<Genome>| {
+    let mut take = |t: &Tried, out: &mut Vec<(usize, Genome)>| {
         let new = out.len() < most && taken.insert(t.digest.clone());
         if new {
-            out.push(t.genome.clone());
+            out.push((t.space, t.genome.clone()));
         }
         new
     };
@@ -75,6 +77,7 @@ mod tests {
     fn the_best_below_each_rival_comes_first_then_the_front() {
         let domain = Domain::new([9]);
         let one = |i: u8, top1: f64, params: f64, macs: f64, feasible: bool| Tried {
+            space: 0,
             genome: domain.genome([i]).unwrap(),
             digest: i.to_string(),
             metrics: BTreeMap::from([("params".to_string(), params), ("macs".to_string(), macs)]),
@@ -90,13 +93,17 @@ mod tests {
         let rival = |params, macs| Cost { params, macs, ..Cost::default() };
         let rivals = [rival(50, 90), rival(70, 90), rival(1, 1)];
         let genomes = |most| -> Vec<u8> {
-            choose(&tried, &rivals, BTreeSet::new(), most).iter().map(|g| g.choices()[0]).collect()
+            choose(&tried, &rivals, BTreeSet::new(), most).iter().map(|(_, g)| g.choices()[0]).collect()
         };
         // 2 is best below the first rival, 1 below the second, none below the third; 0 is on the front, 4 is not.
         assert_eq!(genomes(5), [2, 1, 0]);
         assert_eq!(genomes(1), [2]);
         let taken = BTreeSet::from(["2".to_string()]);
         let out = choose(&tried, &rivals, taken, 5);
-        assert_eq!(out.iter().map(|g| g.choices()[0]).collect::<Vec<_>>(), [1, 0], "a published network is no find");
+        assert_eq!(
+            out.iter().map(|(_, g)| g.choices()[0]).collect::<Vec<_>>(),
+            [1, 0],
+            "a published network is no find"
+        );
     }
 }

@@ -3,7 +3,7 @@
 use mobilenas_torch::weights;
 
 use crate::plan::StudyInterrupt;
-use crate::{Study, statistics};
+use crate::{Study, StudyPlan, statistics};
 use mobilenas_pipeline::config::{self, BatchNorms};
 use mobilenas_pipeline::pipeline::SupernetTraining;
 use mobilenas_train::TrainOutcome;
@@ -12,32 +12,40 @@ use mobilenas_train::checkpoint::CheckpointFiles;
 /// Word in a weights file: seconds that the training took.
 const SECONDS: &str = "seconds";
 
-impl Study<'_> {
-    /// How the supernet of a rule is trained.
-    fn by(&self, rule: usize) -> config::SupernetConfig {
-        let (by, mut own) = (&self.plan.config.study.rules[rule], self.plan.experiment.config.supernet.clone());
+impl StudyPlan {
+    /// How the supernet of a rule and a space is trained: several spaces share the epochs.
+    pub(super) fn trained_by(&self, rule: usize, space: usize) -> config::SupernetConfig {
+        let (by, all) = (&self.config.study.rules[rule], self.experiments.all());
+        let mut own = all[space].config.supernet.clone();
         own.rule = by.rule;
-        own.recipe.epochs = by.epochs.unwrap_or(own.recipe.epochs);
+        own.recipe.epochs = by.epochs.map_or(own.recipe.epochs, |epochs| epochs / all.len() as f64);
         own
     }
+}
 
-    pub(super) fn supernet_file(&self, rule: usize) -> String {
-        format!("supernet-{}.safetensors", self.plan.config.study.rules[rule].rule.name())
+impl Study<'_> {
+    /// What the supernet of a rule and a space is called.
+    fn supernet_name(&self, rule: usize, space: usize) -> String {
+        format!("{}{}", self.plan.config.study.rules[rule].rule.name(), self.plan.suffix(space))
     }
 
-    /// Trains the supernet of a rule, if it is not. Gives the seconds it took.
-    pub(super) fn supernet(&mut self, rule: usize) -> Result<f64, StudyInterrupt> {
-        let (p, own) = (&self.plan.experiment, self.by(rule));
-        let path = self.folder.path(&self.supernet_file(rule));
+    pub(super) fn supernet_file(&self, rule: usize, space: usize) -> String {
+        format!("supernet-{}.safetensors", self.supernet_name(rule, space))
+    }
+
+    /// Trains the supernet of a rule and a space, if it is not. Gives the seconds it took.
+    pub(super) fn supernet(&mut self, rule: usize, space: usize) -> Result<f64, StudyInterrupt> {
+        let (p, own) = (&self.plan.experiments.all()[space], self.plan.trained_by(rule, space));
+        let path = self.folder.path(&self.supernet_file(rule, space));
         if path.exists() {
             let (_, about) = weights::load(&path)?;
             return Ok(about.get(SECONDS).and_then(|s| s.parse().ok()).unwrap_or(0.0));
         }
-        let name = own.rule.name();
+        let name = self.supernet_name(rule, space);
         let checkpoint = self.folder.path(&format!("supernet-{name}.checkpoint.safetensors"));
         let training = SupernetTraining {
             experiment: p,
-            position: 0,
+            position: space,
             settings: &own,
             checkpoint: checkpoint.clone(),
             log: self.folder.path(&format!("training/supernet-{name}.jsonl")),
@@ -46,7 +54,7 @@ impl Study<'_> {
             stop: self.stop,
             collective: self.collective,
         };
-        let (store, ended) = training.run(&(self.progress)(name))?;
+        let (store, ended) = training.run(&(self.progress)(own.rule.name()))?;
         let TrainOutcome::Done { steps, seconds, skipped, .. } = ended else { return Err(StudyInterrupt::Stopped) };
         if p.config.supernet.batch_norms == BatchNorms::Shared {
             let loader = p.supernet_loader()?;

@@ -11,32 +11,34 @@ use mobilenas_torch::{Names, Net, Owned, ParamStore};
 use tch::{Device, Tensor};
 
 use crate::Study;
-use mobilenas_bench::latency_table::{TableError, networks};
+use mobilenas_bench::latency_table::{Table, TableError, networks};
 use mobilenas_pipeline::experiment::ExperimentError;
 use mobilenas_pipeline::pipeline::RunError;
 use mobilenas_space::seed::{Purpose, rng};
 
 impl Study<'_> {
-    /// The latencies of networks: as a table has them, or timed in rounds with the reference. Each sample is the network's
+    /// The latencies of networks, each with the position of its space: as a table has them, or timed in rounds with the reference. Each sample is the network's
     /// time over the reference's in the same round, times the reference's median over all rounds.
-    pub(super) fn latencies(&self, graphs: &[Arc<Graph>]) -> Result<Vec<Latency>, RunError> {
-        let p = &self.plan.experiment;
-        if let Some(table) = &p.table {
-            let one = |g: &Arc<Graph>| -> Result<Latency, TableError> {
-                let ms = table.latency(g)?;
+    pub(super) fn latencies(&self, networks: &[(usize, Arc<Graph>)]) -> Result<Vec<Latency>, RunError> {
+        let all = self.plan.experiments.all();
+        let tables: Vec<&Table> = all.iter().filter_map(|p| p.table.as_ref()).collect();
+        if tables.len() == all.len() {
+            let one = |(space, graph): &(usize, Arc<Graph>)| -> Result<Latency, TableError> {
+                let ms = tables[*space].latency(graph)?;
                 Ok(Latency { median_ms: ms, p10_ms: ms, p90_ms: ms, samples: 0 })
             };
-            let all: Result<Vec<_>, _> = graphs.iter().map(one).collect();
+            let all: Result<Vec<_>, _> = networks.iter().map(one).collect();
             return Ok(all.map_err(ExperimentError::from)?);
         }
         let before = tch::get_num_threads();
-        let timed = self.in_turn(graphs);
+        let graphs: Vec<Arc<Graph>> = networks.iter().map(|(_, graph)| graph.clone()).collect();
+        let timed = self.in_turn(&graphs);
         tch::set_num_threads(before);
         timed
     }
 
     fn in_turn(&self, graphs: &[Arc<Graph>]) -> Result<Vec<Latency>, RunError> {
-        let p = &self.plan.experiment;
+        let p = self.plan.experiment();
         let (reference, _) = networks::reference().ok_or(RunError::Reference)?;
         let timing = p.latency_protocol();
         let setting = Setting { batch: timing.batch, threads: timing.threads };

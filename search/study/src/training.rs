@@ -23,8 +23,10 @@ impl<'a> Study<'a> {
         };
         let (over, left): (Vec<Wanted>, Vec<Wanted>) = wanted.partition(done);
         // Of a study that was killed right after it wrote the row.
-        over.iter().for_each(|one| self.job(one).clean_up(&root));
-        let jobs: Vec<Job> = left.iter().map(|one| self.job(one)).collect();
+        for one in &over {
+            self.job(one)?.clean_up(&root);
+        }
+        let jobs = left.iter().map(|one| self.job(one)).collect::<Result<Vec<Job>, RunError>>()?;
         let all = self.retraining(root).run(&jobs, |i, outcome| self.trained(&left[i], outcome))?;
         if all { Ok(()) } else { Err(StudyInterrupt::Stopped) }
     }
@@ -37,11 +39,12 @@ impl<'a> Study<'a> {
             for how in &study.finetune {
                 let rule_name = by.rule.name();
                 for network in self.networks(NetworkOrigin::Drawn) {
+                    let space = self.position(&network)?;
                     let condition =
                         Condition { rule: rule_name.to_string(), recalibrated: true, finetune_steps: how.steps };
                     let inherited =
-                        Some(Inherited { supernet: self.supernet_file(rule), steps: how.steps, lr: how.lr });
-                    let training = self.job(&(network.clone(), 0.0, self.plan.experiment.config.seed));
+                        Some(Inherited { supernet: self.supernet_file(rule, space), steps: how.steps, lr: how.lr });
+                    let training = self.job(&(network.clone(), 0.0, self.plan.experiment().config.seed))?;
                     let job = Job {
                         label: format!("{}, {condition}", network.name),
                         name: format!("training/{}-{rule_name}-{}", network.id, how.steps),
@@ -78,7 +81,7 @@ impl<'a> Study<'a> {
 
     fn retraining(&self, root: PathBuf) -> Retraining<'a> {
         Retraining {
-            experiments: std::slice::from_ref(&self.plan.experiment),
+            experiments: self.plan.experiments.all(),
             root,
             workers: self.plan.config.study.workers,
             kind: Kind::TrainsOfStudy,
@@ -89,9 +92,9 @@ impl<'a> Study<'a> {
         }
     }
 
-    fn job(&self, (network, epochs, seed): &Wanted) -> Job {
-        Job {
-            space: 0,
+    fn job(&self, (network, epochs, seed): &Wanted) -> Result<Job, RunError> {
+        Ok(Job {
+            space: self.position(network)?,
             label: format!("{}, seed {seed}", network.name),
             name: format!("training/{}-{seed}", network.id),
             weights: None,
@@ -103,7 +106,7 @@ impl<'a> Study<'a> {
             threads: self.plan.config.threads(),
             inherited: None,
             validation: false,
-        }
+        })
     }
 
     /// Writes the row of a training.

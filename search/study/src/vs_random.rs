@@ -1,4 +1,4 @@
-//! Strategies against random search: each several times on one supernet, hypervolume over trials.
+//! Strategies against random search: each several times on one supernet a space, hypervolume over trials.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,8 @@ use mobilenas_record::Goal;
 use mobilenas_record::metric::name as metric;
 use mobilenas_record::pareto::{dominates_by, hypervolume};
 use mobilenas_reports::study::{SearchRun, StudyRow};
-use mobilenas_space::{Genome, cost, memory};
+use mobilenas_space::{Cost, Genome, cost, memory};
+use mobilenas_strategy::Allocator;
 
 use crate::Study;
 use crate::plan::StudyInterrupt;
@@ -14,6 +15,7 @@ use crate::scorer::{Scorer, Wanted};
 use crate::scores::{self, Score, Scores};
 use mobilenas_host::Progress;
 use mobilenas_pipeline::config::{self, Statistics, StrategyConfig};
+use mobilenas_pipeline::experiment::strategy_seed;
 use mobilenas_pipeline::pipeline::RunError;
 use mobilenas_pipeline::pipeline::ask::{KnownNetworks, Proposal, Proposer, observe};
 
@@ -43,6 +45,8 @@ impl Axis {
 /// A network that a search scored.
 #[derive(Clone, Debug)]
 pub(super) struct Tried {
+    /// Position of its space.
+    pub space: usize,
     pub genome: Genome,
     pub digest: String,
     pub metrics: BTreeMap<String, f64>,
@@ -63,17 +67,22 @@ struct Bar {
 }
 
 impl<'a> Study<'a> {
-    /// The objectives with the one reference point of all searches: top-1 of guessing, and the largest network, or the bound.
+    /// The objectives with the one reference point of all searches: top-1 of guessing, and the largest network of all
+    /// spaces, or the bound.
     pub(super) fn axes(&self) -> Result<Vec<Axis>, RunError> {
-        let p = &self.plan.experiment;
-        let (largest, bounds) = (p.range[1], &p.config.search.bounds);
+        let (p, all) = (self.plan.experiment(), self.plan.experiments.all());
+        let (largest, bounds) =
+            (|of: fn(&Cost) -> u64| all.iter().map(|p| of(&p.range[1])).max().unwrap_or(0), &p.config.search.bounds);
         let bound = |most: u64, bound: Option<u64>| bound.map_or(most, |b| b.min(most)) as f64;
-        let all_memory = memory(&p.space.lower(&p.space.largest())?).bytes() as f64;
+        let mut all_memory = 0;
+        for p in all {
+            all_memory = all_memory.max(memory(&p.space.lower(&p.space.largest())?).bytes());
+        }
         let known = [
             (metric::TOP1, "top-1", "%", 1.0, 100.0 / p.train.data.classes.len().max(1) as f64),
-            (metric::MACS, "MACs", "M", 1e6, bound(largest.macs, bounds.macs)),
-            (metric::PARAMS, "params", "M", 1e6, bound(largest.params, bounds.params)),
-            (metric::MEMORY, "memory", "MiB", (1u64 << 20) as f64, all_memory),
+            (metric::MACS, "MACs", "M", 1e6, bound(largest(|c| c.macs), bounds.macs)),
+            (metric::PARAMS, "params", "M", 1e6, bound(largest(|c| c.params), bounds.params)),
+            (metric::MEMORY, "memory", "MiB", (1u64 << 20) as f64, all_memory as f64),
         ];
         let axis = |o: &config::Objective| {
             let &(metric, name, unit, per_unit, worst) = known.iter().find(|k| k.0 == o.metric)?;
@@ -94,7 +103,7 @@ impl<'a> Study<'a> {
 
     /// Runs every search that has no row.
     pub(super) fn searches(&mut self) -> Result<(), StudyInterrupt> {
-        let (study, c) = (&self.plan.config.study, &self.plan.experiment.config);
+        let (study, c) = (&self.plan.config.study, &self.plan.experiment().config);
         let strategies = self.plan.config.strategies();
         let mut desk = ScoringSession { scores: self.scores()?, scorer: self.scorer() };
         let mut bar = Bar { line: (self.progress)("search"), at: 0 };
@@ -130,7 +139,7 @@ impl<'a> Study<'a> {
 
     /// What the searches of `search.strategy` tried, all seeds after each other: they are repeated on the known scores.
     pub(super) fn tried(&self) -> Result<Vec<Tried>, StudyInterrupt> {
-        let (study, c) = (&self.plan.config.study, &self.plan.experiment.config);
+        let (study, c) = (&self.plan.config.study, &self.plan.experiment().config);
         let mut desk = ScoringSession { scores: self.scores()?, scorer: self.scorer() };
         let mut bar = Bar { line: Progress::hidden(), at: 0 };
         let mut all = Vec::new();
@@ -148,38 +157,48 @@ impl<'a> Study<'a> {
         desk: &mut ScoringSession<'a>,
         bar: &mut Bar,
     ) -> Result<(SearchRun, Vec<Tried>), StudyInterrupt> {
-        let (p, search, axes) = (&self.plan.experiment, &self.plan.experiment.config.search, self.axes()?);
-        let mut proposer = Proposer::new(p, config, seed, KnownNetworks::new());
+        let (all, search, axes) = (self.plan.experiments.all(), &self.plan.experiment().config.search, self.axes()?);
+        let proposer = |(space, p)| Proposer::new(p, config, strategy_seed(seed, space), KnownNetworks::new());
+        let mut proposers: Vec<Proposer> = all.iter().enumerate().map(proposer).collect();
+        let mut allocator = Allocator::new(search.allocation, all.len());
         let (name, mut curve, mut tried) = (config.kind().name, Curve::new(&axes), Vec::new());
-        let (mut seconds, mut last) = (0.0, false);
-        while !last && (tried.len() as u64) < search.trials {
+        let mut seconds = 0.0;
+        while (tried.len() as u64) < search.trials
+            && let Some(space) = allocator.next()
+        {
+            let proposer = &mut proposers[space];
             let left = (search.trials - tried.len() as u64) as usize;
             let n = if proposer.exact() { left } else { left.min(search.batch.max(1) as usize) };
             let mut batch = proposer.ask(n)?;
-            last = batch.last;
-            self.score(&batch.proposals, desk)?;
+            self.score(space, &batch.proposals, desk)?;
             for proposal in batch.proposals.drain(..) {
-                let (metrics, took) = metrics(&proposal, &desk.scores);
+                let (metrics, took) = metrics(all[space].entry.name.as_ref(), &proposal, &desk.scores);
                 let observation = observe(proposal.genome.clone(), &metrics, search);
                 seconds += took;
                 let scores = observation.feasible().map(<[f64]>::to_vec);
+                allocator.tell(space, observation.feasible());
                 curve.add(scores.is_some().then_some(&metrics));
                 proposer.record(&proposal.digest, observation);
-                tried.push(Tried { genome: proposal.genome, digest: proposal.digest, metrics, scores });
+                tried.push(Tried { space, genome: proposal.genome, digest: proposal.digest, metrics, scores });
                 bar.at += 1;
                 bar.line.at(bar.at, &format!("{name}, seed {seed}"));
             }
             proposer.tell(&batch);
+            if batch.last {
+                allocator.close(space);
+            }
         }
         Ok((SearchRun { strategy: name.to_string(), seed, volume: curve.end(), seconds }, tried))
     }
 
     /// Scores the networks whose scores are not known.
-    fn score(&self, proposals: &[Proposal], desk: &mut ScoringSession<'a>) -> Result<(), StudyInterrupt> {
-        let p = &self.plan.experiment;
+    fn score(&self, space: usize, proposals: &[Proposal], desk: &mut ScoringSession<'a>) -> Result<(), StudyInterrupt> {
+        let p = &self.plan.experiments.all()[space];
         let ScoringSession { scores, scorer } = desk;
-        let unknown: Vec<&Proposal> = proposals.iter().filter(|one| scores.get(&one.digest).is_none()).collect();
+        let of = p.entry.name.as_ref();
+        let unknown: Vec<&Proposal> = proposals.iter().filter(|one| scores.get(of, &one.digest).is_none()).collect();
         let wanted = |one: &&Proposal| Wanted {
+            space,
             name: one.digest.clone(),
             genome: p.space.values(&one.genome),
             graph: one.graph.clone(),
@@ -188,14 +207,14 @@ impl<'a> Study<'a> {
         let recalibrated = p.config.scoring.statistics == Statistics::Recalibrated;
         scorer.score((0, recalibrated), &wanted, |i, seconds, metrics| {
             let (digest, genome) = (unknown[i].digest.clone(), wanted[i].genome.clone());
-            scores.add(Score { digest, genome, metrics, seconds })
+            scores.add(Score { digest, space: of.cloned(), genome, metrics, seconds })
         })
     }
 }
 
 /// A network's metrics, and the seconds that its score took when it was computed.
-fn metrics(proposal: &Proposal, scores: &Scores) -> (BTreeMap<String, f64>, f64) {
-    let known = scores.get(&proposal.digest);
+fn metrics(space: Option<&String>, proposal: &Proposal, scores: &Scores) -> (BTreeMap<String, f64>, f64) {
+    let known = scores.get(space, &proposal.digest);
     let (trained, seconds) = known.map_or_else(Default::default, |s| (s.metrics.clone(), s.seconds));
     let cost = cost::graph(&proposal.graph);
     let all = [

@@ -3,12 +3,15 @@
 use mobilenas_record::Interval;
 use mobilenas_reports::study::{
     ComparedNetwork, Corrected, Fidelity, HypervolumeBand, NetworkOrigin, RANDOM, SeedAgreement, Study, bands, by_size,
-    compared_networks, corrected, fidelities, pairs_won, seed_agreement,
+    compared_networks, corrected, fidelities, fidelities_by_space, pairs_won, seed_agreement,
 };
 
 /// What came out, line by line.
 pub fn outcome(study: &Study) -> Vec<String> {
     let mut out: Vec<String> = fidelities(study).iter().map(fidelity).collect();
+    for (space, own) in fidelities_by_space(study) {
+        out.extend(own.iter().map(|f| format!("space {space}: {}", fidelity(f))));
+    }
     out.extend(corrected(study).iter().map(landmarks));
     let size = |[macs, params]: [Interval; 2]| {
         let of = |name, i| interval(&format!("Kendall's tau of {name} alone"), Some(i));

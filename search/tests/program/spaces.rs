@@ -1,4 +1,4 @@
-//! A search over two small spaces: what it writes, and that it ends alike however it is killed and resumed.
+//! A search and a study over two small spaces: what they write, and that they end alike however they are killed and resumed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use mobilenas_reports::study::{NetworkOrigin, Study, fidelities, fidelities_by_space};
 use mobilenas_torch::weights::load;
 use serde_json::Value;
 
-use crate::common::{assert_same_rows, checkpoints, kill_at, output, program_with_data, rows_of, succeed};
+use crate::common::{assert_same_rows, checkpoints, kill_at, output, program_with_data, rows, rows_of, succeed};
 use crate::config_parts::{quick, strides};
 
 /// MobileViT v1 and v2 with few choices at the end, so that few of the published variants, scaled, lie in the spaces.
@@ -148,6 +149,68 @@ fn a_network_leaves_a_run_from_its_own_space() {
     let id = rows_of(run, "retrained")[0]["trial"].to_string();
     let genome = fs::read_to_string(run.join(format!("winners/{id}.yaml"))).unwrap();
     assert!(genome.contains("family: mobilevit_v"), "{genome}");
+}
+
+/// A study over both spaces.
+const STUDY: &str = "\
+search: {strategy: {random: {}}, allocation: ucb1, trials: 6}
+study: {subnets: 3, subnet_epochs: 0.2, finetune: [{steps: 1}], rules: [{rule: uniform, epochs: 0.5}], strategies: [], \
+                     seeds: 1, retrain_seeds: 1, rounds: 3}
+";
+
+fn study(dir: &Path, out: &Path, (workers, resume): (usize, bool)) -> Command {
+    let file = dir.join(format!("study-{workers}.yaml"));
+    let text = format!("{CONFIG}{}", STUDY.replace("rounds: 3", &format!("rounds: 3, workers: {workers}")));
+    fs::write(&file, text).unwrap();
+    let mut c = program_with_data(dir);
+    c.arg("study").arg(file).arg("--out").arg(out).args(resume.then_some("--resume"));
+    c
+}
+
+#[test]
+fn a_study_of_two_spaces_ends_alike_when_it_is_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, killed) = (dir.path().join("whole"), dir.path().join("killed"));
+    let said = succeed(study(dir.path(), &whole, (1, false)));
+    for part in [
+        "rank fidelity, uniform, recalibrated: Kendall's tau",
+        "space small: rank fidelity, uniform, fine-tuned for 1 steps: Kendall's tau",
+        "space mobilevit_v2: rank fidelity, uniform, not recalibrated: Kendall's tau",
+        "trained alike, found 1: test top-1",
+        "trained alike, mobilevitv2_050: test top-1",
+        "trained alike, mobilevit_xxs: test top-1",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    let read = Study::read(&whole).unwrap();
+    let damage: Vec<_> = read.caveats.iter().filter(|c| c.text.contains(" line ")).collect();
+    assert!(damage.is_empty() && read.done.is_some(), "{damage:?}");
+    assert_eq!(read.header.family, "mobilevit_v1, mobilevit_v2");
+    let of = |space: &str, origin: NetworkOrigin| {
+        let own = read.networks.iter().filter(|n| n.space.as_deref() == Some(space) && n.origin == origin);
+        own.map(|n| n.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("small", NetworkOrigin::Drawn), ["drawn 1", "drawn 2", "drawn 3"]);
+    assert_eq!(of("mobilevit_v2", NetworkOrigin::Drawn), ["drawn 4", "drawn 5", "drawn 6"]);
+    assert_eq!(of("small", NetworkOrigin::Published), ["mobilevit_xxs"]);
+    assert_eq!(of("mobilevit_v2", NetworkOrigin::Published), ["mobilevitv2_050", "mobilevitv2_075"]);
+    // Scored with the weights of their own space's supernet, and not on it alone.
+    let scores = fs::read_to_string(whole.join("scores.jsonl")).unwrap();
+    assert!(["small", "mobilevit_v2"].iter().all(|s| scores.contains(&format!("\"space\":\"{s}\""))), "{scores}");
+    for file in ["supernet-uniform-small.safetensors", "supernet-uniform-mobilevit_v2.safetensors"] {
+        assert!(whole.join(file).exists(), "{file}");
+    }
+    assert_eq!(fidelities(&read).iter().map(|f| f.pairs.len()).collect::<Vec<_>>(), [6, 6, 6]);
+    let by_space = fidelities_by_space(&read);
+    assert!(by_space.iter().all(|(_, own)| own.iter().all(|f| f.pairs.len() == 3)), "{by_space:?}");
+    let csv = fs::read_to_string(whole.join("study/networks.csv")).unwrap();
+    assert!(csv.starts_with("id,name,origin,space,"), "{csv}");
+
+    let count = |kind: &str| rows(&killed.join("study.jsonl")).iter().filter(|r| r.get(kind).is_some()).count();
+    kill_at(study(dir.path(), &killed, (1, false)), || count("inherited") >= 4);
+    kill_at(study(dir.path(), &killed, (2, true)), || count("retrained") >= 2);
+    succeed(study(dir.path(), &killed, (1, true)));
+    assert_same_rows(&killed.join("study.jsonl"), &whole.join("study.jsonl"), &[], "killed");
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn render(study: &Study, out: &mut OutputFolder) -> Result<String, ReportError> 
     let body = [
         paragraph(&note),
         interactive(&plot, &plot.element(&[(); 0]), &source(study), out)?,
-        rows(&all),
+        rows(&all, !study.header.spaces.is_empty()),
         "<p><a href=\"networks.csv\">networks.csv</a>: all networks of the study with their numbers</p>\n".to_owned(),
     ];
     Ok(body.concat())
@@ -116,6 +116,12 @@ fn plot(study: &Study, all: &[ComparedNetwork]) -> InteractivePlot {
         note: ERROR_BARS.to_owned(),
         ..Axis::default()
     });
+    let spaces = &study.header.spaces;
+    let (filter, families) = match spaces.is_empty() {
+        true => ("family", vec![study.header.family.clone()]),
+        false => ("space", spaces.iter().map(|s| s.name.clone()).collect()),
+    };
+    let space = |n: &StudyNetwork| spaces.iter().position(|s| Some(&s.name) == n.space.as_ref()).unwrap_or(0);
     let found = Group { name: "found networks", ..Group::RETRAINED };
     let published = Group { name: "published networks", ..Group::VARIANTS };
     InteractivePlot {
@@ -127,15 +133,15 @@ fn plot(study: &Study, all: &[ComparedNetwork]) -> InteractivePlot {
         axes,
         groups: vec![found, published],
         group: all.iter().map(|n| usize::from(n.network.origin == NetworkOrigin::Published)).collect(),
-        filter: "family",
-        families: vec![study.header.family.clone()],
-        family: vec![0; all.len()],
+        filter,
+        families,
+        family: all.iter().map(|n| space(n.network)).collect(),
         names: all.iter().map(|n| n.network.name.clone()).enumerate().collect(),
         ..InteractivePlot::default()
     }
 }
 
-fn rows(all: &[ComparedNetwork]) -> String {
+fn rows(all: &[ComparedNetwork], spaces: bool) -> String {
     let row = |n: &ComparedNetwork| {
         let accuracies: Vec<String> = n.accuracies.iter().map(|v| format!("{v:.2}")).collect();
         let mut row = vec![
@@ -145,12 +151,18 @@ fn rows(all: &[ComparedNetwork]) -> String {
             Cell::Number(format!("{:.2}–{:.2}", n.accuracy.low, n.accuracy.high)),
             Cell::Number(accuracies.join(", ")),
         ];
+        if spaces {
+            row.insert(1, Cell::Text(n.network.space.clone().unwrap_or_default()));
+        }
         row.extend(AXES.iter().map(|(m, ..)| Cell::number(value(n.network, m), |v| metrics::number(m, v))));
         row
     };
     let accuracy = metrics::head(&metrics::TEST_ACCURACY);
     let heads = ["Network", "From", &accuracy, "Error bar", "Each seed (%)"].map(str::to_owned);
-    let heads: Vec<String> = heads.into_iter().chain(AXES.iter().map(|(m, ..)| metrics::head(m))).collect();
+    let mut heads: Vec<String> = heads.into_iter().chain(AXES.iter().map(|(m, ..)| metrics::head(m))).collect();
+    if spaces {
+        heads.insert(1, "Space".to_owned());
+    }
     table(&heads, &all.iter().map(row).collect::<Vec<_>>())
 }
 

@@ -10,7 +10,7 @@ use crate::page::folder::OutputFolder;
 use crate::page::html::{Cell, paragraph, table};
 use crate::page::section::Section;
 use crate::plot::{Chart, Mark, Point, SERIES, Series, drawable};
-use crate::study::{Corrected, Fidelity, Study, by_size, corrected, fidelities, seed_agreement};
+use crate::study::{Corrected, Fidelity, Study, by_size, corrected, fidelities, fidelities_by_space, seed_agreement};
 
 pub(super) const SECTION: Section<Study> = Section {
     name: "rank_fidelity",
@@ -79,7 +79,7 @@ fn render(study: &Study, out: &mut OutputFolder) -> Result<String, ReportError> 
         ))
     });
     let landmarks = landmarks(&corrected(study));
-    Ok(paragraph(note) + &agreement + &size + &figures(&charts(study, &all), out)? + &rows(&all) + &landmarks)
+    Ok(paragraph(note) + &agreement + &size + &figures(&charts(study, &all), out)? + &rows(study, &all) + &landmarks)
 }
 
 /// What a few trained networks add to the scores of the others.
@@ -168,9 +168,10 @@ fn chart(study: &Study, all: &[Fidelity], first: usize) -> Chart {
     }
 }
 
-fn rows(all: &[Fidelity]) -> String {
-    let row = |f: &Fidelity| {
-        vec![
+fn rows(study: &Study, all: &[Fidelity]) -> String {
+    let by_space = fidelities_by_space(study);
+    let row = |(space, f): (&str, &Fidelity)| {
+        let mut row = vec![
             Cell::Text(f.condition.rule.clone()),
             Cell::Text(f.condition.weights()),
             Cell::Number(text::thousands(f.pairs.len() as u64)),
@@ -178,9 +179,13 @@ fn rows(all: &[Fidelity]) -> String {
             Cell::Number(interval(f.partial)),
             Cell::Number(interval(f.within)),
             Cell::Number(interval(f.rho)),
-        ]
+        ];
+        if !by_space.is_empty() {
+            row.insert(0, Cell::Text(space.to_owned()));
+        }
+        row
     };
-    let heads = [
+    let mut heads = vec![
         "Supernet trained by",
         "Inherited weights",
         "Networks",
@@ -189,5 +194,9 @@ fn rows(all: &[Fidelity]) -> String {
         "within thirds of MACs",
         "Spearman's ρ (95 %)",
     ];
-    table(&heads, &all.iter().map(row).collect::<Vec<_>>())
+    if !by_space.is_empty() {
+        heads.insert(0, "Space");
+    }
+    let each = by_space.iter().flat_map(|(space, own)| own.iter().map(move |f| (*space, f)));
+    table(&heads, &all.iter().map(|f| ("all", f)).chain(each).map(row).collect::<Vec<_>>())
 }

@@ -16,7 +16,14 @@ pub(super) const SECTION: Section<Study> =
 /// Host, engine and data, for the caption of every plot.
 pub(super) fn source(study: &Study) -> String {
     let h = &study.header;
-    format!("{} Family {}.", about::setup(&h.host, &h.engine, &h.dataset), h.family)
+    format!("{} {}.", about::setup(&h.host, &h.engine, &h.dataset), family(study))
+}
+
+/// Its family, or its spaces.
+fn family(study: &Study) -> String {
+    let spaces = &study.header.spaces;
+    let each: Vec<String> = spaces.iter().map(|s| format!("{} (family {})", s.name, s.family)).collect();
+    if each.is_empty() { format!("Family {}", study.header.family) } else { format!("Spaces {}", each.join(", ")) }
 }
 
 /// How far the study came.
@@ -43,7 +50,7 @@ fn render(study: &Study, _: &mut OutputFolder) -> Result<String, ReportError> {
         ),
         ("Trainings from scratch", text::thousands(study.retrained.len() as u64)),
         ("Searches", text::thousands(study.searches.len() as u64)),
-        ("Family", h.family.clone()),
+        ("Space", family(study)),
         ("Data", about::dataset(&h.dataset)),
         ("Host", about::host(&h.host)),
         ("Engine", about::engine(&h.engine)),

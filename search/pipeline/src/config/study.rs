@@ -25,7 +25,7 @@ pub struct StudyConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Study {
-    /// Networks drawn over the space, spread over MACs, and trained from scratch; 0 leaves rank fidelity out.
+    /// Networks drawn over the space, over each of several, spread over MACs, and trained from scratch; 0 leaves rank fidelity out.
     #[schemars(range(min = 0, max = 10000))]
     pub subnets: usize,
     /// Epochs of each of these trainings; those of `retrain` if left out.
@@ -83,7 +83,7 @@ pub struct StudyFinetune {
 pub struct By {
     /// The rule.
     pub rule: SupernetRule,
-    /// Epochs; those of `supernet` if left out.
+    /// Epochs, which several spaces share; those of `supernet` if left out.
     #[serde(default)]
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub epochs: Option<f64>,
@@ -142,11 +142,6 @@ impl StudyConfig {
         };
         if c.task != TaskName::Classification {
             add("task".into(), "found another, expected classification in a study".into());
-        }
-        if !c.spaces.is_empty() {
-            let message =
-                "found some, expected space in a study: its supernets, drawn networks and baselines are of one space";
-            add("spaces".into(), message.into());
         }
         if (1..3).contains(&self.study.subnets) {
             let found = self.study.subnets;

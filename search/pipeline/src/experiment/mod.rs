@@ -33,7 +33,7 @@ use crate::metric::{Stage, metric};
 
 pub use error::ExperimentError;
 pub use prepare::{checked, prepare, prepare_run, prepare_scoring};
-pub use spaces::Experiments;
+pub use spaces::{Experiments, strategy_seed};
 
 /// A config of one space, checked through: everything a run needs.
 #[derive(Debug)]

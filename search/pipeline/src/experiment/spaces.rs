@@ -107,6 +107,11 @@ impl Experiments {
         self.all
     }
 
+    /// All of them, for an estimate that tries settings.
+    pub fn all_mut(&mut self) -> &mut [Experiment] {
+        &mut self.all
+    }
+
     /// See [`Experiment::check_latency`].
     ///
     /// # Errors
@@ -123,14 +128,6 @@ impl Experiments {
         let mut all = self.first().check_threads()?;
         all.extend(self.all.iter().filter_map(|p| p.table.as_ref().and_then(Table::warning)));
         Ok(all)
-    }
-
-    /// The seed of the strategy of the space at a position: the first has the run's own.
-    pub fn strategy_seed(&self, position: usize) -> u64 {
-        match position {
-            0 => self.config.seed,
-            n => number(self.config.seed, Purpose::Space, n as u64),
-        }
     }
 
     /// What step one found out, for people.
@@ -178,6 +175,14 @@ impl Experiments {
             out += "all, with equal shares of trials and winners: ";
         }
         Ok(out + &all)
+    }
+}
+
+/// The seed of the strategy of the space at a position, from the search's: the first has it itself.
+pub fn strategy_seed(seed: u64, position: usize) -> u64 {
+    match position {
+        0 => seed,
+        n => number(seed, Purpose::Space, n as u64),
     }
 }
 

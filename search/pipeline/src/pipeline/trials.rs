@@ -15,7 +15,7 @@ use super::scoring_pool::Among;
 use super::{RunError, SearchPipeline};
 use crate::config::Objective;
 use crate::evaluator::SupernetEvaluator;
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, strategy_seed};
 use mobilenas_host::Progress;
 
 /// The objectives' values with larger better; `None` if the trial was not scored, or one is missing or no finite number.
@@ -54,7 +54,7 @@ impl SearchPipeline<'_> {
             if !self.variants(space, &mut session, &mut known)? {
                 return Ok(false);
             }
-            proposers.push(Proposer::new(p, &search.strategy, self.experiments.strategy_seed(space), known));
+            proposers.push(Proposer::new(p, &search.strategy, strategy_seed(config.seed, space), known));
         }
         let mut allocator = Allocator::new(search.allocation, all.len());
         let (mut budget, mut exhausted, mut why) = (Budget::new(search), Vec::new(), None);
