@@ -216,9 +216,22 @@ fn a_study_of_two_spaces_ends_alike_when_it_is_killed() {
 #[test]
 fn a_bench_of_one_of_several_spaces_has_to_name_it() {
     let dir = tempfile::tempdir().unwrap();
-    let mut c = program_with_data(dir.path());
-    c.args(["bench", "score"]).arg(config(dir.path(), 1));
-    let (code, _, said) = output(c);
-    assert_eq!(code, 2, "{said}");
-    assert!(said.contains("found the space none, expected one of small, mobilevit_v2"), "{said}");
+    let file = config(dir.path(), 1);
+    for verb in [&["score"][..], &["search"], &["train", "--supernet"]] {
+        let bench = |more: &[&str]| {
+            let mut c = program_with_data(dir.path());
+            c.arg("bench").args(verb).arg(&file).args(more);
+            output(c)
+        };
+        let (code, _, said) = bench(&[]);
+        assert_eq!(code, 2, "{said}");
+        assert!(said.contains("found the space none, expected one of small, mobilevit_v2"), "{said}");
+        let quick: &[&str] = match verb[0] {
+            "search" => &["--evaluations", "100", "--seeds", "1", "--candidates", "100"],
+            "train" => &["--steps", "1", "--batch", "2"],
+            _ => continue,
+        };
+        let (code, out, said) = bench(&[&["--space", "mobilevit_v2"], quick].concat());
+        assert_eq!(code, 0, "{out}{said}");
+    }
 }

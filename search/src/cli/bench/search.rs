@@ -24,6 +24,9 @@ const RANDOM_SEEDS: u64 = 1000;
 pub struct Args {
     /// A config whose space is searched too, by params, MACs and, with a table, latency [default: only the analytic problem]
     config: Option<PathBuf>,
+    /// Name of one of its spaces, where it has several
+    #[arg(long, value_name = "NAME", requires = "config")]
+    space: Option<String>,
     /// A latency table of the config's space [default: the config's, if it names one]
     #[arg(long, requires = "config")]
     table: Option<PathBuf>,
@@ -186,7 +189,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let space = match &args.config {
         Some(path) => {
             let loaded = config::load(path)?;
-            let entry = loaded.entry(None)?;
+            let entry = loaded.entry(args.space.as_deref())?;
             let table = table(args, &loaded.config.of_entry(&entry))?;
             // A table knows the number of classes of its networks.
             let classes = table.as_ref().map_or(10, |t| t.header.classes);
@@ -250,8 +253,16 @@ mod tests {
 
     #[test]
     fn every_strategy_is_benchmarked() {
-        let args =
-            Args { config: None, table: None, evaluations: 60, seeds: 2, candidates: 1, threads: None, json: false };
+        let args = Args {
+            config: None,
+            space: None,
+            table: None,
+            evaluations: 60,
+            seeds: 2,
+            candidates: 1,
+            threads: None,
+            json: false,
+        };
         for kind in STRATEGIES {
             let f = on_the_analytic_problem(kind, &args).unwrap();
             assert!(

@@ -33,6 +33,9 @@ pub struct Args {
     /// A config, for a sandwich step of its supernet beside steps of its four networks, each by itself
     #[arg(long, value_name = "CONFIG", conflicts_with = "models")]
     supernet: Option<PathBuf>,
+    /// Name of one of its spaces, where it has several
+    #[arg(long, value_name = "NAME", requires = "supernet")]
+    space: Option<String>,
     /// Side of the images in pixels; of a supernet, that of each network unless given
     #[arg(long, value_parser = clap::value_parser!(u32).range(8..=4096))]
     size: Option<u32>,
@@ -182,7 +185,7 @@ fn one_network(args: &Args, graph: Graph, on: Device) -> Result<f64> {
 fn supernet(args: &Args, file: &Path, on: Device) -> Result<Json> {
     let mut loaded = config::load(file)?;
     loaded.config.supernet.recipe.precision = recipe(args).precision;
-    let space = loaded.space(&loaded.entry(None)?, args.classes)?;
+    let space = loaded.space(&loaded.entry(args.space.as_deref())?, args.classes)?;
     let largest = space.lower(&space.largest())?;
     let side = args.size.unwrap_or(largest.input().dims[1]);
     let mut supernet = Supernet::new(&space, &loaded.config.supernet, &Classification, (loaded.config.seed, 1));
@@ -237,6 +240,7 @@ fn apart_process(args: &Args, file: &Path, part: Part) -> Result<Json> {
     for (name, value) in numbers.into_iter().chain(args.size.map(|s| ("--size", s))) {
         c.arg(name).arg(value.to_string());
     }
+    c.args(args.space.iter().flat_map(|name| ["--space", name]));
     c.args(args.amp.then_some("--amp"));
     c.args(["--memory", if part == Part::Sandwich { "sandwich" } else { "largest" }]);
     let out = c.stderr(Stdio::inherit()).output()?;
