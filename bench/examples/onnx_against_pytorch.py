@@ -42,6 +42,8 @@ def exported(name, folder):
             norm.bias.normal_(0, 0.1)
             norm.running_mean.normal_(0, 0.1)
             norm.running_var.uniform_(0.5, 1.5)
+    # Parallel branches become one convolution, as in our files.
+    model = timm.utils.reparameterize_model(model)
     side = model.default_cfg["input_size"][-1]
     torch.onnx.export(model, torch.randn(1, 3, side, side), str(path), dynamo=False, opset_version=17)
     return path
