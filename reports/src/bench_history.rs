@@ -189,6 +189,7 @@ impl MetricHistory {
                 Series::new("checked", Mark::Dot, plot::CANDIDATE, steady),
                 Series::new("level changed", Mark::Diamond, plot::RETRAINED, changed.collect()),
             ],
+            ..Chart::default()
         }
     }
 

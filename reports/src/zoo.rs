@@ -174,6 +174,7 @@ fn chart(setting: &str, entries: &[Entry<'_>]) -> Chart {
                 .to_owned(),
         ],
         series,
+        log_x: true,
     }
 }
 

@@ -50,6 +50,7 @@ fn chart_of(name: &str, table: &LatencyTable) -> Option<Chart> {
                 .joined(LineStyle::Straight),
             Series::new("networks", Mark::Dot, FRONT, networks),
         ],
+        ..Chart::default()
     })
 }
 

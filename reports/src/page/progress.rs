@@ -105,6 +105,7 @@ fn chart(runs: &[&RunData], histories: &[History], kind: &Kind, reference: [f64;
         y_label: kind.y.clone(),
         caption,
         series: histories.iter().enumerate().map(series).collect(),
+        ..Chart::default()
     }
 }
 

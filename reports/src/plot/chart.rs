@@ -17,6 +17,8 @@ pub struct Chart {
     pub caption: Vec<String>,
     /// What is drawn, first ones lowest.
     pub series: Vec<Series>,
+    /// Whether the horizontal axis is logarithmic; one with a value that is not positive is linear.
+    pub log_x: bool,
 }
 
 /// Points of one kind, with one entry in the legend.

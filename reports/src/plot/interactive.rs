@@ -252,6 +252,7 @@ impl InteractivePlot {
             y_label: up.label.clone(),
             caption,
             series,
+            ..Chart::default()
         }
     }
 

@@ -48,7 +48,11 @@ pub fn picture(chart: &Chart, size: Size, placement: Placement) -> Picture {
     let y = Ticks::around(points().flat_map(|p| span(p.y, p.bars.y)), ((bottom - top) / 55.0) as usize);
     let widest = y.marks.iter().map(|(_, l)| theme::text_width(l, TEXT, false)).fold(0.0, f64::max);
     let (left, right) = (MARGIN + widest + 8.0, width - MARGIN);
-    let x = Ticks::around(points().flat_map(|p| span(p.x, p.bars.x)), ((right - left) / 80.0) as usize);
+    let values = points().flat_map(|p| span(p.x, p.bars.x));
+    let x = match chart.log_x && values.clone().all(|v| v > 0.0) {
+        true => Ticks::logarithmic(values),
+        false => Ticks::around(values, ((right - left) / 80.0) as usize),
+    };
     let plane = Plane { x, y, sides: [left, top, right, bottom] };
     plane.grid(&mut around.shapes);
     plane.draw(&chart.series, &mut around.shapes);

@@ -21,6 +21,7 @@ fn chart(n: usize) -> Chart {
                 .joined(LineStyle::StepsPost),
             Series::new("published variants under this protocol", Mark::Diamond, VARIANT, variants.collect()),
         ],
+        ..Chart::default()
     }
 }
 

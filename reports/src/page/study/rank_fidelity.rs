@@ -165,6 +165,7 @@ fn chart(study: &Study, all: &[Fidelity], first: usize) -> Chart {
             source(study),
         ],
         series: all.iter().enumerate().map(series).collect(),
+        ..Chart::default()
     }
 }
 

@@ -88,6 +88,7 @@ fn chart(study: &Study, all: &[HypervolumeBand]) -> Chart {
         y_label,
         caption,
         series: all.iter().enumerate().map(series).collect(),
+        ..Chart::default()
     }
 }
 
