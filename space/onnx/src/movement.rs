@@ -53,6 +53,15 @@ impl Lowering<'_> {
         let source = self.source(at.index).and_then(|i| self.graph.nodes[i].value.hw());
         let (h, w) = source.ok_or_else(|| at.wrong_shape("other axes", "a map CxHxW"))?;
         let [c, p, rows, cols] = [at.node.value.channels(), patch, h / patch, w / patch].map(i64::from);
+        match (p, layout) {
+            // Patches of one pixel are all there is of a map: nothing but its pixels in a row.
+            (1, Layout::Rows) => {
+                let x = self.transpose(x, &[0, 2, 3, 1]);
+                return Ok(self.reshape(&x, &[-1, 1, rows * cols, c]));
+            }
+            (1, Layout::Map) => return Ok(self.reshape(x, &[-1, c, 1, rows * cols])),
+            (_, Layout::Rows | Layout::Map) => {}
+        }
         // Runtimes for phones take no more than four axes, so rows and columns of patches are parted one after the other.
         // Positions come out column by column, which no operation on patches sees; `fold` undoes it.
         match layout {
@@ -80,6 +89,14 @@ impl Lowering<'_> {
         let x = at.input(0)?;
         let [c, p, rows, cols] = [at.node.value.channels(), patch, h / patch, w / patch].map(i64::from);
         let (h, w) = (i64::from(h), i64::from(w));
+        match (p, layout) {
+            (1, Layout::Rows) => {
+                let x = self.reshape(x, &[-1, h, w, c]);
+                return Ok(self.transpose(&x, &[0, 3, 1, 2]));
+            }
+            (1, Layout::Map) => return Ok(self.reshape(x, &[-1, c, h, w])),
+            (_, Layout::Rows | Layout::Map) => {}
+        }
         match layout {
             Layout::Rows => {
                 let x = self.reshape(x, &[-1, p, p * rows * cols, c]);
@@ -115,6 +132,9 @@ impl Lowering<'_> {
             let pads = self.w.ints(&[0, 0, 0, 0, 0, 0, below, right]);
             x = self.w.node("Pad", &[&x, &pads], vec![]);
         }
+        if (rows, cols) == (1, 1) {
+            return Ok(x);
+        }
         let x = self.reshape(&x, &[-1, c, rows, side * cols * side]);
         let x = self.transpose(&x, &[0, 2, 1, 3]);
         let x = self.reshape(&x, &[-1, c * side, cols, side]);
@@ -127,11 +147,14 @@ impl Lowering<'_> {
         let (side, _) = source.ok_or_else(|| at.wrong_shape("other axes", "a map CxHxW"))?;
         let [[rows, below], [cols, right]] = Self::cells(side, (h, w));
         let (c, side) = (i64::from(at.node.value.channels()), i64::from(side));
-        let x = self.reshape(at.input(0)?, &[-1, cols, c * side, side]);
-        let x = self.transpose(&x, &[0, 2, 1, 3]);
-        let x = self.reshape(&x, &[-1, rows, c, side * cols * side]);
-        let x = self.transpose(&x, &[0, 2, 1, 3]);
-        let mut x = self.reshape(&x, &[-1, c, rows * side, cols * side]);
+        let mut x = at.input(0)?.to_string();
+        if (rows, cols) != (1, 1) {
+            let parted = self.reshape(&x, &[-1, cols, c * side, side]);
+            let parted = self.transpose(&parted, &[0, 2, 1, 3]);
+            let parted = self.reshape(&parted, &[-1, rows, c, side * cols * side]);
+            let parted = self.transpose(&parted, &[0, 2, 1, 3]);
+            x = self.reshape(&parted, &[-1, c, rows * side, cols * side]);
+        }
         for (axis, size, over) in [(2, h, below), (3, w, right)] {
             x = if over > 0 { self.slice_axis(&x, axis, 0, size) } else { x };
         }
