@@ -22,6 +22,9 @@ const SINGLE: f64 = 0.35;
 /// Images in the smallest step: a batch norm needs two.
 const FEWEST: usize = 2;
 
+/// Share of the time that small steps let expect, which an estimate of it may take.
+const WORTH: f64 = 0.02;
+
 /// Bytes that feature maps of a timed step may take, about.
 const MEMORY: u64 = 1 << 29;
 
@@ -36,19 +39,29 @@ fn largest_step(batch: usize, images: usize, activations: u64) -> usize {
 }
 
 /// Seconds for each image of a step: a small step tells how large one may be, up to `largest`, to end within the budget.
-/// The first of a size also makes ready what later ones find ready, so the last size is timed once more.
+/// The first of a size also makes ready what later ones find ready, so the last size is timed once more. Of so many `images`
+/// in all none is timed for longer than their estimate is worth.
 fn seconds_per_image(
     clock: &dyn Clock,
     budget: f64,
-    largest: usize,
+    (largest, images): (usize, f64),
     step: &mut dyn FnMut(usize) -> Result<(), TrainError>,
 ) -> Result<f64, TrainError> {
     let (begin, mut n, mut again) = (clock.now(), FEWEST.min(largest), false);
-    loop {
+    let mut timed = |n: usize| -> Result<f64, TrainError> {
         let before = clock.now();
         step(n)?;
-        let seconds = (clock.now() - before).as_secs_f64();
-        let left = budget - (clock.now() - begin).as_secs_f64();
+        Ok((clock.now() - before).as_secs_f64())
+    };
+    // The first of all takes longer than what comes after it, and says nothing but when no other has time.
+    let first = timed(n)?;
+    if 2.0 * first > budget {
+        return Ok(first / n as f64);
+    }
+    loop {
+        let seconds = timed(n)?;
+        let worth = WORTH * seconds / n as f64 * images;
+        let left = budget.min(worth) - (clock.now() - begin).as_secs_f64();
         // The largest step that fits with its repetition; small steps cost more for each image, so it takes no longer.
         let next = ((n as f64 * left / (2.0 * seconds.max(1e-9))) as usize).min(largest);
         if !again && next > n {
@@ -131,7 +144,9 @@ impl Experiment {
         let trainings = self.trainings(published);
         let other = trainings.all > 0 && trainings.threads != c.threads;
         let budget_of_one = budget * SINGLE / if other { 2.0 } else { 1.0 };
-        let timed = || seconds_per_image(clock, budget_of_one, largest, &mut self.single_step(&typical)?);
+        let scored = c.scoring.images.unwrap_or(usize::MAX).min(c.data.search_val) + c.scoring.recalibrate;
+        let seen = trainings.all as f64 * narrow.epochs * images as f64 + c.search.trials as f64 * scored as f64 / 3.0;
+        let timed = || seconds_per_image(clock, budget_of_one, (largest, seen), &mut self.single_step(&typical)?);
         let single = timed()?;
         let mut alone = single;
         if other {
@@ -161,10 +176,10 @@ impl Experiment {
                 device::wait(self.device);
                 Ok(())
             };
-            seconds_per_image(clock, budget, largest_step(wide.batch, images, activations), &mut step)?
+            let largest = largest_step(wide.batch, images, activations);
+            seconds_per_image(clock, budget, (largest, wide.epochs * images as f64), &mut step)?
         };
         // A pass forwards costs about a third of a training step on the same images.
-        let scored = c.scoring.images.unwrap_or(usize::MAX).min(c.data.search_val) + c.scoring.recalibrate;
         let forward = single / 3.0 * scored as f64;
         let measured = if self.table.is_some() { 0.0 } else { 1.0 };
         let timed = measured * (c.latency.warmup_ms + c.latency.max_ms) as f64 / 1e3;
@@ -266,7 +281,7 @@ mod tests {
     /// The steps that are timed, and the estimate for an image, where a step takes `overhead + each * n` seconds.
     fn timed(overhead: f64, each: f64, budget: f64, largest: usize) -> (Vec<usize>, f64, f64) {
         let (clock, mut steps) = (FakeClock::default(), Vec::new());
-        let found = seconds_per_image(&clock, budget, largest, &mut |n| {
+        let found = seconds_per_image(&clock, budget, (largest, 1e9), &mut |n| {
             clock.advance(Duration::from_secs_f64(overhead + each * n as f64));
             steps.push(n);
             Ok(())
@@ -277,15 +292,41 @@ mod tests {
     #[test]
     fn steps_grow_to_the_batch_where_there_is_time() {
         let (steps, found, _) = timed(0.0, 0.001, 10.0, 128);
-        assert_eq!(steps, [2, 128, 128]);
+        assert_eq!(steps, [2, 2, 128, 128]);
         assert!((found - 0.001).abs() < 1e-9);
-        assert_eq!(timed(0.0, 0.001, 10.0, 2).0, [2, 2]);
+        assert_eq!(timed(0.0, 0.001, 10.0, 2).0, [2, 2, 2]);
+    }
+
+    #[test]
+    fn what_the_first_step_makes_ready_is_not_counted() {
+        let (clock, mut steps) = (FakeClock::default(), Vec::new());
+        let found = seconds_per_image(&clock, 10.0, (128, 1e9), &mut |n| {
+            let ready = if steps.is_empty() { 4.0 } else { 0.0 };
+            clock.advance(Duration::from_secs_f64(ready + 0.01 * n as f64));
+            steps.push(n);
+            Ok(())
+        });
+        assert_eq!(steps, [2, 2, 128, 128]);
+        assert!((found.unwrap() - 0.01).abs() < 1e-9);
+    }
+
+    #[test]
+    fn an_estimate_of_little_work_is_short() {
+        let (clock, mut steps) = (FakeClock::default(), Vec::new());
+        let found = seconds_per_image(&clock, 10.0, (128, 1000.0), &mut |n| {
+            clock.advance(Duration::from_secs_f64(0.01 + 0.001 * n as f64));
+            steps.push(n);
+            Ok(())
+        });
+        // Two steps of two images let expect six seconds, of which an estimate may take 0.12.
+        assert_eq!((steps, found.unwrap()), (vec![2, 2, 8], 0.00225));
+        assert!(clock.now().as_secs_f64() < 0.12);
     }
 
     #[test]
     fn no_step_is_begun_that_would_pass_the_budget() {
         let (steps, found, took) = timed(0.0, 0.3, 10.0, 128);
-        assert_eq!(steps, [2, 15, 15]);
+        assert_eq!(steps, [2, 2, 14, 14]);
         assert!((found - 0.3).abs() < 1e-9 && took <= 10.0, "{took}");
         // The smallest step alone takes longer.
         let (steps, found, _) = timed(0.0, 20.0, 10.0, 128);
