@@ -10,7 +10,7 @@ use mobilenas_host::{Clock, Stop};
 use mobilenas_record::run as record;
 use mobilenas_space::ir::Graph;
 use mobilenas_space::seed::{Purpose, rng};
-use mobilenas_torch::{Names, Net, NetError, Owned, ParamStore};
+use mobilenas_torch::{Net, NetError, Owned, ParamStore};
 use tch::{Device, Tensor};
 
 use super::networks::REFERENCE;
@@ -105,7 +105,7 @@ impl Timer for OnEngine<'_> {
 
 impl OnEngine<'_> {
     fn item(&self, graph: &Arc<Graph>) -> Result<Item, BuildError> {
-        let store = ParamStore::init(graph, Names::Standalone, 0, Device::Cpu)?;
+        let store = ParamStore::for_timing(graph, Device::Cpu)?;
         let net = Net::bind(graph.clone(), &Owned(&store))?;
         let session = self.engine.prepare(&net, self.setting)?;
         let input = blank(&net, self.setting.batch)?;

@@ -60,4 +60,15 @@ mod tests {
         let asked = || pool.each(vec![(); 3], |()| Ok(tch::get_num_threads())).unwrap();
         assert_eq!((asked(), asked()), (vec![1; 3], vec![1; 3]));
     }
+
+    /// Here, where no kernels run: those of XNNPACK would go on with two threads that spin.
+    #[test]
+    fn each_thread_of_a_pool_has_its_share_of_libtorchs() {
+        let own = tch::get_num_threads();
+        let pool = threads::pool(3, 2).unwrap();
+        for _ in 0..2 {
+            assert_eq!(pool.broadcast(|_| tch::get_num_threads()), [2; 3]);
+        }
+        assert_eq!(tch::get_num_threads(), own);
+    }
 }

@@ -9,7 +9,7 @@ use mobilenas_space::ir::{Graph, Init, Op, ParamSpec, Role, Sections, SliceRule,
 use mobilenas_space::{Fnv, Widths};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{NetError, torch};
 
@@ -55,6 +55,15 @@ pub struct ParamStore {
     per_width: BTreeSet<String>,
 }
 
+/// What tensors begin with.
+#[derive(Clone, Copy, Debug)]
+enum Values {
+    /// Their initial values, by a seed.
+    Initial(u64),
+    /// Values that are quickly made.
+    Quick,
+}
+
 /// Every parameter begins at a multiple of it in the flat tensor, so that kernels see the alignment of a separate tensor.
 const ALIGN: i64 = 16;
 
@@ -65,7 +74,17 @@ impl ParamStore {
     /// When libtorch fails (out of memory).
     pub fn init(graph: &Graph, names: Names, seed: u64, device: Device) -> Result<ParamStore, NetError> {
         let specs = graph.params().into_iter().map(|p| (names.of(&p).to_string(), p)).collect();
-        ParamStore::of(&specs, seed, device)
+        ParamStore::of(&specs, Values::Initial(seed), device)
+    }
+
+    /// The tensors of a stand-alone network with values that are quickly made, for what does not depend on them: latency.
+    /// They have the initial values' variance, and follow each other as the multiples of the golden ratio do.
+    ///
+    /// # Errors
+    /// When libtorch fails (out of memory).
+    pub fn for_timing(graph: &Graph, device: Device) -> Result<ParamStore, NetError> {
+        let specs = graph.params().into_iter().map(|p| (p.name.clone(), p)).collect();
+        ParamStore::of(&specs, Values::Quick, device)
     }
 
     /// The same for a supernet with batch norms per width: beside the graph's own, each batch norm has weight, bias and
@@ -89,10 +108,10 @@ impl ParamStore {
                 }
             }
         }
-        Ok(ParamStore { per_width, ..ParamStore::of(&specs, seed, device)? })
+        Ok(ParamStore { per_width, ..ParamStore::of(&specs, Values::Initial(seed), device)? })
     }
 
-    fn of(specs: &BTreeMap<String, ParamSpec>, seed: u64, device: Device) -> Result<ParamStore, NetError> {
+    fn of(specs: &BTreeMap<String, ParamSpec>, values: Values, device: Device) -> Result<ParamStore, NetError> {
         let padded = |p: &ParamSpec| (p.elements() as i64 + ALIGN - 1) / ALIGN * ALIGN;
         let mut layout = Vec::new();
         let mut decayed = 0;
@@ -115,7 +134,7 @@ impl ParamStore {
                 let tensor = Tensor::f_zeros(p.shape(), (kind, device)).map_err(torch(name))?;
                 store.entries.insert(name.clone(), Entry { tensor, axes: p.axes.clone(), role: p.role });
             }
-            store.initialize(name, p, seed)?;
+            store.initialize(name, p, values)?;
         }
         Ok(store)
     }
@@ -133,11 +152,16 @@ impl ParamStore {
         Ok(())
     }
 
-    fn initialize(&mut self, name: &str, p: &ParamSpec, seed: u64) -> Result<(), NetError> {
+    fn initialize(&mut self, name: &str, p: &ParamSpec, values: Values) -> Result<(), NetError> {
         if p.role == Role::Index {
             return self.set(name, &index_tensor(p)?);
         }
-        self.set_values(name, &initial(p, &mut ChaCha8Rng::from_seed(seed_of(seed, name))))
+        match values {
+            Values::Initial(seed) => {
+                self.set_values(name, &initial(p, &mut ChaCha8Rng::from_seed(seed_of(seed, name))))
+            }
+            Values::Quick => self.set(name, &quick(p).map_err(torch(name))?),
+        }
     }
 
     /// Replaces a tensor's values, given in row-major order.
@@ -298,15 +322,15 @@ fn seed_of(seed: u64, name: &str) -> [u8; 32] {
 }
 
 /// One draw from the standard normal distribution (Box and Muller).
-fn normal(rng: &mut dyn Rng) -> f64 {
+fn normal(rng: &mut impl Rng) -> f64 {
     let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }
 
 /// The initial values of a tensor.
-fn initial(p: &ParamSpec, rng: &mut dyn Rng) -> Vec<f32> {
+fn initial(p: &ParamSpec, rng: &mut ChaCha8Rng) -> Vec<f32> {
     let n = p.elements() as usize;
-    let draw = |rng: &mut dyn Rng| match p.init {
+    let draw = |rng: &mut ChaCha8Rng| match p.init {
         Init::Const(c) => c,
         Init::Normal { variance: (a, b) } => normal(rng) * (f64::from(a) / f64::from(b.max(1))).sqrt(),
         Init::TruncNormal { std_e3 } => {
@@ -321,4 +345,50 @@ fn initial(p: &ParamSpec, rng: &mut dyn Rng) -> Vec<f32> {
         Init::Distances { .. } => 0.0,
     };
     (0..n).map(|_| draw(rng) as f32).collect()
+}
+
+/// Quick values of a tensor, with the variance of its initial ones.
+fn quick(p: &ParamSpec) -> Result<Tensor, TchError> {
+    let share = |a: f64, b: u32| a / f64::from(b.max(1));
+    let variance = match p.init {
+        Init::Const(c) => return Tensor::f_full(p.shape(), c, (Kind::Float, Device::Cpu)),
+        Init::Normal { variance: (a, b) } => share(f64::from(a), b),
+        Init::TruncNormal { std_e3 } => (f64::from(std_e3) * 1e-3).powi(2),
+        Init::Uniform { fan_in } => share(1.0 / 3.0, fan_in),
+        Init::Xavier { fans } => share(2.0, fans),
+        Init::Distances { .. } => 0.0,
+    };
+    let width = (12.0 * variance).sqrt();
+    let places = Tensor::f_arange(p.elements() as i64, (Kind::Double, Device::Cpu))?;
+    // The fractional part of multiples of the golden ratio is spread evenly over 0 to 1.
+    let even = places.f_mul_scalar(0.618_033_988_749_894_9)?.f_frac()?;
+    even.f_sub_scalar(0.5)?.f_mul_scalar(width)?.f_to_kind(Kind::Float)?.f_reshape(p.shape())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use mobilenas_space::families;
+
+    use super::*;
+
+    #[test]
+    fn quick_values_are_spread_as_initial_ones_are() {
+        for name in ["mobilevit_xxs", "efficientformerv2_s0", "mobilenetv2_100", "deit_tiny_patch16_224"] {
+            let graph = families::plan(name, None, 1000).unwrap().lower().unwrap();
+            let initial = ParamStore::init(&graph, Names::Standalone, 1, Device::Cpu).unwrap();
+            let quick = ParamStore::for_timing(&graph, Device::Cpu).unwrap();
+            for p in graph.params() {
+                let [a, b] = [&initial, &quick].map(|store| &store.entry(&p.name).unwrap().tensor);
+                assert_eq!((a.size(), a.kind()), (b.size(), b.kind()), "{}", p.name);
+                if p.elements() < 10_000 || !p.role.trainable() || matches!(p.init, Init::Const(_)) {
+                    continue;
+                }
+                let spread = |t: &Tensor| t.std(true).double_value(&[]);
+                let (a, b) = (spread(a), spread(b));
+                // A normal distribution that is cut off at two standard deviations has 0.88 of them.
+                assert!((0.8..1.05).contains(&(a / b)), "{} of {name}: {a} and {b}", p.name);
+            }
+        }
+    }
 }

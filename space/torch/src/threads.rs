@@ -19,19 +19,3 @@ pub fn pool(threads: usize, intra_op: usize) -> Result<ThreadPool, ThreadPoolBui
     tch::set_num_threads(own);
     Ok(pool)
 }
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_thread_has_its_share_of_libtorchs() {
-        let own = tch::get_num_threads();
-        let pool = pool(3, 2).unwrap();
-        for _ in 0..2 {
-            assert_eq!(pool.broadcast(|_| tch::get_num_threads()), [2; 3]);
-        }
-        assert_eq!(tch::get_num_threads(), own);
-    }
-}

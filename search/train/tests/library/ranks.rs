@@ -25,8 +25,8 @@ use tch::{Device, Kind, Tensor};
 
 /// Images in a step of all ranks together.
 const BATCH: usize = 16;
-/// Steps in all: five epochs of four.
-const STEPS: u64 = 20;
+/// Steps in all: three epochs of four.
+const STEPS: u64 = 12;
 
 /// Runs some work on ranks; results in their order.
 pub fn on_ranks<T: Send>(ranks: usize, work: impl Fn(&dyn Collective) -> T + Sync) -> Vec<T> {
@@ -80,7 +80,7 @@ fn space(knobs: &[(&str, Vec<i64>)]) -> Space {
 fn recipe(change: impl FnOnce(&mut Recipe)) -> Recipe {
     let sgd = SgdConfig { momentum: 0.9, nesterov: false };
     let mut recipe = Recipe {
-        epochs: 5.0,
+        epochs: 3.0,
         batch: BATCH,
         lr: 0.005,
         optimizer: OptimizerConfig { sgd: Some(sgd), adamw: None },
@@ -213,7 +213,7 @@ impl TrainStep for Stopping<'_> {
     }
 }
 
-/// The sums of float32 numbers in another order: about 1e-7 of each, and twenty steps.
+/// The sums of float32 numbers in another order: about 1e-7 of each, and twelve steps.
 const ROUNDING: f64 = 1e-5;
 
 #[test]
@@ -277,7 +277,7 @@ fn go_on_on_others(all: &[(usize, usize)]) {
         let dir = tempfile::tempdir().unwrap();
         let begins = Training { folder: dir.path(), ..training };
         // The last rank alone is asked; all stop at that step.
-        let stopped = Training { stop: Some((9, before - 1)), ..begins }.on(before);
+        let stopped = Training { stop: Some((5, before - 1)), ..begins }.on(before);
         assert_eq!(stopped.outcome, TrainOutcome::Stopped);
         let off = begins.on(after).off(&whole);
         assert!(off < ROUNDING, "{before} ranks, then {after}: {off:.1e} off");
