@@ -7,6 +7,7 @@ pub mod lock;
 pub mod memory;
 pub mod output;
 pub mod problems;
+pub mod program;
 pub mod progress;
 pub mod runtime_env;
 pub mod stop;

@@ -97,7 +97,7 @@ struct Trial {
 }
 
 fn program(model: &str, extra: u32) -> Result<WorkerProgram> {
-    let program = std::env::current_exe()?;
+    let program = mobilenas_host::program::file()?;
     let workload = Workload { extra, ..Workload::new(model, "libtorch-plain") };
     Ok(WorkerProgram::new(program, &["worker"], workload))
 }

@@ -268,8 +268,8 @@ pub fn program<A: clap::Parser>(run: impl FnOnce(&A) -> Result<(), Box<dyn std::
         args: Args,
     }
 
-    runtime_env::apply(None);
     let mut words: Vec<_> = std::env::args_os().collect();
+    runtime_env::apply(words.get(1..).unwrap_or_default(), None);
     let done = if words.get(1).is_some_and(|w| w == "worker") {
         words.remove(1);
         serve(&<AsWorker as clap::Parser>::parse_from(words).args).map_err(Into::into)

@@ -192,7 +192,7 @@ pub fn pool<A: DeserializeOwned + Send + 'static>(
     let io = |error| RunError::Io { path: root.to_path_buf(), error };
     let here = Workers { count: Some(here), ..Workers::default() };
     let workers = config.workers.clone().unwrap_or(here);
-    let program = std::env::current_exe().map_err(RunError::Program)?;
+    let program = mobilenas_host::program::file().map_err(RunError::Program)?;
     let (launched, folder) = (workers.launch.is_some(), fs::canonicalize(root).map_err(io)?);
     let mut args: Vec<OsString> = vec!["worker".into()];
     let first = match workers.weights {

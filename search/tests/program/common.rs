@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::forked;
+
 /// The program's file: this package's own, or, in the tests of another, the one beside them.
 pub fn program_file() -> PathBuf {
     let beside = || std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("mobilenas");
@@ -38,6 +40,9 @@ pub fn torch_python(folder: &Path) -> Command {
 
 /// Runs a command; gives its exit code, standard output and standard error.
 pub fn output(mut c: Command) -> (i32, String, String) {
+    if let Some(said) = forked::output(&c) {
+        return said;
+    }
     let Output { status, stdout, stderr } = c.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (status.code().unwrap(), text(stdout), text(stderr))

@@ -3,6 +3,7 @@
 
 mod common;
 mod config_parts;
+mod forked;
 
 mod batch_norms;
 mod bench_run;

@@ -4,6 +4,8 @@
 #[allow(dead_code)]
 #[path = "../../tests/program/common.rs"]
 mod common;
+#[path = "../../tests/program/forked.rs"]
+mod forked;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -270,7 +270,7 @@ impl SearchPipeline<'_> {
     pub(super) fn blocks(&self, unit_ms: f64, kept: Cache) -> Result<Option<PairedLatency>, RunError> {
         let (p, timing) = (self.experiment(), self.experiment().latency_protocol());
         let Some(how) = timing.interleaved.filter(|_| p.table.is_none()) else { return Ok(None) };
-        let program = std::env::current_exe().map_err(RunError::Program)?;
+        let program = mobilenas_host::program::file().map_err(RunError::Program)?;
         let (threads, batch) = (timing.threads, timing.batch);
         let workload = Workload { threads, batch, ..Workload::new(REFERENCE, &timing.engine) };
         let reference = WorkerProgram::new(program, &["bench", "worker"], workload);
@@ -286,7 +286,7 @@ impl SearchPipeline<'_> {
     fn kept_latencies(&self) -> Cache {
         let timing = self.experiment().latency_protocol();
         let Some(how) = timing.interleaved else { return Cache::none() };
-        let Ok(program) = std::env::current_exe() else { return Cache::none() };
+        let Ok(program) = mobilenas_host::program::file() else { return Cache::none() };
         let protocol = paired_latency::protocol(&timing, how, &Host::read(), &program);
         let opened = scoring::kept(self.folder.root(), &self.experiment().config.search, ["latency", &protocol]);
         opened.unwrap_or_else(|why| {

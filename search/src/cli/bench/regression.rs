@@ -101,7 +101,7 @@ fn worker(build: Option<&Path>, workload: Workload) -> Result<WorkerProgram> {
             return Err(Input(format!("{}: found no file, expected a mobilenas program", p.display())).into());
         }
         Some(p) => p.canonicalize()?,
-        None => std::env::current_exe()?,
+        None => mobilenas_host::program::file()?,
     };
     Ok(WorkerProgram::new(program, &["bench", "worker"], workload))
 }

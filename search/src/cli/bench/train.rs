@@ -233,7 +233,7 @@ fn memory(args: &Args, work: impl FnOnce() -> Result<()>) -> Result<Json> {
 
 /// Measures memory in a process of its own: what a process has once had, it keeps.
 fn apart_process(args: &Args, file: &Path, part: Part) -> Result<Json> {
-    let mut c = Command::new(std::env::current_exe()?);
+    let mut c = Command::new(mobilenas_host::program::file()?);
     c.args(["bench", "train", "--json", "--supernet"]).arg(file);
     let numbers =
         [("--batch", args.batch), ("--classes", args.classes), ("--threads", args.threads), ("--steps", args.steps)];

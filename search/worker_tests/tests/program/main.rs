@@ -6,6 +6,8 @@
 mod common;
 #[path = "../../../tests/program/config_parts.rs"]
 mod config_parts;
+#[path = "../../../tests/program/forked.rs"]
+mod forked;
 
 mod clusters;
 mod pods;
