@@ -159,7 +159,7 @@ impl Lowering<'_> {
             let op = &self.graph.nodes[*r].op;
             match op.kind() == OpKind::Dropout {
                 true => self.feeds_linear_only(*r),
-                false => matches!(op, Op::Linear { .. }) && !self.is_split(*r),
+                false => self.classifiers.hold(*r) || matches!(op, Op::Linear { .. }) && !self.is_split(*r),
             }
         };
         !self.is_output(index) && self.readers[index].iter().all(linear)

@@ -5,7 +5,9 @@
 //! in checkpoints, with a suffix where the file stores them changed: `transposed`, `normed`, `pixel`, or a part `0..64`.
 //! [`int8`] writes quantized files. [`file`] reads files of any origin.
 
+mod affine;
 mod attention;
+mod classifiers;
 mod detections;
 mod error;
 pub mod file;

@@ -2,6 +2,7 @@
 
 use mobilenas_space::ir::{Graph, Node, Op, OpKind, ParamSpec, Readers, Role};
 
+use super::classifiers::Classifiers;
 use super::error::OnnxError;
 use super::options::{Arrays, Batch, INPUT, Options};
 use super::proto::{Attribute, Graph as OnnxGraph, Size, kind};
@@ -18,11 +19,12 @@ pub(super) struct Lowering<'a> {
     /// Whether a linear layer over rows is one `Gemm` over the rows of all images.
     pub(super) linear_as_gemm: bool,
     pub(super) w: Writer,
-    /// The ONNX value of each node; empty for a linear layer that is written slice by slice.
+    /// The ONNX value of each node; empty for a linear layer that is written slice by slice, and inside a classifier.
     values: Vec<String>,
     /// Whether a node's value has the batch axis, or 1 there because it is the same for every image.
     pub(super) batched: Vec<bool>,
     pub(super) readers: Readers,
+    pub(super) classifiers: Classifiers,
 }
 
 /// The node under lowering, with the ONNX values of its inputs.
@@ -61,7 +63,8 @@ pub(super) fn shape(leading: impl IntoIterator<Item = i64>, dims: &[u32]) -> Vec
 impl<'a> Lowering<'a> {
     pub(super) fn new(graph: &'a Graph, arrays: &'a Arrays, options: &'a Options) -> Lowering<'a> {
         let (values, batched, w) = (Vec::new(), Vec::new(), Writer::new(options.float16));
-        Lowering { graph, arrays, options, linear_as_gemm: false, w, values, batched, readers: graph.readers() }
+        let (readers, classifiers) = (graph.readers(), Classifiers::default());
+        Lowering { graph, arrays, options, linear_as_gemm: false, w, values, batched, readers, classifiers }
     }
 
     /// Writes linear layers over rows as `Gemm`: it has a bias, which `MatMul` has not.
@@ -72,17 +75,25 @@ impl<'a> Lowering<'a> {
     /// The ONNX graph, and the names of the weights that float16 does not hold.
     pub(super) fn run(mut self) -> Result<(OnnxGraph, Vec<String>), OnnxError> {
         let graph = self.graph;
+        // In int8 linear layers have a form of their own.
+        if !self.linear_as_gemm {
+            self.classifiers = Classifiers::of(graph, &self.readers);
+        }
         self.values.push(INPUT.to_string());
         self.batched.push(true);
         for (index, node) in graph.nodes.iter().enumerate().skip(1) {
             let path = node.path.to_string().replace('.', "/");
             self.w.at(if path.is_empty() { "model".to_string() } else { path });
             let batched = !same_for_all(&node.op) && node.inputs.iter().any(|i| self.batched[*i as usize]);
-            let value = if self.is_split(index) {
+            let value = if self.is_split(index) || self.classifiers.hold(index) {
                 String::new()
             } else {
                 let inputs = node.inputs.iter().map(|i| self.values[*i as usize].clone()).collect();
-                self.node(&NodeCtx { index, node, inputs })?
+                let at = NodeCtx { index, node, inputs };
+                match self.classifier(&at)? {
+                    Some(value) => value,
+                    None => self.node(&at)?,
+                }
             };
             self.values.push(value);
             self.batched.push(batched);

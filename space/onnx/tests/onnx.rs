@@ -23,6 +23,30 @@ fn count(model: &Model, op: &str) -> usize {
     model.graph.as_ref().unwrap().node.iter().filter(|n| n.op_type.as_deref() == Some(op)).count()
 }
 
+fn is_vector_norm(n: &Node) -> bool {
+    n.op == Op::BatchNorm && n.value.dims.len() == 1
+}
+
+/// The sum of two layers of one vector, of which each may have a norm, is one layer, whatever the batch.
+#[test]
+fn classifiers_whose_mean_is_taken_are_one_layer() {
+    // Two heads with norms on a pooled map, two on rows, one with a norm.
+    for (id, layers, means) in [("repvit_m0_9", 2, 1), ("efficientformer_l1", 2, 1), ("efficientvit_m0", 1, 0)] {
+        let plain = graph(id);
+        let linear = |n: &&Node| matches!(n.op, Op::Linear { .. }) && n.value.dims.len() == 1;
+        let ops = |op: &Op| plain.nodes.iter().filter(|n| n.op == *op).count();
+        assert_eq!((plain.nodes.iter().filter(linear).count(), ops(&Op::Mean)), (layers, means), "{id}");
+        for batch in [Batch::Fixed(1), Batch::Fixed(2), Batch::Dynamic] {
+            let file = model(&plain, &arrays(&plain), &Options { batch, ..Options::default() }).unwrap();
+            assert_sound(id, &file);
+            let last = file.graph.as_ref().unwrap().node.last().unwrap().op_type.as_deref();
+            let rows = id == "efficientformer_l1" || batch != Batch::Fixed(1);
+            assert_eq!(last, Some(if rows { "Gemm" } else { "Flatten" }), "{id}");
+            assert_eq!(count(&file, "Gemm"), usize::from(rows), "{id}");
+        }
+    }
+}
+
 #[test]
 fn published_networks_are_written() {
     for (_, info) in covering::variants() {
@@ -41,8 +65,10 @@ fn published_networks_are_written() {
         assert_eq!(border(&unfused), [format!("2x3x{side}x{side}"), "2x10".to_string()], "{id}");
         let gone = |what: fn(&Branch) -> usize| folded.folded_from.values().map(what).sum::<usize>();
         let norms = |g: &Graph| g.histogram().get("batch_norm").copied().unwrap_or(0);
-        assert_eq!(count(&unfused, "BatchNormalization"), norms(&plain), "{id}");
-        assert_eq!(count(&fused, "BatchNormalization"), norms(&plain) - gone(Branch::norms), "{id}");
+        // Those of vectors are parts of classifiers.
+        let of_vectors = plain.nodes.iter().filter(|n| is_vector_norm(n)).count();
+        assert_eq!(count(&unfused, "BatchNormalization"), norms(&plain) - of_vectors, "{id}");
+        assert_eq!(count(&fused, "BatchNormalization"), norms(&plain) - of_vectors - gone(Branch::norms), "{id}");
         // Each convolution that was several leaves one.
         let several = gone(Branch::convs) - folded.folded_from.len();
         let ops = |wanted: fn(&Op) -> bool| plain.nodes.iter().filter(|n| wanted(&n.op)).count();
@@ -90,18 +116,24 @@ fn for_one_image_heads_on_pooled_maps_are_convolutions() {
         assert_sound(id, &one);
         let pooled = |i: &u32| matches!(plain.nodes[*i as usize].op, Op::GlobalPool { keep: false });
         let of_map = |i: &u32| plain.nodes[plain.nodes[*i as usize].inputs[0] as usize].value.hw().is_some();
-        let from = |n: &&Node| n.inputs.first().is_some_and(|i| pooled(i) && of_map(i));
-        let head = |n: &&Node| matches!(n.op, Op::Linear { .. }) && from(n);
-        let heads = plain.nodes.iter().filter(head).count();
+        let before_norm = |i: &u32| {
+            let node = &plain.nodes[*i as usize];
+            if is_vector_norm(node) { node.inputs[0] } else { *i }
+        };
+        let from = |n: &Node| n.inputs.first().map(before_norm).is_some_and(|i| pooled(&i) && of_map(&i));
+        let head = |n: &Node| matches!(n.op, Op::Linear { .. }) && from(n);
+        let averaged = |n: &&Node| n.op == Op::Mean && n.inputs.iter().all(|i| head(&plain.nodes[*i as usize]));
+        // Of two whose mean is taken one is made.
+        let heads = plain.nodes.iter().filter(|n| head(n)).count() - plain.nodes.iter().filter(averaged).count();
         let several =
             model(&plain, &arrays(&plain), &Options { batch: Batch::Fixed(2), ..Options::default() }).unwrap();
         assert_eq!(count(&one, "Conv"), count(&several, "Conv") + heads, "{id}");
         // A head without a bias is a product.
         let products = |m: &Model| count(m, "Gemm") + count(m, "MatMul");
         assert_eq!(products(&one) + heads, products(&several), "{id}");
-        // The families whose last feature is rows, and those with a norm between the pooling and the head.
+        // The families whose last feature is rows, and those with another norm than of batches between the pooling and the head.
         let rows = ["efficientformer", "deit", "pit", "cait", "convit", "crossvit"];
-        let normed = ["repvit", "shvit", "levit", "efficientvit_m", "edgenext", "iformer", "poolformer", "tiny_vit"];
+        let normed = ["edgenext", "poolformer", "tiny_vit"];
         let is = |name: &&str| family.name().starts_with(name) && family.name() != "efficientformer_v2";
         assert_eq!(heads == 0, rows.iter().chain(&normed).any(is), "{id}");
     }
