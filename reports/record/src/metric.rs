@@ -66,6 +66,9 @@ impl MetricInfo {
     }
 }
 
+/// Detections with a lower score are not drawn.
+pub const SHOWN: f64 = 0.3;
+
 /// Learnable parameters, counted on the graph.
 pub const PARAMS: MetricInfo =
     MetricInfo { name: "params", goal: Goal::Minimize, unit: "", stage: Stage::Analytic, label: "Parameters" };

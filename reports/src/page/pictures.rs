@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use mobilenas_record::metric::SHOWN;
 
 use super::folder::OutputFolder;
 use super::html::{escape, paragraph};
@@ -34,7 +35,9 @@ fn render(run: &RunData, _: &mut OutputFolder) -> Result<String, ReportError> {
     if out.is_empty() {
         return Ok(out);
     }
-    let note = "The first images of the test split, with what each network finds after its first training: boxes of a score of \
-                0.3 or more, or the class of each pixel. A colour stands for a class. They are examples, and no measure.";
-    Ok(paragraph(note) + &out)
+    let note = format!(
+        "The first images of the test split, with what each network finds after its first training: boxes of a score of \
+         {SHOWN} or more, or the class of each pixel. A colour stands for a class. They are examples, and no measure."
+    );
+    Ok(paragraph(&note) + &out)
 }

@@ -10,6 +10,7 @@ use mobilenas_dense::metrics::coco::{CocoEvaluator, CocoScores};
 use mobilenas_dense::ssd::{Assigner, SsdRules, hard_negatives};
 use mobilenas_heads::map_sizes;
 use mobilenas_image::Picture;
+use mobilenas_record::metric::SHOWN;
 use mobilenas_record::{Goal, MetricInfo, Stage};
 use tch::{Device, Kind, Reduction, TchError, Tensor};
 
@@ -35,9 +36,6 @@ const ANCHOR_ACCURACY: MetricInfo = MetricInfo {
 };
 
 const NAME: &str = "detection";
-
-/// Detections with a lower score are not drawn.
-pub const SHOWN: f64 = 0.3;
 
 /// Background anchors in the loss for each one with a box.
 const NEGATIVES: usize = 3;

@@ -12,7 +12,8 @@ use mobilenas_heads::{Head, HeadOptions};
 use mobilenas_host::write::write_whole;
 use mobilenas_host::{errln, outln};
 use mobilenas_image::{Area, Picture, cut_picture, decode};
-use mobilenas_task::{Outputs, SHOWN};
+use mobilenas_record::metric::SHOWN;
+use mobilenas_task::Outputs;
 use serde_json::{Value as Json, json};
 use tch::Tensor;
 
