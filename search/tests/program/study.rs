@@ -115,7 +115,8 @@ fn a_study_answers_and_killed_and_resumed_it_is_as_if_never_killed() {
     assert_eq!(fs::read(&journal).unwrap(), before);
 }
 
-/// Trainings side by side give the same rows in the same order, also where the study is stopped and killed in the midst of them.
+/// Trainings side by side give the same rows in the same order, also where the study is stopped in the midst of them. A study of
+/// two spaces is killed there.
 #[test]
 fn trainings_side_by_side_change_nothing() {
     let dir = tempfile::tempdir().unwrap();
@@ -145,8 +146,7 @@ fn trainings_side_by_side_change_nothing() {
     assert_eq!(child.wait().unwrap().code(), Some(143));
     assert!(begun() >= 1, "what was begun is kept");
     // Another number may go on.
-    kill_at(of(&config(2), &several, true), || count(&journal, "retrained") >= 2);
-    succeed(of(&three, &several, true));
+    succeed(of(&config(2), &several, true));
     assert_same_rows(&journal, &one.join("study.jsonl"), &[], "side by side");
     let left: Vec<_> = fs::read_dir(several.join("training")).unwrap().flatten().map(|f| f.file_name()).collect();
     assert!(left.iter().all(|n| !n.to_string_lossy().contains("outcome")), "{left:?}");
