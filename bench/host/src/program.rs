@@ -14,7 +14,7 @@ pub fn file() -> io::Result<PathBuf> {
     FILE.get().map_or_else(std::env::current_exe, |file| Ok(file.clone()))
 }
 
-/// Says which file the program is, where another one runs it; the first that is said stays.
-pub fn is(file: PathBuf) {
+/// Sets the file of the program, where another program runs it; the first one that is set stays.
+pub fn set_file(file: PathBuf) {
     let _ = FILE.set(file);
 }

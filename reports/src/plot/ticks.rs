@@ -36,7 +36,7 @@ impl Ticks {
     }
 
     /// A logarithmic axis that shows all of `values` (finite, positive) with some room: ticks at 1, 2 and 5 times powers of
-    /// ten, over more than four of them at these alone.
+    /// ten; where there are more than five powers, at the powers alone.
     pub fn logarithmic(values: impl Iterator<Item = f64>) -> Ticks {
         let (lo, hi) = values.fold((f64::INFINITY, 0.0f64), |(lo, hi), v| (lo.min(v), hi.max(v)));
         let (lo, hi) = if lo <= hi { (lo, hi) } else { (1.0, 10.0) };

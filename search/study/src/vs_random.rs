@@ -71,8 +71,8 @@ impl<'a> Study<'a> {
     /// spaces, or the bound.
     pub(super) fn axes(&self) -> Result<Vec<Axis>, RunError> {
         let (p, all) = (self.plan.experiment(), self.plan.experiments.all());
-        let (largest, bounds) =
-            (|of: fn(&Cost) -> u64| all.iter().map(|p| of(&p.range[1])).max().unwrap_or(0), &p.config.search.bounds);
+        let bounds = &p.config.search.bounds;
+        let largest = |of: fn(&Cost) -> u64| all.iter().map(|p| of(&p.range[1])).max().unwrap_or(0);
         let bound = |most: u64, bound: Option<u64>| bound.map_or(most, |b| b.min(most)) as f64;
         let mut all_memory = 0;
         for p in all {

@@ -119,7 +119,7 @@ fn run(call: Call) -> ! {
             call.variables.iter().for_each(|(name, value)| std::env::set_var(name, value));
             signal(SIGPIPE, SIG_IGN);
         }
-        mobilenas_host::program::is(call.program.clone());
+        mobilenas_host::program::set_file(call.program.clone());
         let words = call.words.iter().map(OsString::from);
         mobilenas::main(std::iter::once(call.program.clone().into()).chain(words).collect());
         #[allow(unreachable_code)]

@@ -5,6 +5,7 @@ use mobilenas_space::ir::ParamSpec;
 use super::classifiers::Head;
 use super::error::OnnxError;
 use super::layers::conv_attributes;
+use super::linear::transposed;
 use super::lower::{Lowering, NodeCtx, OnnxValue};
 
 impl Lowering<'_> {
@@ -39,8 +40,7 @@ impl Lowering<'_> {
             let map = self.w.node("Conv", &[&x, &weight, &bias], conv_attributes(1, [1; 2], [1; 2], [0; 2]));
             return Ok(self.flatten(&map));
         }
-        let turned: Vec<f32> = (0..columns).flat_map(|c| (0..rows).map(move |r| weight[r * columns + c])).collect();
-        let weight = self.w.weights(&format!("{name}.whole.transposed"), &[inner, out], &turned);
+        let weight = self.w.weights(&format!("{name}.whole.transposed"), &[inner, out], &transposed(weight, columns));
         Ok(self.w.node("Gemm", &[&x, &weight, &bias], vec![]))
     }
 

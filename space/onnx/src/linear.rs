@@ -13,7 +13,7 @@ fn select_rows(values: &[f32], width: usize, rows: &[usize], factor: f32) -> Vec
 }
 
 /// `[rows, columns]` to `[columns, rows]`.
-fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
+pub(super) fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
     let rows = values.len() / columns.max(1);
     (0..columns).flat_map(|c| (0..rows).map(move |r| values[r * columns + c])).collect()
 }

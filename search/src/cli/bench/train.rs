@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, value_name = "CONFIG", conflicts_with = "models")]
     supernet: Option<PathBuf>,
     /// Name of one of its spaces, where it has several
-    #[arg(long, value_name = "NAME", requires = "supernet")]
+    #[arg(long, value_name = "NAME", requires = "supernet", conflicts_with = "models")]
     space: Option<String>,
     /// Side of the images in pixels; of a supernet, that of each network unless given
     #[arg(long, value_parser = clap::value_parser!(u32).range(8..=4096))]
