@@ -46,6 +46,15 @@ impl OnDeviceError {
             OnDeviceError::Net(_) | OnDeviceError::Io { .. } => false,
         }
     }
+
+    /// Whether it is about the network that was run, and the next one may do better.
+    pub fn is_of_network(&self) -> bool {
+        match self {
+            OnDeviceError::Device(e) => e.is_of_network(),
+            OnDeviceError::Net(_) => true,
+            OnDeviceError::Io { .. } => false,
+        }
+    }
 }
 
 /// Writes a graph as it is deployed to an ONNX file, with fresh weights, on which latency does not depend.

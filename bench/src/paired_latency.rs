@@ -113,7 +113,7 @@ impl PairedLatency {
             Ok(all) => {
                 let seconds = (clock.now() - from).as_secs_f64() / block.len().max(1) as f64;
                 for ((digest, _), series) in block.iter().zip(&all) {
-                    self.note(digest, latency(series, self.reference_ms), seconds);
+                    self.note(digest, by_ratio(series, self.reference_ms), seconds);
                 }
                 true
             }
@@ -137,7 +137,10 @@ impl PairedLatency {
 }
 
 /// A latency by ratios to the reference's.
-fn latency(series: &Series, reference_ms: f64) -> Result<Latency, String> {
+///
+/// # Errors
+/// When no round was timed.
+pub fn by_ratio(series: &Series, reference_ms: f64) -> Result<Latency, String> {
     let at = |q: f64| quantile(&series.ratio, q).map(|r| r * reference_ms).filter(|ms| ms.is_finite());
     match (at(0.5), at(0.1), at(0.9)) {
         (Some(median_ms), Some(p10_ms), Some(p90_ms)) => {
@@ -159,10 +162,10 @@ mod tests {
     #[test]
     fn a_latency_is_the_median_ratio_times_the_references() {
         let series = Series { ms: vec![5.0, 9.0, 60.0], ratio: vec![0.5, 0.52, 6.0], again: vec![] };
-        let found = latency(&series, 12.0).unwrap();
+        let found = by_ratio(&series, 12.0).unwrap();
         assert!((found.median_ms - 6.24).abs() < 1e-9, "the host that slowed one round down is not in it: {found:?}");
         assert_eq!(found.samples, 3);
-        assert!(latency(&Series::default(), 12.0).is_err());
+        assert!(by_ratio(&Series::default(), 12.0).is_err());
     }
 
     #[test]

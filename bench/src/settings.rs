@@ -21,7 +21,8 @@ pub struct LatencySettings {
     /// The table, if they come from one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<PathBuf>,
-    /// The device on which `latency-table build` fills the table, with source imported.
+    /// The device that measures, with `measured_on: device`; or on which `latency-table build` fills the table, with source
+    /// imported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceConfig>,
     /// What runs the networks; of an imported table, its own engine counts.
@@ -48,7 +49,7 @@ pub struct LatencySettings {
     /// a latency is then the ratio to the reference's. 0 times each candidate by itself, in this process.
     #[schemars(range(min = 0, max = 64))]
     pub processes: usize,
-    /// Rounds in each of these processes.
+    /// Rounds in each of these processes, or on the device.
     #[schemars(range(min = 3, max = 10000))]
     pub rounds: usize,
     /// Fresh processes in which trials near the front are measured again, together, when the search is over; 0 keeps the first
@@ -108,22 +109,31 @@ impl LatencySettings {
                 all.push(("latency.host".to_string(), message));
             }
             MeasuredOn::Here => {}
-            MeasuredOn::Workers if self.source != LatencySource::Measured => {
-                let message = "found workers, expected here unless source is measured".to_string();
+            MeasuredOn::Workers | MeasuredOn::Device if self.source != LatencySource::Measured => {
+                let message = format!("found {}, expected here unless source is measured", self.measured_on.name());
                 all.push(("latency.measured_on".to_string(), message));
             }
-            MeasuredOn::Workers if self.processes > 0 => {
-                let message = format!("found {}, expected 0 with latency.measured_on: workers", self.processes);
+            MeasuredOn::Workers | MeasuredOn::Device if self.processes > 0 => {
+                let (found, on) = (self.processes, self.measured_on.name());
+                let message = format!("found {found}, expected 0 with latency.measured_on: {on}");
                 all.push(("latency.processes".to_string(), message));
             }
-            MeasuredOn::Workers => {}
+            MeasuredOn::Device if self.device.is_none() => {
+                let message = "missing key device, expected one with latency.measured_on: device".to_string();
+                all.push(("latency".to_string(), message));
+            }
+            MeasuredOn::Device if self.host.is_some() => {
+                let message = "found one, expected none unless latency.measured_on is workers".to_string();
+                all.push(("latency.host".to_string(), message));
+            }
+            MeasuredOn::Workers | MeasuredOn::Device => {}
         }
         all.extend(crate::engine::unknown(&self.engine).map(|message| ("latency.engine".to_string(), message)));
         if let Some(device) = &self.device {
             all.extend(device.validate().into_iter().map(|(key, m)| (format!("latency.device.{key}"), m)));
-            if self.source != LatencySource::Imported {
-                let message =
-                    "found a device, expected source imported and a table: `latency-table build` fills it there";
+            if self.source != LatencySource::Imported && self.measured_on != MeasuredOn::Device {
+                let message = "found a device, expected measured_on: device, or source imported and a table: \
+                               `latency-table build` fills it there";
                 all.push(("latency.device".to_string(), message.to_string()));
             }
         }
@@ -131,16 +141,26 @@ impl LatencySettings {
     }
 }
 
-/// On which machines latencies are measured: on the search's own, or on its workers, whose hosts are all of one kind.
+/// On which machines latencies are measured: on the search's own, on its workers, whose hosts are all of one kind, or on
+/// another device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum MeasuredOn {
     Here,
     Workers,
+    Device,
 }
 
 impl MeasuredOn {
+    fn name(self) -> &'static str {
+        match self {
+            MeasuredOn::Here => "here",
+            MeasuredOn::Workers => "workers",
+            MeasuredOn::Device => "device",
+        }
+    }
+
     /// Whether a config need not say it.
     #[allow(clippy::trivially_copy_pass_by_ref)]
     fn is_here(&self) -> bool {

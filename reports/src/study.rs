@@ -1,6 +1,7 @@
 //! Studies: the rows of `study.jsonl`, read, and the statistics over them.
 
 mod analysis;
+mod equal_cost;
 mod landmarks;
 mod read;
 mod repeats;
@@ -9,6 +10,7 @@ pub use analysis::{
     ComparedNetwork, Fidelity, HypervolumeBand, bands, by_size, compared_networks, fidelities, fidelities_by_space,
     pairs_won,
 };
+pub use equal_cost::{EqualCost, at_equal_cost};
 pub use landmarks::{Corrected, corrected};
 pub use mobilenas_record::study::*;
 pub use read::Study;

@@ -167,7 +167,8 @@ fn trainings_with_several_seeds_are_compared() {
 #[test]
 fn bands_are_numpys_quartiles() {
     let search = |strategy: &str, seed, volume: &[(u64, f64)]| {
-        Row::Search(study::SearchRun { strategy: strategy.to_owned(), seed, volume: volume.to_vec(), seconds: 1.0 })
+        let (strategy, volume) = (strategy.to_owned(), volume.to_vec());
+        Row::Search(study::SearchRun { strategy, seed, volume, cost: Vec::new(), seconds: 1.0 })
     };
     let mut rows = synthetic::study::rows("made", "a");
     rows.truncate(1);

@@ -116,6 +116,21 @@ impl DeviceError {
             DeviceError::Away { .. } | DeviceError::Dies { .. } | DeviceError::Stopped => false,
         }
     }
+
+    /// Whether it is about the network that was run, and the next one may do better.
+    pub fn is_of_network(&self) -> bool {
+        match self {
+            DeviceError::Failed { .. }
+            | DeviceError::Silent { .. }
+            | DeviceError::Output { .. }
+            | DeviceError::Dies { .. } => true,
+            DeviceError::Settings { .. }
+            | DeviceError::Start { .. }
+            | DeviceError::File { .. }
+            | DeviceError::Away { .. }
+            | DeviceError::Stopped => false,
+        }
+    }
 }
 
 fn words(said: &str) -> String {

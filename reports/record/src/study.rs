@@ -200,6 +200,9 @@ pub struct SearchRun {
     pub seed: u64,
     /// (trials so far, hypervolume), ascending: where it changes, and the last trial.
     pub volume: Vec<(u64, f64)>,
+    /// Seconds that the scores took up to each point of `volume`; none in older rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cost: Vec<f64>,
     /// Seconds it took.
     pub seconds: f64,
 }

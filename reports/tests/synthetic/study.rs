@@ -87,7 +87,8 @@ fn searches(r: &mut Random, rows: &mut Vec<StudyRow>) {
                 volume.push((trial, now));
             }
             volume.push((120, now));
-            rows.push(StudyRow::Search(SearchRun { strategy: strategy.to_owned(), seed, volume, seconds: 60.0 }));
+            let cost = volume.iter().map(|(trial, _)| *trial as f64 / 2.0).collect();
+            rows.push(StudyRow::Search(SearchRun { strategy: strategy.to_owned(), seed, volume, cost, seconds: 60.0 }));
         }
     }
 }

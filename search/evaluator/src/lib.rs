@@ -8,9 +8,9 @@ pub mod inherited;
 mod pictures;
 pub mod proxy;
 mod quantized;
+mod remote_latency;
 pub mod settings;
 mod subnet;
-mod worker_latency;
 
 use std::sync::Arc;
 
@@ -34,8 +34,8 @@ pub use error::EvalError;
 pub use images::Scores;
 pub use pictures::pictures;
 pub use quantized::{Quantized, quantize};
+pub use remote_latency::{RemoteLatencies, RemoteLatency};
 pub use subnet::subnet;
-pub use worker_latency::{WorkerLatencies, WorkerLatency};
 
 use eval_pool::EvalPool;
 use images::{EvalImages, calibrating};
@@ -122,8 +122,8 @@ pub struct SupernetEvaluator<'a> {
     unit_ms: f64,
     blocks: Option<PairedLatency>,
     last_latency: Option<Latency>,
-    /// Latencies that workers measured, if they do.
-    worker_latencies: Option<WorkerLatencies>,
+    /// Latencies that workers or a device measured, if they do.
+    remote_latencies: Option<RemoteLatencies>,
     seed: u64,
 }
 
@@ -204,7 +204,7 @@ impl<'a> SupernetEvaluator<'a> {
             unit_ms: b.unit_ms,
             blocks: b.blocks,
             last_latency: None,
-            worker_latencies: None,
+            remote_latencies: None,
             seed: b.seed,
         })
     }
@@ -279,15 +279,15 @@ impl<'a> SupernetEvaluator<'a> {
         &self.supernet
     }
 
-    /// From now on latencies are those that workers measured; `unit_ms` is one unit of latency there.
-    pub fn measured_on_workers(&mut self, unit_ms: f64) {
+    /// From now on latencies are those that workers or a device measured; `unit_ms` is one unit of latency there.
+    pub fn measured_elsewhere(&mut self, unit_ms: f64) {
         self.unit_ms = unit_ms;
-        self.worker_latencies = Some(WorkerLatencies::default());
+        self.remote_latencies = Some(RemoteLatencies::default());
     }
 
-    /// Latencies that workers measured, if they do.
-    pub fn worker_latencies(&mut self) -> Option<&mut WorkerLatencies> {
-        self.worker_latencies.as_mut()
+    /// Latencies that workers or a device measured, if they do.
+    pub fn remote_latencies(&mut self) -> Option<&mut RemoteLatencies> {
+        self.remote_latencies.as_mut()
     }
 
     /// Images that recalibrate, and images that are scored.
@@ -325,7 +325,7 @@ impl<'a> SupernetEvaluator<'a> {
 
     /// Seconds that were spent on a network ahead of its scoring.
     pub fn seconds_ahead(&self, digest: &str) -> f64 {
-        let elsewhere = self.worker_latencies.as_ref().map(|all| all.seconds(digest));
+        let elsewhere = self.remote_latencies.as_ref().map(|all| all.seconds(digest));
         let block = self.blocks.as_ref().and_then(|b| b.get(digest)).map(|t| t.seconds);
         elsewhere.or(block).unwrap_or(0.0)
     }
@@ -356,7 +356,7 @@ impl Evaluator for SupernetEvaluator<'_> {
         if let Some(table) = self.table {
             return Ok(table.latency(graph)?);
         }
-        let latency = match (&self.worker_latencies, &self.blocks) {
+        let latency = match (&self.remote_latencies, &self.blocks) {
             (Some(elsewhere), _) => elsewhere.get(&graph.digest()).map_err(EvalError::Latency)?,
             (None, Some(blocks)) => {
                 let known = blocks.get(&graph.digest()).map(|t| t.latency.clone());

@@ -19,7 +19,8 @@ const CHOICES: u8 = 8;
 /// The search space with so many knobs.
 pub fn space(knobs: usize) -> SpaceInfo {
     let knob = |i: usize| Knob { name: i.to_string(), kind: "width" };
-    SpaceInfo { domain: Domain::new(vec![CHOICES; knobs]), knobs: (0..knobs).map(knob).collect() }
+    let (domain, objectives) = (Domain::new(vec![CHOICES; knobs]), Vec::new());
+    SpaceInfo { domain, knobs: (0..knobs).map(knob).collect(), objectives }
 }
 
 /// Cost and loss, both to be minimised and within about 0 to 1: `sum(x) / 7n` and

@@ -29,6 +29,46 @@ impl StrategyConfig {
         self.settings.validate(space)
     }
 
+    /// Its name, with what tells it from the same strategy with other settings.
+    pub fn label(&self) -> String {
+        let name = self.kind.name;
+        self.settings.variation().map_or_else(|| name.to_string(), |variation| format!("{name}({variation})"))
+    }
+
+    /// Checks the number of objectives, or that the metrics that the settings need are among them.
+    ///
+    /// # Errors
+    /// Found and expected.
+    pub fn check_objectives(&self, objectives: &[&str]) -> Result<(), String> {
+        let Some(needed) = self.settings.needed_objectives() else { return self.kind.check_number(objectives.len()) };
+        match needed.into_iter().find(|metric| !objectives.contains(metric)) {
+            Some(missing) => Err(format!(
+                "found {}, expected {missing} among them: the gain of {}",
+                objectives.join(", "),
+                self.kind.name
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// The metric that has to be the second objective, if one has to.
+    pub fn second_objective(&self) -> Option<&'static str> {
+        self.kind.capabilities.second_objective.filter(|_| self.settings.needed_objectives().is_none())
+    }
+
+    /// Checks the second objective.
+    ///
+    /// # Errors
+    /// Found and expected, if the strategy needs another metric there.
+    pub fn check_second(&self, objectives: &[&str]) -> Result<(), String> {
+        match (self.second_objective(), objectives.get(1)) {
+            (Some(expected), Some(&found)) if expected != found => {
+                Err(format!("found {found:?}, expected {expected}: the second objective of {}", self.kind.name))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The strategy, before its first trial.
     pub fn build(&self, space: &SpaceInfo) -> Box<dyn Strategy> {
         self.settings.build(space)

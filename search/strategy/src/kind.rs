@@ -20,6 +20,17 @@ pub trait Settings: erased_serde::Serialize + fmt::Debug + Send + Sync {
 
     /// The strategy, before its first trial.
     fn build(&self, space: &SpaceInfo) -> Box<dyn Strategy>;
+
+    /// Metrics that these settings need among the objectives, of which there may then be any number. `None` for what the
+    /// strategy needs whatever its settings.
+    fn needed_objectives(&self) -> Option<Vec<&str>> {
+        None
+    }
+
+    /// What tells the strategy from the same one with other settings, where a study compares both.
+    fn variation(&self) -> Option<String> {
+        None
+    }
 }
 
 erased_serde::serialize_trait_object!(Settings);
@@ -31,6 +42,8 @@ pub struct SpaceInfo {
     pub domain: Domain,
     /// The knobs, in the domain's order.
     pub knobs: Vec<Knob>,
+    /// Metrics of the objectives, in the order of an observation's scores.
+    pub objectives: Vec<String>,
 }
 
 /// A knob of a search space.
@@ -111,7 +124,7 @@ impl StrategyKind {
     ///
     /// # Errors
     /// Found and expected, if it does not support the number.
-    pub fn check_number(&self, objectives: usize) -> Result<(), String> {
+    pub(crate) fn check_number(&self, objectives: usize) -> Result<(), String> {
         let range = &self.capabilities.objectives;
         let expected = match (*range.start(), *range.end()) {
             _ if range.contains(&objectives) => return Ok(()),
@@ -120,19 +133,6 @@ impl StrategyKind {
             (low, high) => format!("{low} to {high}"),
         };
         Err(format!("found a list of {objectives}, expected {expected} for {}", self.name))
-    }
-
-    /// Checks the second objective.
-    ///
-    /// # Errors
-    /// Found and expected, if it needs another metric there.
-    pub fn check_second(&self, objectives: &[&str]) -> Result<(), String> {
-        match (self.capabilities.second_objective, objectives.get(1)) {
-            (Some(expected), Some(&found)) if expected != found => {
-                Err(format!("found {found:?}, expected {expected}: the second objective of {}", self.name))
-            }
-            _ => Ok(()),
-        }
     }
 }
 

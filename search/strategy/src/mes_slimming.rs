@@ -2,14 +2,16 @@
 //! largest subnet. Each step evaluates the actions, each of which lowers one knob by one choice, and takes the one that
 //! loses the least accuracy per gain of the mobile efficiency score.
 //!
-//! The first objective is what is lost (accuracy), the second what is gained (the score). An action that loses nothing
-//! comes before any that does, the larger gain first. A beam of `n` follows the best `n` subnets of each step.
+//! The first objective is what is lost (accuracy), the second what is gained (the score). With `gain`, the score is the
+//! product of other objectives, each to minus its exponent, so that slimming can be guided by parameters or latency alone.
+//! An action that loses nothing comes before any that does, the larger gain first. A beam of `n` follows the best `n`
+//! subnets of each step.
 //!
 //! With `actions_per_step`, a step evaluates only the actions that were cheapest when last evaluated, on another subnet,
 //! and those that were never evaluated. If none of them gains anything, it evaluates all.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use mobilenas_record::metric;
 use mobilenas_space::{Domain, Genome};
@@ -41,8 +43,15 @@ struct MesSlimmingSettings {
     #[schemars(range(min = 1, max = 1000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     actions_per_step: Option<usize>,
-    /// The search ends at a feasible subnet whose second objective reaches this; at the smallest subnet if left out.
+    /// The search ends at a feasible subnet whose second objective, or score by `gain`, reaches this; at the smallest subnet if
+    /// left out.
     target: Option<f64>,
+    /// The score that is gained, in place of the second objective: metrics of objectives and their exponents, as `{params: 0.5,
+    /// latency_ms: 1}`. It is 100 for the largest subnet, and each metric's share of the largest subnet's counts to minus its
+    /// exponent.
+    #[schemars(extend("minProperties" = 1, "additionalProperties" = {"type": "number", "exclusiveMinimum": 0}))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gain: Option<BTreeMap<String, f64>>,
     /// Kinds of knobs that an action may lower: `depth` drops a block, `width` narrows a stage or a transformer,
     /// `expansion` narrows the inside of one block, `patch` makes patches larger.
     #[schemars(length(min = 1))]
@@ -81,7 +90,7 @@ impl Action {
 impl Default for MesSlimmingSettings {
     fn default() -> MesSlimmingSettings {
         let actions = vec![Action::Depth, Action::Width, Action::Expansion, Action::Patch];
-        MesSlimmingSettings { beam: 1, actions_per_step: None, target: None, actions }
+        MesSlimmingSettings { beam: 1, actions_per_step: None, target: None, gain: None, actions }
     }
 }
 
@@ -102,7 +111,24 @@ impl Settings for MesSlimmingSettings {
     fn build(&self, space: &SpaceInfo) -> Box<dyn Strategy> {
         let lowered = |kind: &str| self.actions.iter().any(|a| a.kind() == kind);
         let knobs = (0..space.knobs.len()).filter(|i| lowered(space.knobs[*i].kind)).collect();
-        Box::new(MesSlimming::new(self, knobs))
+        let place = |metric: &String| space.objectives.iter().position(|o| o == metric);
+        let gain = self
+            .gain
+            .as_ref()
+            .map(|gain| gain.iter().filter_map(|(metric, exponent)| Some((place(metric)?, *exponent))).collect());
+        Box::new(MesSlimming::new(self, knobs, gain))
+    }
+
+    fn needed_objectives(&self) -> Option<Vec<&str>> {
+        Some(self.gain.as_ref()?.keys().map(String::as_str).collect())
+    }
+
+    fn variation(&self) -> Option<String> {
+        let one = |(metric, exponent): (&String, &f64)| match *exponent {
+            1.0 => metric.clone(),
+            other => format!("{metric}^{other}"),
+        };
+        Some(self.gain.as_ref()?.iter().map(one).collect::<Vec<_>>().join(" "))
     }
 }
 
@@ -137,6 +163,10 @@ struct MesSlimming {
     beam_width: usize,
     target: Option<f64>,
     actions_per_step: Option<usize>,
+    /// Positions of the objectives whose product is the score, with their exponents; otherwise it is the second objective.
+    gain: Option<Vec<(usize, f64)>>,
+    /// Objectives of the largest subnet, once it is scored.
+    largest: Option<Vec<f64>>,
     /// Positions of the knobs that may be lowered.
     knobs: BTreeSet<usize>,
     /// The cost of each change when it was last evaluated.
@@ -152,11 +182,13 @@ struct MesSlimming {
 }
 
 impl MesSlimming {
-    fn new(settings: &MesSlimmingSettings, knobs: BTreeSet<usize>) -> MesSlimming {
+    fn new(settings: &MesSlimmingSettings, knobs: BTreeSet<usize>, gain: Option<Vec<(usize, f64)>>) -> MesSlimming {
         MesSlimming {
             beam_width: settings.beam.max(1),
             target: settings.target,
             actions_per_step: settings.actions_per_step.map(|n| n.max(1)),
+            gain,
+            largest: None,
             knobs,
             costs: HashMap::new(),
             exhaustive: false,
@@ -165,6 +197,14 @@ impl MesSlimming {
             steps: 0,
             end: None,
         }
+    }
+
+    /// What is gained, of a subnet's objectives; `None` if one is missing.
+    fn score(&self, objectives: &[f64]) -> Option<f64> {
+        let (Some(gain), Some(largest)) = (&self.gain, &self.largest) else { return objectives.get(1).copied() };
+        // An objective that is minimised is observed with its sign turned, which a ratio does not show.
+        let power = |(i, exponent): &(usize, f64)| Some((objectives.get(*i)? / largest.get(*i)?).powf(-exponent));
+        Some(100.0 * gain.iter().map(power).product::<Option<f64>>()?)
     }
 
     /// The genomes that one action leads to.
@@ -281,8 +321,11 @@ impl Strategy for MesSlimming {
 
     fn tell(&mut self, observations: &[Observation]) {
         for o in observations {
+            if self.largest.is_none() {
+                self.largest = o.scores.clone();
+            }
             let subnet = o.scores.as_ref().and_then(|s| {
-                let (&accuracy, &score) = (s.first()?, s.get(1)?);
+                let (&accuracy, score) = (s.first()?, self.score(s)?);
                 Some(Subnet { genome: o.genome.clone(), accuracy, score, violation: o.violation })
             });
             self.scored.insert(o.genome.clone(), subnet);
@@ -311,7 +354,8 @@ mod tests {
     fn run(counts: &[u8], settings: &str, score: impl Fn(&[u8]) -> Vec<f64>) -> (Vec<Vec<Vec<u8>>>, String) {
         let kinds = ["width", "depth", "expansion", "patch"];
         let knobs = (0..counts.len()).map(|i| crate::Knob { name: i.to_string(), kind: kinds[i] }).collect();
-        let space = SpaceInfo { domain: Domain::new(counts.iter().copied()), knobs };
+        let objectives = ["top1", "params", "latency_ms"].map(str::to_string).to_vec();
+        let space = SpaceInfo { domain: Domain::new(counts.iter().copied()), knobs, objectives };
         let mut strategy = crate::tests::config(&format!("{{\"mes_slimming\": {settings}}}")).build(&space);
         let mut steps = Vec::new();
         loop {
@@ -378,9 +422,42 @@ mod tests {
     }
 
     #[test]
+    fn gain_decides_what_guides() {
+        // The first knob's choices cost accuracy alike and save parameters, the second's save latency.
+        let score = |c: &[u8]| {
+            let [a, b] = [f64::from(c[0]), f64::from(c[1])];
+            vec![10.0 * (a + b), -(100.0 + 50.0 * a), -(1.0 + 0.25 * b)]
+        };
+        let first = |settings: &str| run(&[3, 3], settings, score).0.remove(2);
+        let (lowered_first, lowered_second) = (vec![vec![0, 2], vec![1, 1]], vec![vec![1, 1], vec![2, 0]]);
+        assert_eq!(first(r#"{"gain": {"params": 1}}"#), lowered_first);
+        assert_eq!(first(r#"{"gain": {"latency_ms": 1}}"#), lowered_second);
+        // By both: (200 / 150)^0.2 is a gain of 5.9 %, (1.5 / 1.25)^1 of 20 %.
+        assert_eq!(first(r#"{"gain": {"params": 0.2, "latency_ms": 1}}"#), lowered_second);
+        assert_eq!(first(r#"{"gain": {"params": 1, "latency_ms": 0.2}}"#), lowered_first);
+        let (steps, notes) = run(&[3, 3], r#"{"gain": {"params": 1}, "target": 133}"#, score);
+        assert_eq!((steps.len(), notes.as_str()), (2, "Slimming ended after 1 steps, when the target was reached."));
+    }
+
+    #[test]
+    fn gain_names_objectives_and_the_strategy() {
+        let by = |settings: &str| crate::tests::config(&format!("{{\"mes_slimming\": {settings}}}"));
+        let both = by(r#"{"gain": {"params": 0.5, "latency_ms": 1}}"#);
+        assert_eq!(
+            (both.label().as_str(), by("{}").label().as_str()),
+            ("mes_slimming(latency_ms params^0.5)", "mes_slimming")
+        );
+        assert_eq!(both.check_objectives(&["top1", "params", "latency_ms"]), Ok(()));
+        assert_eq!(both.check_second(&["top1", "params", "latency_ms"]), Ok(()));
+        let message = "found top1, params, expected latency_ms among them: the gain of mes_slimming";
+        assert_eq!(both.check_objectives(&["top1", "params"]).unwrap_err(), message);
+        assert_eq!(by("{}").check_objectives(&["top1"]).unwrap_err(), "found a list of 1, expected 2 for mes_slimming");
+    }
+
+    #[test]
     fn actions_that_no_knob_offers_are_a_mistake() {
         let knobs = ["width", "resolution"].map(|kind| crate::Knob { name: kind.into(), kind }).to_vec();
-        let space = SpaceInfo { domain: Domain::new([1, 3]), knobs };
+        let space = SpaceInfo { domain: Domain::new([1, 3]), knobs, objectives: Vec::new() };
         let mistakes =
             |settings: &str| crate::tests::config(&format!("{{\"mes_slimming\": {settings}}}")).validate(&space);
         assert_eq!(mistakes(r#"{"actions": ["width", "resolution"]}"#), []);

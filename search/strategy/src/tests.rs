@@ -97,10 +97,10 @@ fn objectives_are_checked_against_capabilities() {
     assert_eq!(slimming.check_number(2), Ok(()));
     assert_eq!(slimming.check_number(1).unwrap_err(), "found a list of 1, expected 2 for mes_slimming");
     assert_eq!(slimming.check_number(3).unwrap_err(), "found a list of 3, expected 2 for mes_slimming");
-    assert_eq!(slimming.check_second(&["top1", "mes"]), Ok(()));
+    assert_eq!(slimming.config().check_second(&["top1", "mes"]), Ok(()));
     let message = "found \"macs\", expected mes: the second objective of mes_slimming";
-    assert_eq!(slimming.check_second(&["top1", "macs"]).unwrap_err(), message);
-    assert!((1..5).all(|n| nsga2.check_number(n).is_ok()) && nsga2.check_second(&["top1", "macs"]).is_ok());
+    assert_eq!(slimming.config().check_second(&["top1", "macs"]).unwrap_err(), message);
+    assert!((1..5).all(|n| nsga2.check_number(n).is_ok()) && nsga2.config().check_second(&["top1", "macs"]).is_ok());
 }
 
 /// Two objectives in conflict, with some interaction: larger networks are better, with less and less to gain; smaller ones
@@ -119,7 +119,8 @@ fn scores(domain: &Domain, genome: &Genome) -> Vec<f64> {
 fn volume(config: &StrategyConfig, seed: u64, trials: usize) -> f64 {
     let domain = Domain::new([4, 3, 1, 5, 2, 4, 3, 4]);
     let knob = |i: usize| Knob { name: i.to_string(), kind: "width" };
-    let space = SpaceInfo { knobs: (0..domain.counts().len()).map(knob).collect(), domain: domain.clone() };
+    let knobs = (0..domain.counts().len()).map(knob).collect();
+    let space = SpaceInfo { knobs, domain: domain.clone(), objectives: Vec::new() };
     let (mut strategy, mut seen) = (config.build(&space), BTreeMap::new());
     for step in 0..10_000 {
         let asked = strategy.ask(&domain, 4, &mut rng(seed, step));
@@ -194,7 +195,8 @@ fn the_same_seed_asks_for_the_same_genomes_also_when_resumed_from_a_journal() {
 fn genomes_belong_to_the_domain_whatever_is_told() {
     for counts in [vec![4, 3, 1, 5, 2, 4, 3, 4], vec![1, 1], vec![2], vec![7; 30]] {
         let knob = |i: usize| Knob { name: i.to_string(), kind: "width" };
-        let space = SpaceInfo { knobs: (0..counts.len()).map(knob).collect(), domain: Domain::new(counts) };
+        let knobs = (0..counts.len()).map(knob).collect();
+        let space = SpaceInfo { knobs, domain: Domain::new(counts), objectives: Vec::new() };
         for config in all() {
             let mut strategy = config.build(&space);
             for step in 0..60 {

@@ -68,7 +68,7 @@ impl StudyPlan {
     /// What is studied, for people.
     pub fn summary(&self) -> String {
         let s = &self.config.study;
-        let names = |all: Vec<&str>| all.join(", ");
+        let strategies: Vec<String> = self.config.strategies().iter().map(config::StrategyConfig::label).collect();
         format!(
             "{}\nstudy: {} drawn networks{}, {} trainings of each; supernets {}; {} searches of {} trials each: {}; {} \
              trainings of each found and published network, {} side by side",
@@ -76,10 +76,10 @@ impl StudyPlan {
             s.subnets,
             if self.experiments.named() { " of each space" } else { "" },
             s.subnet_seeds,
-            names(s.rules.iter().map(|b| b.rule.name()).collect()),
+            s.rules.iter().map(|b| b.rule.name()).collect::<Vec<_>>().join(", "),
             s.seeds,
             self.experiment().config.search.trials,
-            names(self.config.strategies().iter().map(|s| s.kind().name).collect()),
+            strategies.join(", "),
             s.retrain_seeds,
             s.workers,
         )

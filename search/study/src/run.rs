@@ -11,7 +11,7 @@ use mobilenas_reports::study::{self as record_of, StudyHeader, StudyRow, StudySp
 
 use crate::plan::StudyInterrupt;
 use crate::{Study, selection, statistics};
-use mobilenas_pipeline::config::{BatchNorms, StrategyConfig};
+use mobilenas_pipeline::config::BatchNorms;
 use mobilenas_pipeline::experiment::Experiment;
 use mobilenas_pipeline::pipeline::RunError;
 
@@ -135,11 +135,9 @@ impl Study<'_> {
                 if self.plan.experiments.named() { "the same supernets, one for each space" } else { "one supernet" },
                 s.rules.first().map_or("first", |b| b.rule.name())
             ));
-            for kind in self.plan.config.strategies().iter().map(StrategyConfig::kind) {
-                if let (Some(usual), Some(second)) =
-                    (kind.capabilities.second_objective, p.config.search.objectives.get(1))
-                {
-                    let (name, second) = (kind.name, &second.metric);
+            for strategy in self.plan.config.strategies() {
+                if let (Some(usual), Some(second)) = (strategy.second_objective(), p.config.search.objectives.get(1)) {
+                    let (name, second) = (strategy.label(), &second.metric);
                     all.push(format!("{name} is guided by {second} in place of {usual}, which depends on time."));
                 }
             }

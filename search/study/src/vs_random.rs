@@ -6,6 +6,7 @@ use mobilenas_record::Goal;
 use mobilenas_record::metric::name as metric;
 use mobilenas_record::pareto::{dominates_by, hypervolume};
 use mobilenas_reports::study::{SearchRun, StudyRow};
+use mobilenas_space::ir::Graph;
 use mobilenas_space::{Cost, Genome, cost, memory};
 use mobilenas_strategy::Allocator;
 
@@ -15,7 +16,7 @@ use crate::scorer::{Scorer, Wanted};
 use crate::scores::{self, Score, Scores};
 use mobilenas_host::Progress;
 use mobilenas_pipeline::config::{self, Statistics, StrategyConfig};
-use mobilenas_pipeline::experiment::strategy_seed;
+use mobilenas_pipeline::experiment::{Experiment, ExperimentError, strategy_seed};
 use mobilenas_pipeline::pipeline::RunError;
 use mobilenas_pipeline::pipeline::ask::{KnownNetworks, Proposal, Proposer, observe};
 
@@ -74,15 +75,18 @@ impl<'a> Study<'a> {
         let bounds = &p.config.search.bounds;
         let largest = |of: fn(&Cost) -> u64| all.iter().map(|p| of(&p.range[1])).max().unwrap_or(0);
         let bound = |most: u64, bound: Option<u64>| bound.map_or(most, |b| b.min(most)) as f64;
-        let mut all_memory = 0;
+        let (mut all_memory, mut latency) = (0, f64::NAN);
         for p in all {
-            all_memory = all_memory.max(memory(&p.space.lower(&p.space.largest())?).bytes());
+            let graph = p.space.lower(&p.space.largest())?;
+            all_memory = all_memory.max(memory(&graph).bytes());
+            latency = latency.max(latency_of(p, &graph)?.unwrap_or(f64::NAN));
         }
         let known = [
             (metric::TOP1, "top-1", "%", 1.0, 100.0 / p.train.data.classes.len().max(1) as f64),
             (metric::MACS, "MACs", "M", 1e6, bound(largest(|c| c.macs), bounds.macs)),
             (metric::PARAMS, "params", "M", 1e6, bound(largest(|c| c.params), bounds.params)),
             (metric::MEMORY, "memory", "MiB", (1u64 << 20) as f64, all_memory as f64),
+            (metric::LATENCY, "latency by the table", "ms", 1.0, latency),
         ];
         let axis = |o: &config::Objective| {
             let &(metric, name, unit, per_unit, worst) = known.iter().find(|k| k.0 == o.metric)?;
@@ -111,7 +115,7 @@ impl<'a> Study<'a> {
         bar.line.begin(each * strategies.len() as u64 * study.seeds, 0);
         for seed in (0..study.seeds).map(|k| c.seed + k) {
             for config in &strategies {
-                let name = config.kind().name;
+                let name = config.label();
                 let is = |r: &StudyRow| matches!(r, StudyRow::Search(s) if s.strategy == name && s.seed == seed);
                 let end = bar.at + each;
                 if !self.folder.rows.iter().any(is) {
@@ -123,9 +127,9 @@ impl<'a> Study<'a> {
                             tried.len()
                         ))?;
                     }
-                    if let Some(last) = row.volume.last().map(|(_, v)| (each, *v)).filter(|(at, _)| *at > 0) {
-                        row.volume.retain(|(at, _)| *at < each);
-                        row.volume.push(last);
+                    if let Some(&(_, volume)) = row.volume.last().filter(|(at, _)| *at < each) {
+                        row.volume.push((each, volume));
+                        row.cost.push(row.seconds);
                     }
                     self.folder.append(StudyRow::Search(row))?;
                 }
@@ -161,7 +165,7 @@ impl<'a> Study<'a> {
         let proposer = |(space, p)| Proposer::new(p, config, strategy_seed(seed, space), KnownNetworks::new());
         let mut proposers: Vec<Proposer> = all.iter().enumerate().map(proposer).collect();
         let mut allocator = Allocator::new(search.allocation, all.len());
-        let (name, mut curve, mut tried) = (config.kind().name, Curve::new(&axes), Vec::new());
+        let (name, mut curve, mut tried) = (config.label(), Curve::new(&axes), Vec::new());
         let mut seconds = 0.0;
         while (tried.len() as u64) < search.trials
             && let Some(space) = allocator.next()
@@ -172,12 +176,12 @@ impl<'a> Study<'a> {
             let mut batch = proposer.ask(n)?;
             self.score(space, &batch.proposals, desk)?;
             for proposal in batch.proposals.drain(..) {
-                let (metrics, took) = metrics(all[space].entry.name.as_ref(), &proposal, &desk.scores);
+                let (metrics, took) = metrics(&all[space], &proposal, &desk.scores)?;
                 let observation = observe(proposal.genome.clone(), &metrics, search);
                 seconds += took;
                 let scores = observation.feasible().map(<[f64]>::to_vec);
                 allocator.tell(space, observation.feasible());
-                curve.add(scores.is_some().then_some(&metrics));
+                curve.add(scores.is_some().then_some(&metrics), seconds);
                 proposer.record(&proposal.digest, observation);
                 tried.push(Tried { space, genome: proposal.genome, digest: proposal.digest, metrics, scores });
                 bar.at += 1;
@@ -188,7 +192,8 @@ impl<'a> Study<'a> {
                 allocator.close(space);
             }
         }
-        Ok((SearchRun { strategy: name.to_string(), seed, volume: curve.end(), seconds }, tried))
+        let (volume, cost) = curve.end();
+        Ok((SearchRun { strategy: name, seed, volume, cost, seconds }, tried))
     }
 
     /// Scores the networks whose scores are not known.
@@ -212,17 +217,22 @@ impl<'a> Study<'a> {
     }
 }
 
+/// A network's latency by the table, where latencies come from one.
+fn latency_of(p: &Experiment, graph: &Graph) -> Result<Option<f64>, RunError> {
+    let by_table = p.table.as_ref().map(|table| table.latency(graph)).transpose();
+    Ok(by_table.map_err(ExperimentError::from)?)
+}
+
 /// A network's metrics, and the seconds that its score took when it was computed.
-fn metrics(space: Option<&String>, proposal: &Proposal, scores: &Scores) -> (BTreeMap<String, f64>, f64) {
-    let known = scores.get(space, &proposal.digest);
-    let (trained, seconds) = known.map_or_else(Default::default, |s| (s.metrics.clone(), s.seconds));
+fn metrics(p: &Experiment, proposal: &Proposal, scores: &Scores) -> Result<(BTreeMap<String, f64>, f64), RunError> {
+    let known = scores.get(p.entry.name.as_ref(), &proposal.digest);
+    let (mut all, seconds) = known.map_or_else(Default::default, |s| (s.metrics.clone(), s.seconds));
     let cost = cost::graph(&proposal.graph);
-    let all = [
-        (metric::PARAMS, cost.params as f64),
-        (metric::MACS, cost.macs as f64),
-        (metric::MEMORY, memory(&proposal.graph).bytes() as f64),
-    ];
-    (all.into_iter().map(|(name, v)| (name.to_string(), v)).chain(trained).collect(), seconds)
+    all.insert(metric::PARAMS.to_string(), cost.params as f64);
+    all.insert(metric::MACS.to_string(), cost.macs as f64);
+    all.insert(metric::MEMORY.to_string(), memory(&proposal.graph).bytes() as f64);
+    all.extend(latency_of(p, &proposal.graph)?.map(|latency| (metric::LATENCY.to_string(), latency)));
+    Ok((all, seconds))
 }
 
 /// Hypervolume over trials.
@@ -231,17 +241,22 @@ struct Curve<'a> {
     goals: Vec<Goal>,
     front: Vec<Vec<f64>>,
     trials: u64,
+    seconds: f64,
     points: Vec<(u64, f64)>,
+    /// Seconds until each of the points.
+    cost: Vec<f64>,
 }
 
 impl<'a> Curve<'a> {
     fn new(axes: &'a [Axis]) -> Curve<'a> {
-        Curve { axes, goals: axes.iter().map(|a| a.goal).collect(), front: Vec::new(), trials: 0, points: Vec::new() }
+        let goals = axes.iter().map(|a| a.goal).collect();
+        Curve { axes, goals, front: Vec::new(), trials: 0, seconds: 0.0, points: Vec::new(), cost: Vec::new() }
     }
 
-    /// One more trial; `None` for one outside the bounds.
-    fn add(&mut self, metrics: Option<&BTreeMap<String, f64>>) {
+    /// One more trial, and the seconds up to its score; `None` for one outside the bounds.
+    fn add(&mut self, metrics: Option<&BTreeMap<String, f64>>, seconds: f64) {
         self.trials += 1;
+        self.seconds = seconds;
         let Some(metrics) = metrics else { return };
         let value = |a: &Axis| metrics.get(a.metric).map_or(f64::NAN, |v| v / a.per_unit);
         let point: Vec<f64> = self.axes.iter().map(value).collect();
@@ -254,16 +269,22 @@ impl<'a> Curve<'a> {
         let reference: Vec<f64> = self.axes.iter().map(|a| a.reference).collect();
         let now = hypervolume(&self.front, &reference, goals);
         if self.points.last().is_none_or(|(_, v)| now > *v) {
-            self.points.push((self.trials, now));
+            self.push(now);
         }
     }
 
-    fn end(mut self) -> Vec<(u64, f64)> {
+    fn push(&mut self, volume: f64) {
+        self.points.push((self.trials, volume));
+        self.cost.push(self.seconds);
+    }
+
+    /// The points, the last one at the last trial, and the seconds until each.
+    fn end(mut self) -> (Vec<(u64, f64)>, Vec<f64>) {
         let last = self.points.last().map_or(0.0, |(_, v)| *v);
         if self.points.last().is_none_or(|(at, _)| *at < self.trials) && self.trials > 0 {
-            self.points.push((self.trials, last));
+            self.push(last);
         }
-        self.points
+        (self.points, self.cost)
     }
 }
 
@@ -281,12 +302,12 @@ mod tests {
         let axes = [top1, axis(metric::MACS, 2.0, Goal::Minimize)];
         let mut curve = Curve::new(&axes);
         let point = |top1: f64, macs: f64| BTreeMap::from([("top1".to_string(), top1), ("macs".to_string(), macs)]);
-        curve.add(None);
-        curve.add(Some(&point(20.0, 1e6)));
-        curve.add(Some(&point(15.0, 1.5e6)));
-        curve.add(Some(&point(15.0, 5e5)));
-        curve.add(Some(&point(99.0, 3e6)));
-        assert_eq!(curve.end(), [(2, 10.0), (4, 12.5), (5, 12.5)]);
+        curve.add(None, 1.0);
+        curve.add(Some(&point(20.0, 1e6)), 3.0);
+        curve.add(Some(&point(15.0, 1.5e6)), 4.0);
+        curve.add(Some(&point(15.0, 5e5)), 6.0);
+        curve.add(Some(&point(99.0, 3e6)), 7.0);
+        assert_eq!(curve.end(), (vec![(2, 10.0), (4, 12.5), (5, 12.5)], vec![3.0, 6.0, 7.0]));
         assert_eq!(axes[1].in_words(), "2 M macs");
     }
 }

@@ -2,8 +2,9 @@
 
 use mobilenas_record::Interval;
 use mobilenas_reports::study::{
-    ComparedNetwork, Corrected, Fidelity, HypervolumeBand, NetworkOrigin, RANDOM, SeedAgreement, Study, bands, by_size,
-    compared_networks, corrected, fidelities, fidelities_by_space, pairs_won, seed_agreement,
+    ComparedNetwork, Corrected, EqualCost, Fidelity, HypervolumeBand, NetworkOrigin, RANDOM, SeedAgreement, Study,
+    at_equal_cost, bands, by_size, compared_networks, corrected, fidelities, fidelities_by_space, pairs_won,
+    seed_agreement,
 };
 
 /// What came out, line by line.
@@ -19,7 +20,9 @@ pub fn outcome(study: &Study) -> Vec<String> {
     };
     out.extend(by_size(study).map(size));
     out.extend(seed_agreement(study).map(again));
-    out.extend(searches(&bands(study), study.header.volume.as_ref().map_or("", |v| v.unit.as_str())));
+    let unit = study.header.volume.as_ref().map_or("", |v| v.unit.as_str());
+    out.extend(searches(&bands(study), unit));
+    out.extend(equal_cost(&at_equal_cost(&study.searches), unit));
     out.extend(baselines(&compared_networks(study)));
     out
 }
@@ -81,6 +84,23 @@ fn searches(all: &[HypervolumeBand], unit: &str) -> Vec<String> {
         )
     };
     all.iter().filter(|b| b.strategy != RANDOM).map(one).collect()
+}
+
+fn equal_cost(all: &[EqualCost], unit: &str) -> Vec<String> {
+    let Some(random) = all.iter().find(|one| one.strategy == RANDOM) else { return Vec::new() };
+    let one = |other: &EqualCost| {
+        let reached = other.share.map_or_else(
+            || "fewer than half of its searches reach the hypervolume that random search ends with".to_string(),
+            |share| {
+                format!("reaches the hypervolume that random search ends with at {:.0} % of its cost", 100.0 * share)
+            },
+        );
+        format!(
+            "at equal cost, {:.0} s of scoring, {}: median hypervolume {:.2} {unit}, random's {:.2}; {reached}",
+            other.seconds, other.strategy, other.median, random.median
+        )
+    };
+    all.iter().filter(|one| one.strategy != RANDOM).map(one).collect()
 }
 
 fn baselines(all: &[ComparedNetwork<'_>]) -> Vec<String> {

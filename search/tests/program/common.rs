@@ -118,7 +118,7 @@ pub fn comparable(journal: &Path, follows: &[&str]) -> Vec<Value> {
     fn strip(v: &mut Value, follows: &[&str]) {
         match v {
             Value::Object(m) => {
-                for timed in ["seconds", "latency", "latency_ms", "started_unix", "config_digest"] {
+                for timed in ["seconds", "cost", "latency", "latency_ms", "started_unix", "config_digest"] {
                     m.remove(timed);
                 }
                 m.retain(|key, value| !(value.is_number() && follows.contains(&key.as_str())));

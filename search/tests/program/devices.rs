@@ -9,6 +9,7 @@ use mobilenas_bench::latency_table::row::{TableRow, TableSource};
 use serde_json::Value;
 
 use super::latency_table::{SPACE, folder, run};
+use crate::common::{rows, rows_of};
 
 /// A config whose latencies come from such a device.
 fn config(dir: &Path, run: &str) {
@@ -114,7 +115,79 @@ fn mistakes_in_a_device_are_told_with_their_lines() {
     )
     .unwrap();
     let (code, all) = run(dir.path(), &["check", "c.yaml"]);
-    assert!(code == 2 && all.contains("latency.device: found a device, expected source imported"), "{all}");
+    assert!(
+        code == 2 && all.contains("latency.device: found a device, expected measured_on: device, or source imported"),
+        "{all}"
+    );
+}
+
+/// A search whose candidates such a device times: one network takes as many microseconds as its file has bytes.
+fn search_on(dir: &Path, run: &str) {
+    let latency = format!(
+        "latency:
+  measured_on: device
+  rounds: 3
+  device:
+    command:
+      describe: cat described
+      runner: {{run: '{run}', unit: us, statistic: median, runtime: counter, version: '1', pause_seconds: 0, away_seconds: 0}}
+"
+    );
+    fs::write(dir.join("s.yaml"), format!("name: s\n{SPACE}{latency}")).unwrap();
+}
+
+#[test]
+fn a_search_has_its_candidates_timed_on_a_device_and_goes_on_when_it_is_back() {
+    let dir = folder();
+    let search = |out: &str, more: &[&str]| run(dir.path(), &[&["search", "s.yaml", "--out", out][..], more].concat());
+    // After so many runs the device is away; one network is refused.
+    let size = "test $(wc -c < {file}) -lt 15000000 && wc -c < {file}";
+    let away = format!("echo >> runs; test $(wc -l < runs) -le 60 || exit 75; {size}");
+    let described = |device: &str| fs::write(dir.path().join("described"), format!("device={device}\nos=Its system\n"));
+    described("A phone").unwrap();
+    search_on(dir.path(), &away);
+    let (code, said) = search("a/run", &[]);
+    assert!(code == 1 && said.contains("away"), "{said}");
+    let journal = dir.path().join("a/run/journal.jsonl");
+    let before = rows_of(&dir.path().join("a/run"), "trial").len();
+    assert!((1..9).contains(&before), "{before} trials");
+    // Another device gives other latencies.
+    described("Another phone").unwrap();
+    let (code, said) = search("a/run", &["--resume"]);
+    assert!(
+        code == 2 && said.contains("holds a run of another device: counter 1, on A phone, Its system: 3 rounds"),
+        "{said}"
+    );
+    described("A phone").unwrap();
+    fs::remove_file(dir.path().join("runs")).unwrap();
+    while search("a/run", &["--resume"]).0 != 0 {
+        fs::remove_file(dir.path().join("runs")).unwrap();
+    }
+    search_on(dir.path(), &format!("true; {size}"));
+    let (code, said) = search("b/run", &[]);
+    assert_eq!(code, 0, "{said}");
+    // A file's size does not change: not even latencies differ.
+    let trials = |run: &str| {
+        let mut all = rows_of(&dir.path().join(run), "trial");
+        all.iter_mut().for_each(|t| t["seconds"] = Value::Null);
+        all
+    };
+    assert_eq!(trials("a/run"), trials("b/run"));
+    let header = rows(&journal).remove(0);
+    assert_eq!(
+        (&header["run"]["engine"]["name"], &header["run"]["engine"]["version"]),
+        (&"counter".into(), &"1".into())
+    );
+    let unit = rows_of(&dir.path().join("a/run"), "unit").remove(0);
+    assert_eq!(unit["host"], "A phone, Its system");
+    let bytes = unit["latency"]["median_ms"].as_f64().unwrap() * 1000.0;
+    assert!(bytes > 13e6 && bytes.fract() < 1e-6, "MobileNetV2's file has {bytes} bytes");
+    for trial in trials("a/run") {
+        let latency = &trial["latency"];
+        assert_eq!((latency["samples"].as_u64(), &latency["p10_ms"]), (Some(3), &latency["median_ms"]), "{trial}");
+        let bytes = latency["median_ms"].as_f64().unwrap() * 1000.0;
+        assert!(bytes > 1e5 && (bytes - bytes.round()).abs() < 1e-3, "{bytes}");
+    }
 }
 
 /// Refuses large files until it is told better.

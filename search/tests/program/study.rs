@@ -61,10 +61,12 @@ fn check_rows(s: &Study) {
     assert!(s.retrained.iter().all(|r| r.seconds > 0.0 && (0.0..=100.0).contains(&r.metric("test_top1").unwrap())));
     let mut searches: Vec<(&str, u64)> = s.searches.iter().map(|s| (s.strategy.as_str(), s.seed)).collect();
     searches.sort_unstable();
-    let strategies = ["mes_slimming", "random", "regularized_evolution"];
+    let strategies = ["mes_slimming", "mes_slimming(macs)", "random", "regularized_evolution"];
     assert_eq!(searches, strategies.iter().flat_map(|n| [(*n, 3), (*n, 4)]).collect::<Vec<_>>());
     for search in &s.searches {
         assert_eq!(search.volume.last().unwrap().0, 8, "{}", search.strategy);
+        assert_eq!(search.cost.len(), search.volume.len());
+        assert!(search.cost.is_sorted() && search.cost.last() == Some(&search.seconds), "{:?}", search.cost);
         assert!(search.volume.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 <= w[1].1), "{:?}", search.volume);
     }
     assert!(s.done.is_some());
@@ -82,7 +84,8 @@ fn a_study_answers_and_killed_and_resumed_it_is_as_if_never_killed() {
         "rank fidelity, by size: Kendall's tau of MACs alone ",
         "trainings with 2 seeds of 4 networks: standard deviation ",
         "against random search, regularized_evolution: median hypervolume",
-        "against random search, mes_slimming: median hypervolume",
+        "against random search, mes_slimming(macs): median hypervolume",
+        "s of scoring, regularized_evolution: median hypervolume",
         "trained alike, found 1: test top-1",
         "report: ",
     ] {

@@ -9,7 +9,7 @@ use crate::page::folder::OutputFolder;
 use crate::page::html::{Cell, paragraph, table};
 use crate::page::section::Section;
 use crate::plot::{Bars, Chart, LineStyle, Mark, Point, SERIES, Series, drawable};
-use crate::study::{HypervolumeBand, RANDOM, Study, bands, pairs_won};
+use crate::study::{EqualCost, HypervolumeBand, RANDOM, Study, at_equal_cost, bands, pairs_won};
 
 pub(super) const SECTION: Section<Study> = Section {
     name: "vs_random",
@@ -58,7 +58,9 @@ fn render(study: &Study, out: &mut OutputFolder) -> Result<String, ReportError> 
         "Each strategy searched several times with different seeds. The line is the median over seeds, the band reaches from \
          the lower to the upper quartile. All are shown up to where the shortest search ends.{reference}"
     );
-    Ok(paragraph(&note) + &figures(&[("hypervolume", chart(study, &all))], out)? + &rows(&all))
+    let costs = at_equal_cost(&study.searches);
+    let figures = figures(&[("hypervolume", chart(study, &all))], out)?;
+    Ok(paragraph(&note) + &figures + &rows(&all) + &cost_rows(&costs))
 }
 
 /// Hypervolume over trials, a band for each strategy.
@@ -114,4 +116,24 @@ fn rows(all: &[HypervolumeBand]) -> String {
     };
     let heads = ["Strategy", "Seeds", "Trials", "Median hypervolume", "Quartiles", "Pairs of seeds won against random"];
     table(&heads, &all.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Strategies at equal cost; nothing where rows do not tell costs.
+fn cost_rows(all: &[EqualCost]) -> String {
+    let Some(seconds) = all.first().map(|one| one.seconds) else { return String::new() };
+    let note = format!(
+        "At equal cost: what the searches of a strategy reach in {} s of scoring, which is what the cheapest search took. The          last column tells after which share of a random search's cost half of them have the hypervolume that random search          ends with.",
+        text::significant(seconds, 3)
+    );
+    let row = |one: &EqualCost| {
+        let share = one.share.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", 100.0 * share));
+        vec![
+            Cell::Text(one.strategy.clone()),
+            Cell::Number(one.volumes.len().to_string()),
+            Cell::Number(text::significant(one.median, 4)),
+            Cell::Number(share),
+        ]
+    };
+    let heads = ["Strategy", "Seeds", "Median hypervolume at equal cost", "Cost until random's final hypervolume"];
+    paragraph(&note) + &table(&heads, &all.iter().map(row).collect::<Vec<_>>())
 }

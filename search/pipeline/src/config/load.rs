@@ -103,7 +103,7 @@ pub fn load_study(file: &Path, origin: Origin) -> Result<(Loaded, Study), Config
     let mut listed = Vec::new();
     if let Some(StudyConfig { search, study }) = &mut config {
         match json["study"]["strategies"].is_null() {
-            true => study.strategies.retain(|s| s.kind().check_number(search.search.objectives.len()).is_ok()),
+            true => study.strategies.retain(|s| s.check_objectives(&search.search.metrics()).is_ok()),
             false => listed = study.strategies.clone(),
         }
     }
@@ -131,7 +131,8 @@ fn loaded(
     for entry in sound_entries(&tree, &json) {
         // The number of classes changes nothing about what may be wrong.
         let found = space(&tree, &entry.at, &entry.section, 10, &mut problems);
-        if let Some(space) = found.map(|space| space_info(&space)) {
+        let objectives = config.as_ref().map_or(&[][..], |c| &c.search.objectives);
+        if let Some(space) = found.map(|space| space_info(&space, objectives)) {
             let own = config.iter().map(|c| ("search.strategy".to_string(), &c.search.strategy));
             let listed = studied.iter().enumerate().map(|(i, s)| (format!("study.strategies.{i}"), s));
             for (at, strategy) in own.chain(listed) {

@@ -114,6 +114,13 @@ pub struct Cache {
     pub dir: Option<PathBuf>,
 }
 
+impl Search {
+    /// Metrics of the objectives.
+    pub fn metrics(&self) -> Vec<&str> {
+        self.objectives.iter().map(|o| o.metric.as_str()).collect()
+    }
+}
+
 impl Default for Cache {
     fn default() -> Cache {
         Cache { enabled: true, dir: None }

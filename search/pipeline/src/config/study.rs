@@ -1,5 +1,6 @@
 //! What a config of `mobilenas study` says: a search's config, and what is studied.
 
+use mobilenas_bench::settings::LatencySource;
 use mobilenas_record::metric::name as metric;
 use mobilenas_strategy::{STRATEGIES, StrategyConfig, StrategyKind};
 use schemars::JsonSchema;
@@ -117,6 +118,9 @@ impl Default for Study {
 /// What searches of a study may be guided by: nothing that depends on time.
 const OBJECTIVES: [&str; 4] = [metric::TOP1, metric::MACS, metric::PARAMS, metric::MEMORY];
 
+/// What they may be guided by where latencies come from a table.
+const BY_TABLE: [&str; 1] = [metric::LATENCY];
+
 impl StudyConfig {
     /// Threads of a training.
     pub fn threads(&self) -> u32 {
@@ -127,7 +131,7 @@ impl StudyConfig {
     pub fn strategies(&self) -> Vec<StrategyConfig> {
         let mut distinct = vec![STRATEGIES[0].config()];
         for s in std::iter::once(&self.search.search.strategy).chain(&self.study.strategies) {
-            if !distinct.iter().any(|d| d.kind().name == s.kind().name) {
+            if !distinct.iter().any(|d| d.label() == s.label()) {
                 distinct.push(s.clone());
             }
         }
@@ -160,20 +164,26 @@ impl StudyConfig {
                 add(format!("study.finetune.{i}.steps"), format!("found {} twice, expected distinct numbers", f.steps));
             }
         }
-        for (i, kind) in self.study.strategies.iter().map(StrategyConfig::kind).enumerate() {
-            let path = || format!("study.strategies.{i}");
-            if self.study.strategies[..i].iter().any(|other| other.kind().name == kind.name) {
-                add(path(), format!("found {} twice, expected distinct strategies", kind.name));
+        for (i, strategy) in self.study.strategies.iter().enumerate() {
+            let (path, label) = (|| format!("study.strategies.{i}"), strategy.label());
+            if self.study.strategies[..i].iter().any(|other| other.label() == label) {
+                add(path(), format!("found {label} twice, expected distinct strategies"));
             }
             // In the place of its second objective a study may have another.
-            if let Err(message) = kind.check_number(c.search.objectives.len()) {
+            if let Err(message) = strategy.check_objectives(&c.search.metrics()) {
                 add(path(), message);
             }
         }
+        let by_table = c.latency.source != LatencySource::Measured;
         for (i, o) in c.search.objectives.iter().enumerate() {
             let known = crate::metric::metric(&o.metric).is_some();
-            if known && !OBJECTIVES.contains(&o.metric.as_str()) {
-                let expected = format!("one of {}: a study's searches are repeatable", OBJECTIVES.join(", "));
+            let allowed = |list: &[&str]| list.contains(&o.metric.as_str());
+            if known && !allowed(&OBJECTIVES) && !(by_table && allowed(&BY_TABLE)) {
+                let expected = format!(
+                    "one of {}, or {} by a latency table: a study's searches are repeatable",
+                    OBJECTIVES.join(", "),
+                    BY_TABLE.join(", ")
+                );
                 add(format!("search.objectives.{i}.metric"), format!("found {:?}, expected {expected}", o.metric));
             }
         }
@@ -199,11 +209,9 @@ impl StudyConfig {
             }
             _ => {}
         }
-        if c.latency.measured_on == MeasuredOn::Workers {
-            add(
-                "latency.measured_on".into(),
-                "found workers, expected here in a study: it times networks interleaved".into(),
-            );
+        if c.latency.measured_on != MeasuredOn::Here {
+            let message = "found another place, expected here in a study: it times networks interleaved";
+            add("latency.measured_on".into(), message.into());
         }
         let timed = "found one, expected none in a study: its searches are repeatable";
         if c.search.bounds.latency_ms.is_some() {

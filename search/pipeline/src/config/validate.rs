@@ -139,10 +139,10 @@ impl Config {
             let message = format!("found landmarks, expected {accuracy} as the first objective with them");
             all.push((at("search.landmarks"), message));
         }
-        let objectives: Vec<&str> = self.search.objectives.iter().map(|o| o.metric.as_str()).collect();
-        let kind = self.search.strategy.kind();
-        all.extend(kind.check_number(objectives.len()).err().map(|message| (at("search.objectives"), message)));
-        all.extend(kind.check_second(&objectives).err().map(|message| (at("search.objectives.1.metric"), message)));
+        let objectives = self.search.metrics();
+        let strategy = &self.search.strategy;
+        all.extend(strategy.check_objectives(&objectives).err().map(|message| (at("search.objectives"), message)));
+        all.extend(strategy.check_second(&objectives).err().map(|message| (at("search.objectives.1.metric"), message)));
         for (i, p) in self.search.proxies.iter().enumerate() {
             if self.search.proxies[..i].contains(p) {
                 let message = "found a proxy twice, expected distinct ones".to_string();

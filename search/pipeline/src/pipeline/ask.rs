@@ -60,7 +60,7 @@ pub struct Proposer<'a> {
 impl<'a> Proposer<'a> {
     /// A strategy before its first step. Networks that are `known` are not proposed, unless the strategy is exact.
     pub fn new(experiment: &'a Experiment, config: &StrategyConfig, seed: u64, known: KnownNetworks) -> Proposer<'a> {
-        let strategy = config.build(&space_info(&experiment.space));
+        let strategy = config.build(&space_info(&experiment.space, &experiment.config.search.objectives));
         let exact = config.kind().capabilities.exact;
         Proposer { experiment, strategy, exact, seed, step: 0, coster: CostCache::new(), known }
     }

@@ -14,6 +14,7 @@ use crate::evaluator::EvalError;
 use crate::experiment::ExperimentError;
 use crate::journal::JournalError;
 use mobilenas_bench::engine::EngineError;
+use mobilenas_bench::on_device::OnDeviceError;
 use mobilenas_data::DataError;
 use mobilenas_train::TrainError;
 use mobilenas_train::collective::CollectiveError;
@@ -92,6 +93,9 @@ pub enum RunError {
     /// Timing.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The device that latencies are measured on.
+    #[error(transparent)]
+    Device(#[from] OnDeviceError),
     /// The images.
     #[error(transparent)]
     Data(#[from] DataError),

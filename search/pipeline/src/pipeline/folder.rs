@@ -41,4 +41,14 @@ impl Folder {
         let (found, expected) = (digest(there), digest(own));
         if found == expected { Ok(()) } else { Err(self.other("latency table", found, expected)) }
     }
+
+    /// Refuses to go on with a run whose latencies another device took, or the same one in another way.
+    ///
+    /// # Errors
+    /// When device, runtime or protocol differ.
+    pub fn check_device(&self, own: &RunHeader) -> Result<(), RunError> {
+        let Some(JournalRow::Run(there)) = self.rows.first() else { return Ok(()) };
+        let words = |run: &RunHeader| format!("{} {}, {}", run.engine.name, run.engine.version, run.engine.protocol);
+        if there.engine == own.engine { Ok(()) } else { Err(self.other("device", words(there), words(own))) }
+    }
 }

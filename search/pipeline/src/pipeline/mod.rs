@@ -3,6 +3,7 @@
 mod about;
 pub mod ask;
 mod budget;
+mod device_latency;
 mod error;
 mod finalists;
 mod finetune;

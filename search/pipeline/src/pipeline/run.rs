@@ -7,6 +7,7 @@ use std::sync::Arc;
 use mobilenas_bench::Host;
 use mobilenas_bench::process::{HeadDesign, WorkerProgram, Workload};
 use mobilenas_coordinator::room;
+use mobilenas_device::{DeviceError, Surroundings};
 use mobilenas_host::unix_now;
 use mobilenas_record::run::{self as record, Done, JournalRow};
 use mobilenas_record::score;
@@ -15,11 +16,12 @@ use mobilenas_space::Cost;
 use mobilenas_torch::{ParamStore, weights};
 use tch::Device;
 
-use super::{REFERENCE, RunError, SearchPipeline, SupernetTraining, scoring};
+use super::{REFERENCE, RunError, SearchPipeline, SupernetTraining, device_latency, scoring};
 use crate::evaluator::{EvaluatorConfig, SupernetEvaluator};
 use mobilenas_bench::PairedLatency;
 use mobilenas_bench::cache::Cache;
 use mobilenas_bench::latency_table::{Table, networks};
+use mobilenas_bench::on_device::{OnDevice, OnDeviceError, Voice};
 use mobilenas_bench::paired_latency;
 use mobilenas_train::TrainOutcome;
 use mobilenas_train::checkpoint::CheckpointFiles;
@@ -43,20 +45,29 @@ impl SearchPipeline<'_> {
         room::clear(&root);
         let outcome = self.phases();
         room::clear(&root);
-        outcome
+        match outcome {
+            Err(RunError::Device(OnDeviceError::Device(DeviceError::Stopped))) => Ok(SearchOutcome::Stopped),
+            other => other,
+        }
     }
 
     fn phases(mut self) -> Result<SearchOutcome, RunError> {
         let p = self.experiment();
         tch::set_num_threads(p.config.threads as i32);
-        let header = self.header();
+        let (voice, stop) = (Voice::default(), self.stop);
+        let (say, sleep) = (|text: &str| voice.say(text), |time| mobilenas_device::rest(time, stop));
+        let mut device = self.device(Surroundings { stop, sleep: &sleep, say: &say }, &voice)?;
+        let header = self.header(device.as_ref());
         if self.folder.rows.is_empty() {
             self.folder.append(JournalRow::Run(Box::new(header)))?;
         } else {
             self.folder.check_table(&header)?;
+            if device.is_some() {
+                self.folder.check_device(&header)?;
+            }
         }
         // Also on resuming: a run may have been killed between its header and its caveats.
-        for text in self.caveats() {
+        for text in self.caveats(device.as_ref()) {
             self.caveat(text)?;
         }
         for key in std::mem::take(&mut self.folder.raised) {
@@ -69,7 +80,11 @@ impl SearchPipeline<'_> {
             }
         }
         // Workers score with the supernets, and so measure after their training.
-        let unit_ms = if self.workers_measure() { f64::NAN } else { self.unit()? };
+        let unit_ms = match &mut device {
+            Some(device) => self.unit_on(device)?,
+            None if self.workers_measure() => f64::NAN,
+            None => self.unit()?,
+        };
         let mut supernets = Vec::new();
         for position in 0..self.experiments.all().len() {
             let Some(supernet) = self.supernet(position)? else { return Ok(SearchOutcome::Stopped) };
@@ -84,7 +99,7 @@ impl SearchPipeline<'_> {
             scorers.push(SupernetEvaluator::new(supernet, bench)?);
         }
         tch::set_num_threads(p.config.scoring_threads() as i32);
-        if !self.trials(scorers)? {
+        if !self.trials(scorers, device)? {
             return Ok(SearchOutcome::Stopped);
         }
         tch::set_num_threads(p.config.threads as i32);
@@ -103,7 +118,7 @@ impl SearchPipeline<'_> {
         self.finish()
     }
 
-    fn header(&self) -> record::RunHeader {
+    fn header(&self, device: Option<&OnDevice<'_>>) -> record::RunHeader {
         let p = self.experiment();
         let (c, all) = (&p.config, self.experiments.all());
         let least = |of: fn(&Cost) -> u64| all.iter().map(|p| of(&p.range[0])).min().unwrap_or_default();
@@ -141,24 +156,25 @@ impl SearchPipeline<'_> {
             spaces: spaces.collect(),
             dataset: p.dataset(),
             host: Host::read().machine,
-            engine: p.engine(),
+            engine: device.map_or_else(|| p.engine(), device_latency::engine),
             mes: p.constants(),
         }
     }
 
     /// What a reader of the results has to know from the beginning.
-    fn caveats(&self) -> Vec<String> {
+    fn caveats(&self, device: Option<&OnDevice<'_>>) -> Vec<String> {
         let p = self.experiment();
         let objectives: Vec<&str> = p.config.search.objectives.iter().map(|o| o.metric.as_str()).collect();
         let several = self.experiments.all().len() > 1;
         let mut all = vec![
-            match &p.table {
-                Some(table) => table.in_words(),
-                None if self.workers_measure() => format!(
+            match (&p.table, device.map(|device| device.session.record())) {
+                (_, Some(r)) => format!("Latency is that of {} under {}.", r.caption(), r.engine()),
+                (Some(table), None) => table.in_words(),
+                (None, None) if self.workers_measure() => format!(
                     "Latency is that of the workers' processors under {}; it stands in for no phone.",
                     p.config.latency.engine
                 ),
-                None => format!(
+                (None, None) => format!(
                     "Latency is that of this host's processor under {}; it stands in for no phone.",
                     p.config.latency.engine
                 ),

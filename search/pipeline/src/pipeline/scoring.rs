@@ -18,6 +18,7 @@ use crate::evaluator::{Evaluator as _, SupernetEvaluator};
 use crate::metric::{self as metrics, Candidate, Metric, Stage};
 use crate::worker::{self, Job, Kind, again, evaluate};
 use mobilenas_bench::cache::Cache;
+use mobilenas_bench::on_device::OnDevice;
 use mobilenas_host::Progress;
 
 /// Who scores, and what is known of other runs.
@@ -26,6 +27,8 @@ pub(super) struct ScoringSession<'a> {
     pub(super) scorers: Vec<SupernetEvaluator<'a>>,
     /// Others, if there are.
     pub(super) pool: Option<ScoringPool<'a>>,
+    /// The device that takes latencies, if one does.
+    pub(super) device: Option<OnDevice<'a>>,
     sink: ScoreSink,
 }
 
@@ -125,7 +128,7 @@ impl<'a> ScoringSession<'a> {
         let supernets: Vec<_> = scorers.iter().map(SupernetEvaluator::supernet).collect();
         let pool = ScoringPool::of((config, root), kind, &supernets, &bar, among)?;
         let mixed = pool.as_ref().map(ScoringPool::mixed).unwrap_or_default();
-        Ok(ScoringSession { scorers, pool, sink: ScoreSink { caches, bar, mixed } })
+        Ok(ScoringSession { scorers, pool, device: None, sink: ScoreSink { caches, bar, mixed } })
     }
 }
 
@@ -181,6 +184,9 @@ impl SearchPipeline<'_> {
     ) -> Result<bool, RunError> {
         if self.workers_measure() {
             return self.time_on_workers(position, &fresh.collect::<Vec<_>>(), session);
+        }
+        if session.device.is_some() {
+            return self.time_on_device(position, &fresh.collect::<Vec<_>>(), session);
         }
         let space = &self.experiments.all()[position].space;
         let block: Vec<_> = fresh.map(|f| (f.digest.clone(), space.config_of(&f.genome))).collect();
@@ -273,7 +279,7 @@ impl SearchPipeline<'_> {
         rows: &mut Vec<Trial>,
     ) -> Result<(), RunError> {
         let mut begin = self.clock.now();
-        let ScoringSession { scorers, pool, sink } = session;
+        let ScoringSession { scorers, pool, sink, device: _ } = session;
         let (p, all) = (self.experiment(), self.experiments.all());
         let Some(pool) = pool else {
             for mut d in pending {

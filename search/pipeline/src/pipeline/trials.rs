@@ -16,6 +16,7 @@ use super::{RunError, SearchPipeline};
 use crate::config::Objective;
 use crate::evaluator::SupernetEvaluator;
 use crate::experiment::{Experiment, strategy_seed};
+use mobilenas_bench::on_device::OnDevice;
 use mobilenas_host::Progress;
 
 /// The objectives' values with larger better; `None` if the trial was not scored, or one is missing or no finite number.
@@ -36,7 +37,11 @@ enum Why {
 impl SearchPipeline<'_> {
     /// Scores variants and candidates until there are enough; the spaces have a scorer each. False if the run was asked to
     /// stop.
-    pub(super) fn trials(&mut self, scorers: Vec<SupernetEvaluator<'_>>) -> Result<bool, RunError> {
+    pub(super) fn trials<'s>(
+        &mut self,
+        scorers: Vec<SupernetEvaluator<'s>>,
+        device: Option<OnDevice<'s>>,
+    ) -> Result<bool, RunError> {
         let (config, all) = (&self.experiment().config, self.experiments.all());
         let search = &config.search;
         let bar = (self.progress)("search");
@@ -45,6 +50,12 @@ impl SearchPipeline<'_> {
         let mut session = ScoringSession::new(scorers, &root, &self.experiments.config, bar, among)?;
         if !self.begin_on_workers(&mut session)? {
             return Ok(false);
+        }
+        if let Some(device) = device {
+            device.voice.set(session.bar().teller());
+            let unit_ms = self.known_unit()?;
+            session.scorers.iter_mut().for_each(|scorer| scorer.measured_elsewhere(unit_ms));
+            session.device = Some(device);
         }
         let past: Vec<Trial> = self.searched().cloned().collect();
         session.bar().begin(search.trials, past.iter().filter(|t| whole(t)).count() as u64);

@@ -13,7 +13,7 @@ use super::scoring::ScoringSession;
 use super::scoring_pool::ScoringPool;
 use super::{REFERENCE, RunError, SearchPipeline};
 use crate::config::MeasuredOn;
-use crate::evaluator::WorkerLatency;
+use crate::evaluator::RemoteLatency;
 use crate::worker::{Found, Job};
 
 impl SearchPipeline<'_> {
@@ -51,7 +51,7 @@ impl SearchPipeline<'_> {
             self.folder.append(JournalRow::Unit(unit))?;
         }
         let unit_ms = self.known_unit()?;
-        session.scorers.iter_mut().for_each(|scorer| scorer.measured_on_workers(unit_ms));
+        session.scorers.iter_mut().for_each(|scorer| scorer.measured_elsewhere(unit_ms));
         Ok(true)
     }
 
@@ -62,7 +62,7 @@ impl SearchPipeline<'_> {
         fresh: &[&Proposal],
         session: &mut ScoringSession<'_>,
     ) -> Result<bool, RunError> {
-        let known = session.scorers[position].worker_latencies();
+        let known = session.scorers[position].remote_latencies();
         let is_new = |one: &&&Proposal| known.as_ref().is_none_or(|known| !known.knows(&one.digest));
         let new: Vec<&&Proposal> = fresh.iter().filter(is_new).collect();
         let space = &self.experiments.all()[position].space;
@@ -71,10 +71,10 @@ impl SearchPipeline<'_> {
         let jobs: Vec<Job> = new.iter().map(job).collect();
         let mut all = Vec::new();
         self.measured_by_workers(&jobs, session, |i, seconds, latency| {
-            all.push((i, WorkerLatency { latency, seconds }))
+            all.push((i, RemoteLatency { latency, seconds }))
         })?;
         let whole = all.len() == jobs.len();
-        if let Some(known) = session.scorers[position].worker_latencies() {
+        if let Some(known) = session.scorers[position].remote_latencies() {
             all.into_iter().for_each(|(i, found)| known.take(new[i].digest.clone(), found));
         }
         Ok(whole)

@@ -165,7 +165,7 @@ fn on_a_space(space: &Space, table: Option<&Table>, args: &Args, seed: u64) -> R
         Ok(told.into_iter().flatten().collect())
     };
     let nsga2 = nsga2()?;
-    let (size, mut strategy) = ((args.candidates, nsga2.kind().benchmark.batch), nsga2.build(&space_info(space)));
+    let (size, mut strategy) = ((args.candidates, nsga2.kind().benchmark.batch), nsga2.build(&space_info(space, &[])));
     let (count, seconds) = pool.install(|| search(strategy.as_mut(), space.domain(), size, seed, score))?;
     Ok((count as f64 / seconds, threads))
 }

@@ -152,7 +152,7 @@ pub(super) fn run(config: &BenchConfig, device: &DeviceConfig, to: &Destination<
             let tell = |message: &str| progress.at(at - 1, &format!("{}, {message}", case.model));
             let outcome = match timer.rounds(std::slice::from_ref(&case.graph), &reference, 1, &tell) {
                 Err(OnDeviceError::Device(DeviceError::Stopped)) => break 'all,
-                Err(OnDeviceError::Device(e)) if of_network(&e) => Outcome::Failed { why: e.to_string() },
+                Err(OnDeviceError::Device(e)) if e.is_of_network() => Outcome::Failed { why: e.to_string() },
                 other => {
                     let (series, reference_ms, seen) = other.map_err(BuildError::from)?;
                     measured(&series[0], reference_ms, seen, config.seed)
@@ -184,21 +184,6 @@ pub(super) fn run(config: &BenchConfig, device: &DeviceConfig, to: &Destination<
 
 fn refused(e: DeviceError) -> BuildError {
     BuildError::from(OnDeviceError::from(e))
-}
-
-/// Whether an error is about the network that was run, and the next one may do better.
-fn of_network(e: &DeviceError) -> bool {
-    match e {
-        DeviceError::Failed { .. }
-        | DeviceError::Silent { .. }
-        | DeviceError::Output { .. }
-        | DeviceError::Dies { .. } => true,
-        DeviceError::Settings { .. }
-        | DeviceError::Start { .. }
-        | DeviceError::File { .. }
-        | DeviceError::Away { .. }
-        | DeviceError::Stopped => false,
-    }
 }
 
 fn measured(series: &mobilenas_bench::Series, reference_ms: Vec<f64>, seen: Seen, seed: u64) -> Outcome {
