@@ -142,7 +142,7 @@ fn a_search_has_its_candidates_timed_on_a_device_and_goes_on_when_it_is_back() {
     let search = |out: &str, more: &[&str]| run(dir.path(), &[&["search", "s.yaml", "--out", out][..], more].concat());
     // After so many runs the device is away; one network is refused.
     let size = "test $(wc -c < {file}) -lt 15000000 && wc -c < {file}";
-    let away = format!("echo >> runs; test $(wc -l < runs) -le 60 || exit 75; {size}");
+    let away = format!("echo >> runs; test $(wc -l < runs) -le 26 || exit 75; {size}");
     let described = |device: &str| fs::write(dir.path().join("described"), format!("device={device}\nos=Its system\n"));
     described("A phone").unwrap();
     search_on(dir.path(), &away);
@@ -150,7 +150,7 @@ fn a_search_has_its_candidates_timed_on_a_device_and_goes_on_when_it_is_back() {
     assert!(code == 1 && said.contains("away"), "{said}");
     let journal = dir.path().join("a/run/journal.jsonl");
     let before = rows_of(&dir.path().join("a/run"), "trial").len();
-    assert!((1..9).contains(&before), "{before} trials");
+    assert!(before < 6, "{before} trials");
     // Another device gives other latencies.
     described("Another phone").unwrap();
     let (code, said) = search("a/run", &["--resume"]);
