@@ -61,6 +61,7 @@ enum Action {
     Kernel,
     Stride,
     Resolution,
+    OutputStride,
 }
 
 impl Action {
@@ -74,6 +75,7 @@ impl Action {
             Action::Kernel => "kernel",
             Action::Stride => "stride",
             Action::Resolution => "resolution",
+            Action::OutputStride => "output_stride",
         }
     }
 }

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use mobilenas_data::settings::{AugmentConfig, DataConfig};
-use mobilenas_heads::{Head, HeadConfig, HeadOptions, attach};
-use mobilenas_space::Space;
-use mobilenas_space::ir::ShapeError;
+use mobilenas_heads::{Head, HeadConfig, HeadOptions, WithHead};
+use mobilenas_space::PlanChange;
 use mobilenas_task::{Classification, Task, of_head};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -72,15 +71,12 @@ impl TaskConfig {
         self.head().map(|head| (head, HeadOptions { upsample: false, ..self.config.options(0) }))
     }
 
-    /// A space whose networks have the head. Their logits are resized to the image where `whole`; training and scoring
-    /// resize the small ones to what they are compared with.
-    ///
-    /// # Errors
-    /// When the head does not fit.
-    pub fn attach(&self, space: Space, whole: bool) -> Result<Space, ShapeError> {
-        let Some(head) = self.head() else { return Ok(space) };
-        let options = HeadOptions { upsample: whole, ..self.config.options(space.classes()) };
-        space.with_change(Arc::new(move |plan| attach(head, plan, &options)))
+    /// What gives networks for so many classes the head; none for classification. Their logits are resized to the image where
+    /// `whole`; training and scoring resize the small ones to what they are compared with.
+    pub fn change(&self, classes: u32, whole: bool) -> Option<Arc<dyn PlanChange>> {
+        let head = self.head()?;
+        let options = HeadOptions { upsample: whole, ..self.config.options(classes) };
+        Some(Arc::new(WithHead { head, options }))
     }
 
     /// What goes into weights files.

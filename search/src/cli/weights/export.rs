@@ -165,7 +165,10 @@ impl Args {
         let fits = |p: &Experiment| -> Result<bool> {
             Ok(match (&self.genome, self.trial) {
                 (Some(file), _) => {
-                    let one = networks::one_network(file, config::load_genome(file, p.space.classes())?)?;
+                    let one = networks::one_network(
+                        file,
+                        config::load_genome(file, p.space.classes(), p.space.change().cloned())?,
+                    )?;
                     let same = one.family().name() == p.space.family().name();
                     same && p.space.genome(&one.values(&one.smallest())).is_ok()
                 }
