@@ -145,7 +145,7 @@ impl TrainConfig {
         let at = |path: String| path.split('.').map(str::to_string).collect();
         all.extend(self.data.augment.validate().into_iter().map(|(key, m)| (at(format!("data.augment.{key}")), m)));
         all.extend(TaskConfig::head_mistakes(self.task, self.head.as_ref()));
-        all.extend(TaskConfig::recipe_mistakes(self.task, &self.data, &[("train", &self.train)]));
+        all.extend(self.task_config().recipe_mistakes(&self.data, &[("train", &self.train)]));
         all.extend(self.train.validate().into_iter().map(|(key, m)| (at(format!("train.{key}")), m)));
         all
     }

@@ -34,7 +34,7 @@ impl Config {
         all.extend(self.objective_mistakes());
         all.extend(TaskConfig::head_mistakes(self.task, self.head.as_ref()));
         let sections = [("supernet", &self.supernet.recipe), ("retrain", &self.retrain.recipe)];
-        all.extend(TaskConfig::recipe_mistakes(self.task, &self.data, &sections));
+        all.extend(self.task_config().recipe_mistakes(&self.data, &sections));
         all.extend(self.dense_mistakes());
         all.extend(self.worker_mistakes());
         if let Some(images) = self.scoring.images.filter(|n| *n > self.data.search_val) {
