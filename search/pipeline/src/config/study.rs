@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::types::Config;
-use super::{MeasuredOn, SupernetRule, TaskName, Weights};
+use super::{MeasuredOn, SupernetRule, Weights};
 
 /// A search's config and what is studied. The searches go by `search` (its objectives, bounds, trials), the last trainings
 /// by `retrain` (its recipe, and `best`, the number of found networks).
@@ -114,9 +114,6 @@ impl Default for Study {
     }
 }
 
-/// What searches of a study may be guided by: nothing that depends on time.
-const OBJECTIVES: [&str; 4] = [metric::TOP1, metric::MACS, metric::PARAMS, metric::MEMORY];
-
 impl StudyConfig {
     /// Threads of a training.
     pub fn threads(&self) -> u32 {
@@ -140,9 +137,9 @@ impl StudyConfig {
         let mut add = |path: String, message: String| {
             all.push((path.split('.').map(str::to_string).collect(), message));
         };
-        if c.task != TaskName::Classification {
-            add("task".into(), "found another, expected classification in a study".into());
-        }
+        // What searches of a study may be guided by: nothing that depends on time.
+        let accuracy = c.task_config().task().metrics()[0].name;
+        let objectives = [accuracy, metric::MACS, metric::PARAMS, metric::MEMORY];
         if (1..3).contains(&self.study.subnets) {
             let found = self.study.subnets;
             add("study.subnets".into(), format!("found {found}, expected at least 3, or 0 for no rank fidelity"));
@@ -172,13 +169,14 @@ impl StudyConfig {
         }
         for (i, o) in c.search.objectives.iter().enumerate() {
             let known = crate::metric::metric(&o.metric).is_some();
-            if known && !OBJECTIVES.contains(&o.metric.as_str()) {
-                let expected = format!("one of {}: a study's searches are repeatable", OBJECTIVES.join(", "));
+            if known && !objectives.contains(&o.metric.as_str()) {
+                let expected = format!("one of {}: a study's searches are repeatable", objectives.join(", "));
                 add(format!("search.objectives.{i}.metric"), format!("found {:?}, expected {expected}", o.metric));
             }
         }
-        if c.search.objectives.first().is_none_or(|o| o.metric != metric::TOP1) {
-            add("search.objectives".into(), "found another first objective, expected top1 in a study".into());
+        if c.search.objectives.first().is_none_or(|o| o.metric != accuracy) {
+            let message = format!("found another first objective, expected {accuracy} in a study");
+            add("search.objectives".into(), message);
         }
         if c.retrain.workers > 1 {
             let found = c.retrain.workers;
