@@ -22,6 +22,9 @@ use crate::{Meter, Outputs, Targets, Task, TaskError};
 pub const MAP: MetricInfo =
     MetricInfo { name: "map", goal: Goal::Maximize, unit: "%", stage: Stage::Trained, label: "mAP" };
 
+/// [`MAP`] of the network's int8 file.
+pub const MAP_INT8: MetricInfo = MetricInfo { name: "map_int8", stage: Stage::Quantized, label: "mAP int8", ..MAP };
+
 /// COCO's average precision at an IoU of 0.5.
 pub const MAP50: MetricInfo =
     MetricInfo { name: "map50", goal: Goal::Maximize, unit: "%", stage: Stage::Trained, label: "mAP@.5" };

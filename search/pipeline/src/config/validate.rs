@@ -69,9 +69,6 @@ impl Config {
         if self.task == TaskName::Classification {
             return all;
         }
-        if !self.search.proxies.is_empty() {
-            all.push((at("search.proxies"), "found some, expected none: they are of classifiers".to_string()));
-        }
         if self.search.bounds.top1.is_some() {
             all.push((at("search.bounds.top1"), "found one, expected none: it is of classifiers".to_string()));
         }

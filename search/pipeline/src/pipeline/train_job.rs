@@ -177,8 +177,8 @@ impl TrainJob {
 
     /// Its images, for what is done with the network after the training.
     pub fn sets(self) -> Sets {
-        let (trained, seed) = (self.split.train, self.config.seed);
-        Sets { train: self.train, trained, test: self.test, test_split: self.test_split, seed }
+        let (trained, seed, task) = (self.split.train, self.config.seed, self.task);
+        Sets { train: self.train, trained, test: self.test, test_split: self.test_split, seed, task }
     }
 
     /// The teacher that the recipe names, if any.
