@@ -1,17 +1,19 @@
 //! ONNX files of networks with heads on ONNX Runtime: their named outputs are libtorch's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mobilenas_bench::engine::onnxruntime::File;
+use mobilenas_bench::engine::{self, Setting};
 use mobilenas_heads::{BACKBONE, HeadOptions, attach, detections, head};
 use mobilenas_onnx::{Batch, Detections, Options};
 use mobilenas_space::families;
 use mobilenas_space::ir::{Graph, ParamSpec};
+use mobilenas_space::latency_key;
 use mobilenas_task::{Detection, Outputs};
 use mobilenas_torch::onnx::to_onnx;
 use mobilenas_torch::{Formula, Mode, Net, NetError, Params, formula};
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 /// Backbone, head, side of the image and output stride.
 const NETWORKS: [(&str, &str, u32, Option<u32>); 6] = [
@@ -58,6 +60,41 @@ fn named_outputs_are_libtorchs() {
             }
         }
     }
+}
+
+/// A block that stands alone reads as many values as it did in its network; all engines that take several agree.
+#[test]
+fn blocks_that_read_several_values_run_alone() {
+    let _guard = tch::no_grad_guard();
+    let mut kinds = BTreeSet::new();
+    for network in [NETWORKS[0], NETWORKS[5]] {
+        for block in latency_key::blocks(&graph(network)).into_iter().filter(|b| b.inputs().count() > 1) {
+            let kind = block.blocks[0].kind;
+            kinds.insert(kind);
+            let net = Net::bind(Arc::new(block), &Formula::PLAIN).unwrap();
+            let mut sizes = (1i64..).zip(net.graph().inputs());
+            let values: Vec<Tensor> = sizes
+                .by_ref()
+                .map(|(i, value)| {
+                    let size: Vec<i64> = [2].into_iter().chain(value.dims.iter().map(|d| i64::from(*d))).collect();
+                    let count: i64 = size.iter().product();
+                    (Tensor::arange(count, (Kind::Float, Device::Cpu)) * i).sin().view(&size[..])
+                })
+                .collect();
+            let expected = net.forward_all(&values, Mode::Eval).unwrap();
+            for engine in ["libtorch", "libtorch-plain", "onnxruntime"] {
+                let engine = engine::named(engine).unwrap();
+                assert!(engine.takes_several());
+                let mut session = engine.prepare(&net, Setting { batch: 2, threads: 1 }).unwrap();
+                let found = session.run_block(&values).unwrap();
+                let off = ((found - &expected).norm() / expected.norm()).double_value(&[]);
+                assert!(off <= 1e-5, "{kind} on {}: off by {off:.1e}", engine.name());
+                let few = session.run_block(&values[..1]);
+                assert!(few.is_err(), "{kind} on {}: one value is too few", engine.name());
+            }
+        }
+    }
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["fpn_classifier", "fpn_lateral", "ssd_rows"]);
 }
 
 /// The formula, with smaller weights in the head: probabilities are neither 0 nor 1 and differ from anchor to anchor.

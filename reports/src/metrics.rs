@@ -14,11 +14,16 @@ pub const ACCURACY: MetricInfo =
 pub const TEST_ACCURACY: MetricInfo =
     MetricInfo { name: "test_top1", goal: Goal::Maximize, unit: "%", stage: Stage::Trained, label: "Test top-1" };
 
-/// The accuracy of int8 files: of candidates as [`ACCURACY`], and of winners as [`TEST_ACCURACY`].
-pub const INT8: [MetricInfo; 2] = [
-    MetricInfo { name: "top1_int8", stage: Stage::Quantized, label: "Top-1 int8", ..ACCURACY },
-    MetricInfo { name: "test_top1_int8", stage: Stage::Quantized, label: "Test top-1 int8", ..TEST_ACCURACY },
+/// What int8 files are judged by, of candidates and of winners, in the order of [`JUDGED`].
+pub const INT8: [[MetricInfo; 2]; 3] = [
+    [int8(ACCURACY, "top1_int8", "Top-1 int8"), int8(TEST_ACCURACY, "test_top1_int8", "Test top-1 int8")],
+    [int8(ACCURACY, "map_int8", "mAP int8"), int8(TEST_ACCURACY, "test_map_int8", "Test mAP int8")],
+    [int8(ACCURACY, "miou_int8", "mIoU int8"), int8(TEST_ACCURACY, "test_miou_int8", "Test mIoU int8")],
 ];
+
+const fn int8(like: MetricInfo, name: &'static str, label: &'static str) -> MetricInfo {
+    MetricInfo { name, stage: Stage::Quantized, label, ..like }
+}
 
 /// The metrics that a run's candidates and its winners are judged by, classification's first.
 static JUDGED: [[MetricInfo; 2]; 3] = [
@@ -38,8 +43,14 @@ pub fn judged(name: &str) -> &'static [MetricInfo; 2] {
     JUDGED.iter().find(|pair| pair[0].name == name).unwrap_or(&JUDGED[0])
 }
 
+/// The metric of winners' int8 files on the test split, of a run whose header names the first metric.
+pub fn judged_in_int8(name: &str) -> &'static MetricInfo {
+    let at = JUDGED.iter().position(|pair| pair[0].name == name).unwrap_or_default();
+    &INT8[at][1]
+}
+
 /// What every network has beside its accuracy, in the order of tables.
-pub const OTHERS: [MetricInfo; 6] = [INT8[0], LATENCY, PARAMS, MACS, MEMORY, MES];
+pub const OTHERS: [MetricInfo; 8] = [INT8[0][0], INT8[1][0], INT8[2][0], LATENCY, PARAMS, MACS, MEMORY, MES];
 
 /// Whether tables leave the metric out where no network has it.
 pub fn is_optional(metric: &MetricInfo) -> bool {
@@ -48,7 +59,8 @@ pub fn is_optional(metric: &MetricInfo) -> bool {
 
 /// A metric that reports know, by its name.
 pub fn known(name: &str) -> Option<&'static MetricInfo> {
-    JUDGED.iter().flatten().chain(&OTHERS).chain(&INT8[1..]).find(|m| m.name == name)
+    let int8 = INT8.iter().map(|[_, test]| test);
+    JUDGED.iter().flatten().chain(&OTHERS).chain(int8).find(|m| m.name == name)
 }
 
 /// How a metric's values are written.

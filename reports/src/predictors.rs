@@ -37,7 +37,7 @@ pub fn predictors(run: &RunData) -> Vec<Predictor> {
         }
     }
     let of = |name: &str| -> Option<Predictor> {
-        let pair = |t: &RunTrial| Some((t.metric(name)?, t.metric(metrics::ACCURACY.name)?));
+        let pair = |t: &RunTrial| Some((t.metric(name)?, t.metric(run.accuracy().name)?));
         let pairs: Vec<(f64, f64)> = run.scored().filter_map(pair).collect();
         let every = pairs.len().div_ceil(MOST).max(1);
         let (a, b): (Vec<f64>, Vec<f64>) = pairs.into_iter().step_by(every).unzip();

@@ -90,11 +90,13 @@ impl Domain {
 
     /// Every genome that differs in one knob.
     pub fn neighbours(&self, genome: &Genome) -> Vec<Genome> {
-        let others = |&i: &usize| {
-            let choices = (0..self.counts[i]).filter(move |c| *c != genome.0[i]);
-            choices.map(move |c| with(genome, i, c))
-        };
-        self.free.iter().flat_map(others).collect()
+        self.free.iter().flat_map(|&i| self.others(genome, i)).collect()
+    }
+
+    /// Every genome that differs in this knob, by position, alone.
+    pub fn others<'a>(&self, genome: &'a Genome, knob: usize) -> impl Iterator<Item = Genome> + use<'a> {
+        let choices = (0..self.counts[knob]).filter(move |c| *c != genome.0[knob]);
+        choices.map(move |c| with(genome, knob, c))
     }
 
     /// Every genome with one knob one choice closer to the smallest network.

@@ -8,10 +8,12 @@ use rand::Rng;
 use smallvec::SmallVec;
 
 use crate::blocks::make_divisible;
+use crate::change::{ChangeError, ChangeKnob, PlanChange};
 use crate::cost::{Cost, CostCache};
 use crate::domain::{Domain, Genome};
 use crate::families::{self, FAMILIES, Family, KnobKind, Template};
 use crate::ir::{Graph, Plan, ShapeError};
+use crate::space_error::{SpaceError, UNKNOWN_KNOB};
 
 /// The knob that every family has: the side of the image in pixels.
 pub const RESOLUTION: &str = "resolution";
@@ -29,36 +31,6 @@ pub struct SpaceConfig {
     pub knobs: BTreeMap<String, Vec<i64>>,
     /// Number of classes.
     pub classes: u32,
-}
-
-/// A mistake in the configuration of a space.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}: found {found}, expected {expected}", at.join("."))]
-pub struct SpaceError {
-    /// Place below `space`: `family`, `knobs.stages.2.width`.
-    pub at: Vec<String>,
-    /// What was found there.
-    pub found: String,
-    /// What was expected.
-    pub expected: String,
-    /// The closest valid name, if a name is wrong.
-    pub nearest: Option<String>,
-}
-
-impl SpaceError {
-    fn new(at: &[&str], found: impl Into<String>, expected: impl Into<String>) -> SpaceError {
-        let at = at.iter().map(ToString::to_string).collect();
-        SpaceError { at, found: found.into(), expected: expected.into(), nearest: None }
-    }
-
-    fn nearest<'a>(mut self, name: &str, valid: impl Iterator<Item = &'a str>) -> SpaceError {
-        self.nearest = valid
-            .map(|v| (strsim::damerau_levenshtein(name, v), v))
-            .min()
-            .filter(|(distance, v)| *distance <= v.len().max(name.len()).div_ceil(2))
-            .map(|(_, v)| v.to_string());
-        self
-    }
 }
 
 /// A knob of a space.
@@ -81,11 +53,14 @@ pub struct Space {
     classes: u32,
     width: f64,
     divisor: u32,
-    change: Option<Arc<PlanChange>>,
+    change: Option<Change>,
 }
 
-/// What makes another network of a network: gives it a head, say.
-pub type PlanChange = dyn Fn(Plan) -> Result<Plan, ShapeError> + Send + Sync;
+/// What changes all networks of a space, and the place of each of its knobs among the space's, if it is there.
+struct Change {
+    by: Arc<dyn PlanChange>,
+    knobs: Vec<(ChangeKnob, Option<usize>)>,
+}
 
 impl fmt::Debug for Space {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,6 +82,26 @@ impl Space {
     /// # Errors
     /// All mistakes, each with its place.
     pub fn new(config: &SpaceConfig) -> Result<Space, Vec<SpaceError>> {
+        Space::built(config, None)
+    }
+
+    /// The space of a configuration, all of whose networks are changed alike. It may name knobs of the change.
+    ///
+    /// # Errors
+    /// All mistakes of the configuration, or else why its smallest or largest network cannot be changed so.
+    pub fn changed(config: &SpaceConfig, change: Arc<dyn PlanChange>) -> Result<Space, ChangeError> {
+        let mut space = Space::built(config, Some(change.as_ref())).map_err(ChangeError::Space)?;
+        let place = |k: &ChangeKnob| space.knobs.iter().position(|own| own.name == k.name);
+        let knobs = change.knobs().into_iter().map(|k| (place(&k), k)).map(|(at, k)| (k, at)).collect();
+        space.change = Some(Change { by: change, knobs });
+        for genome in [space.smallest(), space.largest()] {
+            space.lower(&genome).map_err(ChangeError::Unfit)?;
+        }
+        let idle = space.idle(config).map_err(ChangeError::Unfit)?;
+        if idle.is_empty() { Ok(space) } else { Err(ChangeError::Space(idle)) }
+    }
+
+    fn built(config: &SpaceConfig, change: Option<&dyn PlanChange>) -> Result<Space, Vec<SpaceError>> {
         let Some(family) = families::family(&config.family) else {
             let names: Vec<&str> = FAMILIES.iter().map(|f| f.name()).collect();
             let e = SpaceError::new(&["family"], config.family.clone(), format!("one of {}", names.join(", ")));
@@ -125,20 +120,32 @@ impl Space {
             let choices = k.choices.iter().map(|&v| scaled(k.kind, v, config.width, config.divisor)).collect();
             knobs.push(SpaceKnob { name: k.name, kind: k.kind, choices });
         }
-        let mut errors = Vec::new();
-        for (name, choices) in &config.knobs {
+        let more = change.map(|c| (c.name(), c.knobs()));
+        let (mut errors, mut of_change) = (Vec::new(), Vec::new());
+        for k in more.iter().flat_map(|(_, more)| more) {
+            let Some(choices) = config.knobs.get(&k.name) else { continue };
+            let knob = SpaceKnob { name: k.name.clone(), kind: k.kind, choices: vec![k.own] };
+            of_change.push(SpaceKnob { choices: checked(&knob, k.among, choices, &mut errors), ..knob });
+        }
+        for (name, choices) in config.knobs.iter().filter(|(name, _)| !of_change.iter().any(|k| &k.name == *name)) {
             match knobs.iter_mut().find(|k| &k.name == name) {
-                Some(knob) => knob.choices = checked(knob, choices, &mut errors),
+                Some(knob) => knob.choices = checked(knob, &[], choices, &mut errors),
                 None => {
-                    let e =
-                        SpaceError::new(&["knobs", name], "an unknown knob", format!("a knob of {}", family.name()));
-                    errors.push(e.nearest(name, knobs.iter().map(|k| k.name.as_str())));
+                    let others = more.iter().map(|(name, more)| {
+                        let names: Vec<&str> = more.iter().map(|k| k.name.as_str()).collect();
+                        format!(" or of {name}: {}", names.join(", "))
+                    });
+                    let expected = format!("a knob of {}{}", family.name(), others.collect::<String>());
+                    let all = knobs.iter().map(|k| &k.name).chain(more.iter().flat_map(|m| &m.1).map(|k| &k.name));
+                    let e = SpaceError::new(&["knobs", name], UNKNOWN_KNOB, expected);
+                    errors.push(e.nearest(name, all.map(String::as_str)));
                 }
             }
         }
         if !errors.is_empty() {
             return Err(errors);
         }
+        knobs.append(&mut of_change);
         for k in &mut knobs {
             k.choices.sort_unstable();
             k.choices.dedup();
@@ -155,15 +162,29 @@ impl Space {
         }
     }
 
-    /// The same space, all of whose networks are changed alike.
-    ///
-    /// # Errors
-    /// When the smallest or the largest network cannot be changed so.
-    pub fn with_change(mut self, change: Arc<PlanChange>) -> Result<Space, ShapeError> {
-        self.change = Some(change);
-        self.lower(&self.smallest())?;
-        self.lower(&self.largest())?;
-        Ok(self)
+    /// Knobs for which the configuration asks for several choices, and the change leaves no difference between them: knobs of
+    /// a classifier, say, that a head replaces.
+    fn idle(&self, config: &SpaceConfig) -> Result<Vec<SpaceError>, ShapeError> {
+        let Some(change) = &self.change else { return Ok(Vec::new()) };
+        let mut all = Vec::new();
+        'knobs: for (i, k) in self.knobs.iter().enumerate() {
+            if k.choices.len() < 2 || !config.knobs.contains_key(&k.name) {
+                continue;
+            }
+            for base in [self.largest(), self.smallest()] {
+                let digest = self.lower(&base)?.digest();
+                for other in self.domain.others(&base, i) {
+                    if self.lower(&other).map_or(true, |g| g.digest() != digest) {
+                        continue 'knobs;
+                    }
+                }
+            }
+            let names: Vec<&str> = change.knobs.iter().map(|(k, _)| k.name.as_str()).collect();
+            let by = change.by.name();
+            let expected = format!("one, as they make no difference with {by}, whose knobs are {}", names.join(", "));
+            all.push(SpaceError::new(&["knobs", &k.name], "several choices", expected));
+        }
+        Ok(all)
     }
 
     /// The family.
@@ -229,7 +250,7 @@ impl Space {
     /// The first knob whose value is missing, unknown or not a choice.
     pub fn genome(&self, values: &BTreeMap<String, i64>) -> Result<Genome, SpaceError> {
         if let Some(name) = values.keys().find(|n| !self.knobs.iter().any(|k| &k.name == *n)) {
-            let e = SpaceError::new(&[name], "an unknown knob", format!("a knob of {}", self.family.name()));
+            let e = SpaceError::new(&[name], UNKNOWN_KNOB, format!("a knob of {}", self.family.name()));
             return Err(e.nearest(name, self.knobs.iter().map(|k| k.name.as_str())));
         }
         let choice = |k: &SpaceKnob| {
@@ -258,13 +279,30 @@ impl Space {
         let template = self.family.template(id).ok_or_else(unknown)?;
         let published = template.values();
         let mut values = BTreeMap::new();
+        // Knobs of a change come last.
         for (k, v) in self.knobs.iter().skip(1).zip(published) {
             let value = if k.choices.len() == 1 { k.choices[0] } else { scaled(k.kind, v, self.width, self.divisor) };
             values.insert(k.name.clone(), i64::from(value));
         }
         let resolution = self.knobs[0].choices.iter().max().copied().unwrap_or_default();
         values.insert(RESOLUTION.to_string(), i64::from(resolution));
-        self.genome(&values)
+        self.genome(&self.completed(values))
+    }
+
+    /// Values with those of the change's knobs where they are missing: what a network without such a knob has or, where that
+    /// is no choice, the largest network's.
+    pub fn completed(&self, mut values: BTreeMap<String, i64>) -> BTreeMap<String, i64> {
+        for (k, at) in self.change.iter().flat_map(|c| &c.knobs) {
+            let Some(choices) = at.map(|i| &self.knobs[i].choices) else { continue };
+            let value = choices.iter().find(|c| **c == k.own).or(choices.last()).copied().unwrap_or(k.own);
+            values.entry(k.name.clone()).or_insert(i64::from(value));
+        }
+        values
+    }
+
+    /// What changes its networks, if anything does.
+    pub fn change(&self) -> Option<&Arc<dyn PlanChange>> {
+        self.change.as_ref().map(|c| &c.by)
     }
 
     /// The network of a genome as a chain of blocks.
@@ -272,10 +310,11 @@ impl Space {
     /// # Errors
     /// When the choices do not fit each other.
     pub fn plan(&self, genome: &Genome) -> Result<Plan, ShapeError> {
-        let mut values = genome.0.iter().zip(&self.knobs).map(|(&c, k)| k.choices[usize::from(c)]);
-        let resolution = values.next().unwrap_or_default();
-        let rest: SmallVec<[u32; 40]> = values.collect();
-        self.changed(self.template.plan(&rest, resolution, self.classes)?)
+        self.plan_at(genome, self.value(genome, 0))
+    }
+
+    fn value(&self, genome: &Genome, knob: usize) -> u32 {
+        self.knobs[knob].choices[usize::from(genome.0[knob])]
     }
 
     /// The network of a genome, lowered to operations.
@@ -299,16 +338,12 @@ impl Space {
     /// # Errors
     /// When the choices do not fit each other.
     pub fn plan_at(&self, genome: &Genome, resolution: u32) -> Result<Plan, ShapeError> {
-        let values = genome.0.iter().zip(&self.knobs).map(|(&c, k)| k.choices[usize::from(c)]);
-        let rest: SmallVec<[u32; 40]> = values.skip(1).collect();
-        self.changed(self.template.plan(&rest, resolution, self.classes)?)
-    }
-
-    fn changed(&self, plan: Plan) -> Result<Plan, ShapeError> {
-        match &self.change {
-            Some(change) => change(plan),
-            None => Ok(plan),
-        }
+        let values: SmallVec<[u32; 40]> = (1..self.knobs.len()).map(|i| self.value(genome, i)).collect();
+        // Of knobs of a change, which come last, a template knows nothing.
+        let plan = self.template.plan(&values, resolution, self.classes)?;
+        let Some(Change { by, knobs }) = &self.change else { return Ok(plan) };
+        let values: SmallVec<[_; 4]> = knobs.iter().map(|(_, at)| at.map(|i| self.value(genome, i))).collect();
+        by.apply(plan, &values)
     }
 
     /// Cost of a genome.
@@ -324,17 +359,21 @@ fn unbuildable(e: &ShapeError) -> SpaceError {
     SpaceError::new(&["knobs"], format!("choices that do not form a network ({e})"), "other choices")
 }
 
-/// The configured choices of a knob, each within the range of its kind; 0 only where a published network has it.
-fn checked(knob: &SpaceKnob, choices: &[i64], errors: &mut Vec<SpaceError>) -> Vec<u32> {
+/// The configured choices of a knob, each among those that there are or, where none are listed, within the range of its kind; 0
+/// only where a published network has it.
+fn checked(knob: &SpaceKnob, among: &[u32], choices: &[i64], errors: &mut Vec<SpaceError>) -> Vec<u32> {
     let at = ["knobs", &knob.name];
     let (least, most) = (u32::from(!knob.choices.contains(&0)), knob.kind.max());
     let mut out = Vec::new();
     for &c in choices {
         match u32::try_from(c) {
             Ok(v) if out.contains(&v) => errors.push(SpaceError::new(&at, format!("{c} twice"), "distinct choices")),
-            Ok(v) if (least..=most).contains(&v) => out.push(v),
+            Ok(v) if among.contains(&v) || (among.is_empty() && (least..=most).contains(&v)) => out.push(v),
             _ => {
-                let expected = format!("a {} of {least} to {most}", knob.kind.name());
+                let expected = match among {
+                    [] => format!("a {} of {least} to {most}", knob.kind.name()),
+                    some => format!("one of {some:?}"),
+                };
                 errors.push(SpaceError::new(&at, c.to_string(), expected));
             }
         }

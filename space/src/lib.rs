@@ -6,11 +6,13 @@
 //!
 //! Pure: no libtorch, no clock, no files.
 
+pub mod change;
 pub mod domain;
 pub mod families;
 pub mod genome;
 pub mod reachable;
 pub mod seed;
+mod space_error;
 pub mod widths;
 
 pub use mobilenas_blocks as blocks;
@@ -19,7 +21,9 @@ pub use mobilenas_ir::{
     BlockCache, Cost, CostCache, Fnv, Memory, block_cache, cost, fnv, formula, latency_key, memory,
 };
 
+pub use change::{ChangeError, ChangeKnob, PlanChange};
 pub use domain::{Domain, Genome};
-pub use genome::{PlanChange, RESOLUTION, Space, SpaceConfig, SpaceError, SpaceKnob};
+pub use genome::{RESOLUTION, Space, SpaceConfig, SpaceKnob};
 pub use reachable::Reachable;
+pub use space_error::{SpaceError, UNKNOWN_KNOB};
 pub use widths::{Widths, widths};

@@ -1,6 +1,7 @@
 //! What an engine is: it prepares a network once, and its session runs batches.
 
 use mobilenas_host::{Clock, load};
+use mobilenas_space::ir::Value;
 use mobilenas_torch::{Net, NetError};
 use tch::{Device, Kind, Tensor};
 
@@ -81,6 +82,11 @@ pub trait Engine: Sync {
         true
     }
 
+    /// Whether it runs blocks that read several values.
+    fn takes_several(&self) -> bool {
+        false
+    }
+
     /// Prepares a network for inference. The session keeps what it needs of the weights.
     ///
     /// # Errors
@@ -95,6 +101,17 @@ pub trait Session {
     /// # Errors
     /// When the engine refuses.
     fn run(&mut self, images: &Tensor) -> Result<Tensor, EngineError>;
+
+    /// Runs a block, which may read several values, each with the batch as its first axis.
+    ///
+    /// # Errors
+    /// When the engine refuses, as one does that does not take several values.
+    fn run_block(&mut self, values: &[Tensor]) -> Result<Tensor, EngineError> {
+        match values {
+            [images] => self.run(images),
+            _ => Err(NetError::Inputs { found: values.len(), expected: 1 }.into()),
+        }
+    }
 
     /// The most bytes that the engine's allocator held at once while one batch ran, beyond what it held before; `None`
     /// if the engine does not say.
@@ -123,8 +140,19 @@ pub(super) fn watched(run: impl FnOnce() -> Result<Tensor, EngineError>) -> Resu
 /// # Errors
 /// When libtorch refuses.
 pub fn blank(net: &Net, batch: usize) -> Result<Tensor, EngineError> {
-    let dims = net.graph().input().dims.iter().map(|d| i64::from(*d));
-    let size: Vec<i64> = std::iter::once(batch as i64).chain(dims).collect();
+    zeros(net.graph().input(), batch)
+}
+
+/// A batch of zeros for each value that a block reads.
+///
+/// # Errors
+/// When libtorch refuses.
+pub fn blanks(net: &Net, batch: usize) -> Result<Vec<Tensor>, EngineError> {
+    net.graph().inputs().map(|value| zeros(value, batch)).collect()
+}
+
+fn zeros(value: &Value, batch: usize) -> Result<Tensor, EngineError> {
+    let size: Vec<i64> = std::iter::once(batch as i64).chain(value.dims.iter().map(|d| i64::from(*d))).collect();
     let images = Tensor::f_zeros(&size, (Kind::Float, Device::Cpu));
     Ok(images.map_err(|e| NetError::Torch { at: "images".into(), message: e.to_string() })?)
 }

@@ -22,6 +22,10 @@ impl Engine for Libtorch {
         VERSION.to_string()
     }
 
+    fn takes_several(&self) -> bool {
+        true
+    }
+
     fn prepare(&self, net: &Net, setting: Setting) -> Result<Box<dyn Session>, EngineError> {
         tch::set_num_threads(setting.threads as i32);
         let tuned = TunedNet::new(&net.freeze()?, setting.batch, &mut TimedSelector::new(setting.threads))?;
@@ -32,6 +36,10 @@ impl Engine for Libtorch {
 impl Session for TunedNet {
     fn run(&mut self, images: &Tensor) -> Result<Tensor, EngineError> {
         Ok(self.forward(images)?)
+    }
+
+    fn run_block(&mut self, values: &[Tensor]) -> Result<Tensor, EngineError> {
+        Ok(self.forward_all(values)?)
     }
 
     fn peak_bytes(&mut self, images: &Tensor) -> Result<Option<u64>, EngineError> {
@@ -56,6 +64,10 @@ impl Engine for Plain {
         VERSION.to_string()
     }
 
+    fn takes_several(&self) -> bool {
+        true
+    }
+
     fn prepare(&self, net: &Net, setting: Setting) -> Result<Box<dyn Session>, EngineError> {
         tch::set_num_threads(setting.threads as i32);
         Ok(Box::new(Frozen(net.freeze()?)))
@@ -68,6 +80,11 @@ impl Session for Frozen {
     fn run(&mut self, images: &Tensor) -> Result<Tensor, EngineError> {
         let _guard = tch::no_grad_guard();
         Ok(self.0.forward(images, Mode::Eval)?)
+    }
+
+    fn run_block(&mut self, values: &[Tensor]) -> Result<Tensor, EngineError> {
+        let _guard = tch::no_grad_guard();
+        Ok(self.0.forward_all(values, Mode::Eval)?)
     }
 
     fn peak_bytes(&mut self, images: &Tensor) -> Result<Option<u64>, EngineError> {

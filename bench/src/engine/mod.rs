@@ -13,7 +13,7 @@ pub mod torchscript;
 use mobilenas_host::nearest;
 
 use interface::watched;
-pub use interface::{Engine, EngineError, Session, Setting, blank, enough_cores, latency};
+pub use interface::{Engine, EngineError, Session, Setting, blank, blanks, enough_cores, latency};
 
 /// All engines.
 pub static ENGINES: &[&dyn Engine] = &[

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::engine::ENGINES;
 use crate::{Series, stats};
 use mobilenas_record::run as record;
 use mobilenas_space::ir::Graph;
@@ -55,10 +56,13 @@ struct Phase<'a, T> {
 }
 
 impl TableBuilder<'_> {
-    fn work(&self) -> Result<Work, BuildError> {
+    fn work(&self, timer: &dyn Timer) -> Result<Work, BuildError> {
         let reachable = Reachable::of(self.space, self.most, &mut rng(self.seed, Purpose::Timing, 0, 0))?;
-        if reachable.blocks().iter().any(|(_, block)| block.inputs().count() > 1) {
-            return Err(BuildError::SeveralInputs { family: self.space.family().name() });
+        let several = reachable.blocks().iter().find(|(_, block)| block.inputs().count() > 1);
+        if let Some((_, block)) = several.filter(|_| !timer.takes_several()) {
+            let others: Vec<&str> = ENGINES.iter().filter(|e| e.takes_several()).map(|e| e.name()).collect();
+            let block = block.blocks.first().map_or("one", |b| b.kind);
+            return Err(BuildError::SeveralInputs { engine: timer.engine().name, block, others: others.join(", ") });
         }
         let nets = networks::choose(self.space, &reachable, self.nets, &mut rng(self.seed, Purpose::Timing, 1, 0))?;
         let mut blocks = reachable.blocks().to_vec();
@@ -100,7 +104,7 @@ impl TableBuilder<'_> {
         out: &Path,
         progress: fn(&'static str) -> Progress,
     ) -> Result<Option<Table>, BuildError> {
-        let work = self.work()?;
+        let work = self.work(timer)?;
         let mut part = PartialTable::open(out, &self.header(&work, timer))?;
         let blocks = Phase {
             items: &work.blocks,

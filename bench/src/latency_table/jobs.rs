@@ -96,7 +96,8 @@ pub fn write(
         }
         let (cost, kind) = (cost::graph(graph), graph.blocks.first().map_or("", |b| b.kind));
         let kind = if what == what::BLOCK { kind } else { "" };
-        let [input, output] = [graph.input(), graph.output_value()].map(|v| format!("1x{v}"));
+        let input = graph.inputs().map(|v| format!("1x{v}")).collect::<Vec<_>>().join(" + ");
+        let output = format!("1x{}", graph.output_value());
         let (params, macs) = (cost.params.to_string(), cost.macs.to_string());
         let fields = [what, id, set, kind, &input, &output, &params, &macs, genome, &file, "", ""];
         out.write_record(fields).map_err(|e| io(&list)(e.into()))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use mobilenas_host::{Clock, Stop};
 use mobilenas_record::run as record;
-use mobilenas_space::ir::Graph;
+use mobilenas_space::ir::{Graph, Value};
 use mobilenas_space::seed::{Purpose, rng};
 use mobilenas_torch::{Net, NetError, Owned, ParamStore};
 use tch::{Device, Tensor};
@@ -16,7 +16,7 @@ use tch::{Device, Tensor};
 use super::networks::REFERENCE;
 use super::row::TableSource;
 use super::timer::{BuildError, GROUP, NETS, Place, Timed, Timer};
-use crate::engine::{Engine, EngineError, Session, Setting, blank, enough_cores};
+use crate::engine::{Engine, EngineError, Session, Setting, blanks, enough_cores};
 use crate::{Host, Interleaving, Series, interleave};
 
 /// An engine on this machine.
@@ -37,10 +37,10 @@ pub struct OnEngine<'a> {
     pub stop: &'a Stop,
 }
 
-/// A prepared graph and its input.
+/// A prepared graph and what it reads.
 struct Item {
     session: Box<dyn Session>,
-    input: Tensor,
+    inputs: Vec<Tensor>,
 }
 
 impl Timer for OnEngine<'_> {
@@ -67,6 +67,10 @@ impl Timer for OnEngine<'_> {
         Place { source: TableSource::Measured, host: Some(Host::read().machine), device: None }
     }
 
+    fn takes_several(&self) -> bool {
+        self.engine.takes_several()
+    }
+
     fn time(
         &mut self,
         graphs: &[Arc<Graph>],
@@ -86,14 +90,15 @@ impl Timer for OnEngine<'_> {
             let mut items: Vec<Item> = items.collect::<Result<_, _>>()?;
             // One order for each pass; which one does not matter to a group that is timed again.
             let mut random = rng(self.seed, Purpose::Timing, 3, pass);
-            let inputs: Vec<Tensor> = items.iter().map(|i| i.input.shallow_clone()).collect();
+            let inputs: Vec<Vec<Tensor>> =
+                items.iter().map(|i| i.inputs.iter().map(Tensor::shallow_clone).collect()).collect();
             let ready = |i: usize| -> Result<(), EngineError> {
-                let mut input = inputs[i].shallow_clone();
-                input.f_zero_().map(drop).map_err(torch)
+                let mut all = inputs[i].iter().map(Tensor::shallow_clone);
+                all.try_for_each(|mut input| input.f_zero_().map(drop)).map_err(torch)
             };
             let run = |i: usize| -> Result<(), EngineError> {
                 let item = &mut items[i];
-                item.session.run(&item.input).map(drop)
+                item.session.run_block(&item.inputs).map(drop)
             };
             let (series, reference) = interleave(self.clock, how, graphs.len(), &mut random, ready, run)?;
             all.iter_mut().zip(&series).for_each(|(a, s)| a.join(s));
@@ -108,16 +113,18 @@ impl OnEngine<'_> {
         let store = ParamStore::for_timing(graph, Device::Cpu)?;
         let net = Net::bind(graph.clone(), &Owned(&store))?;
         let session = self.engine.prepare(&net, self.setting)?;
-        let input = blank(&net, self.setting.batch)?;
-        // Images are contiguous; other feature maps have the layout that the block before leaves.
-        let inner = graph.input().hw().is_some() && graph.input().channels() != 3;
-        let input = if inner && self.engine.channels_last() {
+        let laid_out = |(value, input): (&Value, Tensor)| {
+            // Images are contiguous; other feature maps have the layout that the block before leaves.
+            let inner = value.hw().is_some() && value.channels() != 3;
+            if !(inner && self.engine.channels_last()) {
+                return Ok(input);
+            }
             let last = input.f_permute([0, 2, 3, 1]).and_then(|t| t.f_contiguous());
-            last.and_then(|t| t.f_permute([0, 3, 1, 2])).map_err(torch)?
-        } else {
-            input
+            last.and_then(|t| t.f_permute([0, 3, 1, 2])).map_err(torch)
         };
-        Ok(Item { session, input })
+        let blank = blanks(&net, self.setting.batch)?;
+        let inputs = graph.inputs().zip(blank).map(laid_out).collect::<Result<_, EngineError>>()?;
+        Ok(Item { session, inputs })
     }
 }
 

@@ -37,10 +37,14 @@ pub enum BuildError {
     #[error(transparent)]
     Shape(#[from] ShapeError),
     /// A block that is no chain's link.
-    #[error("{family}: its blocks read several values, expected one each: a latency table has no such blocks")]
+    #[error("{engine}: runs no blocks that read several values, as {block} does; expected another engine: {others}")]
     SeveralInputs {
-        /// The family.
-        family: &'static str,
+        /// What runs the blocks.
+        engine: String,
+        /// The kind of the block.
+        block: &'static str,
+        /// The engines that run such blocks.
+        others: String,
     },
     /// The reference network is gone.
     #[error("the reference network is not among the families")]
@@ -94,6 +98,11 @@ pub trait Timer {
 
     /// Where.
     fn place(&self) -> Place;
+
+    /// Whether it times blocks that read several values.
+    fn takes_several(&self) -> bool {
+        false
+    }
 
     /// Takes what says something beside the progress.
     fn tell(&mut self, _say: Say) {}

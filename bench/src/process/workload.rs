@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use mobilenas_file::{FileError, ModelFile};
-use mobilenas_heads::{HeadOptions, attach};
+use mobilenas_heads::{HeadOptions, WithHead};
 use mobilenas_space::ir::Graph;
-use mobilenas_space::{Space, SpaceConfig, families};
+use mobilenas_space::{ChangeError, Space, SpaceConfig, families};
 use serde::{Deserialize, Serialize};
 
 use super::{HeadDesign, MeasureError};
@@ -129,12 +130,19 @@ pub fn published_graph(model: &str) -> Result<(Graph, u32), MeasureError> {
 pub(super) fn lower(design: &SpaceConfig, head: Option<&HeadDesign>) -> Result<Graph, MeasureError> {
     let wrong = |message: String| MeasureError::Design { model: design.family.clone(), message };
     let first = |e: Vec<mobilenas_space::SpaceError>| wrong(e.first().map(ToString::to_string).unwrap_or_default());
-    let space = Space::new(design).map_err(first)?;
-    let plan = space.plan(&space.smallest())?;
-    let Some(HeadDesign { name, options }) = head else { return Ok(plan.lower()?) };
-    let head =
-        mobilenas_heads::head(name).ok_or_else(|| wrong(format!("found the head {name}, expected a known one")))?;
-    Ok(attach(head, plan, &HeadOptions { classes: design.classes, ..options.clone() })?.lower()?)
+    let space = match head {
+        None => Space::new(design).map_err(first)?,
+        Some(HeadDesign { name, options }) => {
+            let head = mobilenas_heads::head(name);
+            let head = head.ok_or_else(|| wrong(format!("found the head {name}, expected a known one")))?;
+            let options = HeadOptions { classes: design.classes, ..options.clone() };
+            Space::changed(design, Arc::new(WithHead { head, options })).map_err(|e| match e {
+                ChangeError::Space(all) => first(all),
+                ChangeError::Unfit(e) => e.into(),
+            })?
+        }
+    };
+    Ok(space.lower(&space.smallest())?)
 }
 
 /// A program that can be a measuring process, and what it is to run.

@@ -63,11 +63,11 @@ pub struct SpaceHeader {
     pub table: Option<TableUse>,
 }
 
-fn top1() -> String {
+pub(crate) fn top1() -> String {
     crate::metric::name::TOP1.to_string()
 }
 
-fn is_top1(metric: &str) -> bool {
+pub(crate) fn is_top1(metric: &str) -> bool {
     metric == crate::metric::name::TOP1
 }
 

@@ -1,6 +1,6 @@
 //! A study: whether the search can be trusted, as rows of a file of its own, `study.jsonl`.
 //!
-//! Three questions: does top-1 with inherited weights put networks in the order that training them alone does (rank
+//! Three questions: does accuracy with inherited weights put networks in the order that training them alone does (rank
 //! fidelity); does a strategy beat random search; do the found networks stand against published ones when all are trained
 //! alike, several seeds each. One JSON object a line, externally tagged, only ever appended, so that a stopped study goes
 //! on where its file ends. Every row but the first is optional, and any part may be missing.
@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::header::{is_top1, top1};
 use crate::run::{Caveat, Dataset, Done, Engine, Host, Latency};
 
 /// Name of the file inside a study's folder.
@@ -25,7 +26,7 @@ pub enum StudyRow {
     Study(Box<StudyHeader>),
     /// A network that the study trains: before the first row that has its `id`.
     Network(StudyNetwork),
-    /// A network's top-1 with inherited weights, under one condition.
+    /// A network's accuracy with inherited weights, under one condition.
     Inherited(InheritedScore),
     /// A network trained from scratch.
     Retrained(TrainedNetwork),
@@ -55,6 +56,9 @@ pub struct StudyHeader {
     /// The spaces, where a study has several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spaces: Vec<StudySpace>,
+    /// The metric that networks are judged by: the first of the task.
+    #[serde(default = "top1", skip_serializing_if = "is_top1")]
+    pub metric: String,
     /// The data.
     pub dataset: Dataset,
     /// The machine.
@@ -160,7 +164,7 @@ impl std::fmt::Display for Condition {
     }
 }
 
-/// A network's top-1 with inherited weights.
+/// A network's accuracy with inherited weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InheritedScore {
     /// [`StudyNetwork::id`].

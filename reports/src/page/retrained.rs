@@ -56,7 +56,7 @@ fn mean(n: &RetrainedNetwork, metric: &MetricInfo) -> Option<f64> {
 }
 
 fn rows(run: &RunData) -> String {
-    let int8 = &metrics::INT8[1];
+    let int8 = metrics::judged_in_int8(run.accuracy().name);
     let quantized = run.retrained.iter().any(|r| r.metrics.contains_key(int8.name));
     let row = |n: &RetrainedNetwork| {
         let trial = run.trial(n.trial);

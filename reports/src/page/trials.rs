@@ -32,13 +32,15 @@ pub(super) const MEMORY_NOTE: &str = "float32 weights with folded batch norms, p
     time when the graph runs in its order on one image. Counted on the graph, not measured: an engine may need less or more.";
 
 /// Horizontal axes: metric, label, name of the chart's files.
-const AXES: [(MetricInfo, &str, &str); 6] = [
+const AXES: [(MetricInfo, &str, &str); 8] = [
     (LATENCY, "Median latency (ms)", "pareto_latency"),
     (PARAMS, "Learnable parameters", "pareto_params"),
     (MACS, "Multiply-accumulates of one image", "pareto_macs"),
     (MEMORY, "Peak memory of one image (bytes)", "pareto_memory"),
     (MES, "Mobile efficiency score", "pareto_mes"),
-    (metrics::INT8[0], "Top-1 of the int8 file, inherited weights (%)", "pareto_top1_int8"),
+    (metrics::INT8[0][0], "Top-1 of the int8 file, inherited weights (%)", "pareto_top1_int8"),
+    (metrics::INT8[1][0], "mAP of the int8 file, inherited weights (%)", "pareto_map_int8"),
+    (metrics::INT8[2][0], "mIoU of the int8 file, inherited weights (%)", "pareto_miou_int8"),
 ];
 
 /// A point: its place among `families`, its trial, and the trial's training from scratch.

@@ -7,7 +7,6 @@ use mobilenas_record::study::{Condition, NetworkOrigin, SearchRun, StudyNetwork}
 use mobilenas_record::{Interval, quantile, rank};
 
 use super::read::Study;
-use crate::metrics;
 
 /// Rounds of each bootstrap.
 pub const ROUNDS: usize = 2000;
@@ -49,7 +48,7 @@ pub fn fidelities_by_space(study: &Study) -> Vec<(&str, Vec<Fidelity>)> {
 fn among(study: &Study, own: impl Fn(u64) -> bool) -> Vec<Fidelity> {
     let mut by_condition: BTreeMap<&Condition, BTreeMap<u64, f64>> = BTreeMap::new();
     for i in study.inherited.iter().filter(|i| own(i.network)) {
-        let Some(accuracy) = i.metric(metrics::ACCURACY.name) else { continue };
+        let Some(accuracy) = i.metric(study.accuracy().name) else { continue };
         // Of two rows for one network the last one counts, as after a resumed study.
         by_condition.entry(&i.condition).or_default().insert(i.network, accuracy);
     }

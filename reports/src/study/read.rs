@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use mobilenas_record::MetricInfo;
 use mobilenas_record::run::{Caveat, Done};
 use mobilenas_record::study::{
     FILE, FORMAT, InheritedScore, SearchRun, StudyHeader, StudyNetwork, StudyRow, TrainedNetwork,
@@ -78,10 +79,20 @@ impl Study {
         self.networks.iter().find(|n| n.id == id)
     }
 
+    /// The metric that ranks networks: on the search-validation split, with inherited weights.
+    pub fn accuracy(&self) -> &'static MetricInfo {
+        &metrics::judged(&self.header.metric)[0]
+    }
+
+    /// The same on the test split, after training from scratch.
+    pub fn final_accuracy(&self) -> &'static MetricInfo {
+        &metrics::judged(&self.header.metric)[1]
+    }
+
     /// Test accuracies of a network, percent, one a training.
     pub fn test_accuracies(&self, id: u64) -> Vec<f64> {
         let own = self.retrained.iter().filter(|r| r.network == id);
-        own.filter_map(|r| r.metric(metrics::TEST_ACCURACY.name)).collect()
+        own.filter_map(|r| r.metric(self.final_accuracy().name)).collect()
     }
 
     /// Seeds of trainings from scratch, ascending.

@@ -7,7 +7,6 @@ use mobilenas_record::{Interval, rank};
 
 use super::analysis::bootstrapped;
 use super::read::Study;
-use crate::metrics;
 
 /// Agreement between trainings of the same drawn networks with several seeds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,7 +28,7 @@ pub fn seed_agreement(study: &Study) -> Option<SeedAgreement> {
         study.networks.iter().filter(|n| n.origin == NetworkOrigin::Drawn).map(|n| n.id).collect();
     let mut accuracies: BTreeMap<u64, BTreeMap<u64, f64>> = BTreeMap::new();
     for r in study.retrained.iter().filter(|r| drawn.contains(&r.network)) {
-        if let Some(accuracy) = r.metric(metrics::TEST_ACCURACY.name) {
+        if let Some(accuracy) = r.metric(study.final_accuracy().name) {
             accuracies.entry(r.network).or_default().insert(r.seed, accuracy);
         }
     }

@@ -18,6 +18,7 @@ fn head(name: &str) -> StudyHeader {
         config_digest: run.config_digest,
         family: run.family,
         spaces: Vec::new(),
+        metric: run.metric,
         dataset: run.dataset,
         host: run.host,
         engine: run.engine,

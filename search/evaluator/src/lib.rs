@@ -33,7 +33,7 @@ use tch::{Kind, Tensor};
 pub use error::EvalError;
 pub use images::Scores;
 pub use pictures::pictures;
-pub use quantized::{Quantized, quantize};
+pub use quantized::{Quantized, file_outputs, quantize};
 pub use remote_latency::{RemoteLatencies, RemoteLatency};
 pub use subnet::subnet;
 

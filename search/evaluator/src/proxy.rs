@@ -11,6 +11,7 @@ use mobilenas_space::ir::{Graph, Op, ParamSpec};
 use mobilenas_torch::{Mode, Names, Net, NetError, Owned, ParamStore, Params};
 use tch::{Device, Kind, Tensor};
 
+use mobilenas_data::Labels;
 use mobilenas_task::{Outputs, Targets, Task};
 
 use crate::EvalError;
@@ -61,7 +62,10 @@ pub fn synflow(graph: &Arc<Graph>, seed: u64) -> Result<f64, EvalError> {
     let dims = graph.input().dims.iter().map(|d| i64::from(*d));
     let size: Vec<i64> = std::iter::once(1).chain(dims).collect();
     let ones = Tensor::f_ones(&size, (Kind::Double, Device::Cpu)).map_err(EvalError::from)?;
-    let flow = net.forward(&ones, Mode::Eval)?.f_sum(Kind::Double).map_err(EvalError::from)?;
+    // All that the network gives: a detector's boxes and scores.
+    let sums =
+        net.outputs(&ones, Mode::Eval)?.into_iter().map(|out| out.f_sum(Kind::Double)).collect::<Result<Vec<_>, _>>();
+    let flow = sums.and_then(|all| Tensor::f_stack(&all, 0)?.f_sum(Kind::Double)).map_err(EvalError::from)?;
     let gradients = Tensor::f_run_backward(&[flow], &learnt, false, false).map_err(EvalError::from)?;
     let mut total = 0.0;
     for (t, g) in learnt.iter().zip(&gradients) {
@@ -104,7 +108,7 @@ pub fn nwot(graph: &Arc<Graph>, images: &Tensor, seed: u64) -> Result<f64, EvalE
     f64::try_from(log_det).map_err(EvalError::from)
 }
 
-/// Normalization of the gradient of the cross-entropy of one batch, over all that is learnt.
+/// Norm of the gradient of the task's loss of one batch, over all that is learnt.
 ///
 /// # Errors
 /// When libtorch refuses.
@@ -119,8 +123,11 @@ pub fn grad_norm(
     let specs = graph.params();
     let learnt = specs.iter().filter(|s| s.role.trainable()).map(|s| Ok(store.entry(&s.name)?.tensor.shallow_clone()));
     let learnt: Vec<Tensor> = learnt.collect::<Result<_, NetError>>()?;
-    let logits = net.forward(images, Mode::Train)?;
-    let loss = task.loss(&Outputs::one(logits), targets, 0.0)?;
+    let outputs = match task.labels() {
+        Labels::Classes => Outputs::one(net.forward(images, Mode::Train)?),
+        Labels::Boxes | Labels::ClassMaps => Outputs::of(graph, net.heads(images, Mode::Train)?),
+    };
+    let loss = task.loss(&outputs, targets, 0.0)?;
     let gradients = Tensor::f_run_backward(&[loss], &learnt, false, false).map_err(EvalError::from)?;
     let mut squares = 0.0;
     for g in gradients.iter().filter(|g| g.defined()) {

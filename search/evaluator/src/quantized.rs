@@ -1,15 +1,17 @@
 //! Accuracy of a network's int8 file, calibrated on training images, on ONNX Runtime.
 
-use mobilenas_bench::engine::Session as _;
+use std::sync::Arc;
+
 use mobilenas_bench::engine::int8::Calibrator;
 use mobilenas_bench::engine::onnxruntime::File;
 use mobilenas_data::TransformedDataset;
 use mobilenas_onnx::int8::CalibrationMethod;
 use mobilenas_onnx::{Batch, Options};
+use mobilenas_space::ir::Graph;
 use mobilenas_task::{Outputs, Task};
 use mobilenas_torch::Net;
 use mobilenas_torch::onnx::{to_int8, to_onnx};
-use tch::Device;
+use tch::{Device, Tensor};
 
 use super::EvalError;
 use super::images::{EvalImages, Scores, calibrating};
@@ -64,6 +66,15 @@ pub(super) fn int8_file(net: &Net, images: &mut EvalImages) -> Result<Vec<u8>, E
     Ok(calibrator.write()?)
 }
 
+/// What a network's file gives for images.
+///
+/// # Errors
+/// When the runtime refuses.
+pub fn file_outputs(file: &mut File, graph: &Arc<Graph>, images: &Tensor) -> Result<Outputs, EvalError> {
+    let names: Vec<&str> = graph.outputs.iter().map(|o| o.name).collect();
+    Ok(Outputs::of(graph, file.named(images, &names)?))
+}
+
 /// The task's metrics of a file, on one thread.
 pub(super) fn int8_scores(
     file: &[u8],
@@ -73,8 +84,9 @@ pub(super) fn int8_scores(
 ) -> Result<Scores, EvalError> {
     let (mut file, mut meter) = (File::load(file, 1)?, task.meter());
     images.each(net.graph().input().dims[1], |x, targets| {
-        let logits = file.run(&x.to_device(Device::Cpu))?.to_device(x.device());
-        Ok(meter.update(&Outputs::one(logits), targets)?)
+        let outputs = file_outputs(&mut file, net.graph(), &x.to_device(Device::Cpu))?;
+        let heads = outputs.heads.iter().map(|t| t.to_device(x.device())).collect();
+        Ok(meter.update(&Outputs { heads, ..outputs }, targets)?)
     })?;
     Ok(Scores { values: meter.values(), images: meter.samples() })
 }

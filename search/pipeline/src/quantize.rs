@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mobilenas_bench::engine::Session as _;
 use mobilenas_bench::engine::int8::Calibrator;
 use mobilenas_bench::engine::onnxruntime::File;
+use mobilenas_data::Labels;
+use mobilenas_record::MetricInfo;
 use mobilenas_space::families::Preprocessing;
+use mobilenas_space::ir::Graph;
 use rand::seq::SliceRandom as _;
 use tch::Tensor;
 
@@ -18,10 +20,10 @@ use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 use mobilenas_image::Pipeline;
 use mobilenas_space::seed::{Purpose, rng};
-use mobilenas_task::{Batch, Classification, Outputs, Targets, Task as _};
+use mobilenas_task::{Batch, Classification, Outputs, Targets, Task};
 use mobilenas_train::resized;
 
-use crate::evaluator::EvalError;
+use crate::evaluator::{EvalError, file_outputs};
 
 /// The images that a network was trained on, and those that it is tested on.
 #[derive(Debug)]
@@ -36,12 +38,14 @@ pub struct Sets {
     pub test_split: Test,
     /// The choice of the calibration images derives from it.
     pub seed: u64,
+    /// What the network is judged for.
+    pub task: &'static dyn Task,
 }
 
 impl From<Experiment> for Sets {
     fn from(p: Experiment) -> Sets {
-        let (trained, seed) = (p.split.train, p.config.seed);
-        Sets { train: p.train, trained, test: p.test, test_split: p.test_split, seed }
+        let (trained, seed, task) = (p.split.train, p.config.seed, p.task);
+        Sets { train: p.train, trained, test: p.test, test_split: p.test_split, seed, task }
     }
 }
 
@@ -62,7 +66,7 @@ impl Sets {
             data: Arc::new(data),
         };
         let (trained, test_split) = ((0..train.images.len()).collect(), dataset::test_split(&test, None));
-        Ok(Sets { train: view(train), trained, test: view(test), test_split, seed: 0 })
+        Ok(Sets { train: view(train), trained, test: view(test), test_split, seed: 0, task: &Classification })
     }
 
     /// Training images to calibrate on: a fixed, seeded list.
@@ -128,14 +132,14 @@ pub fn calibrate(
 }
 
 /// A float32 file and an int8 file of one network on the same images.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
     /// Images.
     pub images: u64,
-    /// Top-1 of the float32 file and of the int8 file, in percent.
-    pub top1: [f64; 2],
-    /// Share of the images to which both files give the same class, in percent.
-    pub agreement: f64,
+    /// The task's metrics of the float32 file and of the int8 file.
+    pub metrics: Vec<(&'static MetricInfo, [f64; 2])>,
+    /// Share of the images to which both files of a classifier give the same class, in percent.
+    pub agreement: Option<f64>,
 }
 
 /// Runs a float32 file and an int8 file on the test split. `None` when it was asked to stop. It decides nothing: the file
@@ -145,13 +149,15 @@ pub struct Comparison {
 /// When the runtime refuses, or too many images are damaged.
 pub fn compare(
     files: (&mut File, &mut File),
-    sets: &Sets,
-    shape: Shape,
+    graph: &Arc<Graph>,
+    (sets, shape): (&Sets, Shape),
     (stop, bar): (&Stop, &Progress),
 ) -> Result<Option<Comparison>, EvalError> {
     let list = sets.test_split.indices();
     bar.begin(list.len() as u64, 0);
-    let [mut float32, mut int8, mut same] = [(); 3].map(|()| Classification.meter());
+    let [mut float32, mut int8] = [(); 2].map(|()| sets.task.meter());
+    let mut same = (sets.task.labels() == Labels::Classes).then(|| sets.task.meter());
+    let mut done = 0;
     for batch in sets.test.batches(list, shape.batch) {
         if stop.asked() {
             return Ok(None);
@@ -163,19 +169,25 @@ pub fn compare(
             continue;
         }
         let images = shape.of(&batch.images)?;
-        let logits = |file: &mut File| -> Result<Tensor, EvalError> { Ok(file.run(&images)?.f_narrow(0, 0, n)?) };
-        let (a, b) = (logits(&mut *files.0)?, logits(&mut *files.1)?);
-        let classes = Targets::Classes { labels: a.f_argmax(-1, false)?, mixed: None };
-        let (a, b) = (Outputs::one(a), Outputs::one(b));
+        let outputs = |file: &mut File| -> Result<Outputs, EvalError> {
+            let all = file_outputs(file, graph, &images)?;
+            let heads = all.heads.iter().map(|t| t.f_narrow(0, 0, n)).collect::<Result<_, _>>()?;
+            Ok(Outputs { heads, ..all })
+        };
+        let (a, b) = (outputs(&mut *files.0)?, outputs(&mut *files.1)?);
         float32.update(&a, &batch.targets)?;
         int8.update(&b, &batch.targets)?;
-        same.update(&b, &classes)?;
-        bar.at(same.samples(), "");
+        if let Some(same) = &mut same {
+            same.update(&b, &Targets::Classes { labels: a.heads[0].f_argmax(-1, false)?, mixed: None })?;
+        }
+        done += n as u64;
+        bar.at(done, "");
     }
     bar.done();
-    let images = same.samples();
-    let [float32, int8, agreement] = [float32, int8, same].map(|m| m.values().first().copied().unwrap_or_default());
-    Ok(Some(Comparison { images, top1: [float32, int8], agreement }))
+    let both = float32.values().into_iter().zip(int8.values()).map(|(was, is)| [was, is]);
+    let metrics = sets.task.metrics().iter().zip(both).collect();
+    let agreement = same.and_then(|same| same.values().first().copied());
+    Ok(Some(Comparison { images: done, metrics, agreement }))
 }
 
 #[cfg(test)]

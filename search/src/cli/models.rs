@@ -8,7 +8,7 @@ use mobilenas_heads::HeadArgs;
 use mobilenas_host::out;
 use mobilenas_record::{run as record, score};
 use mobilenas_space::families::{FAMILIES, Family, VariantInfo};
-use mobilenas_space::ir::{BlockRange, Graph, Op, Plan, fold_batch_norms};
+use mobilenas_space::ir::{BlockRange, Graph, Op, fold_batch_norms};
 use mobilenas_space::{Cost, cost, latency_key, memory};
 
 use super::networks;
@@ -42,14 +42,13 @@ pub struct Args {
 /// # Errors
 /// When there is no such network, or the genome is none.
 pub fn run(args: &Args) -> Result<i32> {
-    let graph = |plan: &dyn Fn(Option<u32>, u32) -> Result<Plan>| args.head.graph(args.resolution, args.classes, plan);
     let text = match (&args.name, &args.genome) {
         (Some(name), _) => {
-            let graph = graph(&|resolution, classes| networks::variant_plan(name, resolution, classes))?;
+            let graph = networks::with_head(&args.head, name, args.resolution, args.classes)?;
             one(&args.head.title(name), &graph, args.json)
         }
         (None, Some(file)) => {
-            let graph = graph(&|resolution, classes| networks::genome_plan(file, resolution, classes))?;
+            let graph = networks::genome(&args.head, file, args.resolution, args.classes)?;
             one(&args.head.title(&file.display().to_string()), &graph, args.json)
         }
         (None, None) if args.head.head()?.is_some() => {

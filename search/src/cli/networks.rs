@@ -37,12 +37,18 @@ pub(super) fn variant_plan(name: &str, resolution: Option<u32>, classes: u32) ->
     plan.map_err(|e| anyhow!(Input(e.to_string())))
 }
 
-/// The plan of a genome's file, at its own resolution if none is given.
-pub(super) fn genome_plan(file: &Path, resolution: Option<u32>, classes: u32) -> Result<Plan> {
-    let space = one_network(file, config::load_genome(file, classes)?)?;
+/// The graph of a genome's file with the head that is asked for: at its own resolution if none is given, or at the head's.
+pub(super) fn genome(head: &HeadArgs, file: &Path, resolution: Option<u32>, classes: Option<u32>) -> Result<Graph> {
+    let named = head.head()?;
+    let classes = classes.unwrap_or(named.map_or(1000, Head::classes));
+    let space = one_network(file, config::load_genome(file, classes, head.change(classes)?)?)?;
+    if let Some((flag, knob)) = head.beside(space.knobs().iter().map(|k| k.name.as_str())) {
+        bail!(Input(format!("{flag}: found beside {knob} in {}, expected one of them", file.display())));
+    }
     let genome = space.smallest();
-    let plan = resolution.map_or_else(|| space.plan(&genome), |side| space.plan_at(&genome, side));
-    plan.map_err(|e| anyhow!(Input(e.to_string())))
+    let side = resolution.or(named.map(Head::resolution));
+    let graph = side.map_or_else(|| space.lower(&genome), |side| space.lower_at(&genome, side));
+    graph.map_err(|e| anyhow!(Input(e.to_string())))
 }
 
 /// A genome's space, if it has one network only.
@@ -72,7 +78,7 @@ pub(super) fn head_of(config: Option<&Path>, run: Option<&Path>) -> Result<Optio
 /// The graph of a run's genome, with the head that the run's networks have.
 pub(super) fn winner(run: &Path, genome: &Path, whole: bool, classes: u32) -> Result<Graph> {
     let head = run_config(run)?.map(|c| c.task_config()).unwrap_or_default();
-    let space = head.attach(one_network(genome, config::load_genome(genome, classes)?)?, whole)?;
+    let space = one_network(genome, config::load_genome(genome, classes, head.change(classes, whole))?)?;
     Ok(space.lower(&space.smallest())?)
 }
 

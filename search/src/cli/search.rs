@@ -10,7 +10,7 @@ use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 use mobilenas_host::{errln, outln};
 use mobilenas_pipeline::evaluator::EvalError;
-use mobilenas_pipeline::experiment::{Experiment, Experiments, estimate, prepare};
+use mobilenas_pipeline::experiment::{Experiment, ExperimentError, Experiments, estimate, prepare};
 use mobilenas_pipeline::pipeline::{Folder, RunError, SearchOutcome, SearchPipeline, follow};
 use mobilenas_train::collective::Collective;
 use mobilenas_train::teacher::teacher;
@@ -81,8 +81,10 @@ fn check_needs(experiment: &Experiment) -> Result<(), RunError> {
     if experiment.quantizes() {
         onnxruntime::check().map_err(EvalError::from)?;
     }
+    let space = &experiment.space;
+    let side = space.lower(&space.largest()).map_err(ExperimentError::from)?.input().dims[1];
     for recipe in [&config.supernet.recipe, &config.retrain.recipe] {
-        teacher(recipe, experiment.space.classes(), Device::Cpu)?;
+        teacher(recipe, (&config.task_config(), space.classes(), side), Device::Cpu)?;
     }
     if config.supernet.init.is_some() {
         experiment.initial_supernet()?;

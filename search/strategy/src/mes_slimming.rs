@@ -70,6 +70,7 @@ enum Action {
     Kernel,
     Stride,
     Resolution,
+    OutputStride,
 }
 
 impl Action {
@@ -83,6 +84,7 @@ impl Action {
             Action::Kernel => "kernel",
             Action::Stride => "stride",
             Action::Resolution => "resolution",
+            Action::OutputStride => "output_stride",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Rank fidelity: networks drawn over the space, their top-1 with inherited weights, and after a training of their own.
+//! Rank fidelity: networks drawn over the space, their accuracy with inherited weights, and after a training of their own.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl Study<'_> {
         })
     }
 
-    /// The drawn networks and their top-1 with inherited weights, under each rule, recalibrated or not.
+    /// The drawn networks and their accuracy with inherited weights, under each rule, recalibrated or not.
     pub(super) fn inherited(&mut self) -> Result<(), StudyInterrupt> {
         let (p, study) = (self.plan.experiment(), &self.plan.config.study);
         if study.subnets == 0 {

@@ -89,6 +89,7 @@ impl Study<'_> {
             config_digest: self.plan.digest.clone(),
             family: families(all.iter().map(|p| p.space.family().name())),
             spaces: all.iter().filter_map(named).collect(),
+            metric: p.task.metrics()[0].name.to_string(),
             dataset: p.dataset(),
             host: Host::read().machine,
             engine: p.engine(),
@@ -142,7 +143,7 @@ impl Study<'_> {
                 }
             }
             if s.retrain_seeds > 0 {
-                all.push(selection::in_words());
+                all.push(selection::in_words(&p.task.metrics()[0].noun()));
             }
         }
         for p in self.plan.experiments.all() {

@@ -11,11 +11,12 @@ use crate::plan::StudyInterrupt;
 use crate::vs_random::Tried;
 
 /// How found networks are chosen, for a reader of the results.
-pub fn in_words() -> String {
-    "Found networks are chosen among what the searches of the config's own strategy tried, all seeds together, by inherited top-1 \
+pub fn in_words(noun: &str) -> String {
+    format!(
+        "Found networks are chosen among what the searches of the config's own strategy tried, all seeds together, by inherited {noun} \
      alone: for each published network the best that has fewer parameters and fewer MACs, then the best of the front. \
      The test split is seen by trained networks only and chooses nothing."
-        .to_string()
+    )
 }
 
 impl Study<'_> {
@@ -37,7 +38,7 @@ impl Study<'_> {
 
 fn choose(tried: &[Tried], rivals: &[Cost], mut taken: BTreeSet<String>, most: usize) -> Vec<(usize, Genome)> {
     let mut ranked: Vec<(&Tried, &Vec<f64>)> = tried.iter().filter_map(|t| Some((t, t.scores.as_ref()?))).collect();
-    // The first objective is top-1; the sort is stable, so that of equals the one tried first comes first.
+    // The first objective is the accuracy; the sort is stable, so that of equals the one tried first comes first.
     ranked.sort_by(|(_, a), (_, b)| b[0].total_cmp(&a[0]));
     let less = |t: &Tried, c: &Cost| {
         let of = |name: &str| t.metrics.get(name).copied().unwrap_or(f64::INFINITY);

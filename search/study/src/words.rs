@@ -9,6 +9,7 @@ use mobilenas_reports::study::{
 
 /// What came out, line by line.
 pub fn outcome(study: &Study) -> Vec<String> {
+    let noun = study.accuracy().noun();
     let mut out: Vec<String> = fidelities(study).iter().map(fidelity).collect();
     for (space, own) in fidelities_by_space(study) {
         out.extend(own.iter().map(|f| format!("space {space}: {}", fidelity(f))));
@@ -19,11 +20,11 @@ pub fn outcome(study: &Study) -> Vec<String> {
         format!("rank fidelity, by size: {}, {}", of("MACs", &macs), of("params", &params))
     };
     out.extend(by_size(study).map(size));
-    out.extend(seed_agreement(study).map(again));
+    out.extend(seed_agreement(study).map(|agreement| again(agreement, &noun)));
     let unit = study.header.volume.as_ref().map_or("", |v| v.unit.as_str());
     out.extend(searches(&bands(study), unit));
     out.extend(equal_cost(&at_equal_cost(&study.searches), unit));
-    out.extend(baselines(&compared_networks(study)));
+    out.extend(baselines(&compared_networks(study), &noun));
     out
 }
 
@@ -54,9 +55,9 @@ fn landmarks(c: &Corrected) -> String {
     )
 }
 
-fn again(r: SeedAgreement) -> String {
+fn again(r: SeedAgreement, noun: &str) -> String {
     format!(
-        "trainings with {} seeds of {} networks: standard deviation {:.2} points of top-1, {}",
+        "trainings with {} seeds of {} networks: standard deviation {:.2} points of {noun}, {}",
         r.seeds,
         r.networks,
         r.deviation,
@@ -103,13 +104,13 @@ fn equal_cost(all: &[EqualCost], unit: &str) -> Vec<String> {
     all.iter().filter(|one| one.strategy != RANDOM).map(one).collect()
 }
 
-fn baselines(all: &[ComparedNetwork<'_>]) -> Vec<String> {
+fn baselines(all: &[ComparedNetwork<'_>], noun: &str) -> Vec<String> {
     let one = |s: &ComparedNetwork<'_>| {
         let n = s.network;
         let latency = n.latency.as_ref().map_or_else(String::new, |l| format!(", {:.3} ms", l.median_ms));
         let runs = s.accuracies.len();
         format!(
-            "trained alike, {}: test top-1 {:.2} % ({:.2} to {:.2}, {runs} trainings), {} params, {} MACs{latency}",
+            "trained alike, {}: test {noun} {:.2} % ({:.2} to {:.2}, {runs} trainings), {} params, {} MACs{latency}",
             n.name, s.accuracy.value, s.accuracy.low, s.accuracy.high, n.params, n.macs
         )
     };
@@ -120,15 +121,15 @@ fn baselines(all: &[ComparedNetwork<'_>]) -> Vec<String> {
         .filter(|(f, p)| f.dominates(p))
         .map(|(f, p)| {
             format!(
-                "{} dominates {}: higher top-1 outside the error bars, lower latency, fewer parameters",
+                "{} dominates {}: higher {noun} outside the error bars, lower latency, fewer parameters",
                 f.network.name, p.network.name
             )
         })
         .collect();
     if won.is_empty() && of(NetworkOrigin::Found).next().is_some() && of(NetworkOrigin::Published).next().is_some() {
-        out.push(
-            "no found network dominates a published one in top-1 outside the error bars, latency and parameters".into(),
-        );
+        out.push(format!(
+            "no found network dominates a published one in {noun} outside the error bars, latency and parameters"
+        ));
     }
     out.extend(won);
     out

@@ -22,6 +22,9 @@ use crate::{Meter, Outputs, Targets, Task, TaskError};
 pub const MAP: MetricInfo =
     MetricInfo { name: "map", goal: Goal::Maximize, unit: "%", stage: Stage::Trained, label: "mAP" };
 
+/// [`MAP`] of the network's int8 file.
+pub const MAP_INT8: MetricInfo = MetricInfo { name: "map_int8", stage: Stage::Quantized, label: "mAP int8", ..MAP };
+
 /// COCO's average precision at an IoU of 0.5.
 pub const MAP50: MetricInfo =
     MetricInfo { name: "map50", goal: Goal::Maximize, unit: "%", stage: Stage::Trained, label: "mAP@.5" };
@@ -187,7 +190,8 @@ impl Task for Detection {
             // The weight of an anchor is the teacher's probability of an object, and a little for the background.
             let object = teacher.scores.f_softmax(-1, None)?.f_select(-1, 0)?.f_neg()?.f_add_scalar(1.0)?;
             let sum = object.f_sum(None)?.f_clamp_min(1.0)?;
-            let classes = how.loss(student.scores, teacher.scores)?;
+            // A row for each anchor.
+            let classes = how.loss(&student.scores.f_flatten(0, 1)?, &teacher.scores.f_flatten(0, 1)?)?;
             let off = student.boxes.f_smooth_l1_loss(teacher.boxes, Reduction::None, 1.0)?;
             let off = off.f_sum_dim_intlist([-1i64].as_slice(), false, None)?.f_mul(&object)?;
             // The mean over all anchors counts as often as the labels' loss has anchors.

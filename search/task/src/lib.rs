@@ -13,10 +13,10 @@ mod task;
 pub use batch::{Batch, DenseTargets, Targets};
 pub use class_report::{ClassAccuracy, ClassReport};
 pub use classification::{Classification, TEST_TOP1, TOP1, TOP1_INT8};
-pub use detection::{AveragePrecision, Detection, MAP, MAP50};
+pub use detection::{AveragePrecision, Detection, MAP, MAP_INT8, MAP50};
 pub use distill::{Distillation, alpha_divergence, soft_cross_entropy};
 pub use error::TaskError;
-pub use segmentation::{MIOU, Overlap, PIXEL_ACCURACY, Segmentation};
+pub use segmentation::{MIOU, MIOU_INT8, Overlap, PIXEL_ACCURACY, Segmentation};
 pub use task::{Meter, Outputs, Task};
 
 use mobilenas_dense::ssd::SsdRules;

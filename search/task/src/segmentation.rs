@@ -18,6 +18,9 @@ use crate::{Meter, Outputs, Targets, Task, TaskError};
 pub const MIOU: MetricInfo =
     MetricInfo { name: "miou", goal: Goal::Maximize, unit: "%", stage: Stage::Trained, label: "mIoU" };
 
+/// [`MIOU`] of the network's int8 file.
+pub const MIOU_INT8: MetricInfo = MetricInfo { name: "miou_int8", stage: Stage::Quantized, label: "mIoU int8", ..MIOU };
+
 /// Share of the pixels whose class is right.
 pub const PIXEL_ACCURACY: MetricInfo = MetricInfo {
     name: "pixel_accuracy",

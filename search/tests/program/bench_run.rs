@@ -148,7 +148,7 @@ fn a_network_that_a_run_found_is_measured_and_everything_is_one_json() {
     fs::write(dir.path().join("many.yaml"), small).unwrap();
     let said = refused(dir.path(), &["--genomes", "many.yaml"]);
     assert!(said.starts_with("error: many.yaml: more than one choice for "), "{said}");
-    let space = config::load_genome(&dir.path().join("many.yaml"), 1000).unwrap();
+    let space = config::load_genome(&dir.path().join("many.yaml"), 1000, None).unwrap();
     let knobs: String = space.values(&space.smallest()).iter().map(|(k, v)| format!("  {k}: [{v}]\n")).collect();
     fs::write(dir.path().join("one.yaml"), small.replace("  resolution: [64]\n", &knobs)).unwrap();
     fs::write(dir.path().join("c.yaml"), QUICK).unwrap();

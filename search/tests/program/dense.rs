@@ -51,6 +51,11 @@ fn step(dir: &Path, out: &str) -> u64 {
     rows(&dir.join(out).join("training.jsonl")).last().map_or(0, |row| row["step"].as_u64().unwrap())
 }
 
+/// A whole number that a row has as a float.
+fn json_number(of: &Value) -> Value {
+    Value::from(of.as_f64().unwrap() as u64)
+}
+
 fn without_seconds(mut told: Value) -> Value {
     told["seconds"] = Value::Null;
     told
@@ -84,6 +89,13 @@ fn a_training_for_each_task_resumes_bit_for_bit_and_is_scored_alike_by_evaluate(
         // The deployed network rounds otherwise.
         assert!((100.0 * told[named].as_f64().unwrap() - trained).abs() < 0.5, "{told} and {trained}");
         assert_eq!(evaluated_on_ranks(dir, &scoring), without_seconds(told), "{task} by two processes");
+        let export =
+            format!("weights export --config {task}.yaml --weights {task}/weights.safetensors --out {task}.onnx");
+        let int8 = json(dir, &format!("{export} --int8 --images 16 --json"));
+        let of = |form: &str| int8["accuracy"][format!("{form}_{metric}")].as_f64().unwrap();
+        assert!((0.0..=100.0).contains(&of("int8")) && int8["layers_in_int8"].as_u64().unwrap() > 10, "{int8}");
+        // A segmentation file's logits are at the image's size already; those of `evaluate` are resized once.
+        assert!(task == "segmentation" || (of("float32") - trained).abs() < 0.5, "{int8} and {trained}");
         let losses: Vec<f64> =
             rows(&dir.join(task).join("training.jsonl")).iter().map(|r| r["loss"].as_f64().unwrap()).collect();
         assert!(losses[losses.len() - 1] < 0.8 * losses[0], "{task} learns: {losses:?}");
@@ -113,6 +125,94 @@ fn a_training_for_each_task_resumes_bit_for_bit_and_is_scored_alike_by_evaluate(
     fs::write(dir.join("warm.yaml"), from("c/weights.safetensors").replace("epochs: 16", "epochs: 1")).unwrap();
     succeed(run(dir, "train warm.yaml --out warm"));
     assert!(weights(dir, "warm") != weights(dir, "detection"));
+}
+
+/// A search for a segmentation network by the stride of its last map, with latencies by a table and accuracy in int8.
+#[test]
+fn a_table_times_the_blocks_of_a_head_and_a_search_has_int8_scores() {
+    let scenes = scenes();
+    let dir = scenes.path();
+    let knobs = KNOBS.replace("RES", "64").replace(": ", ": [").replace(", ", "], ") + "]";
+    let config = |task: &str, data: &str, more: &str, knob: &str| {
+        format!(
+            "task: {task}\nthreads: 1\nspace: {{family: mobilenet_v2, knobs: {{{knobs}, {knob}}}}}\n\
+             data: {{name: {data}, dir: shapes, search_val: 8}}\n\
+             supernet: {{epochs: 1, batch: 8, label_smoothing: 0}}\nscoring: {{recalibrate: 16, batch: 8}}\n\
+             search: {{strategy: {{random: {{}}}}, trials: 2, cache: {{enabled: false}}{more}}}\n\
+             latency: {{source: table, table: {task}.jsonl, engine: libtorch-plain}}\n\
+             retrain: {{best: 1, epochs: 1, batch: 8, label_smoothing: 0}}\ncheckpoint_seconds: 0\n"
+        )
+    };
+    let int8 = ", objectives: [{metric: miou_int8, goal: maximize}, {metric: macs, goal: minimize}]";
+    let segmentation = config("segmentation", "voc", int8, "deeplabv3.width: [16], deeplabv3.output_stride: [8, 16]");
+    for (task, text) in [
+        // The rows of a detector's maps are joined by a block that reads all of them.
+        ("detection", config("detection", "coco", "", "ssdlite.width: [32, 64]")),
+        ("segmentation", segmentation),
+    ] {
+        fs::write(dir.join("s.yaml"), &text).unwrap();
+        let table = format!("{task}.jsonl");
+        let build = format!("latency-table build s.yaml --out {table} --rounds 3 --passes 1 --fit 1 --validate 1");
+        succeed(run(dir, &build));
+        succeed(run(dir, "check s.yaml"));
+        let kind = if task == "detection" { "\"ssd_rows." } else { "\"aspp." };
+        assert!(fs::read_to_string(dir.join(&table)).unwrap().contains(kind), "{task}");
+        let wider = text.replace("[32, 64]", "[32, 96]").replace("[16]", "[24]");
+        fs::write(dir.join("x.yaml"), wider).unwrap();
+        let (code, _, err) = output(run(dir, "check x.yaml"));
+        assert!(code == 2 && err.contains("has no time for"), "{err}");
+    }
+    succeed(run(dir, "search s.yaml --out s"));
+    let trials = rows_of(&dir.join("s"), "trial");
+    let of = |t: &Value, metric: &str| t["outcome"]["scored"][metric].as_f64().unwrap();
+    assert_eq!(trials.len(), 2, "both strides");
+    assert!(
+        trials.iter().all(|t| (0.0..=100.0).contains(&of(t, "miou_int8")) && of(t, "latency_ms") > 0.0),
+        "{trials:?}"
+    );
+    assert_eq!(of(&trials[0], "params"), of(&trials[1], "params"));
+    assert!(of(&trials[0], "macs") != of(&trials[1], "macs"), "{trials:?}");
+    let retrained = rows_of(&dir.join("s"), "retrained");
+    assert!(retrained[0]["metrics"]["test_miou_int8"].is_number(), "{retrained:?}");
+    let page = fs::read_to_string(dir.join("s/report/index.html")).unwrap();
+    assert!(page.contains("Test mIoU int8") && page.contains("deeplabv3.output_stride"), "the report has both");
+}
+
+#[test]
+fn a_study_speaks_of_the_tasks_metric() {
+    let scenes = scenes();
+    let dir = scenes.path();
+    let knobs = KNOBS.replace("RES", "64").replace(": ", ": [").replace(", ", "], ") + "]";
+    let knobs = knobs.replace("stages.6.width: [24]", "stages.6.width: [8, 16, 24], deeplabv3.width: [16]");
+    let text = format!(
+        "task: segmentation\nthreads: 1\nspace: {{family: mobilenet_v2, knobs: {{{knobs}}}}}\n\
+         data: {{name: voc, dir: shapes, search_val: 8}}\n\
+         supernet: {{epochs: 1, batch: 8, label_smoothing: 0}}\nscoring: {{recalibrate: 16, batch: 8}}\n\
+         search: {{strategy: {{random: {{}}}}, trials: 2}}\n\
+         latency: {{engine: libtorch-plain}}\nretrain: {{best: 1, epochs: 1, batch: 8, label_smoothing: 0}}\n\
+         study: {{subnets: 3, seeds: 1, retrain_seeds: 1, rounds: 3, strategies: []}}\ncheckpoint_seconds: 0\n"
+    );
+    fs::write(dir.join("s.yaml"), &text).unwrap();
+    let said = succeed(run(dir, "study s.yaml --out study"));
+    for part in ["rank fidelity, sandwich, recalibrated: Kendall's tau", "trained alike, found 1: test mIoU "] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let page = fs::read_to_string(dir.join("study/study/index.html")).unwrap();
+    assert!(page.contains("mIoU") && !page.contains("Top-1") && !page.contains("top-1"), "the page speaks of mIoU");
+    let rows = rows(&dir.join("study/study.jsonl"));
+    assert_eq!(rows[0]["study"]["metric"], "miou");
+    let trained = rows.iter().filter_map(|r| r.get("retrained"));
+    assert!(trained.clone().all(|r| r["metrics"]["test_miou"].is_number()) && trained.count() == 4, "{rows:?}");
+    fs::write(
+        dir.join("x.yaml"),
+        text.replace(
+            "trials: 2",
+            "trials: 2, objectives: [{metric: pixel_accuracy, goal: maximize}, {metric: macs, goal: minimize}]",
+        ),
+    )
+    .unwrap();
+    let (code, _, err) = output(run(dir, "study x.yaml --out x"));
+    assert!(code == 2 && err.contains("found another first objective, expected miou in a study"), "{err}");
 }
 
 #[test]
@@ -160,6 +260,14 @@ fn what_does_not_fit_a_task_is_one_message_each() {
             "train: {augment: {segmentation: {flip: 0}}, ",
             "line 6, train.augment.segmentation: found that of segmentation, expected none, or that of detection",
         ),
+        (
+            "train: {",
+            "train: {distill: {torchscript: t.pt, resolution: 32, head: {name: ssdlite320}}, ",
+            "line 6, train.distill.head.name: found ssdlite320, expected ssdlite: detectors have anchors of their own\n  \
+             line 6, train.distill.resolution: found 32, expected none: anchors of different resolutions cannot be \
+             compared\n  line 6, train.distill.torchscript: found a program, expected model and weights: its outputs have \
+             no names",
+        ),
         (model, "model: deit_tiny_patch16_224, knobs: {", "network.knobs"),
     ] {
         let said = said(from, to);
@@ -187,35 +295,40 @@ fn a_search_for_a_detector_is_resumed_and_reported() {
     let knobs = KNOBS.replace("RES", "64").replace(": ", ": [").replace(", ", "], ") + "]";
     let knobs = knobs
         .replace("stages.5.width: [16]", "stages.5.width: [8, 16]")
-        .replace("stages.6.width: [24]", "stages.6.width: [16, 24]");
+        .replace("stages.6.width: [24]", "stages.6.width: [16, 24], ssdlite.width: [32, 64]");
     let text = format!(
         "task: detection\nthreads: 1\nspace: {{family: mobilenet_v2, knobs: {{{knobs}}}}}\n\
          data: {{name: coco, dir: shapes, search_val: 8}}\n\
          supernet: {{epochs: 2, batch: 8, label_smoothing: 0}}\nscoring: {{recalibrate: 16, batch: 8}}\n\
-         search: {{strategy: {{random: {{}}}}, trials: 3, cache: {{enabled: false}}}}\n\
+         search: {{strategy: {{random: {{}}}}, proxies: [synflow, nwot, grad_norm], trials: 3, cache: {{enabled: false}}}}\n\
          latency: {{warmup_ms: 0, min_samples: 3, max_samples: 3, max_ms: 10, processes: 1, rounds: 3, remeasure_processes: 0}}\n\
          retrain: {{best: 1, epochs: 1, batch: 8, label_smoothing: 0}}\ncheckpoint_seconds: 0\n"
     );
     fs::write(dir.join("s.yaml"), &text).unwrap();
     fs::write(
         dir.join("x.yaml"),
-        text.replace("strategy", "proxies: [nwot], bounds: {top1: 3}, strategy")
-            .replace("resolution: [64]", "resolution: [64, 96]"),
+        text.replace("strategy", "bounds: {top1: 3}, strategy")
+            .replace("resolution: [64]", "resolution: [64, 96]")
+            .replace("ssdlite.width: [32, 64]", "ssdlite.output_stride: [8, 16], pspnet.width: [32]"),
     )
     .unwrap();
     let (code, _, err) = output(run(dir, "check x.yaml"));
     assert_eq!(code, 2);
     insta::assert_snapshot!(err.trim_end(), @r"
-    error: x.yaml: 3 mistakes
+    error: x.yaml: 4 mistakes
+      line 3, space.knobs.pspnet.width: found a knob of the head pspnet, expected it with that head alone
       line 3, space.knobs.resolution: found several choices, expected one, or supernet.distill_subnets: labels: anchors of different resolutions cannot be compared
-      line 7, search.proxies: found some, expected none: they are of classifiers
+      line 3, space.knobs.ssdlite.output_stride: found an unknown knob, expected a knob of mobilenet_v2 or of ssdlite: ssdlite.width; did you mean ssdlite.width?
       line 7, search.bounds.top1: found one, expected none: it is of classifiers
     ");
     let said = succeed(run(dir, "check s.yaml"));
     assert!(said.contains("data coco: train 32, search-val 8, test 10"), "{said}");
     succeed(run(dir, "search s.yaml --out whole"));
     let trials = rows_of(&dir.join("whole"), "trial");
-    assert!(trials.iter().all(|t| t["outcome"]["scored"]["map"].is_number()), "{trials:?}");
+    for metric in ["map", "synflow", "nwot", "grad_norm"] {
+        assert!(trials.iter().all(|t| t["outcome"]["scored"][metric].is_number()), "{metric}: {trials:?}");
+    }
+    assert!(trials.iter().all(|t| [32, 64].contains(&t["genome"]["ssdlite.width"].as_i64().unwrap())), "{trials:?}");
     // In one fresh process, three rounds; the head is part of it.
     let samples = |t: &Value| t.pointer("/latency/samples").and_then(Value::as_u64);
     assert!(trials.iter().all(|t| samples(t) == Some(3)), "{trials:?}");
@@ -225,6 +338,7 @@ fn a_search_for_a_detector_is_resumed_and_reported() {
     assert_same_rows(&dir.join("whole/journal.jsonl"), &begun, &["mes"], "resumed");
     let page = fs::read_to_string(dir.join("whole/report/index.html")).unwrap();
     assert!(page.contains("mAP") && !page.contains("Top-1"), "the page speaks of the task's metric");
+    assert!(page.contains("ssdlite.width"), "and of the head's knob");
     let retrained = rows_of(&dir.join("whole"), "retrained");
     assert!(retrained[0]["metrics"]["test_map"].is_number(), "{retrained:?}");
     let winner = retrained[0]["trial"].as_u64().unwrap();
@@ -234,4 +348,19 @@ fn a_search_for_a_detector_is_resumed_and_reported() {
     assert_eq!(told["images"], 10);
     let export = format!("weights export --run whole --trial {winner} --out w.onnx");
     assert!(succeed(run(dir, &export)).contains("w.onnx"));
+    // A genome's file has the head's channels; of a network without that head it says nothing.
+    let genome = format!("models --genome whole/winners/{winner}.yaml --json --classes 11");
+    let said = json(dir, &format!("{genome} --head ssdlite --resolution 64"));
+    let of_winner = &trials[winner as usize]["outcome"]["scored"];
+    assert_eq!(
+        (&said["params"], &said["macs"]),
+        (&json_number(&of_winner["params"]), &json_number(&of_winner["macs"]))
+    );
+    for (more, expected) in [
+        ("", "knobs.ssdlite.width: found a knob of the head ssdlite, expected it with that head alone"),
+        (" --head ssdlite --head-width 64", "--head-width: found beside ssdlite.width in "),
+    ] {
+        let (code, _, err) = output(run(dir, &format!("{genome}{more}")));
+        assert!(code == 2 && err.contains(expected), "{err}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use mobilenas_heads::HeadConfig;
 use mobilenas_space::ir::Regularization;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -229,13 +230,16 @@ pub struct DistillConfig {
     /// A TorchScript file: normalised images to logits.
     #[serde(default)]
     pub torchscript: Option<PathBuf>,
-    /// A published network, with its weights.
+    /// A published network, with its weights. For detection and segmentation it has a head.
     #[serde(default)]
     pub model: Option<String>,
     /// Weights of the published network.
     #[serde(default)]
     pub weights: Option<PathBuf>,
-    /// Side of the teacher's images in pixels; the student's if left out.
+    /// The published network's head; that of the student if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<HeadConfig>,
+    /// Side of the teacher's images in pixels; if left out, the published network's, or with a head the student's.
     #[serde(default)]
     #[schemars(range(min = 1, max = 4096))]
     pub resolution: Option<u32>,

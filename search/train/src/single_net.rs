@@ -26,14 +26,20 @@ pub struct Objective<'a> {
 }
 
 impl Objective<'_> {
-    /// The loss of a network's outputs. Without a teacher every head learns the targets; with one the first does, and the
-    /// last learns from the teacher, as the EfficientFormers were trained.
+    /// The loss of a network's outputs. Without a teacher every classifier learns the targets; with one the first does, and the
+    /// last learns from the teacher, as the EfficientFormers were trained. For detection and segmentation, all outputs learn
+    /// the targets, and the main ones the teacher's.
     fn loss(&self, outputs: &Outputs, images: &Tensor, targets: &Targets) -> Result<Tensor, TrainError> {
         let Some(teacher) = self.teacher else { return Ok(self.task.loss(outputs, targets, self.label_smoothing)?) };
-        // Classifiers alone have teachers.
-        let head = |i: usize| Outputs::one(outputs.heads[i].shallow_clone());
-        let own = self.task.loss(&head(0), targets, self.label_smoothing)?;
-        let taught = self.task.distill(&head(outputs.heads.len() - 1), &teacher.outputs(images)?, teacher.rule())?;
+        let taught = teacher.outputs(images)?;
+        let (own, taught) = if teacher.has_head() {
+            let own = self.task.loss(outputs, targets, self.label_smoothing)?;
+            (own, self.task.distill(outputs, &taught, teacher.rule())?)
+        } else {
+            let head = |i: usize| Outputs::one(outputs.heads[i].shallow_clone());
+            let own = self.task.loss(&head(0), targets, self.label_smoothing)?;
+            (own, self.task.distill(&head(outputs.heads.len() - 1), &taught, teacher.rule())?)
+        };
         let (share, torch) = (teacher.share(), TrainError::torch);
         own.f_mul_scalar(1.0 - share).and_then(|own| own.f_add(&taught.f_mul_scalar(share)?)).map_err(torch)
     }

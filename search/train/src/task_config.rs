@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use mobilenas_data::settings::{AugmentConfig, DataConfig};
-use mobilenas_heads::{Head, HeadConfig, HeadOptions, attach};
-use mobilenas_space::Space;
-use mobilenas_space::ir::ShapeError;
+use mobilenas_heads::{Head, HeadConfig, HeadOptions, WithHead};
+use mobilenas_space::PlanChange;
 use mobilenas_task::{Classification, Task, of_head};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::recipe::Recipe;
+use crate::recipe::{DistillConfig, Recipe};
 
 /// What networks are trained for: a class for each image, boxes, or a class for each pixel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -72,15 +71,12 @@ impl TaskConfig {
         self.head().map(|head| (head, HeadOptions { upsample: false, ..self.config.options(0) }))
     }
 
-    /// A space whose networks have the head. Their logits are resized to the image where `whole`; training and scoring
-    /// resize the small ones to what they are compared with.
-    ///
-    /// # Errors
-    /// When the head does not fit.
-    pub fn attach(&self, space: Space, whole: bool) -> Result<Space, ShapeError> {
-        let Some(head) = self.head() else { return Ok(space) };
-        let options = HeadOptions { upsample: whole, ..self.config.options(space.classes()) };
-        space.with_change(Arc::new(move |plan| attach(head, plan, &options)))
+    /// What gives networks for so many classes the head; none for classification. Their logits are resized to the image where
+    /// `whole`; training and scoring resize the small ones to what they are compared with.
+    pub fn change(&self, classes: u32, whole: bool) -> Option<Arc<dyn PlanChange>> {
+        let head = self.head()?;
+        let options = HeadOptions { upsample: whole, ..self.config.options(classes) };
+        Some(Arc::new(WithHead { head, options }))
     }
 
     /// What goes into weights files.
@@ -103,12 +99,45 @@ impl TaskConfig {
         }
     }
 
+    /// The same task with the head of a teacher, if it says one.
+    pub(crate) fn of_teacher(&self, head: Option<&HeadConfig>) -> TaskConfig {
+        TaskConfig { name: self.name, config: head.unwrap_or(&self.config).clone() }
+    }
+
+    /// Mistakes of a recipe about what teaches networks with a head: path below `distill`, and message.
+    fn teacher_mistakes(&self, how: &DistillConfig) -> Vec<(&'static str, String)> {
+        let mut all = Vec::new();
+        let Some(head) = self.head() else {
+            all.extend(
+                how.head.as_ref().map(|_| (".head", "found a head, expected none for classification".to_string())),
+            );
+            return all;
+        };
+        if how.torchscript.is_some() {
+            let message = "found a program, expected model and weights: its outputs have no names".to_string();
+            all.push((".torchscript", message));
+        }
+        let theirs = how.head.as_ref().and_then(|h| self.name.of_heads().and_then(|task| h.head(task)));
+        if let Some(theirs) = theirs.filter(|theirs| theirs.task() != head.task()) {
+            let (name, is, task) = (theirs.name(), theirs.task().name(), head.task().name());
+            all.push((".head.name", format!("found {name}, a head for {is}, expected one for {task}")));
+        } else if let Some(theirs) = theirs.filter(|h| self.name == TaskName::Detection && h.name() != head.name()) {
+            let (found, expected) = (theirs.name(), head.name());
+            all.push((
+                ".head.name",
+                format!("found {found}, expected {expected}: detectors have anchors of their own"),
+            ));
+        }
+        if let Some(side) = how.resolution.filter(|_| self.name == TaskName::Detection) {
+            let message = format!("found {side}, expected none: anchors of different resolutions cannot be compared");
+            all.push((".resolution", message));
+        }
+        all
+    }
+
     /// Mistakes of a recipe that is for another task.
-    pub fn recipe_mistakes(
-        name: TaskName,
-        data: &DataConfig,
-        sections: &[(&str, &Recipe)],
-    ) -> Vec<(Vec<String>, String)> {
+    pub fn recipe_mistakes(&self, data: &DataConfig, sections: &[(&str, &Recipe)]) -> Vec<(Vec<String>, String)> {
+        let name = self.name;
         let mut all = Vec::new();
         let mut add = |path: String, message: String| {
             all.push((path.split('.').map(str::to_string).collect(), message));
@@ -134,10 +163,19 @@ impl TaskConfig {
                 add(format!("{section}.augment.{key}"), "found it on, expected 0: classes alone are mixed".to_string());
             }
         }
-        for (section, recipe) in sections.iter().filter(|_| name != TaskName::Classification) {
-            if recipe.distill.is_some() {
-                add(format!("{section}.distill"), "found a teacher, expected none: it teaches classes".to_string());
+        for (section, recipe) in sections {
+            let Some(how) = &recipe.distill else { continue };
+            for (key, message) in self.teacher_mistakes(how) {
+                add(format!("{section}.distill{key}"), message);
             }
+            let sampler = recipe.sampler.as_ref().unwrap_or(&data.sampler);
+            if name == TaskName::Detection && sampler.multi_scale.is_some() {
+                let message = "found a teacher, expected none with sampler.multi_scale: anchors of different \
+                               resolutions cannot be compared";
+                add(format!("{section}.distill"), message.to_string());
+            }
+        }
+        for (section, recipe) in sections.iter().filter(|_| name != TaskName::Classification) {
             if recipe.head_dropout > 0.0 {
                 let found = recipe.head_dropout;
                 add(format!("{section}.head_dropout"), format!("found {found}, expected 0: heads have no classifier"));

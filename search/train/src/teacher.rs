@@ -8,6 +8,7 @@ use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore, weights};
 use tch::{CModule, Device, Kind, Tensor};
 
 use crate::recipe::{self, DistillKind};
+use crate::task_config::TaskConfig;
 use crate::{TrainError, resized};
 
 /// Where predictions come from.
@@ -17,6 +18,8 @@ enum Source {
     Script(CModule),
     /// A network of ours.
     Net(Box<Net>),
+    /// A network of ours with a head.
+    Head(Box<Net>),
 }
 
 /// A teacher with its way of teaching.
@@ -59,6 +62,18 @@ impl Teacher {
         Teacher { name, source, side, classes: classes.into(), how: how.clone() }
     }
 
+    /// A network of ours with a head: what learns from it has outputs that can be compared with all of its.
+    fn head(how: &recipe::DistillConfig, name: &str, net: Net, classes: u32) -> Teacher {
+        let side = Some(net.graph().input().dims[1]);
+        let (name, source) = (name.to_string(), Source::Head(Box::new(net)));
+        Teacher { name, source, side, classes: classes.into(), how: how.clone() }
+    }
+
+    /// Whether it has a head: then it teaches all outputs of a network, not the last classifier alone.
+    pub fn has_head(&self) -> bool {
+        matches!(self.source, Source::Head(_))
+    }
+
     /// Share of its loss in the whole.
     pub fn share(&self) -> f64 {
         self.how.alpha
@@ -72,6 +87,11 @@ impl Teacher {
         let _guard = tch::no_grad_guard();
         let images = self.side.map_or_else(|| Ok(images.shallow_clone()), |side| resized(images, side))?;
         let logits = match &self.source {
+            Source::Head(net) => {
+                let heads = net.heads(&images, Mode::Eval)?;
+                let heads = heads.iter().map(|h| h.f_to_kind(Kind::Float)).collect::<Result<_, _>>();
+                return Ok(Outputs::of(net.graph(), heads.map_err(TrainError::torch)?));
+            }
             Source::Net(net) => net.forward(&images, Mode::Eval)?,
             Source::Script(module) => {
                 let size = images.size();
@@ -102,11 +122,15 @@ impl Teacher {
     }
 }
 
-/// The teacher that a recipe names, if any.
+/// The teacher that a recipe names, if any, of networks with a task's head for so many classes, on images of a side.
 ///
 /// # Errors
 /// When its file cannot be used.
-pub fn teacher(recipe: &recipe::Recipe, classes: u32, device: Device) -> Result<Option<Teacher>, TrainError> {
+pub fn teacher(
+    recipe: &recipe::Recipe,
+    (task, classes, side): (&TaskConfig, u32, u32),
+    device: Device,
+) -> Result<Option<Teacher>, TrainError> {
     let Some(how) = &recipe.distill else { return Ok(None) };
     if let Some(file) = &how.torchscript {
         return Teacher::script(how, file, classes, device).map(Some);
@@ -121,11 +145,18 @@ pub fn teacher(recipe: &recipe::Recipe, classes: u32, device: Device) -> Result<
         .ok_or_else(|| wrong("no such network".to_string(), "a published network (`mobilenas models` lists them)"))?;
     let template =
         family.template(&name).ok_or_else(|| wrong("no configuration".to_string(), "a published network"))?;
-    let side = how.resolution.unwrap_or(info.resolution);
-    let graph = Arc::new(template.plan(&template.values(), side, classes)?.lower()?);
+    let change = task.of_teacher(how.head.as_ref()).change(classes, false);
+    let side = how.resolution.unwrap_or(if change.is_some() { side } else { info.resolution });
+    let plan = template.plan(&template.values(), side, classes)?;
+    let plan = match &change {
+        Some(change) => change.apply(plan, &[])?,
+        None => plan,
+    };
+    let graph = Arc::new(plan.lower()?);
     let mut store = ParamStore::init(&graph, Names::Standalone, 0, device)?;
     let (named, _) = weights::load(&file).map_err(|e| wrong(e.to_string(), "its own weights"))?;
     store.fill(&named).map_err(|e| wrong(format!("{}: {e}", file.display()), "its own weights"))?;
     let net = Net::bind(graph, &Owned(&store))?;
-    Ok(Some(Teacher::net(how, &name, net, classes)))
+    let made = if change.is_some() { Teacher::head } else { Teacher::net };
+    Ok(Some(made(how, &name, net, classes)))
 }

@@ -1,9 +1,13 @@
 //! Heads on the command line: `--task detection --head ssdlite`.
 
+use std::sync::Arc;
+
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser};
+use mobilenas_space::PlanChange;
 use mobilenas_space::ir::{Graph, Plan, ShapeError};
 
+use super::change::{OUTPUT_STRIDE, WIDTH, WithHead, head_of_knob};
 use super::head::{Head, HeadOptions, Task};
 use super::registry::{HEADS, attach, head};
 
@@ -43,7 +47,7 @@ pub struct HeadArgs {
     /// head's]
     #[arg(long, value_name = "PX")]
     output_stride: Option<u32>,
-    /// Channels before the head's classifier [default: the head's]
+    /// Channels of the head: before its classifier or, of a detector, of its widest map [default: the head's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8192))]
     head_width: Option<u32>,
     /// Whether logits are resized to the image corner to corner [default: the head's]
@@ -107,6 +111,29 @@ impl HeadArgs {
             ("--auxiliary", self.auxiliary),
         ];
         flags.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
+    }
+
+    /// What gives networks for so many classes the head that is asked for; none for a classifier.
+    ///
+    /// # Errors
+    /// Those of [`HeadArgs::head`].
+    pub fn change(&self, classes: u32) -> Result<Option<Arc<dyn PlanChange>>, HeadError> {
+        let with = |head| Arc::new(WithHead { head, options: self.options(classes) }) as Arc<dyn PlanChange>;
+        Ok(self.head()?.map(with))
+    }
+
+    /// A flag that says the same as one of these knobs of a genome, and that knob.
+    pub fn beside<'a>(&self, knobs: impl Iterator<Item = &'a str>) -> Option<(&'static str, &'a str)> {
+        let flags = [
+            ("--head-width", WIDTH, self.head_width.is_some()),
+            ("--output-stride", OUTPUT_STRIDE, self.output_stride.is_some()),
+        ];
+        let of = |knob: &'a str| {
+            head_of_knob(knob)?;
+            let said = flags.iter().find(|(_, last, given)| *given && knob.ends_with(last));
+            said.map(|(flag, ..)| (*flag, knob))
+        };
+        knobs.into_iter().find_map(of)
     }
 
     /// The graph of a network, with the head that is asked for. `plan` makes the classifier's for a resolution, if one is given,

@@ -34,12 +34,16 @@ impl Head for DeepLabV3 {
         Needs { strides: &[16, 32], output_stride: Some(16), output_strides: OUTPUT_STRIDES, expanded: false }
     }
 
+    fn width(&self) -> u32 {
+        512
+    }
+
     fn align_corners(&self) -> bool {
         true
     }
 
     fn append(&self, plan: &mut Plan, features: &[Feature], options: &HeadOptions) -> Result<(), ShapeError> {
-        let out = options.width.unwrap_or(512);
+        let out = options.width.unwrap_or(self.width());
         // The rates of the paper, twice as large on maps twice as fine.
         let rates = if options.output_stride == Some(8) { [12, 24, 36] } else { [6, 12, 18] };
         let reads = features.last().map(|f| f.block).into_iter().collect();

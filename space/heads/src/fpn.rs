@@ -37,8 +37,13 @@ impl Head for SemanticFpn {
         Needs { strides: &[4, 8, 16, 32], output_stride: None, output_strides: &[], expanded: false }
     }
 
+    fn width(&self) -> u32 {
+        128
+    }
+
     fn append(&self, plan: &mut Plan, features: &[Feature], options: &HeadOptions) -> Result<(), ShapeError> {
-        let (neck, head, out) = (Path::root().at("neck"), Path::root().at("decode_head"), options.width.unwrap_or(128));
+        let (neck, head, out) =
+            (Path::root().at("neck"), Path::root().at("decode_head"), options.width.unwrap_or(self.width()));
         let levels = (0u32..).zip(features).collect::<Vec<_>>();
         let (mut scaled, mut coarser) = (Vec::new(), None);
         for (i, feature) in levels.into_iter().rev() {

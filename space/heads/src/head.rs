@@ -48,7 +48,7 @@ pub struct HeadOptions {
     pub classes: u32,
     /// Pixels of the image from one position of the last map to the next: the backbone is dilated to it.
     pub output_stride: Option<u32>,
-    /// Channels before the classifier.
+    /// Channels before the classifier or, of a detector, of the widest map.
     pub width: Option<u32>,
     /// How logits are resized to the image: corner to corner or, if false, edge to edge.
     pub align_corners: Option<bool>,
@@ -84,6 +84,10 @@ pub trait Head: Debug + Send + Sync {
 
     /// What it wants of a backbone.
     fn needs(&self) -> Needs;
+
+    /// Channels that it was published with: before the classifier or, of a detector, of its widest map. The others are in
+    /// proportion.
+    fn width(&self) -> u32;
 
     /// The rules of its anchors, of a detector.
     fn ssd_rules(&self) -> Option<SsdRules> {

@@ -5,6 +5,7 @@
 //! other. A new head is one file here and one line in [`HEADS`].
 
 mod args;
+mod change;
 mod deeplab;
 mod detections;
 mod fpn;
@@ -19,6 +20,7 @@ mod ssd_torchvision;
 mod unit;
 
 pub use args::{HeadArgs, HeadError};
+pub use change::{WithHead, head_of_knob};
 pub use detections::detections;
 pub use head::{BACKBONE, Head, HeadOptions, Needs, Task};
 pub use naming::HeadNaming;

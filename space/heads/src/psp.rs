@@ -37,6 +37,10 @@ impl Head for PspNet {
         Needs { strides: &[16, 32], output_stride: Some(16), output_strides: OUTPUT_STRIDES, expanded: false }
     }
 
+    fn width(&self) -> u32 {
+        512
+    }
+
     fn align_corners(&self) -> bool {
         true
     }
@@ -44,7 +48,7 @@ impl Head for PspNet {
     fn append(&self, plan: &mut Plan, features: &[Feature], options: &HeadOptions) -> Result<(), ShapeError> {
         let reads = features.last().map(|f| f.block).into_iter().collect();
         let path = Path::root().at("seg_head").at("psp_layer");
-        let psp = plan.push_reading(path, reads, Psp { out: options.width.unwrap_or(512) });
+        let psp = plan.push_reading(path, reads, Psp { out: options.width.unwrap_or(self.width()) });
         classify(self, plan, psp, features, options);
         Ok(())
     }

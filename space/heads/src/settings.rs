@@ -63,7 +63,7 @@ pub struct HeadConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 8, max = 32))]
     pub output_stride: Option<u32>,
-    /// Channels before the classifier; if left out, the head's own.
+    /// Channels of the head, before its classifier or, of a detector, of its widest map; if left out, the head's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 8192))]
     pub width: Option<u32>,

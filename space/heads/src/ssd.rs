@@ -2,6 +2,7 @@
 //! 1512.02325) with separable convolutions (Sandler et al., 2018), on six maps of which a backbone gives two.
 
 use mobilenas_dense::ssd::SsdRules;
+use mobilenas_space::blocks::make_divisible;
 use mobilenas_space::ir::{Block, Builder, Feature, Graph, InitStyle, Op, Path, Plan, Sections, ShapeError, Val};
 
 use super::head::{Head, HeadOptions, Needs, Task};
@@ -47,22 +48,29 @@ impl Head for SsdLite {
         Needs { strides: &[16, 32], output_stride: None, output_strides: &[], expanded: false }
     }
 
+    fn width(&self) -> u32 {
+        MAPS[0].0
+    }
+
     fn ssd_rules(&self) -> Option<SsdRules> {
         Some(SsdRules::Cvnets)
     }
 
     fn append(&self, plan: &mut Plan, features: &[Feature], options: &HeadOptions) -> Result<(), ShapeError> {
         let root = Path::root();
+        let all = MAPS.map(|(out, anchors)| (in_proportion(out, options.width, self.width()), anchors));
         let mut maps: Vec<(usize, u32)> = features.iter().map(|f| (f.block, f.value.channels())).collect();
-        for ((name, (out, _)), pooled) in EXTRA.into_iter().zip(&MAPS[2..]).zip([false, false, false, true]) {
+        for ((name, (out, _)), pooled) in EXTRA.into_iter().zip(&all[2..]).zip([false, false, false, true]) {
             let reads = maps.last().map(|(block, _)| *block).into_iter().collect();
             let path = root.at("extra_layers").at(name);
             maps.push((plan.push_reading(path, reads, ExtraLayer { out: *out, pooled }), *out));
         }
         let mut heads = Vec::with_capacity(maps.len());
-        for (i, ((block, channels), (width, anchors))) in (0u32..).zip(maps.into_iter().zip(MAPS)) {
+        for (i, ((block, channels), (width, anchors))) in (0u32..).zip(maps.into_iter().zip(all)) {
             let pooled = i as usize + 1 == MAPS.len();
-            let project = (!pooled && channels != width).then_some(width);
+            // Where the width may vary, all networks of a space project the backbone's maps: their tensors are slices of one.
+            let varies = options.width.is_some() && (i as usize) < features.len();
+            let project = (!pooled && (channels != width || varies)).then_some(width);
             let head = SsdHead { project, anchors, classes: options.classes, pooled };
             heads.push(plan.push_reading(root.at("ssd_heads").at(i), vec![block], head));
         }
@@ -71,6 +79,15 @@ impl Head for SsdLite {
         let scores = plan.push_reading(root, vec![all], Columns { start: BOX, len: options.classes });
         plan.outputs = vec![("boxes", boxes), ("scores", scores)];
         Ok(())
+    }
+}
+
+/// Channels of a map where the widest one has another number of them than is published.
+pub(crate) fn in_proportion(out: u32, width: Option<u32>, published: u32) -> u32 {
+    match width {
+        Some(width) if out == published => width,
+        Some(width) if width != published => make_divisible(f64::from(out * width) / f64::from(published), 8),
+        _ => out,
     }
 }
 

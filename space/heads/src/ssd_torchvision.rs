@@ -9,7 +9,7 @@ use mobilenas_space::ir::{
 };
 
 use super::head::{BACKBONE, Head, HeadOptions, Needs, Task};
-use super::ssd::{HEAD, Joined};
+use super::ssd::{HEAD, Joined, in_proportion};
 
 #[derive(Debug)]
 pub(super) struct SsdLite320;
@@ -51,6 +51,10 @@ impl Head for SsdLite320 {
         Needs { strides: &[16, 32], output_stride: None, output_strides: &[], expanded: true }
     }
 
+    fn width(&self) -> u32 {
+        EXTRA[0]
+    }
+
     fn ssd_rules(&self) -> Option<SsdRules> {
         Some(SsdRules::Torchvision)
     }
@@ -61,7 +65,8 @@ impl Head for SsdLite320 {
         let mut maps: Vec<usize> = features.iter().map(|f| f.block).collect();
         for (i, out) in (0u32..).zip(EXTRA) {
             let reads = maps.last().copied().into_iter().collect();
-            maps.push(plan.push_reading(root.at(BACKBONE).at("extra").at(i), reads, ExtraLayer { out }));
+            let layer = ExtraLayer { out: in_proportion(out, options.width, self.width()) };
+            maps.push(plan.push_reading(root.at(BACKBONE).at("extra").at(i), reads, layer));
         }
         plan.outputs.clear();
         for (name, tower, columns) in

@@ -29,7 +29,7 @@ use prost::Message as _;
 
 pub use detections::DETECTIONS;
 pub use error::OnnxError;
-pub use options::{Arrays, Batch, Detections, FLOAT32_WEIGHTS, INPUT, IR_VERSION, OPSET, OUTPUT, Options};
+pub use options::{Arrays, Batch, Detections, FLOAT32_WEIGHTS, INPUT, IR_VERSION, OPSET, OUTPUT, Options, input_name};
 
 /// The model of a graph and its tensors. For the deployed form pass the folded graph and its tensors.
 ///

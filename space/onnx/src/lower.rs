@@ -4,7 +4,7 @@ use mobilenas_space::ir::{Graph, Node, Op, OpKind, ParamSpec, Readers, Role};
 
 use super::classifiers::Classifiers;
 use super::error::OnnxError;
-use super::options::{Arrays, Batch, INPUT, Options};
+use super::options::{Arrays, Batch, INPUT, Options, input_name};
 use super::proto::{Attribute, Graph as OnnxGraph, Size, kind};
 use super::writer::{Writer, value_info};
 
@@ -79,9 +79,11 @@ impl<'a> Lowering<'a> {
         if !self.linear_as_gemm {
             self.classifiers = Classifiers::of(graph, &self.readers);
         }
-        self.values.push(INPUT.to_string());
-        self.batched.push(true);
-        for (index, node) in graph.nodes.iter().enumerate().skip(1) {
+        // A network has one; a block that stands alone may read several values.
+        let inputs: Vec<_> = (0usize..).map(input_name).zip(graph.inputs()).collect();
+        self.values.extend(inputs.iter().map(|(name, _)| name.clone()));
+        self.batched.resize(inputs.len(), true);
+        for (index, node) in graph.nodes.iter().enumerate().skip(inputs.len()) {
             let path = node.path.to_string().replace('.', "/");
             self.w.at(if path.is_empty() { "model".to_string() } else { path });
             let batched = !same_for_all(&node.op) && node.inputs.iter().any(|i| self.batched[*i as usize]);
@@ -105,13 +107,13 @@ impl<'a> Lowering<'a> {
             Batch::Fixed(n) => Size::Value(i64::from(n)),
             Batch::Dynamic => Size::Param("batch".to_string()),
         };
-        let input = value_info(INPUT, kind::FLOAT, batch(), &graph.input().dims);
+        let inputs = inputs.iter().map(|(name, value)| value_info(name, kind::FLOAT, batch(), &value.dims)).collect();
         let own = |name, index: usize| value_info(name, kind::FLOAT, batch(), &graph.nodes[index].value.dims);
         let outputs = match &self.options.detections {
             Some(how) => self.detections(how)?,
             None => graph.outputs.iter().map(|o| own(o.name, o.node)).collect(),
         };
-        self.w.finish("network", input, outputs)
+        self.w.finish("network", inputs, outputs)
     }
 
     fn name_output(&mut self, index: usize, name: &str) {

@@ -8,6 +8,11 @@ pub const OPSET: i64 = 20;
 pub const IR_VERSION: i64 = 9;
 /// Name of the input.
 pub const INPUT: &str = "images";
+
+/// Name of an input of a file: the images; of a block that reads several values, the others are numbered.
+pub fn input_name(index: usize) -> String {
+    if index == 0 { INPUT.to_string() } else { format!("{INPUT}.{index}") }
+}
 /// Name of a classifier's output.
 pub const OUTPUT: &str = mobilenas_space::ir::LOGITS;
 /// Key of the metadata that names the weights which stay in float32 in a float16 file.

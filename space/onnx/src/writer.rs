@@ -138,14 +138,14 @@ impl Writer {
     pub fn finish(
         self,
         name: &str,
-        input: ValueInfo,
+        input: Vec<ValueInfo>,
         output: Vec<ValueInfo>,
     ) -> Result<(Graph, Vec<String>), OnnxError> {
         if let Some(name) = self.not_finite {
             return Err(OnnxError::NotFinite { name });
         }
         let (node, initializer, name) = (self.nodes, self.tensors, Some(name.to_string()));
-        let graph = Graph { node, name, initializer, input: vec![input], output, ..Graph::default() };
+        let graph = Graph { node, name, initializer, input, output, ..Graph::default() };
         Ok((graph, self.float32))
     }
 

@@ -106,12 +106,14 @@ pub enum KnobKind {
     Kernel,
     /// Side of the image in pixels.
     Resolution,
+    /// Pixels of the image between two positions of the last feature map: larger is less work, and no tensor depends on it.
+    OutputStride,
 }
 
 impl KnobKind {
     /// Whether a larger number means a larger network.
     pub fn grows(self) -> bool {
-        !matches!(self, KnobKind::Patch | KnobKind::Stride)
+        !matches!(self, KnobKind::Patch | KnobKind::Stride | KnobKind::OutputStride)
     }
 
     /// The largest number that a configuration may give.
@@ -120,7 +122,7 @@ impl KnobKind {
             KnobKind::Width => 8192,
             KnobKind::Depth | KnobKind::Heads => 256,
             KnobKind::Expansion => 100,
-            KnobKind::Patch => 64,
+            KnobKind::Patch | KnobKind::OutputStride => 64,
             KnobKind::Stride => 8,
             KnobKind::Kernel => 31,
             KnobKind::Resolution => 4096,
@@ -138,6 +140,7 @@ impl KnobKind {
             KnobKind::Heads => "heads",
             KnobKind::Kernel => "kernel",
             KnobKind::Resolution => "resolution",
+            KnobKind::OutputStride => "output_stride",
         }
     }
 }

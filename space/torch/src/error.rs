@@ -33,6 +33,14 @@ pub enum NetError {
         /// Path of the node that reads it, or `output`.
         at: String,
     },
+    /// A block was given more or fewer values than it reads.
+    #[error("found {found} values, expected {expected}: one for each that the network reads")]
+    Inputs {
+        /// How many there are.
+        found: usize,
+        /// How many it reads.
+        expected: usize,
+    },
     /// A step has no kernel.
     #[error("{at}: no kernel computes it")]
     NoKernel {

@@ -3,7 +3,7 @@
 use mobilenas_native::{
     MAX_KEYS, NormAct, NormTraining, ProcessGroup, batch_norm_act, batch_norm_silu, few_key_attention, sync_batch_norm,
 };
-use mobilenas_space::ir::{ActFn, Contraction, Groups, LINEAR_ATTENTION_EPS, Node, Op, OpKind, Value};
+use mobilenas_space::ir::{ActFn, Contraction, Groups, LINEAR_ATTENTION_EPS, Node, Op, OpKind};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::OpError;
@@ -21,21 +21,6 @@ pub(crate) struct Run {
     pub batch: i64,
     /// Epsilon of batch norms.
     pub bn_eps: f64,
-}
-
-/// The images as the graph reads them: channels-last, which convolutions on a CPU prefer and every later map keeps, with a
-/// single channel repeated. A block that runs alone may take rows instead of images, and those stay as they are.
-pub(crate) fn input(images: &Tensor, channels: u32) -> Result<Tensor, TchError> {
-    let x = match images.size()[..] {
-        [b, 1, h, w] if channels > 1 => images.f_expand([b, i64::from(channels), h, w], false)?,
-        _ => images.shallow_clone(),
-    };
-    if x.dim() == 4 && channels > 1 { layout::channels_last(&x) } else { Ok(x) }
-}
-
-/// The channels of the images that a graph reads; 1, which asks for no repetition, if it is a block that reads rows.
-pub(crate) fn image_channels(input: &Value) -> u32 {
-    if input.hw().is_some() { input.channels() } else { 1 }
 }
 
 /// Runs one operation under autocast: contractions but linear attention in `kind`, norms and reductions in float32, the

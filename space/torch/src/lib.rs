@@ -7,6 +7,7 @@ pub mod error;
 mod exec;
 pub mod formula;
 mod inherit;
+mod input;
 mod layout;
 mod mode;
 pub mod net;

@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::{NetError, op, torch};
 use crate::exec;
+use crate::input;
 use crate::mode::Mode;
 use crate::params::{Frozen, Params};
 use crate::weights::Named;
@@ -92,7 +93,7 @@ impl Net {
             }
             Ok(())
         };
-        let _ = self.run(images, mode, &[self.graph.output()], hook)?;
+        let _ = self.run(&[images], mode, &[self.graph.output()], hook)?;
         Ok(found.into_inner())
     }
 
@@ -106,7 +107,7 @@ impl Net {
         mode: Mode,
         hook: impl Fn(usize, &Tensor) -> Result<(), NetError>,
     ) -> Result<(), NetError> {
-        self.run(images, mode, &[self.graph.output()], hook).map(drop)
+        self.run(&[images], mode, &[self.graph.output()], hook).map(drop)
     }
 
     /// The parameters and buffers of each node, with their specifications.
@@ -138,7 +139,17 @@ impl Net {
     /// # Errors
     /// When an operation fails; the message names it.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor, NetError> {
-        let mut values = self.run(images, mode, &[self.graph.output()], |_, _| Ok(()))?;
+        let mut values = self.run(&[images], mode, &[self.graph.output()], |_, _| Ok(()))?;
+        values.pop().ok_or_else(|| NetError::NoValue { at: "output".into() })
+    }
+
+    /// Runs a block, which may read several values, to its output.
+    ///
+    /// # Errors
+    /// When there is not one value for each that it reads, or an operation fails.
+    pub fn forward_all(&self, inputs: &[Tensor], mode: Mode) -> Result<Tensor, NetError> {
+        let inputs: Vec<&Tensor> = inputs.iter().collect();
+        let mut values = self.run(&inputs, mode, &[self.graph.output()], |_, _| Ok(()))?;
         values.pop().ok_or_else(|| NetError::NoValue { at: "output".into() })
     }
 
@@ -148,7 +159,7 @@ impl Net {
     /// When an operation fails; the message names it.
     pub fn outputs(&self, images: &Tensor, mode: Mode) -> Result<Vec<Tensor>, NetError> {
         let wanted: Vec<usize> = self.graph.outputs.iter().map(|o| o.node).collect();
-        self.run(images, mode, &wanted, |_, _| Ok(()))
+        self.run(&[images], mode, &wanted, |_, _| Ok(()))
     }
 
     /// Runs a batch to the logits of each classifier head.
@@ -156,7 +167,7 @@ impl Net {
     /// # Errors
     /// When an operation fails; the message names it.
     pub fn heads(&self, images: &Tensor, mode: Mode) -> Result<Vec<Tensor>, NetError> {
-        self.run(images, mode, &self.graph.heads, |_, _| Ok(()))
+        self.run(&[images], mode, &self.graph.heads, |_, _| Ok(()))
     }
 
     /// Runs a batch and checks that every value has the size the graph says.
@@ -181,25 +192,23 @@ impl Net {
                 false => Err(NetError::Disagree { at: node.path.to_string(), found: t.size(), expected }),
             }
         };
-        let mut values = self.run(images, Mode::Eval, &[self.graph.output()], agree)?;
+        let mut values = self.run(&[images], Mode::Eval, &[self.graph.output()], agree)?;
         values.pop().ok_or_else(|| NetError::NoValue { at: "output".into() })
     }
 
     fn run(
         &self,
-        images: &Tensor,
+        inputs: &[&Tensor],
         mode: Mode,
         wanted: &[usize],
         hook: impl Fn(usize, &Tensor) -> Result<(), NetError>,
     ) -> Result<Vec<Tensor>, NetError> {
         let bn_eps = self.graph.bn_eps();
-        let run = exec::Run { mode, batch: images.size()[0], bn_eps };
+        let mut values = input::values(&self.graph, inputs)?;
+        let run = exec::Run { mode, batch: inputs[0].size()[0], bn_eps };
         // Activations that the batch norm before them has applied.
         let mut applied = vec![false; self.graph.nodes.len()];
-        let mut values: Vec<Option<Tensor>> = Vec::with_capacity(self.graph.nodes.len());
-        let channels = exec::image_channels(self.graph.input());
-        values.push(Some(exec::input(images, channels).map_err(torch("input"))?));
-        for (i, node) in self.graph.nodes.iter().enumerate().skip(1) {
+        for (i, node) in self.graph.nodes.iter().enumerate().skip(inputs.len()) {
             let freed = || NetError::NoValue { at: node.path.to_string() };
             let ins: Vec<&Tensor> =
                 node.inputs.iter().map(|j| values[*j as usize].as_ref().ok_or_else(freed)).collect::<Result<_, _>>()?;

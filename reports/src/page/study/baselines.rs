@@ -72,7 +72,7 @@ fn render(study: &Study, out: &mut OutputFolder) -> Result<String, ReportError> 
     let body = [
         paragraph(&note),
         interactive(&plot, &plot.element(&[(); 0]), &source(study), out)?,
-        rows(&all, !study.header.spaces.is_empty()),
+        rows(study, &all),
         "<p><a href=\"networks.csv\">networks.csv</a>: all networks of the study with their numbers</p>\n".to_owned(),
     ];
     Ok(body.concat())
@@ -104,12 +104,13 @@ fn plot(study: &Study, all: &[ComparedNetwork]) -> InteractivePlot {
     }
     axes.retain(|a| a.values.iter().any(Option::is_some));
     let x: Vec<usize> = (0..axes.len()).collect();
+    let accuracy = study.final_accuracy();
     axes.push(Axis {
-        name: metrics::noun(&metrics::TEST_ACCURACY),
-        label: format!("{} on the test split, trained from scratch (%)", metrics::ACCURACY.label),
-        unit: metrics::TEST_ACCURACY.unit,
-        format: metrics::format(&metrics::TEST_ACCURACY),
-        goal: metrics::TEST_ACCURACY.goal,
+        name: metrics::noun(accuracy),
+        label: format!("{} on the test split, trained from scratch (%)", study.accuracy().label),
+        unit: accuracy.unit,
+        format: metrics::format(accuracy),
+        goal: accuracy.goal,
         values: all.iter().map(|n| Some(n.accuracy.value)).collect(),
         low: all.iter().map(|n| n.accuracy.low).enumerate().collect(),
         high: all.iter().map(|n| n.accuracy.high).enumerate().collect(),
@@ -141,7 +142,8 @@ fn plot(study: &Study, all: &[ComparedNetwork]) -> InteractivePlot {
     }
 }
 
-fn rows(all: &[ComparedNetwork], spaces: bool) -> String {
+fn rows(study: &Study, all: &[ComparedNetwork]) -> String {
+    let spaces = !study.header.spaces.is_empty();
     let row = |n: &ComparedNetwork| {
         let accuracies: Vec<String> = n.accuracies.iter().map(|v| format!("{v:.2}")).collect();
         let mut row = vec![
@@ -157,7 +159,7 @@ fn rows(all: &[ComparedNetwork], spaces: bool) -> String {
         row.extend(AXES.iter().map(|(m, ..)| Cell::number(value(n.network, m), |v| metrics::number(m, v))));
         row
     };
-    let accuracy = metrics::head(&metrics::TEST_ACCURACY);
+    let accuracy = metrics::head(study.final_accuracy());
     let heads = ["Network", "From", &accuracy, "Error bar", "Each seed (%)"].map(str::to_owned);
     let mut heads: Vec<String> = heads.into_iter().chain(AXES.iter().map(|(m, ..)| metrics::head(m))).collect();
     if spaces {

@@ -152,7 +152,7 @@ fn chart(study: &Study, all: &[Fidelity], first: usize) -> Chart {
         }
         _ => ("all conditions".to_owned(), String::new()),
     };
-    let (label, noun) = (metrics::ACCURACY.label, metrics::noun(&metrics::ACCURACY));
+    let (label, noun) = (study.accuracy().label, metrics::noun(study.accuracy()));
     Chart {
         title: format!("{}: inherited against trained {noun}, {which}", study.header.name),
         x_label: format!("{label} on the search-validation split, inherited weights (%)"),

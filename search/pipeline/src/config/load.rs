@@ -9,7 +9,7 @@ use serde::Deserialize as _;
 use serde_json::Value as Json;
 
 use super::file::{Origin, add_new, read, sound};
-use super::genome::space;
+use super::genome::{self, changed, space};
 use super::spaces::{NamedSpace, Space, SpaceEntry};
 use super::types::Config;
 use super::yaml::{Node, Value};
@@ -56,15 +56,8 @@ impl Loaded {
     /// Every mistake in its section, with its line; none for a config that was loaded.
     pub fn space(&self, entry: &SpaceEntry, classes: u32) -> Result<mobilenas_space::Space, ConfigError> {
         let mut problems = Problems::new(&self.file);
-        let space = space(&self.tree, &entry.at, &entry.section, classes, &mut problems);
-        let space = space.and_then(|space| {
-            let attached = self.config.task_config().attach(space, false);
-            attached
-                .map_err(|e| {
-                    problems.add(self.tree.line_of(&["head".to_string()]), &["head".to_string()], e.to_string())
-                })
-                .ok()
-        });
+        let change = self.config.task_config().change(classes, false);
+        let space = space(&self.tree, &entry.at, (&entry.section, classes), change, &mut problems);
         sound(space, problems)
     }
 }
@@ -84,13 +77,20 @@ pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
 pub fn load_from(file: &Path, origin: Origin) -> Result<Loaded, ConfigError> {
     let (tree, json, problems) = read::<Config>(file, origin)?;
     let mut config = Config::deserialize(&json).ok();
-    if let Some(config) = config.as_mut().filter(|_| json["search"]["objectives"].is_null()) {
-        config.search.objectives = defaults::objectives_of(config.task_config().task().metrics()[0].name);
+    if let Some(config) = &mut config {
+        with_objectives(config, &json);
     }
     // The map `workers` is not in the folder of a run.
     let latency = config.iter().filter(|_| origin == Origin::User).filter_map(Config::latency_mistake);
     let mistakes = config.iter().flat_map(Config::validate).chain(latency).collect();
     loaded((file, origin), (tree, json, problems), config, mistakes, &[])
+}
+
+/// Fills in the objectives that a config does not say: those of its task.
+fn with_objectives(config: &mut Config, json: &Json) {
+    if json["search"]["objectives"].is_null() {
+        config.search.objectives = defaults::objectives_of(config.task_config().task().metrics()[0].name);
+    }
 }
 
 /// Reads a config of a study, or the one in its folder: the search's part of it, and what is studied.
@@ -102,6 +102,7 @@ pub fn load_study(file: &Path, origin: Origin) -> Result<(Loaded, Study), Config
     let mut config = StudyConfig::deserialize(&json).ok();
     let mut listed = Vec::new();
     if let Some(StudyConfig { search, study }) = &mut config {
+        with_objectives(search, &json);
         match json["study"]["strategies"].is_null() {
             true => study.strategies.retain(|s| s.check_objectives(&search.search.metrics()).is_ok()),
             false => listed = study.strategies.clone(),
@@ -130,7 +131,8 @@ fn loaded(
     }
     for entry in sound_entries(&tree, &json) {
         // The number of classes changes nothing about what may be wrong.
-        let found = space(&tree, &entry.at, &entry.section, 10, &mut problems);
+        let change = config.as_ref().and_then(|c| c.task_config().change(10, false));
+        let found = space(&tree, &entry.at, (&entry.section, 10), change, &mut problems);
         let objectives = config.as_ref().map_or(&[][..], |c| &c.search.objectives);
         if let Some(space) = found.map(|space| space_info(&space, objectives)) {
             let own = config.iter().map(|c| ("search.strategy".to_string(), &c.search.strategy));
@@ -176,11 +178,11 @@ pub fn load_train(file: &Path) -> Result<TrainConfig, ConfigError> {
     for (path, message) in config.iter().flat_map(TrainConfig::validate).chain(name) {
         add_new(&mut problems, &tree, &path, message);
     }
-    let design = config.as_ref().filter(|_| problems.all.is_empty()).and_then(|c| c.network.design(10, None));
-    for e in design.and_then(|d| mobilenas_space::Space::new(&d).err()).unwrap_or_default() {
-        let path: Vec<String> = std::iter::once("network".to_string()).chain(e.at).collect();
-        let hint = e.nearest.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
-        add_new(&mut problems, &tree, &path, format!("found {}, expected {}{hint}", e.found, e.expected));
+    let design =
+        config.as_ref().filter(|_| problems.all.is_empty()).and_then(|c| c.network.design(10, None).zip(Some(c)));
+    let built = design.and_then(|(d, c)| changed(&d, c.task_config().change(10, false)).err());
+    if let Some(e) = built {
+        genome::add(&tree, &["network".to_string()], e, &mut problems);
     }
     let mut config = sound(config, problems)?;
     config.name.get_or_insert_with(|| name::of(file));

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::types::Config;
-use super::{MeasuredOn, SupernetRule, TaskName, Weights};
+use super::{MeasuredOn, SupernetRule, Weights};
 
 /// A search's config and what is studied. The searches go by `search` (its objectives, bounds, trials), the last trainings
 /// by `retrain` (its recipe, and `best`, the number of found networks).
@@ -115,10 +115,7 @@ impl Default for Study {
     }
 }
 
-/// What searches of a study may be guided by: nothing that depends on time.
-const OBJECTIVES: [&str; 4] = [metric::TOP1, metric::MACS, metric::PARAMS, metric::MEMORY];
-
-/// What they may be guided by where latencies come from a table.
+/// What the searches of a study may be guided by beside the rest where latencies come from a table.
 const BY_TABLE: [&str; 1] = [metric::LATENCY];
 
 impl StudyConfig {
@@ -144,9 +141,9 @@ impl StudyConfig {
         let mut add = |path: String, message: String| {
             all.push((path.split('.').map(str::to_string).collect(), message));
         };
-        if c.task != TaskName::Classification {
-            add("task".into(), "found another, expected classification in a study".into());
-        }
+        // What searches of a study may be guided by: nothing that depends on time.
+        let accuracy = c.task_config().task().metrics()[0].name;
+        let objectives = [accuracy, metric::MACS, metric::PARAMS, metric::MEMORY];
         if (1..3).contains(&self.study.subnets) {
             let found = self.study.subnets;
             add("study.subnets".into(), format!("found {found}, expected at least 3, or 0 for no rank fidelity"));
@@ -178,17 +175,18 @@ impl StudyConfig {
         for (i, o) in c.search.objectives.iter().enumerate() {
             let known = crate::metric::metric(&o.metric).is_some();
             let allowed = |list: &[&str]| list.contains(&o.metric.as_str());
-            if known && !allowed(&OBJECTIVES) && !(by_table && allowed(&BY_TABLE)) {
+            if known && !allowed(&objectives) && !(by_table && allowed(&BY_TABLE)) {
                 let expected = format!(
                     "one of {}, or {} by a latency table: a study's searches are repeatable",
-                    OBJECTIVES.join(", "),
+                    objectives.join(", "),
                     BY_TABLE.join(", ")
                 );
                 add(format!("search.objectives.{i}.metric"), format!("found {:?}, expected {expected}", o.metric));
             }
         }
-        if c.search.objectives.first().is_none_or(|o| o.metric != metric::TOP1) {
-            add("search.objectives".into(), "found another first objective, expected top1 in a study".into());
+        if c.search.objectives.first().is_none_or(|o| o.metric != accuracy) {
+            let message = format!("found another first objective, expected {accuracy} in a study");
+            add("search.objectives".into(), message);
         }
         if c.retrain.workers > 1 {
             let found = c.retrain.workers;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use mobilenas_space::families::{self, FAMILIES};
-use mobilenas_space::{RESOLUTION, Space, SpaceConfig};
+use mobilenas_space::{ChangeError, RESOLUTION, Space, SpaceConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -95,19 +95,18 @@ impl Network {
     /// # Errors
     /// As for [`Network::space`], and when the head does not fit.
     pub fn with_head(&self, task: &TaskConfig, classes: u32, whole: bool) -> Result<Space, ExperimentError> {
-        let backbone = match &self.genome {
-            Some(file) => super::genome::load_genome(file, classes)?,
-            None => {
-                let side = task.head().map(|head| head.resolution());
-                let design = self.design(classes, side).ok_or(ExperimentError::Network { found: None })?;
-                Space::new(&design).map_err(|all| ExperimentError::Network {
-                    found: all
-                        .first()
-                        .map(|e| format!("{}: found {}, expected {}", e.at.join("."), e.found, e.expected)),
-                })?
-            }
-        };
-        Ok(task.attach(backbone, whole)?)
+        let change = task.change(classes, whole);
+        if let Some(file) = &self.genome {
+            return Ok(super::genome::load_genome(file, classes, change)?);
+        }
+        let side = task.head().map(|head| head.resolution());
+        let design = self.design(classes, side).ok_or(ExperimentError::Network { found: None })?;
+        super::genome::changed(&design, change).map_err(|e| match e {
+            ChangeError::Unfit(e) => e.into(),
+            ChangeError::Space(all) => ExperimentError::Network {
+                found: all.first().map(|e| format!("{}: found {}, expected {}", e.at.join("."), e.found, e.expected)),
+            },
+        })
     }
 }
 
@@ -146,7 +145,7 @@ impl TrainConfig {
         let at = |path: String| path.split('.').map(str::to_string).collect();
         all.extend(self.data.augment.validate().into_iter().map(|(key, m)| (at(format!("data.augment.{key}")), m)));
         all.extend(TaskConfig::head_mistakes(self.task, self.head.as_ref()));
-        all.extend(TaskConfig::recipe_mistakes(self.task, &self.data, &[("train", &self.train)]));
+        all.extend(self.task_config().recipe_mistakes(&self.data, &[("train", &self.train)]));
         all.extend(self.train.validate().into_iter().map(|(key, m)| (at(format!("train.{key}")), m)));
         all
     }

@@ -3,7 +3,7 @@
 use mobilenas_evaluator::settings::Statistics;
 
 use super::types::Config;
-use super::{BatchNorms, LatencySource, Launch, MeasuredOn, SubnetLoss, SupernetRule, TaskConfig, TaskName, Weights};
+use super::{BatchNorms, Launch, MeasuredOn, SubnetLoss, SupernetRule, TaskConfig, TaskName, Weights};
 use mobilenas_space::RESOLUTION;
 use mobilenas_train::settings::SupernetInit;
 
@@ -34,7 +34,7 @@ impl Config {
         all.extend(self.objective_mistakes());
         all.extend(TaskConfig::head_mistakes(self.task, self.head.as_ref()));
         let sections = [("supernet", &self.supernet.recipe), ("retrain", &self.retrain.recipe)];
-        all.extend(TaskConfig::recipe_mistakes(self.task, &self.data, &sections));
+        all.extend(self.task_config().recipe_mistakes(&self.data, &sections));
         all.extend(self.dense_mistakes());
         all.extend(self.worker_mistakes());
         if let Some(images) = self.scoring.images.filter(|n| *n > self.data.search_val) {
@@ -69,15 +69,8 @@ impl Config {
         if self.task == TaskName::Classification {
             return all;
         }
-        if !self.search.proxies.is_empty() {
-            all.push((at("search.proxies"), "found some, expected none: they are of classifiers".to_string()));
-        }
         if self.search.bounds.top1.is_some() {
             all.push((at("search.bounds.top1"), "found one, expected none: it is of classifiers".to_string()));
-        }
-        if self.latency.source != LatencySource::Measured {
-            let message = "found a table, expected measured: tables have no heads".to_string();
-            all.push((at("latency.source"), message));
         }
         let several = |choices: &Vec<i64>| choices.len() > 1;
         let taught = self.supernet.distill_subnets != SubnetLoss::Labels && self.supernet.rule != SupernetRule::Uniform;

@@ -31,8 +31,8 @@ fn genome(
 ) -> Result<Genome, ExperimentError> {
     let outside = |e: mobilenas_space::SpaceError| wrong(e.to_string(), "a network of the space");
     if let Some(file) = &init.genome {
-        let one = config::load_genome(file, space.classes())?;
-        return space.genome(&one.values(&one.smallest())).map_err(outside);
+        let one = config::load_genome(file, space.classes(), space.change().cloned())?;
+        return space.genome(&space.completed(one.values(&one.smallest()))).map_err(outside);
     }
     space.variant(init.model.as_deref().unwrap_or_default()).map_err(outside)
 }

@@ -28,7 +28,9 @@ pub static METRICS: &[&dyn Metric] = &[
     &trained::MAP50,
     &trained::MIOU,
     &trained::PIXEL_ACCURACY,
-    &quantized::Top1Int8,
+    &quantized::CLASSIFICATION,
+    &quantized::MAP,
+    &quantized::MIOU,
 ];
 
 /// The metrics of a task's networks.

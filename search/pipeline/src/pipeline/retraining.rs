@@ -158,7 +158,7 @@ impl Job {
             collective,
             log: Some(root.join(format!("{}.jsonl", self.name))),
         };
-        let teacher = teacher(&config.recipe, p.train.data.classes.len() as u32, p.device)?;
+        let teacher = teacher(&config.recipe, (&c.task_config(), p.space.classes(), graph.input().dims[1]), p.device)?;
         let lower = |side| p.space.lower_at(&genome, side);
         let ended = single_net::train(&trainer, &mut store, bar, &graph, (p.task, teacher.as_ref()), &lower);
         bar.done();

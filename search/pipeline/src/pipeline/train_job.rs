@@ -32,7 +32,7 @@ use mobilenas_space::seed::{Purpose, number};
 use mobilenas_torch::device;
 use mobilenas_train::backbone::{fill_backbone, is_backbones};
 use mobilenas_train::collective::{Collective, Local};
-use mobilenas_train::teacher::teacher;
+use mobilenas_train::teacher::{Teacher, teacher};
 use mobilenas_train::{TrainError, TrainOutcome, Trainer, TrainerConfig, single_net};
 
 /// A training of one network, checked through.
@@ -177,8 +177,14 @@ impl TrainJob {
 
     /// Its images, for what is done with the network after the training.
     pub fn sets(self) -> Sets {
-        let (trained, seed) = (self.split.train, self.config.seed);
-        Sets { train: self.train, trained, test: self.test, test_split: self.test_split, seed }
+        let (trained, seed, task) = (self.split.train, self.config.seed, self.task);
+        Sets { train: self.train, trained, test: self.test, test_split: self.test_split, seed, task }
+    }
+
+    /// The teacher that the recipe names, if any.
+    fn teacher(&self) -> Result<Option<Teacher>, RunError> {
+        let of = (&self.head, self.head.classes(self.train.data.classes.len()), self.graph.input().dims[1]);
+        Ok(teacher(&self.config.train, of, self.device)?)
     }
 
     fn classes(&self) -> u32 {
@@ -247,7 +253,7 @@ impl TrainJob {
         let c = &self.config;
         self.check_same(collective)?;
         // Weights that cannot be used leave no folder behind; a training that is over no longer needs them.
-        let files = || -> Result<_, RunError> { Ok((self.store()?, teacher(&c.train, self.classes(), self.device)?)) };
+        let files = || -> Result<_, RunError> { Ok((self.store()?, self.teacher()?)) };
         let early = (!root.exists()).then(files).transpose()?;
         let opened = collective.leads().then(|| self.open(root, resume)).transpose()?;
         let (weights_file, result) = (root.join("weights.safetensors"), root.join("result.json"));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use mobilenas_host::Lock;
 use mobilenas_pipeline::config;
+use mobilenas_pipeline::experiment::ExperimentError;
 use mobilenas_space::{Space, SpaceConfig};
 
 use crate::cli::Input;
@@ -53,12 +54,12 @@ pub(super) fn meant(config: Option<&Path>, name: Option<&str>, family: Option<&s
     if let Some(path) = config {
         let loaded = config::load(path)?;
         let c = &loaded.config;
+        let head = c.task_config();
         let classes = match c.data.name.reader().classes() {
-            Some(n) => n,
-            None => {
-                c.data.load().map_err(mobilenas_pipeline::experiment::ExperimentError::from)?.train.classes.len() as u32
-            }
+            Some(n) => n as usize,
+            None => c.data.load_with(head.task().labels()).map_err(ExperimentError::from)?.train.classes.len(),
         };
+        let classes = head.classes(classes);
         let entry = loaded.entry(name)?;
         let space = loaded.space(&entry, classes)?;
         return Ok(Meant { space, name: c.name().to_string(), seed: c.seed, latency: c.of_entry(&entry).latency });

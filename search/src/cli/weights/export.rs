@@ -94,7 +94,10 @@ pub fn run(args: &Args) -> Result<i32> {
     let name = args.model.as_deref().unwrap_or_default();
     let plain = format.heads && args.model.is_some() && !args.flags.int8.int8;
     if let Some(head) = args.head.head()?.filter(|_| !plain) {
-        let expected = "--model NAME, and safetensors or onnx in floating point";
+        let expected = match args.flags.int8.int8 {
+            true => "--run or --config with --int8: their images calibrate it, and they say the head",
+            false => "--model NAME, and safetensors or onnx",
+        };
         bail!(Input(format!("--head {}: not written with {}, expected {expected}", head.name(), format.name)));
     }
     let (net, mut about, title) = match (&args.run, &args.config, &args.weights) {
@@ -165,7 +168,10 @@ impl Args {
         let fits = |p: &Experiment| -> Result<bool> {
             Ok(match (&self.genome, self.trial) {
                 (Some(file), _) => {
-                    let one = networks::one_network(file, config::load_genome(file, p.space.classes())?)?;
+                    let one = networks::one_network(
+                        file,
+                        config::load_genome(file, p.space.classes(), p.space.change().cloned())?,
+                    )?;
                     let same = one.family().name() == p.space.family().name();
                     same && p.space.genome(&one.values(&one.smallest())).is_ok()
                 }

@@ -8,6 +8,7 @@ use mobilenas_bench::Host;
 use mobilenas_bench::engine::int8::{Calibrator, Gain, gain};
 use mobilenas_bench::engine::onnxruntime::{File, OnnxRuntime};
 use mobilenas_bench::engine::{Engine as _, blank};
+use mobilenas_data::Labels;
 use mobilenas_host::WallClock;
 use mobilenas_onnx::int8::CalibrationMethod;
 use mobilenas_onnx::{Batch, Options};
@@ -108,8 +109,10 @@ impl Job<'_> {
     /// When the images are not the network's, the runtime is not here, or the disk refuses.
     pub fn run(mut self, flags: &Flags) -> Result<i32> {
         let graph = self.net.graph();
-        let (classes, found) = (graph.output_value().channels(), self.sets.train.data.classes.len());
-        if classes as usize != found {
+        let (head, found) = (self.sets.task.labels(), self.sets.train.data.classes.len());
+        let classes = graph.output_value().channels();
+        // Boxes say nothing of classes, and networks with a head are those of the images' own config.
+        if head == Labels::Classes && classes as usize != found {
             let text = format!("{}: images of {found} classes, expected {classes} as the network has", self.title);
             return Err(Input(text).into());
         }
@@ -139,7 +142,7 @@ impl Job<'_> {
         }
         let (mut a, mut b) = (File::load(&float32, 1)?, File::load(&int8, 1)?);
         let progress = Progress::new("compare");
-        let Some(accuracy) = compare((&mut a, &mut b), &self.sets, shape, (&stop, &progress))? else {
+        let Some(accuracy) = compare((&mut a, &mut b), graph, (&self.sets, shape), (&stop, &progress))? else {
             return Ok(stop.exit_code());
         };
         let batch = if shape.fixed { shape.batch } else { 1 };
@@ -169,20 +172,25 @@ struct Report {
 impl Report {
     fn words(&self) -> String {
         let (a, g, [float32, int8]) = (&self.accuracy, &self.gain, self.bytes);
-        let [was, is] = a.top1;
         let (version, share) = (OnnxRuntime.version(), int8 as f64 / float32.max(1) as f64);
         let (low, high) = g.ratio_interval;
         let head = format!(
-            "on ONNX Runtime {version}: top-1 of {} test images; median ms, batch {}, one thread, in turn; bytes",
-            a.images, self.batch
+            "on ONNX Runtime {version}: {} of {} test images; median ms, batch {}, one thread, in turn; bytes",
+            a.metrics.iter().map(|(m, _)| m.noun()).collect::<Vec<_>>().join(" and "),
+            a.images,
+            self.batch
         );
-        let rows = [("float32", was, g.float32_ms, float32), ("int8", is, g.int8_ms, int8)];
-        let rows = rows.map(|(name, top1, ms, bytes)| format!("  {name:<8} {top1:>8.2} % {ms:>10.3} ms {bytes:>12}"));
+        let rows = [("float32", 0, g.float32_ms, float32), ("int8", 1, g.int8_ms, int8)];
+        let rows = rows.map(|(name, which, ms, bytes)| {
+            let scores: String = a.metrics.iter().map(|(_, v)| format!(" {:>8.2} %", v[which])).collect();
+            format!("  {name:<8}{scores} {ms:>10.3} ms {bytes:>12}")
+        });
+        let points = a.metrics.iter().map(|(_, [was, is])| format!("{:+.2}", is - was)).collect::<Vec<_>>();
+        let same = a.agreement.map(|share| format!(", the same class for {share:.2} % of images"));
         let last = format!(
-            "  int8 over float32: {:+.2} points, the same class for {:.2} % of images; {:.3} [{low:.3}, {high:.3}] of the \
-             time in {} rounds; {share:.3} of the bytes",
-            is - was,
-            a.agreement,
+            "  int8 over float32: {} points{}; {:.3} [{low:.3}, {high:.3}] of the time in {} rounds; {share:.3} of the bytes",
+            points.join(" and "),
+            same.unwrap_or_default(),
             g.ratio,
             g.rounds
         );
@@ -190,15 +198,22 @@ impl Report {
     }
 
     fn json(&self, what: &str, calibrated: usize, ranges: &str, layers: [usize; 2]) -> serde_json::Value {
-        let [was, is] = self.accuracy.top1;
+        let mut accuracy = json!({ "images": self.accuracy.images });
+        for (metric, [was, is]) in &self.accuracy.metrics {
+            accuracy[format!("float32_{}", metric.name)] = json!(was);
+            accuracy[format!("int8_{}", metric.name)] = json!(is);
+        }
+        if let Some((_, [was, is])) = self.accuracy.metrics.first() {
+            accuracy["points"] = json!(is - was);
+        }
+        if let Some(same) = self.accuracy.agreement {
+            accuracy["same_class"] = json!(same);
+        }
         json!({
             "network": what, "engine": "onnxruntime", "engine_version": OnnxRuntime.version(), "host": Host::read(),
             "layers_in_int8": layers[0], "layers": layers[1],
             "calibration": { "images": calibrated, "ranges": ranges },
-            "accuracy": {
-                "images": self.accuracy.images, "float32_top1": was, "int8_top1": is, "points": is - was,
-                "same_class": self.accuracy.agreement,
-            },
+            "accuracy": accuracy,
             "latency": { "batch": self.batch, "threads": 1, "in_turn": self.gain },
             "bytes": { "float32": self.bytes[0], "int8": self.bytes[1] },
         })

@@ -1,13 +1,17 @@
 //! Teachers: a TorchScript file or a network of ours, hard and soft distillation, one head or two.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use mobilenas_heads::HeadConfig;
+use mobilenas_space::families;
 use mobilenas_space::{Space, SpaceConfig};
 use mobilenas_task::{Batch, Classification, Outputs, Targets, Task as _};
-use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore};
+use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore, weights};
 use mobilenas_train::recipe::{DistillConfig, DistillKind, Recipe};
 use mobilenas_train::single_net::{Objective, SingleNet};
+use mobilenas_train::task_config::{TaskConfig, TaskName};
 use mobilenas_train::teacher::{Teacher, teacher};
 use mobilenas_train::trainer::StepAt;
 use mobilenas_train::{StepMetrics, TrainStep as _};
@@ -42,7 +46,16 @@ fn script(net: &Net, file: &Path) {
 
 fn distill(file: Option<&Path>, kind: DistillKind, alpha: f64) -> DistillConfig {
     let torchscript = file.map(Path::to_path_buf);
-    DistillConfig { torchscript, model: None, weights: None, resolution: None, kind, alpha, temperature: 2.0 }
+    DistillConfig {
+        torchscript,
+        model: None,
+        weights: None,
+        head: None,
+        resolution: None,
+        kind,
+        alpha,
+        temperature: 2.0,
+    }
 }
 
 fn step(net: &Net, teacher: Option<&Teacher>, store: &ParamStore, batch: &Batch) -> StepMetrics {
@@ -68,7 +81,7 @@ fn a_script_teaches_what_its_network_teaches() {
     for kind in [DistillKind::Hard, DistillKind::Soft] {
         let how = distill(Some(&file), kind, 0.5);
         let recipe = Recipe { distill: Some(how.clone()), ..Recipe::default() };
-        let script = teacher(&recipe, CLASSES, Device::Cpu).unwrap().unwrap();
+        let script = teacher(&recipe, (&TaskConfig::default(), CLASSES, 32), Device::Cpu).unwrap().unwrap();
         let taught = |t: &Teacher| {
             let student = Outputs::one(logits.shallow_clone());
             Classification.distill(&student, &t.outputs(&batch.images).unwrap(), t.rule()).unwrap()
@@ -122,6 +135,46 @@ fn of_two_heads_the_first_learns_labels_and_the_second_the_teacher() {
     assert!(close(&loss, &((&parts[0] + &parts[1]) / 2.0)), "{loss:?}");
 }
 
+/// A network with a head: its own loss, and all that its teacher's outputs say of classes, boxes and pixels.
+#[test]
+fn networks_with_heads_learn_all_outputs_of_one_with_that_head() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("teacher.safetensors");
+    for name in [TaskName::Detection, TaskName::Segmentation] {
+        let head = HeadConfig { width: Some(32), ..HeadConfig::default() };
+        let of = TaskConfig::new(name, Some(&head));
+        let change = of.change(CLASSES, false).unwrap();
+        let plan = families::plan("mobilenetv3_small_100", Some(64), 1).unwrap();
+        let graph = change.apply(plan, &[]).unwrap().lower().unwrap();
+        let theirs = ParamStore::init(&graph, Names::Standalone, 7, Device::Cpu).unwrap();
+        weights::save(&file, &theirs.named(), &BTreeMap::new()).unwrap();
+        let knobs = [("resolution".to_string(), vec![64])].into();
+        let design = SpaceConfig { family: "mobilenet_v2".into(), width: 0.25, divisor: 8, knobs, classes: CLASSES };
+        let space = Space::changed(&design, change).unwrap();
+        let graph = Arc::new(space.lower(&space.smallest()).unwrap());
+        let store = ParamStore::init(&graph, Names::Standalone, 1, Device::Cpu).unwrap();
+        let net = Net::bind(graph.clone(), &Owned(&store)).unwrap();
+        let images = Tensor::arange(4 * 64 * 64, (Kind::Float, Device::Cpu)).sin().view([4, 1, 64, 64]);
+        let task = of.task();
+        let batch = Batch { images, targets: task.example(4, (64, 64)).unwrap() };
+        for kind in [DistillKind::Hard, DistillKind::Soft] {
+            let (model, weights) = (Some("mobilenetv3_small_100".to_string()), Some(file.clone()));
+            let how = DistillConfig { model, weights, ..distill(None, kind, 0.25) };
+            let recipe = Recipe { distill: Some(how), ..Recipe::default() };
+            let teacher = teacher(&recipe, (&of, CLASSES, 64), Device::Cpu).unwrap().unwrap();
+            let objective = Objective { task, label_smoothing: 0.0, teacher: Some(&teacher) };
+            let at = StepAt { batch: 0, share: 1.0 };
+            let mut student = SingleNet { net: &net, objective };
+            let loss = student.step(&store, &batch, at, task.training_meter().as_mut()).unwrap().loss;
+            let outputs = Outputs::of(&graph, net.heads(&batch.images, Mode::Train).unwrap());
+            let own = task.loss(&outputs, &batch.targets, 0.0).unwrap();
+            let taught = task.distill(&outputs, &teacher.outputs(&batch.images).unwrap(), teacher.rule()).unwrap();
+            assert!(taught.double_value(&[]) > 0.0 && !close(&own, &taught), "{name:?} {kind:?}: {own} {taught}");
+            assert!(close(&loss, &(own * 0.75 + taught * 0.25)), "{name:?} {kind:?}: {loss}");
+        }
+    }
+}
+
 #[test]
 fn without_a_teacher_both_heads_learn_the_labels() {
     let (mut store, net) = network("efficientformer", 1);
@@ -139,7 +192,7 @@ fn a_teacher_that_cannot_teach_is_told() {
     let file = dir.path().join("teacher.pt");
     let load = |classes| {
         let recipe = Recipe { distill: Some(distill(Some(&file), DistillKind::Hard, 0.5)), ..Recipe::default() };
-        teacher(&recipe, classes, Device::Cpu)
+        teacher(&recipe, (&TaskConfig::default(), classes, 32), Device::Cpu)
     };
     std::fs::write(&file, "no program").unwrap();
     let error = load(CLASSES).unwrap_err().to_string();

@@ -76,7 +76,7 @@ pub(crate) fn fuse(graph: &Graph) -> Vec<Step> {
     graph.outputs.iter().for_each(|o| readers[same[o.node]].push(n));
     let mut fuser = Fuser { graph, same, readers, fused: vec![false; n] };
     let mut steps = Vec::new();
-    for i in 1..n {
+    for i in graph.inputs().count()..n {
         if fuser.same[i] == i && !fuser.fused[i] {
             fuser.step(i, &mut steps);
         }

@@ -27,7 +27,7 @@ impl Liveness {
         (0..nodes).filter(|i| last[*i] < steps.len()).for_each(|i| last_read[last[i]].push(i));
         // For each value, the value that owns the memory it may be a view of.
         let mut owner: Vec<usize> = (0..nodes).collect();
-        owner[0] = KEPT;
+        owner[..graph.inputs().count()].fill(KEPT);
         let mut writable = Vec::with_capacity(steps.len());
         for (n, step) in steps.iter().enumerate() {
             let may_overwrite = |i: &usize| {

@@ -13,15 +13,16 @@ mod select;
 mod weights;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use mobilenas_native::InferenceMode;
-use mobilenas_space::ir::{Graph, Op};
+use mobilenas_space::ir::{Graph, Op, Value};
 use tch::{Device, Kind, Tensor};
 
 pub use select::{FixedKernels, KernelSelector};
 
 use crate::error::{NetError, OpError, op, torch};
-use crate::exec;
+use crate::input;
 use crate::layout::is_channels_last;
 use crate::net::Net;
 use fusion::{PostOp, Step, StepKind};
@@ -51,8 +52,7 @@ struct BoundStep {
 
 /// A frozen network with a kernel for each step.
 pub struct TunedNet {
-    channels: u32,
-    nodes: usize,
+    graph: Arc<Graph>,
     outputs: Vec<usize>,
     steps: Vec<BoundStep>,
 }
@@ -75,10 +75,13 @@ impl TunedNet {
     /// # Errors
     /// When no kernel of a step works.
     pub fn new(frozen: &Net, batch: usize, selector: &mut dyn KernelSelector) -> Result<TunedNet, NetError> {
-        let dims = frozen.graph().input().dims.iter().map(|d| i64::from(*d));
-        let size: Vec<i64> = std::iter::once(batch as i64).chain(dims).collect();
-        let images = Tensor::f_randn(size.as_slice(), (Kind::Float, Device::Cpu)).map_err(torch("images"))?;
-        Ok(TunedNet::on(frozen, &images, selector)?.0)
+        let random = |value: &Value| {
+            let dims = value.dims.iter().map(|d| i64::from(*d));
+            let size: Vec<i64> = std::iter::once(batch as i64).chain(dims).collect();
+            Tensor::f_randn(size.as_slice(), (Kind::Float, Device::Cpu)).map_err(torch("images"))
+        };
+        let inputs = frozen.graph().inputs().map(random).collect::<Result<Vec<_>, _>>()?;
+        Ok(TunedNet::on_all(frozen, &inputs.iter().collect::<Vec<_>>(), selector)?.0)
     }
 
     /// Selects kernels for batches of the size of these images, and gives their first output: of a classifier, the logits.
@@ -90,13 +93,21 @@ impl TunedNet {
         images: &Tensor,
         selector: &mut dyn KernelSelector,
     ) -> Result<(TunedNet, Tensor), NetError> {
+        TunedNet::on_all(frozen, &[images], selector)
+    }
+
+    fn on_all(
+        frozen: &Net,
+        inputs: &[&Tensor],
+        selector: &mut dyn KernelSelector,
+    ) -> Result<(TunedNet, Tensor), NetError> {
         let _guard = InferenceMode::begin();
-        let (graph, batch) = (frozen.graph(), images.size()[0]);
-        let (channels, nodes) = (exec::image_channels(graph.input()), graph.nodes.len());
+        let graph = frozen.graph();
+        let mut values = Values::new(graph, inputs)?;
+        let batch = inputs[0].size()[0];
         let outputs = graph.outputs.iter().map(|o| o.node).collect();
         let steps = fusion::fuse(graph);
         let liveness = Liveness::of(graph, &steps);
-        let mut values = Values::new(nodes, images, channels)?;
         let mut bound = Vec::with_capacity(steps.len());
         for (n, step) in steps.into_iter().enumerate() {
             let at = graph.nodes[step.out].path.to_string();
@@ -109,7 +120,7 @@ impl TunedNet {
             bound.push(BoundStep { out: step.out, inputs: step.inputs, run: selected.run, choice, last_read });
         }
         let first = values.output(graph.output())?;
-        Ok((TunedNet { channels, nodes, outputs, steps: bound }, first))
+        Ok((TunedNet { graph: graph.clone(), outputs, steps: bound }, first))
     }
 
     /// The kernel of each step.
@@ -126,12 +137,21 @@ impl TunedNet {
         self.forward_with_hook(images, &mut |_, run| run())
     }
 
+    /// Runs a block, which may read several values, to its output.
+    ///
+    /// # Errors
+    /// When there is not one value for each that it reads, or a step fails.
+    pub fn forward_all(&self, inputs: &[Tensor]) -> Result<Tensor, NetError> {
+        let inputs: Vec<&Tensor> = inputs.iter().collect();
+        self.run(&inputs, &mut |_, run| run())?.output(self.outputs[0])
+    }
+
     /// Runs a batch to all outputs, in the order of the graph, which names them.
     ///
     /// # Errors
     /// When a step fails; the message names it.
     pub fn outputs(&self, images: &Tensor) -> Result<Vec<Tensor>, NetError> {
-        let values = self.run(images, &mut |_, run| run())?;
+        let values = self.run(&[images], &mut |_, run| run())?;
         self.outputs.iter().map(|o| values.output(*o)).collect()
     }
 
@@ -140,12 +160,12 @@ impl TunedNet {
     /// # Errors
     /// When a step fails; the message names it.
     pub fn forward_with_hook(&self, images: &Tensor, hook: &mut Hook) -> Result<Tensor, NetError> {
-        self.run(images, hook)?.output(self.outputs[0])
+        self.run(&[images], hook)?.output(self.outputs[0])
     }
 
-    fn run(&self, images: &Tensor, hook: &mut Hook) -> Result<Values, NetError> {
+    fn run(&self, inputs: &[&Tensor], hook: &mut Hook) -> Result<Values, NetError> {
         let _guard = InferenceMode::begin();
-        let mut values = Values::new(self.nodes, images, self.channels)?;
+        let mut values = Values::new(&self.graph, inputs)?;
         for step in &self.steps {
             let (at, mut out) = (&step.choice.at, None);
             let ins = values.read(&step.inputs, at)?;
@@ -164,9 +184,9 @@ impl TunedNet {
 struct Values(Vec<Option<Tensor>>);
 
 impl Values {
-    fn new(nodes: usize, images: &Tensor, channels: u32) -> Result<Values, NetError> {
-        let mut values: Vec<Option<Tensor>> = (0..nodes).map(|_| None).collect();
-        values[0] = Some(exec::input(images, channels).map_err(torch("input"))?);
+    fn new(graph: &Graph, inputs: &[&Tensor]) -> Result<Values, NetError> {
+        let mut values = input::values(graph, inputs)?;
+        values.resize_with(graph.nodes.len(), || None);
         Ok(Values(values))
     }
 

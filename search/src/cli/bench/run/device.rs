@@ -204,7 +204,7 @@ fn cases(config: &BenchConfig) -> Result<Vec<Case>> {
         all.push(Case { graph: Arc::new(plan.lower()?), model });
     }
     for one in &config.found {
-        let space = found::one_network(&one.genome, config::load_genome(&one.genome, one.classes)?)?;
+        let space = found::one_network(&one.genome, config::load_genome(&one.genome, one.classes, None)?)?;
         all.push(Case { graph: Arc::new(space.lower(&space.smallest())?), model: one.name() });
     }
     Ok(all)

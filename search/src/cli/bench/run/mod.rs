@@ -223,7 +223,7 @@ fn cases(config: &BenchConfig) -> Result<Vec<(ProfileCase, WorkerProgram)>> {
         networks.push((model, None));
     }
     for found in &config.found {
-        let space = networks::one_network(&found.genome, config::load_genome(&found.genome, found.classes)?)?;
+        let space = networks::one_network(&found.genome, config::load_genome(&found.genome, found.classes, None)?)?;
         let design = space.config_of(&space.smallest());
         networks.push((found.name(), Some(serde_json::to_string(&design)?)));
     }
