@@ -18,9 +18,9 @@ use tch::Device;
 use super::{REFERENCE, RunError, SearchPipeline, SupernetTraining, scoring};
 use crate::evaluator::{EvaluatorConfig, SupernetEvaluator};
 use mobilenas_bench::PairedLatency;
-use mobilenas_bench::cache::Cache;
 use mobilenas_bench::latency_table::{Table, networks};
 use mobilenas_bench::paired_latency;
+use mobilenas_host::cache::Cache;
 use mobilenas_train::TrainOutcome;
 use mobilenas_train::checkpoint::CheckpointFiles;
 
