@@ -2,7 +2,6 @@
 //!
 //! Nothing here runs beside a timer: one thread of ours works while another is never started.
 
-pub mod cache;
 pub mod calibration;
 pub mod engine;
 pub mod host;

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use mobilenas_host::cache::Cache;
 use mobilenas_host::{Clock, Stop};
 use mobilenas_record::run::Latency;
 use mobilenas_space::SpaceConfig;
 use sha2::{Digest as _, Sha256};
 
-use crate::cache::Cache;
 use crate::engine;
 use crate::latency::LatencyProtocol;
 use crate::latency_table::networks::REFERENCE;

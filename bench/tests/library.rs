@@ -8,6 +8,7 @@ mod gate_trials;
 mod heads;
 mod int8;
 mod libtorch_engines;
+mod litert;
 mod nearness;
 mod onnx;
 mod runtimes;

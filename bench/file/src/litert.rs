@@ -312,6 +312,21 @@ impl Ready {
         self.locked(slot, READ, |place, n| Ok(unsafe { std::slice::from_raw_parts(place, n) }.to_vec()))
     }
 
+    /// Fills the only input, which has to be of 32-bit floats.
+    ///
+    /// # Errors
+    /// When there are several, or what fills it refuses.
+    pub fn fill(&mut self, fill: impl FnOnce(&mut [f32]) -> Result<(), String>) -> Result<(), String> {
+        let [slot] = &self.inputs[..] else {
+            return Err(format!("found {} inputs in the signature, expected 1", self.inputs.len()));
+        };
+        self.locked(slot, WRITE, |place, n| match place.align_offset(align_of::<f32>()) {
+            // SAFETY: the buffer is locked for writing, has `n` bytes, and begins where a float may.
+            0 => fill(unsafe { std::slice::from_raw_parts_mut(place.cast(), n / size_of::<f32>()) }),
+            _ => Err("found a buffer that begins within a float".to_string()),
+        })
+    }
+
     fn locked<R>(
         &self,
         slot: &Slot,

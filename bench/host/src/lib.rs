@@ -1,6 +1,7 @@
 //! What touches the operating system: clocks, signals, progress bars, memory, load, settings of the C runtime. No libtorch.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod cache;
 pub mod clock;
 pub mod load;
 pub mod lock;

@@ -87,12 +87,24 @@ pub trait Engine: Sync {
         false
     }
 
+    /// Makes what a deployed program brings along, such as a converted file. What it gives prepares the network then, as
+    /// [`Engine::prepare`] does, and is the cold start.
+    ///
+    /// # Errors
+    /// As for [`Engine::prepare`].
+    fn make<'a>(&'a self, net: &'a Net, setting: Setting) -> Result<Start<'a>, EngineError> {
+        Ok(Box::new(move || self.prepare(net, setting)))
+    }
+
     /// Prepares a network for inference. The session keeps what it needs of the weights.
     ///
     /// # Errors
     /// When the engine is not here, or refuses the network.
     fn prepare(&self, net: &Net, setting: Setting) -> Result<Box<dyn Session>, EngineError>;
 }
+
+/// Prepares a network of which the slow part is made.
+pub type Start<'a> = Box<dyn FnOnce() -> Result<Box<dyn Session>, EngineError> + 'a>;
 
 /// A prepared network.
 pub trait Session {

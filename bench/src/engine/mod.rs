@@ -5,6 +5,7 @@ pub mod int8;
 mod interface;
 pub mod kernel_timing;
 pub mod libtorch;
+pub mod litert;
 pub mod onnxruntime;
 pub mod onnxruntime_int8;
 pub mod openvino;
@@ -13,7 +14,7 @@ pub mod torchscript;
 use mobilenas_host::nearest;
 
 use interface::watched;
-pub use interface::{Engine, EngineError, Session, Setting, blank, blanks, enough_cores, latency};
+pub use interface::{Engine, EngineError, Session, Setting, Start, blank, blanks, enough_cores, latency};
 
 /// All engines.
 pub static ENGINES: &[&dyn Engine] = &[
@@ -23,6 +24,7 @@ pub static ENGINES: &[&dyn Engine] = &[
     &onnxruntime::OnnxRuntime,
     &onnxruntime_int8::OnnxRuntimeInt8,
     &openvino::OpenVino,
+    &litert::LiteRt,
     &auto::Auto,
 ];
 

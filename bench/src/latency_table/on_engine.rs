@@ -76,18 +76,23 @@ impl Timer for OnEngine<'_> {
         graphs: &[Arc<Graph>],
         reference: &Arc<Graph>,
         twice: bool,
-        _at: &dyn Fn(&str),
+        at: &dyn Fn(&str),
     ) -> Result<Option<Timed>, BuildError> {
         enough_cores(self.setting.threads)?;
         // Networks run once in a round, after a run that is not timed.
         let how = Interleaving { rounds: self.rounds, warm: 3, lead: usize::from(!twice), again: twice, references: 2 };
         let (mut all, mut base) = (vec![Series::default(); graphs.len()], Vec::new());
         for pass in 0..self.passes as u64 {
-            if self.stop.asked() {
-                return Ok(None);
+            let mut items: Vec<Item> = Vec::with_capacity(graphs.len() + 1);
+            for graph in graphs.iter().chain([reference]) {
+                // An engine that converts takes seconds for each.
+                if self.stop.asked() {
+                    return Ok(None);
+                }
+                at(&format!("preparing {} of {}", items.len() + 1, graphs.len() + 1));
+                items.push(self.item(graph)?);
             }
-            let items = graphs.iter().chain([reference]).map(|g| self.item(g));
-            let mut items: Vec<Item> = items.collect::<Result<_, _>>()?;
+            at("");
             // One order for each pass; which one does not matter to a group that is timed again.
             let mut random = rng(self.seed, Purpose::Timing, 3, pass);
             let inputs: Vec<Vec<Tensor>> =

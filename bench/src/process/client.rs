@@ -10,6 +10,10 @@ use super::{CallTime, CallTimes, InterleavedJob, InterleavedTimes, MeasureError,
 
 /// One that takes longer than this for an answer hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// The same where it prepares a network, which some engines convert first.
+const PREPARING: Duration = Duration::from_secs(900);
+/// What each network of a job adds.
+const EACH: Duration = Duration::from_secs(60);
 
 /// A running measuring process; ended when it is dropped.
 #[derive(Debug)]
@@ -33,7 +37,7 @@ impl Client {
     /// # Errors
     /// When it ends, hangs, or speaks another protocol.
     pub fn ready(&mut self) -> Result<Ready, MeasureError> {
-        let ready: Ready = self.worker.answer(Some(PATIENCE), "a worker's first line")?;
+        let ready: Ready = self.worker.answer(Some(PREPARING), "a worker's first line")?;
         if ready.protocol != PROTOCOL {
             return Err(MeasureError::Protocol { program: self.program.clone(), found: ready.protocol });
         }
@@ -90,6 +94,8 @@ impl Client {
     /// As for [`Client::call`].
     pub fn interleave(&mut self, job: &InterleavedJob) -> Result<InterleavedTimes, MeasureError> {
         // A job is names and numbers: making text of it cannot fail.
-        self.ask(&format!("block {}", serde_json::to_string(job).unwrap_or_default()))
+        let request = format!("block {}", serde_json::to_string(job).unwrap_or_default());
+        let patience = PATIENCE + EACH * job.designs.len() as u32;
+        Ok(self.worker.ask(&request, Some(patience), "times")?)
     }
 }

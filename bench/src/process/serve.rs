@@ -85,8 +85,9 @@ impl Subject {
         let resolution = graph.input().dims[1];
         let net = Net::bind(Arc::new(graph), &Formula::PLAIN)?;
         let setting = Setting { batch: w.batch, threads: w.threads };
+        let start = engine.make(&net, setting)?;
         let from = clock.now();
-        let session = engine.prepare(&net, setting)?;
+        let session = start()?;
         let (ms, choices) = (ms(clock.now() - from), session.choices());
         let images = formula::images(w.batch, resolution)?;
         let subject = Subject::Network { engine, setting, session, images };

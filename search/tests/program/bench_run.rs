@@ -240,7 +240,7 @@ window: 3
       line 1, models.0: found "mobilevit_xx", expected a published network (`mobilenas models` lists them); did you mean mobilevit_xs?
       line 1, models.2: found "mobilevit_xs" twice, expected distinct ones
       line 2, found.0.class: unknown key, did you mean classes? (keys here: classes, genome, name)
-      line 3, engines.0: found "onnx", expected one of libtorch, libtorch-plain, torchscript, onnxruntime, onnxruntime-int8, openvino, auto
+      line 3, engines.0: found "onnx", expected one of libtorch, libtorch-plain, torchscript, onnxruntime, onnxruntime-int8, openvino, litert, auto
       line 4, threads.0: found 0, expected a whole number of 1 to 256
       line 5, batch: found a list of 0, expected a list of at least 1
       line 6, cores.1: found 1 twice, expected distinct ones
@@ -257,7 +257,7 @@ fn mistakes_on_the_command_line() {
     let dir = TempDir::new().unwrap();
     let said = |words: &[&str]| refused(dir.path(), words);
     insta::assert_snapshot!(said(&["--models", "mobilevit_xx"]), @r#"error: --models: found "mobilevit_xx", expected a published network (`mobilenas models` lists them); did you mean mobilevit_xs?"#);
-    insta::assert_snapshot!(said(&["--models", "mobilevit_xs", "--engines", "libtorhc"]), @r#"error: --engines: found "libtorhc", expected one of libtorch, libtorch-plain, torchscript, onnxruntime, onnxruntime-int8, openvino, auto; did you mean libtorch?"#);
+    insta::assert_snapshot!(said(&["--models", "mobilevit_xs", "--engines", "libtorhc"]), @r#"error: --engines: found "libtorhc", expected one of libtorch, libtorch-plain, torchscript, onnxruntime, onnxruntime-int8, openvino, litert, auto; did you mean libtorch?"#);
     insta::assert_snapshot!(said(&["--models", "mobilevit_xs", "--threads", "0"]), @"error: --threads: found 0, expected a whole number of 1 to 256");
     insta::assert_snapshot!(said(&["--models", "mobilevit_xs", "--batch", "4,4"]), @"error: --batch: found 4 twice, expected distinct ones");
     insta::assert_snapshot!(said(&["--genomes", "none.yaml"]), @"error: none.yaml: No such file or directory (os error 2), expected a YAML file in UTF-8");

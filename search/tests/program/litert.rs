@@ -55,6 +55,21 @@ processes: {min: 1, max: 1}
 }
 
 #[test]
+fn without_the_converter_a_network_is_a_row_that_says_how_to_get_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = program(dir.path());
+    command.args(["bench", "run", "--models", "mobilenetv3_small_100", "--engines", "litert", "--out", "o"]);
+    let out = command.env_remove("MOBILENAS_PHONES_PYTHON").output().unwrap();
+    assert_eq!(out.status.code(), Some(1), "{}", said(&out));
+    let text = fs::read_to_string(dir.path().join("o/bench.json")).unwrap();
+    let report: ProfileReport = serde_json::from_str(&text).unwrap();
+    let why = report.rows[0].why().unwrap();
+    let expected = "engine litert: MOBILENAS_PHONES_PYTHON is not set, expected the Python that has the converters; \
+                    `cargo xtask setup --phones` makes it";
+    assert!(why.contains(expected), "{why}");
+}
+
+#[test]
 fn wrong_files_get_one_message() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();

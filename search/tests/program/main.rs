@@ -4,6 +4,8 @@
 mod common;
 mod config_parts;
 mod forked;
+#[path = "../../../space/torch/tests/steady/mod.rs"]
+mod steady;
 
 mod batch_norms;
 mod bench_run;

@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::Command;
 
 use mobilenas_space::families::{self, FAMILIES, Family};
-use mobilenas_torch::{Formula, Net, weights};
+use mobilenas_torch::{Formula, weights};
 use serde_json::{Value, json};
 
 use crate::common::{output, program};
+use crate::steady;
 
 /// What the program finds the converters by.
 const VARIABLE: &str = "MOBILENAS_PHONES_PYTHON";
@@ -169,15 +170,15 @@ fn a_file_that_holds_is_written_with_its_report() {
     assert_eq!(hidden.count(), 0, "what was prepared beside the package is gone");
 }
 
-/// A network of each family by one route, with weights made by a formula: those of a network as it begins would let a
-/// comparison see little, since layer scales begin near 0.
+/// A network of each family by one route. Weights of a network as it begins would let a comparison see little, since
+/// layer scales begin near 0.
 fn convert_every_family(ending: &str, flags: &str) {
     let dir = tempfile::tempdir().unwrap();
     let mut failed = Vec::new();
     for family in FAMILIES {
         let id = smallest(*family);
         let graph = families::plan(id, None, 1000).unwrap().lower().unwrap();
-        let net = Net::bind(graph.into(), &Formula::of(id)).unwrap();
+        let net = steady::network(&graph.into(), &Formula::of(id)).unwrap();
         weights::save(&dir.path().join("w.safetensors"), &net.named(), &Default::default()).unwrap();
         let out = format!("{id}.{ending}");
         let args = format!("weights export --model {id} --weights w.safetensors --out {out}{flags}");

@@ -21,7 +21,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(ROOT / "search/src/cli/weights/phones"))
+sys.path.insert(0, str(ROOT / "bench/phones/python"))
 
 TOLERANCE = 1e-4
 

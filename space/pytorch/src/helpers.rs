@@ -157,8 +157,11 @@ const WHOLE_PATCHES: &str = r#"def whole_patches(x: Tensor, patch: int, align_co
     return resize(x, h, w, align_corners)
 "#;
 
+// A shuffle of single pixels keeps the layout of what it reads: ExecuTorch then takes rows for a map, and other numbers.
 const UNFOLD: &str = r#"def unfold(x: Tensor, channels: int, patch: int) -> Tensor:
     """[B, C, H, W] to [B, C, P, N]: P pixels of a patch, N patches."""
+    if patch == 1:
+        return x.reshape(-1, channels, 1, x.shape[2] * x.shape[3])
     x = F.pixel_unshuffle(x, patch)
     return x.reshape(-1, channels, patch * patch, x.shape[2] * x.shape[3])
 "#;
@@ -171,6 +174,8 @@ const UNFOLD_ROWS: &str = r#"def unfold_rows(x: Tensor, channels: int, patch: in
 
 const FOLD: &str = r#"def fold(x: Tensor, channels: int, patch: int, h: int, w: int) -> Tensor:
     """[B, C, P, N] to [B, C, H, W]."""
+    if patch == 1:
+        return x.reshape(-1, channels, h, w)
     return F.pixel_shuffle(x.reshape(-1, channels * patch * patch, h // patch, w // patch), patch)
 "#;
 
@@ -243,13 +248,20 @@ const L2_NORM: &str = r#"def l2_norm(x: Tensor) -> Tensor:
     return x / (x * x).sum(-1, keepdim=True).sqrt().clamp_min(1e-12)
 "#;
 
-const FOURIER: &str = r#"def fourier(x: Tensor) -> Tensor:
+// By Python's own numbers, so that exported networks hold the result and no sines.
+const FOURIER: &str = r#"def places(n: int) -> Tensor:
+    """Sines and cosines of the places of a row: [32, N]."""
+    rows: list[list[float]] = []
+    for k in range(32):
+        turn = 2 * math.pi / (n + 1e-06) / 10000.0 ** (k // 2 * 2 / 32)
+        rows.append([math.cos((i + 1) * turn) if k % 2 else math.sin((i + 1) * turn) for i in range(n)])
+    return torch.tensor(rows)
+
+
+def fourier(x: Tensor) -> Tensor:
     """Sines and cosines of the rows and columns of a map: [1, 64, H, W]."""
     h, w = x.shape[2], x.shape[3]
-    wave = 10000.0 ** (torch.arange(32) // 2 * 2 / 32)
-    turns = [torch.arange(1, n + 1)[:, None] / (n + 1e-06) * (2 * torch.pi) / wave for n in (h, w)]
-    rows, columns = [torch.stack((t[:, 0::2].sin(), t[:, 1::2].cos()), 2).flatten(1).transpose(0, 1) for t in turns]
-    pair = (rows[:, :, None].expand(-1, -1, w), columns[:, None, :].expand(-1, h, -1))
+    pair = (places(h)[:, :, None].expand(-1, -1, w), places(w)[:, None, :].expand(-1, h, -1))
     return torch.cat(pair)[None].to(x.device, x.dtype)
 "#;
 

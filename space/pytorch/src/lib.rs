@@ -24,4 +24,5 @@ mod tree;
 
 pub use error::PytorchError;
 pub use example::example;
+pub use parts::size;
 pub use source::{class_name, source};

@@ -21,6 +21,15 @@ impl Union {
     /// The class with one more instance; `None` if no class has both forms.
     pub(crate) fn with(&self, form: &Form) -> Option<Union> {
         let order = alignment(&self.statements, &form.statements);
+        // An attribute is one thing: a module before another, and one of its name behind, are two.
+        let alone = |p: &&Pair| p.0.is_none() != p.1.is_none();
+        let name = |p: &Pair| {
+            p.0.map_or_else(|| p.1.map(|i| &form.statements[i]), |i| Some(&self.statements[i]))?.name.as_ref()
+        };
+        let names: Vec<&String> = order.iter().filter(alone).filter_map(name).collect();
+        if names.iter().enumerate().any(|(i, n)| names[..i].contains(n)) {
+            return None;
+        }
         let place = |pick: fn(&Pair) -> Option<usize>, count: usize| -> Vec<usize> {
             (0..count).filter_map(|i| order.iter().position(|pair| pick(pair) == Some(i))).collect()
         };
@@ -156,6 +165,8 @@ mod tests {
         assert!(Union::of(&form(&["conv", "norm"], true)).with(&other).is_none());
         let mut needed = form(&["conv", "mix", "norm"], false);
         needed.statements[1].skip = Skip::Never;
+        let moved = form(&["norm", "conv"], false);
+        assert!(Union::of(&form(&["conv", "norm"], false)).with(&moved).is_none(), "one attribute in two places");
         assert!(Union::of(&needed).with(&form(&["conv", "norm"], false)).is_none());
     }
 }

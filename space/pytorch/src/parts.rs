@@ -8,6 +8,15 @@ use crate::helpers::Helper;
 use crate::lower::{At, Line, leaf, real};
 use crate::tree::Tree;
 
+/// The size of a value in the source for so many images: rows of patches and windows are those of more images.
+pub fn size(value: &Value, images: u32) -> Vec<u32> {
+    let (more, each) = match value.dims[..] {
+        [pixels, _, _] if value.axis == 2 => (pixels, &value.dims[1..]),
+        _ => (1, &value.dims[..]),
+    };
+    std::iter::once(images * value.windows * more).chain(each.iter().copied()).collect()
+}
+
 /// Rows of several pixels of patches are rows of more images.
 fn images_per_batch(value: &Value) -> u32 {
     match value.dims[..] {

@@ -42,16 +42,20 @@ pub fn source(graph: &Graph, name: &str) -> Result<String, PytorchError> {
     parts.extend(classes.iter().enumerate().map(|(k, c)| class(c, k + 1 == classes.len())));
     let body = parts.join("\n\n");
     let body = format!("{}\n\n{body}\n\n{}", init(graph.style), build(&classes));
-    let ordered = if body.contains("OrderedDict(") { "from collections import OrderedDict\n\n" } else { "" };
+    let math = if body.contains("math.") { "import math\n" } else { "" };
+    let ordered = if body.contains("OrderedDict(") { "from collections import OrderedDict\n" } else { "" };
+    let apart = if math.is_empty() && ordered.is_empty() { "" } else { "\n" };
     let functional = if body.contains("F.") { "from torch.nn import functional as F\n" } else { "" };
     let head = head(graph, name);
-    Ok(format!("{head}\n{ordered}import torch\nfrom torch import Tensor, nn\n{functional}\n\n{body}"))
+    Ok(format!("{head}\n{math}{ordered}{apart}import torch\nfrom torch import Tensor, nn\n{functional}\n\n{body}"))
 }
 
 fn head(graph: &Graph, name: &str) -> String {
     let trained: u64 = graph.params().iter().filter(|p| p.role.trainable()).map(|p| p.elements()).sum();
     let (image, classes) = (graph.input(), graph.output_value().channels());
-    let [c, h, w] = image.dims[..] else { return String::new() };
+    // A block alone may read rows.
+    let Some((h, w)) = image.hw() else { return String::new() };
+    let c = image.channels();
     let sizes = match multiple(graph) {
         None => "It takes no other size: tables of learnt positions are made for this one.".to_string(),
         Some(1) => "It takes other sizes, too.".to_string(),

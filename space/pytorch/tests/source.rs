@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mobilenas_pytorch::{PytorchError, class_name, example, source};
+use mobilenas_pytorch::{PytorchError, class_name, example, size, source};
 use mobilenas_space::families::{self, FAMILIES};
-use mobilenas_space::ir::{Graph, Regularization, fold_batch_norms, regularize};
-use mobilenas_space::{Space, SpaceConfig};
+use mobilenas_space::ir::{Graph, Regularization, Sections, Value, fold_batch_norms, regularize};
+use mobilenas_space::{Space, SpaceConfig, latency_key};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
@@ -39,6 +39,17 @@ fn assert_sound(what: &str, graph: &Graph) -> String {
     }
     let all = classes(&text);
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{what}: a class twice");
+    for class in text.split("\nclass ").skip(1) {
+        let made = class.split("    def forward(").next().unwrap_or_default();
+        let mut attributes: Vec<&str> = made
+            .lines()
+            .filter_map(|l| l.strip_prefix("        self.")?.split_once(" = ").map(|(name, _)| name))
+            .collect();
+        let count = attributes.len();
+        attributes.sort_unstable();
+        attributes.dedup();
+        assert_eq!(attributes.len(), count, "{what}: an attribute twice in {class}");
+    }
     for name in &all {
         assert!(text.matches(&format!("{name}(")).count() > 1, "{what}: {name} is not used");
     }
@@ -86,6 +97,38 @@ fn random_genomes_have_a_source() {
             assert_sound(&what, &space.lower(&genome).unwrap());
         }
     }
+}
+
+#[test]
+fn blocks_alone_have_a_source() {
+    let mut keys = BTreeSet::new();
+    for family in FAMILIES {
+        let config = SpaceConfig {
+            family: family.name().to_string(),
+            width: 0.5,
+            divisor: 8,
+            knobs: BTreeMap::new(),
+            classes: 10,
+        };
+        let space = Space::new(&config).unwrap();
+        for genome in [space.smallest(), space.largest()] {
+            let blocks = latency_key::blocks(&space.lower(&genome).unwrap());
+            for block in blocks.iter().filter(|b| b.inputs().count() == 1) {
+                let key = latency_key::key(block);
+                if keys.insert(key.clone()) {
+                    assert_sound(&format!("{} {key}", family.name()), &fold_batch_norms(block).graph);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn sizes_are_those_of_the_source() {
+    let rows = Value::rows(&[4, 9], Sections::plain(8));
+    assert_eq!((size(&rows, 2), size(&Value::rows(&[9], Sections::plain(8)), 2)), (vec![8, 9, 8], vec![2, 9, 8]));
+    let map = Value::map(Sections::plain(8), 5, 6);
+    assert_eq!((size(&map, 2), size(&Value { windows: 3, ..map.clone() }, 2)), (vec![2, 8, 5, 6], vec![6, 8, 5, 6]));
 }
 
 #[test]

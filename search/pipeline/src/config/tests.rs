@@ -324,7 +324,7 @@ fn genomes_are_read_as_strictly() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("g.yaml");
     fs::write(&file, "family: mobilevit_v1\nknobs: {stem.width: 1}\nwidth: 2\n").unwrap();
-    let said = load_genome(&file, 10).unwrap_err().to_string().replace(&format!("{}/", dir.path().display()), "");
+    let said = load_genome(&file, 10, None).unwrap_err().to_string().replace(&format!("{}/", dir.path().display()), "");
     insta::assert_snapshot!(said, @r"
     g.yaml: 2 mistakes
       line 2, knobs.stem.width: found 1, expected a list

@@ -13,8 +13,8 @@ use super::ask::{values, violation};
 use super::scoring::missed_in_words;
 use super::{RunError, SearchPipeline};
 use crate::config::{Bounds, Config};
-use mobilenas_bench::cache::Cache;
 use mobilenas_bench::paired_latency::DigestedDesign;
+use mobilenas_host::cache::Cache;
 
 /// Share of latency by which two equal networks are allowed to differ after the first processes: a choice, not measured here.
 const NOISE: f64 = 0.03;

@@ -19,10 +19,10 @@ use tch::Device;
 use super::{REFERENCE, RunError, SearchPipeline, SupernetTraining, device_latency, scoring};
 use crate::evaluator::{EvaluatorConfig, SupernetEvaluator};
 use mobilenas_bench::PairedLatency;
-use mobilenas_bench::cache::Cache;
 use mobilenas_bench::latency_table::{Table, networks};
 use mobilenas_bench::on_device::{OnDevice, OnDeviceError, Voice};
 use mobilenas_bench::paired_latency;
+use mobilenas_host::cache::Cache;
 use mobilenas_train::TrainOutcome;
 use mobilenas_train::checkpoint::CheckpointFiles;
 

@@ -17,9 +17,9 @@ use crate::config::{self, Config};
 use crate::evaluator::{Evaluator as _, SupernetEvaluator};
 use crate::metric::{self as metrics, Candidate, Metric, Stage};
 use crate::worker::{self, Job, Kind, again, evaluate};
-use mobilenas_bench::cache::Cache;
 use mobilenas_bench::on_device::OnDevice;
 use mobilenas_host::Progress;
+use mobilenas_host::cache::Cache;
 
 /// Who scores, and what is known of other runs.
 pub(super) struct ScoringSession<'a> {

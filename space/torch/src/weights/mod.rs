@@ -48,6 +48,19 @@ fn bytes(t: &Tensor) -> Result<(Dtype, Vec<u8>), tch::TchError> {
 /// # Errors
 /// When the disk refuses; what stood there before stays.
 pub fn save(path: &Path, tensors: &BTreeMap<String, Tensor>, about: &BTreeMap<String, String>) -> Result<(), NetError> {
+    let data = encode(path, tensors, about)?;
+    write_whole(path, &data).map_err(|e| file(path, e, "a place for the file"))
+}
+
+/// The bytes that [`save`] writes: the same for the same tensors and words. Errors name the path.
+///
+/// # Errors
+/// When a tensor has a type that weights files do not have.
+pub fn encode(
+    path: &Path,
+    tensors: &BTreeMap<String, Tensor>,
+    about: &BTreeMap<String, String>,
+) -> Result<Vec<u8>, NetError> {
     let mut held = Vec::with_capacity(tensors.len());
     for (name, t) in tensors {
         let (dtype, data) = bytes(t).map_err(torch(name))?;
@@ -66,8 +79,7 @@ pub fn save(path: &Path, tensors: &BTreeMap<String, Tensor>, about: &BTreeMap<St
     // One entry: the header's order of several is random, and equal contents should make equal files.
     let words = serde_json::to_string(&about).map_err(|e| file(path, e, "words about the tensors"))?;
     let about = Some(std::collections::HashMap::from([(ABOUT.to_string(), words)]));
-    let data = ::safetensors::serialize(views, about).map_err(|e| file(path, e, "tensors that fit"))?;
-    write_whole(path, &data).map_err(|e| file(path, e, "a place for the file"))
+    ::safetensors::serialize(views, about).map_err(|e| file(path, e, "tensors that fit"))
 }
 
 /// Reads named tensors, and the words about them.

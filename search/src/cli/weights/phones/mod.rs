@@ -1,15 +1,15 @@
 //! `weights export --format coreml|executorch|litert`: the PyTorch source, converted by the runtimes' own converters in
 //! Python, run, and compared with PyTorch. A file whose logits are others is not written.
 
-mod python;
 mod report;
 
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use mobilenas_host::write::{Target, write_whole};
 use mobilenas_host::{Stop, outln};
+use mobilenas_phones::{PhonesError, Python, convert};
 use mobilenas_space::families::Preprocessing;
 use serde_json::json;
 
@@ -60,7 +60,7 @@ const MANIFEST: &str = "Manifest.json";
 
 fn write(e: &Exported, format: &Format) -> Result<i32> {
     let (graph, out) = (e.net.graph(), e.out);
-    let python = python::find(out)?;
+    let python = Python::find().map_err(|e| missing(out, e))?;
     let place = Place::of(out, format)?;
     let source = Source::of(e)?;
     let Preprocessing { mean, std, .. } = (e.preprocessing)(&e.about)?;
@@ -75,7 +75,7 @@ fn write(e: &Exported, format: &Format) -> Result<i32> {
         "float16": e.flags.float16, "image": e.flags.image_input,
     });
     let stop = Stop::on_signals()?;
-    let Some(report) = python::convert(&python, folder.path(), &job, out, &stop)? else {
+    let Some(report) = convert(&python, folder.path(), &job, &stop).map_err(|e| missing(out, e))? else {
         return Ok(stop.exit_code());
     };
     let report = Report::read(report).with_context(|| format!("{}: what the conversion reports", out.display()))?;
@@ -103,6 +103,15 @@ fn write(e: &Exported, format: &Format) -> Result<i32> {
         beside.display(),
     )?;
     Ok(0)
+}
+
+/// That there is no file: a fault of the input if the converters are not there.
+fn missing(out: &Path, error: PhonesError) -> anyhow::Error {
+    match error {
+        e if e.is_input() => Input(format!("{}: {e}", out.display())).into(),
+        PhonesError::Failed { .. } => anyhow!("{}: {error}; no file was written", out.display()),
+        e => anyhow!("{}: {e}", out.display()),
+    }
 }
 
 /// The report's name.
