@@ -4,4 +4,5 @@
 mod backbones;
 mod common;
 mod goldens;
+mod mask_rcnn;
 mod names;

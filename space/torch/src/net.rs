@@ -192,14 +192,52 @@ impl Net {
         wanted: &[usize],
         hook: impl Fn(usize, &Tensor) -> Result<(), NetError>,
     ) -> Result<Vec<Tensor>, NetError> {
+        self.run_part((0, self.image(images)?), mode, wanted, |_| true, hook)
+    }
+
+    fn image(&self, images: &Tensor) -> Result<Tensor, NetError> {
+        exec::input(images, exec::image_channels(self.graph.input())).map_err(torch("input"))
+    }
+
+    /// Runs those nodes for which `part` holds on a batch of images, and gives the values of `wanted` ones.
+    pub(crate) fn run_before(
+        &self,
+        images: &Tensor,
+        mode: Mode,
+        wanted: &[usize],
+        part: impl Fn(usize) -> bool,
+    ) -> Result<Vec<Tensor>, NetError> {
+        self.run_part((0, self.image(images)?), mode, wanted, part, |_, _| Ok(()))
+    }
+
+    /// Runs the nodes after one for which `part` holds, from its value.
+    pub(crate) fn run_from(
+        &self,
+        node: usize,
+        value: Tensor,
+        mode: Mode,
+        wanted: &[usize],
+        part: impl Fn(usize) -> bool,
+    ) -> Result<Vec<Tensor>, NetError> {
+        self.run_part((node, value), mode, wanted, part, |_, _| Ok(()))
+    }
+
+    /// Runs the nodes after the first one, whose value is given, for which `part` holds.
+    fn run_part(
+        &self,
+        (first, value): (usize, Tensor),
+        mode: Mode,
+        wanted: &[usize],
+        part: impl Fn(usize) -> bool,
+        hook: impl Fn(usize, &Tensor) -> Result<(), NetError>,
+    ) -> Result<Vec<Tensor>, NetError> {
         let bn_eps = self.graph.bn_eps();
-        let run = exec::Run { mode, batch: images.size()[0], bn_eps };
+        let run = exec::Run { mode, batch: value.size()[0], bn_eps };
         // Activations that the batch norm before them has applied.
         let mut applied = vec![false; self.graph.nodes.len()];
-        let mut values: Vec<Option<Tensor>> = Vec::with_capacity(self.graph.nodes.len());
-        let channels = exec::image_channels(self.graph.input());
-        values.push(Some(exec::input(images, channels).map_err(torch("input"))?));
-        for (i, node) in self.graph.nodes.iter().enumerate().skip(1) {
+        let mut values: Vec<Option<Tensor>> = (0..self.graph.nodes.len()).map(|_| None).collect();
+        values[first] = Some(value);
+        for (i, node) in self.graph.nodes.iter().enumerate().skip(first + 1).filter(|(i, _)| part(*i)) {
             let freed = || NetError::NoValue { at: node.path.to_string() };
             let ins: Vec<&Tensor> =
                 node.inputs.iter().map(|j| values[*j as usize].as_ref().ok_or_else(freed)).collect::<Result<_, _>>()?;
@@ -228,7 +266,8 @@ impl Net {
             };
             let out = out.map_err(op(&node.path))?;
             hook(i, &out)?;
-            values.push(Some(out));
+            drop(ins);
+            values[i] = Some(out);
             for old in &self.last_read[i] {
                 if !wanted.contains(old) {
                     values[*old] = None;
@@ -237,6 +276,11 @@ impl Net {
         }
         let take = |i: &usize| values[*i].as_ref().map(Tensor::shallow_clone);
         wanted.iter().map(|i| take(i).ok_or_else(|| NetError::NoValue { at: "output".into() })).collect()
+    }
+
+    /// The same network on the same tensors.
+    pub(crate) fn same(&self) -> Net {
+        self.with_tensors(self.nodes.iter().map(|own| own.iter().map(Tensor::shallow_clone).collect()).collect())
     }
 
     /// The same network on other tensors.

@@ -43,7 +43,7 @@ pub fn evaluate(
 ) -> Result<i32> {
     let (does, loaded) = (Does::of(head), net.load()?);
     let mut config = net.data()?.unwrap_or_default();
-    let usual = if does.labels() == Labels::Boxes { "coco" } else { "voc" };
+    let usual = if does.labels() == Labels::ClassMaps { "voc" } else { "coco" };
     let named = data.dataset.as_deref().or(dir.map(|_| usual));
     if let Some(name) = named {
         config.name = DataName::named(name).unwrap_or(config.name);
@@ -130,7 +130,7 @@ fn own_images(images: usize, rank: usize, ranks: usize) -> Vec<usize> {
 
 /// Whether a dataset has the classes of the network, in their order.
 fn check_classes(loaded: &Loaded, classes: &[String], does: &Does, net: &NetArgs) -> Result<()> {
-    let background = usize::from(matches!(does, Does::Detect(_)));
+    let background = usize::from(does.labels() != Labels::ClassMaps);
     let (file, expected) = (net.file(), loaded.classes as usize - background);
     if classes.len() != expected {
         let found = classes.len();
