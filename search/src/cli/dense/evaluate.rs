@@ -42,6 +42,9 @@ pub fn evaluate(
     collective: &dyn Collective,
 ) -> Result<i32> {
     let (does, loaded) = (Does::of(head), net.load()?);
+    if matches!(does, Does::Instances(_)) && !collective.alone() {
+        bail!(Input(format!("{} processes: a network with masks, expected one process", collective.ranks())));
+    }
     let mut config = net.data()?.unwrap_or_default();
     let usual = if does.labels() == Labels::ClassMaps { "voc" } else { "coco" };
     let named = data.dataset.as_deref().or(dir.map(|_| usual));

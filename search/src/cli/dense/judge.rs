@@ -1,7 +1,6 @@
 //! What is found, compared with what is there: all that the meters of detection and segmentation know.
 
 use anyhow::Result;
-use mobilenas_dense::mask::Rle;
 use mobilenas_dense::metrics::ConfusionMatrix;
 use mobilenas_dense::metrics::coco::{CocoEvaluator, CocoScores};
 use mobilenas_task::{AveragePrecision, InstancePrecision, Meter as _, Outputs, Overlap, Targets};
@@ -13,7 +12,7 @@ use super::Does;
 /// What is found, compared with what is there.
 pub(super) enum Judge {
     Boxes(AveragePrecision),
-    Instances(InstancePrecision),
+    Instances(Box<InstancePrecision>),
     Maps(Overlap),
 }
 
@@ -41,7 +40,6 @@ fn of_categories(scores: CocoScores) -> Vec<(usize, f64)> {
 #[derive(Serialize, Deserialize)]
 pub(super) enum Compared {
     Boxes(CocoEvaluator<[f64; 4]>),
-    Instances(CocoEvaluator<[f64; 4]>, CocoEvaluator<Rle>),
     Maps(Option<ConfusionMatrix>, u64),
 }
 
@@ -49,7 +47,7 @@ impl Judge {
     pub(super) fn new(does: Does) -> Judge {
         match does {
             Does::Detect(how) => Judge::Boxes(AveragePrecision::new(how)),
-            Does::Instances(how) => Judge::Instances(InstancePrecision::new(how)),
+            Does::Instances(how) => Judge::Instances(Box::new(InstancePrecision::new(*how))),
             Does::Segment(how) => Judge::Maps(Overlap::new(how)),
         }
     }
@@ -65,10 +63,8 @@ impl Judge {
     pub(super) fn compared(&self) -> Compared {
         match self {
             Judge::Boxes(meter) => Compared::Boxes(meter.evaluator().clone()),
-            Judge::Instances(meter) => {
-                let (boxes, masks) = meter.evaluators();
-                Compared::Instances(boxes.clone(), masks.clone())
-            }
+            // They are judged by one process.
+            Judge::Instances(meter) => Compared::Boxes(meter.evaluators().0.clone()),
             Judge::Maps(meter) => Compared::Maps(meter.matrix().cloned(), meter.samples()),
         }
     }
@@ -78,7 +74,6 @@ impl Judge {
         match (self, other) {
             (Judge::Boxes(meter), Compared::Boxes(images)) => meter.add(images),
             (Judge::Maps(meter), Compared::Maps(Some(matrix), images)) => meter.add(&matrix, images),
-            (Judge::Instances(meter), Compared::Instances(boxes, masks)) => meter.add(boxes, masks),
             // Nothing was seen; and all processes judge the same network.
             (Judge::Boxes(_) | Judge::Instances(_) | Judge::Maps(_), _) => {}
         }

@@ -77,14 +77,14 @@ fn refuse(given: &[(&str, bool)]) -> Result<()> {
 /// What a network with a head does.
 enum Does {
     Detect(Detection),
-    Instances(Instances),
+    Instances(Box<Instances>),
     Segment(Segmentation),
 }
 
 impl Does {
     fn of((head, options): (&dyn Head, &HeadOptions)) -> Does {
         match (head.rcnn_rules(), head.ssd_rules()) {
-            (Some(rules), _) => Does::Instances(Instances { rules }),
+            (Some(rules), _) => Does::Instances(Box::new(Instances { rules })),
             (None, Some(rules)) => Does::Detect(Detection { rules }),
             (None, None) => {
                 Does::Segment(Segmentation { align_corners: options.align_corners.unwrap_or(head.align_corners()) })

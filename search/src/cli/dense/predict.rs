@@ -88,7 +88,7 @@ impl Teller<'_> {
                 let found = how.detect(outputs)?.into_iter().flatten().map(|d| (d.in_image(size.0, size.1), None));
                 self.objects(image, &mut picture, found.collect())?;
             }
-            Does::Instances(how) => {
+            Does::Instances(ref how) => {
                 let (width, height) = (picture.width, picture.height);
                 let found = how.detect(outputs)?.into_iter().flat_map(|found| {
                     let one = |(i, one): (usize, &Instance)| {
