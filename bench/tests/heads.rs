@@ -97,6 +97,30 @@ fn blocks_that_read_several_values_run_alone() {
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["fpn_classifier", "fpn_lateral", "ssd_rows"]);
 }
 
+/// A network that waits for regions is written part by part, and each part is a network.
+#[test]
+fn parts_of_a_network_are_files() {
+    let _guard = tch::no_grad_guard();
+    let head = head("mask_rcnn").unwrap();
+    let options = HeadOptions { width: Some(16), ..HeadOptions::new(5) };
+    let plan = attach(head, families::plan("mobilenetv2_100", Some(64), 10).unwrap(), &options).unwrap();
+    let whole = plan.lower().unwrap();
+    assert!(to_onnx(&Net::bind(Arc::new(whole.clone()), &Formula::PLAIN).unwrap(), &Options::default()).is_err());
+    for (part, x) in whole.parts().into_iter().zip([[2, 3, 64, 64], [3, 16, 7, 7], [4, 16, 14, 14]]) {
+        let net = Net::bind(Arc::new(part), &Formula::PLAIN).unwrap().freeze().unwrap();
+        let x = (Tensor::arange(x.iter().product::<i64>(), (tch::Kind::Float, tch::Device::Cpu)) * 0.7).sin().view(x);
+        let found = given(&net, Batch::Dynamic, &x);
+        let expected = net.outputs(&x, Mode::Eval).unwrap();
+        assert_eq!(found.len(), expected.len());
+        for (output, expected) in net.graph().outputs.iter().zip(expected) {
+            let ours = Tensor::from_slice(&found[output.name]);
+            let expected = expected.contiguous().view([-1]);
+            let off = ((ours - &expected).norm() / expected.norm()).double_value(&[]);
+            assert!(off <= 1e-5, "{}: off by {off:.1e}", output.name);
+        }
+    }
+}
+
 /// The formula, with smaller weights in the head: probabilities are neither 0 nor 1 and differ from anchor to anchor.
 struct Small;
 

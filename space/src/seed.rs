@@ -33,6 +33,8 @@ pub enum Purpose {
     Scenes = 12,
     /// The further spaces of a search, each with a seed of its own.
     Space = 13,
+    /// The anchors and regions of an image that a detector learns from.
+    Regions = 14,
     /// The order in which blocks and networks are timed.
     Timing = 40,
     /// The networks that a study trains stand-alone.

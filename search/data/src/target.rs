@@ -39,6 +39,8 @@ pub enum Labels {
     Classes,
     /// Boxes.
     Boxes,
+    /// Boxes with masks.
+    Masks,
     /// A class a pixel.
     ClassMaps,
 }
@@ -49,6 +51,7 @@ impl Labels {
         match self {
             Labels::Classes => "a class for each image",
             Labels::Boxes => "boxes",
+            Labels::Masks => "boxes with masks",
             Labels::ClassMaps => "class maps",
         }
     }

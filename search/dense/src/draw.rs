@@ -74,7 +74,7 @@ mod tests {
         let map = ClassMap { width: 5, height: 4, labels: [vec![1], vec![IGNORED], vec![0; 18]].concat() };
         let bbox = BBox::new(1.0, 1.0, 4.0, 4.0);
         let boxes = vec![TargetBox { bbox, class: 3 }];
-        let found = drawn(&Sample { image, target: DenseTarget { boxes, map: Some(map) } });
+        let found = drawn(&Sample { image, target: DenseTarget { boxes, map: Some(map), ..DenseTarget::default() } });
         // VOC's first colour is a red of 128, its fourth has none.
         assert_eq!(
             red(&found),

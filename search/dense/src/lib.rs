@@ -9,6 +9,7 @@ pub mod geometry;
 mod label;
 pub mod mask;
 pub mod metrics;
+pub mod rcnn;
 mod sample;
 pub mod shapes;
 pub mod ssd;

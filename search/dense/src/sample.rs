@@ -3,6 +3,7 @@
 use mobilenas_image::{Area, Picture, cut_picture};
 use mobilenas_space::families::Interpolation;
 
+use crate::mask::Rle;
 use crate::{BBox, ClassMap, DenseError, IGNORED};
 
 /// An object's box in pixels of the image.
@@ -19,6 +20,8 @@ pub struct TargetBox {
 pub struct DenseTarget {
     /// Boxes of objects.
     pub boxes: Vec<TargetBox>,
+    /// The mask of each box, of the image's size; none where masks are not read.
+    pub masks: Vec<Rle>,
     /// The class of each pixel, of the image's size.
     pub map: Option<ClassMap>,
 }
@@ -55,9 +58,12 @@ impl Sample {
             };
             (stays && bbox.width() > 0.0 && bbox.height() > 0.0).then_some(TargetBox { bbox, ..*b })
         };
-        let boxes = self.target.boxes.iter().filter_map(cut).collect();
+        let cut: Vec<Option<TargetBox>> = self.target.boxes.iter().map(cut).collect();
+        let with_mask = self.target.masks.iter().zip(&cut).filter(|(_, cut)| cut.is_some());
+        let masks = with_mask.map(|(m, _)| m.part(corner, size)).collect();
         let map = self.target.map.as_ref().map(|m| m.part(corner, size));
-        Sample { image: self.image.part(corner, size), target: DenseTarget { boxes, map } }
+        let target = DenseTarget { boxes: cut.into_iter().flatten().collect(), masks, map };
+        Sample { image: self.image.part(corner, size), target }
     }
 
     /// Mirrors both left to right.
@@ -67,6 +73,7 @@ impl Sample {
         for b in &mut self.target.boxes {
             (b.bbox.x1, b.bbox.x2) = (width - b.bbox.x2, width - b.bbox.x1);
         }
+        self.target.masks.iter_mut().for_each(|m| *m = m.mirrored());
         if let Some(map) = &mut self.target.map {
             map.labels.chunks_exact_mut(map.width.max(1)).for_each(<[u8]>::reverse);
         }
@@ -83,11 +90,13 @@ impl Sample {
             .map_err(|found| DenseError::Resize { found, from: (w, h) })?;
         let (sx, sy) = (f64::from(width) / f64::from(w), f64::from(height) / f64::from(h));
         let boxes = self.target.boxes.iter().map(|b| TargetBox { bbox: b.bbox.scaled(sx, sy), ..*b }).collect();
-        let map = self.target.map.as_ref().map(|m| m.resized(width as usize, height as usize));
-        Ok(Sample { image, target: DenseTarget { boxes, map } })
+        let size = (width as usize, height as usize);
+        let map = self.target.map.as_ref().map(|m| m.resized(size.0, size.1));
+        let masks = self.target.masks.iter().map(|m| m.resized(size.0, size.1)).collect();
+        Ok(Sample { image, target: DenseTarget { boxes, masks, map } })
     }
 
-    /// Black to the right and below, up to a size; the class map is ignored there.
+    /// Black to the right and below, up to a size; the class map is ignored there, and masks end before.
     pub fn padded(&self, width: usize, height: usize) -> Sample {
         let (w, h) = (width.max(self.image.width), height.max(self.image.height));
         if (w, h) == (self.image.width, self.image.height) {
@@ -99,7 +108,8 @@ impl Sample {
             to[..row].copy_from_slice(from);
         }
         let map = self.target.map.as_ref().map(|m| m.padded(w, h));
-        Sample { image, target: DenseTarget { boxes: self.target.boxes.clone(), map } }
+        let masks = self.target.masks.iter().map(|m| m.padded(w, h)).collect();
+        Sample { image, target: DenseTarget { boxes: self.target.boxes.clone(), masks, map } }
     }
 
     /// The image as `[C, H, W]` values, each `(level / 255 - mean) / std` of its channel.
@@ -107,6 +117,37 @@ impl Sample {
         let mut out = vec![0.0; self.image.levels.len()];
         mobilenas_image::planes(&self.image, norm, &mut out);
         out
+    }
+}
+
+impl Rle {
+    /// The mask as a class map, moved as one, and back.
+    fn moved(&self, f: impl Fn(&ClassMap) -> ClassMap) -> Rle {
+        let map = f(&ClassMap { width: self.width(), height: self.height(), labels: self.decode() });
+        let inside: Vec<u8> = map.labels.iter().map(|l| u8::from(*l == 1)).collect();
+        Rle::encode(&inside, map.width, map.height)
+    }
+
+    /// The part from a corner on.
+    pub fn part(&self, corner: (usize, usize), size: (usize, usize)) -> Rle {
+        self.moved(|m| m.part(corner, size))
+    }
+
+    /// At another size, by the rule of class maps.
+    pub fn resized(&self, width: usize, height: usize) -> Rle {
+        self.moved(|m| m.resized(width, height))
+    }
+
+    fn padded(&self, width: usize, height: usize) -> Rle {
+        self.moved(|m| m.padded(width, height))
+    }
+
+    /// Left to right.
+    pub fn mirrored(&self) -> Rle {
+        self.moved(|m| {
+            let rows = m.labels.chunks_exact(m.width.max(1));
+            ClassMap { labels: rows.flat_map(|row| row.iter().rev()).copied().collect(), ..m.clone() }
+        })
     }
 }
 
@@ -143,7 +184,8 @@ mod tests {
         let image = Picture { width: 4, height: 2, channels: 1, levels: (0..8).collect() };
         let map = ClassMap { width: 4, height: 2, labels: (0..8).collect() };
         let boxes = vec![TargetBox { bbox: BBox::new(0.0, 0.0, 3.0, 2.0), class: 7 }];
-        Sample { image, target: DenseTarget { boxes, map: Some(map) } }
+        let mask = Rle::encode(&[0, 1, 1, 0, 1, 1, 1, 0], 4, 2);
+        Sample { image, target: DenseTarget { boxes, masks: vec![mask], map: Some(map) } }
     }
 
     fn bbox(s: &Sample) -> Vec<[f64; 4]> {
@@ -159,7 +201,9 @@ mod tests {
             (vec![1, 2, 5, 6], vec![1, 2, 5, 6])
         );
         assert_eq!(bbox(&one), [[0.0, 0.0, 2.0, 2.0]]);
+        assert_eq!(one.target.masks[0].decode(), [1, 1, 1, 1]);
         assert_eq!(bbox(&cut(2, Keep::Center)), Vec::<[f64; 4]>::new());
+        assert_eq!(cut(2, Keep::Center).target.masks, []);
         assert_eq!(bbox(&cut(2, Keep::Share(1.0 / 3.0))), [[0.0, 0.0, 1.0, 2.0]]);
         assert_eq!(bbox(&cut(2, Keep::Share(0.34))), Vec::<[f64; 4]>::new());
         let mut mirrored = sample();
@@ -167,7 +211,9 @@ mod tests {
         assert_eq!(mirrored.image.levels, [3, 2, 1, 0, 7, 6, 5, 4]);
         assert_eq!(mirrored.target.map.as_ref().unwrap().labels, mirrored.image.levels);
         assert_eq!(bbox(&mirrored), [[1.0, 0.0, 4.0, 2.0]]);
+        assert_eq!(mirrored.target.masks[0].decode(), [0, 1, 1, 0, 0, 1, 1, 1]);
         let padded = sample().padded(5, 3);
+        assert_eq!(padded.target.masks[0].decode(), [0, 1, 1, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(padded.image.levels, [0, 1, 2, 3, 0, 4, 5, 6, 7, 0, 0, 0, 0, 0, 0]);
         assert_eq!(padded.target.map.as_ref().unwrap().labels[4..6], [IGNORED, 4]);
         assert_eq!((bbox(&padded), sample().padded(2, 2)), (bbox(&sample()), sample()));
@@ -176,6 +222,7 @@ mod tests {
             (half.target.map.as_ref().unwrap().labels.clone(), bbox(&half)),
             (vec![5, 7], vec![[0.0, 0.0, 1.5, 1.0]])
         );
+        assert_eq!(half.target.masks[0].decode(), [1, 0]);
         let e = sample().resized((2, 0), Interpolation::Bilinear).unwrap_err().to_string();
         assert_eq!(e, "resizing from 4 x 2: found 2 x 0 pixels, expected at least one");
         assert_eq!(sample().values([(0.0, 1.0); 3])[7], 7.0 / 255.0);

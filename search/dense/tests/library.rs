@@ -3,5 +3,6 @@
 
 mod coco;
 mod datasets;
+mod rcnn;
 mod shapes;
 mod ssd;

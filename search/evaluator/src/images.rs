@@ -146,9 +146,7 @@ impl EvalImages {
             parts.iter().for_each(|part| meter.merge(part.as_ref()));
         } else {
             let _guard = tch::no_grad_guard();
-            self.each(side, |images, targets| {
-                Ok(meter.update(&Outputs::of(net.graph(), net.outputs(images, Mode::Eval)?), targets)?)
-            })?;
+            self.each(side, |images, targets| Ok(meter.update(&Outputs::run(net, images, Mode::Eval)?, targets)?))?;
         }
         Ok(Scores { values: meter.values(), images: meter.samples() })
     }
@@ -158,6 +156,11 @@ impl EvalImages {
 fn deployed(net: &Net, share: Share, task: &dyn Task) -> Result<Box<dyn Meter>, EvalError> {
     let (mut meter, mut tuned) = (task.meter(), None::<(Vec<i64>, TunedNet)>);
     for (images, targets) in share {
+        let plain = tch::no_grad(|| net.until_regions(&images, Mode::Eval))?;
+        if let Some(waiting) = plain {
+            meter.update(&Outputs::waiting(net, waiting), &targets)?;
+            continue;
+        }
         let outputs = match &tuned {
             Some((size, tuned)) if *size == images.size() => tuned.outputs(&images)?,
             _ => {

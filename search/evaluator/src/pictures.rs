@@ -33,7 +33,7 @@ pub fn pictures(
             let picture = images.whole(*i).ok().filter(|_| !batch.targets.is_empty());
             let Some(mut picture) = picture.and_then(|p| smaller(&p.colored()).ok()) else { continue };
             let batch = Batch::new(&batch)?.to(net.device())?;
-            let outputs = Outputs::of(net.graph(), net.outputs(&batch.images, Mode::Eval)?);
+            let outputs = Outputs::run(net, &batch.images, Mode::Eval)?;
             task.draw(&outputs, std::slice::from_mut(&mut picture))?;
             all.extend(picture.png().ok());
         }

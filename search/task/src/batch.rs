@@ -5,7 +5,8 @@ use std::sync::Arc;
 use mobilenas_data as data;
 use mobilenas_data::Target;
 use mobilenas_dense::dataset::ImageEntry;
-use mobilenas_dense::{BBox, DenseLabel, DenseTarget, TargetBox};
+use mobilenas_dense::mask::Rle;
+use mobilenas_dense::{BBox, DenseError, DenseLabel, DenseTarget, TargetBox};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::TaskError;
@@ -43,10 +44,26 @@ impl DenseTargets {
         let boxes = vec![TargetBox { bbox: BBox::new(w / 4.0, h / 4.0, 3.0 * w / 4.0, 3.0 * h / 4.0), class: 0 }];
         let (id, path, objects) = (0, std::path::PathBuf::new(), Vec::new());
         let entry = ImageEntry { id, path, width: width as u32, height: height as u32, objects, map: None };
-        let target = DenseTarget { boxes, map: None };
+        let target = DenseTarget { boxes, ..DenseTarget::default() };
         let label = Arc::new(DenseLabel { entry: Arc::new(entry), maps: None, target, whole: None });
         let map = Tensor::f_zeros([images as i64, height as i64, width as i64], (Kind::Int64, Device::Cpu))?;
         Ok(DenseTargets { labels: vec![label; images].into(), size: (width, height), map: Some(map) })
+    }
+
+    /// The same with a mask that fills each box.
+    pub(crate) fn with_masks(self) -> Result<DenseTargets, DenseError> {
+        let (width, height) = self.size;
+        let filled = |b: &TargetBox| {
+            let [x1, y1, x2, y2] = b.bbox.xyxy();
+            Rle::of_polygon(height, width, &[x1, y1, x2, y1, x2, y2, x1, y2])
+        };
+        let with = |label: &Arc<DenseLabel>| -> Result<Arc<DenseLabel>, DenseError> {
+            let masks = label.target.boxes.iter().map(filled).collect::<Result<_, DenseError>>()?;
+            let target = DenseTarget { masks, ..label.target.clone() };
+            Ok(Arc::new(DenseLabel { target, ..DenseLabel::clone(label) }))
+        };
+        let labels = self.labels.iter().map(with).collect::<Result<Vec<_>, DenseError>>()?.into();
+        Ok(DenseTargets { labels, ..self })
     }
 
     fn shallow_clone(&self) -> DenseTargets {

@@ -135,7 +135,10 @@ mod tests {
         let targets = Targets::classes(&[0]).unwrap();
         let loss = |heads: Vec<&Tensor>| {
             let heads = heads.into_iter().map(Tensor::shallow_clone).collect();
-            Classification.loss(&Outputs { heads, graph: None }, &targets, 0.1).unwrap().double_value(&[])
+            Classification
+                .loss(&Outputs { heads, graph: None, regions: None }, &targets, 0.1)
+                .unwrap()
+                .double_value(&[])
         };
         assert!((loss(vec![&x, &y]) - (loss(vec![&x]) + loss(vec![&y])) / 2.0).abs() < 1e-6);
     }

@@ -30,7 +30,7 @@ pub const MAP50: MetricInfo =
     MetricInfo { name: "map50", goal: Goal::Maximize, unit: "%", stage: Stage::Trained, label: "mAP@.5" };
 
 /// Share of the anchors with a box whose likeliest class is the box's.
-const ANCHOR_ACCURACY: MetricInfo = MetricInfo {
+pub(crate) const ANCHOR_ACCURACY: MetricInfo = MetricInfo {
     name: "anchor_accuracy",
     goal: Goal::Maximize,
     unit: "%",

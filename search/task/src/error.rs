@@ -1,6 +1,7 @@
 //! What a task cannot do.
 
 use mobilenas_dense::DenseError;
+use mobilenas_torch::NetError;
 use tch::TchError;
 
 /// What a task cannot do.
@@ -14,6 +15,9 @@ pub enum TaskError {
         /// The first line of what it says.
         message: String,
     },
+    /// The network, where a task runs a part of it.
+    #[error(transparent)]
+    Net(#[from] NetError),
     /// Boxes, class maps or anchors.
     #[error(transparent)]
     Dense(#[from] DenseError),

@@ -7,7 +7,8 @@ use mobilenas_data::Labels;
 use mobilenas_image::Picture;
 use mobilenas_record::MetricInfo;
 use mobilenas_space::ir::Graph;
-use tch::Tensor;
+use mobilenas_torch::{Mode, Net, NetError, Waiting};
+use tch::{Kind, TchError, Tensor};
 
 use crate::batch::Targets;
 use crate::distill::Distillation;
@@ -20,22 +21,54 @@ pub struct Outputs {
     pub heads: Vec<Tensor>,
     /// The network's graph, where its outputs alone do not tell what they are.
     pub graph: Option<Arc<Graph>>,
+    /// The rest of a network that waits for regions: `heads` are its outputs before them.
+    pub regions: Option<Waiting>,
 }
 
 impl Outputs {
     /// Of a network's graph.
     pub fn of(graph: &Arc<Graph>, heads: Vec<Tensor>) -> Outputs {
-        Outputs { heads, graph: Some(graph.clone()) }
+        Outputs { heads, graph: Some(graph.clone()), regions: None }
+    }
+
+    /// Of a network for a batch of images: all that it gives, or as far as it runs before a task names regions.
+    ///
+    /// # Errors
+    /// When an operation fails.
+    pub fn run(net: &Net, images: &Tensor, mode: Mode) -> Result<Outputs, NetError> {
+        match net.until_regions(images, mode)? {
+            None => Ok(Outputs::of(net.graph(), net.outputs(images, mode)?)),
+            Some(waiting) => Ok(Outputs::waiting(net, waiting)),
+        }
+    }
+
+    /// Of a network that waits for regions.
+    pub fn waiting(net: &Net, mut waiting: Waiting) -> Outputs {
+        let heads = std::mem::take(&mut waiting.outputs);
+        Outputs { regions: Some(waiting), ..Outputs::of(net.graph(), heads) }
+    }
+
+    /// The same with the heads in single precision.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn in_float(mut self) -> Result<Outputs, TchError> {
+        self.heads = self.heads.iter().map(|t| t.f_to_kind(Kind::Float)).collect::<Result<_, _>>()?;
+        Ok(self)
     }
 
     /// The same numbers, without a way back to what they came from.
     pub fn detached(&self) -> Outputs {
-        Outputs { heads: self.heads.iter().map(Tensor::detach).collect(), graph: self.graph.clone() }
+        Outputs {
+            heads: self.heads.iter().map(Tensor::detach).collect(),
+            graph: self.graph.clone(),
+            regions: self.regions.as_ref().map(Waiting::detached),
+        }
     }
 
     /// The output of a network whose heads are already averaged.
     pub fn one(output: Tensor) -> Outputs {
-        Outputs { heads: vec![output], graph: None }
+        Outputs { heads: vec![output], graph: None, regions: None }
     }
 }
 

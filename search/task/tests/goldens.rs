@@ -4,6 +4,7 @@
 
 #[path = "../../../space/heads/tests/common/mod.rs"]
 mod common;
+mod instances;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,7 +70,7 @@ fn boxes(side: u32) -> Targets {
             let [x1, y1, x2, y2] = scaled(v);
             TargetBox { bbox: BBox::new(x1, y1, x2, y2), class: label - 1 }
         };
-        label(id, side, DenseTarget { boxes: boxes.iter().map(one).collect(), map: None }, None)
+        label(id, side, DenseTarget { boxes: boxes.iter().map(one).collect(), ..DenseTarget::default() }, None)
     };
     let labels = (1..).zip(BOXES).map(of).collect();
     Targets::Dense(DenseTargets { labels, size: (side as usize, side as usize), map: None })
@@ -93,7 +94,7 @@ fn losses_of_detectors_are_the_references() {
         near(loss, total, case);
         // A network that is its own teacher has nothing to learn of boxes, and the entropy of its classes.
         let heads: Vec<Tensor> = outputs.heads.iter().map(|t| t.detach().set_requires_grad(true)).collect();
-        let student = Outputs { heads, graph: outputs.graph.clone() };
+        let student = Outputs { heads, graph: outputs.graph.clone(), regions: None };
         let how = mobilenas_task::Distillation::Soft { temperature: 1.0 };
         task.distill(&student, &outputs, how).unwrap().backward();
         assert!(student.heads.iter().all(|t| t.grad().abs().max().double_value(&[]) < 1e-9), "{case}");
@@ -147,7 +148,7 @@ fn segmentation(case: &str, align_corners: bool, expected: f64) {
     let map = |part: &[u8]| ClassMap { width: side as usize, height: side as usize, labels: part.to_vec() };
     let labels = all
         .chunks((side * side) as usize)
-        .map(|part| label(1, side, DenseTarget { boxes: Vec::new(), map: Some(map(part)) }, Some(map(part))));
+        .map(|part| label(1, side, DenseTarget { map: Some(map(part)), ..DenseTarget::default() }, Some(map(part))));
     let (labels, s) = (labels.collect(), i64::from(side));
     let map = Tensor::from_slice(&all).to_kind(Kind::Int64).view([2, s, s]);
     let targets = Targets::Dense(DenseTargets { labels, size: (side as usize, side as usize), map: Some(map) });
@@ -160,7 +161,7 @@ fn segmentation(case: &str, align_corners: bool, expected: f64) {
     assert!((meter.values()[1] - training.values()[0]).abs() < 1e-9);
     let how = mobilenas_task::Distillation::Soft { temperature: 1.0 };
     let heads: Vec<Tensor> = outputs.heads.iter().map(|t| t.detach().set_requires_grad(true)).collect();
-    let student = Outputs { heads, graph: None };
+    let student = Outputs { heads, graph: None, regions: None };
     task.distill(&student, &outputs, how).unwrap().backward();
     assert!(student.heads[0].grad().abs().max().double_value(&[]) < 1e-12, "{case}");
 }

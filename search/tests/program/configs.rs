@@ -171,7 +171,7 @@ fn the_schemas_that_ship_are_the_programs() {
 /// The same of recipes for networks with heads.
 #[test]
 fn the_recipes_of_heads_are_the_published_ones() {
-    use config::Decay::{Cosine, Poly};
+    use config::Decay::{Cosine, Poly, Steps};
     use config::Per::{Epoch, Step};
     use mobilenas_dense::transform::{
         DetectionTransform, DistortConfig, Interpolation, RandomCrop, RandomResize, SegmentationTransform, SsdCrop,
@@ -188,7 +188,7 @@ fn the_recipes_of_heads_are_the_published_ones() {
     type Recipes = (f64, usize, (f64, f64, Option<f64>, Option<u64>), (f64, bool, Option<f64>, Option<f64>, f64));
     let cvnets = |peak: f64, first: f64| (peak, 1e-6, Some(first), Some(500));
     let ema = Some(1.0 - 0.0005);
-    let expected: [(&str, &str, Recipes, (config::Decay, config::Per)); 4] = [
+    let expected: [(&str, &str, Recipes, (config::Decay, config::Per)); 5] = [
         (
             "detection",
             "ssdlite_cvnets",
@@ -214,6 +214,12 @@ fn the_recipes_of_heads_are_the_published_ones() {
             (63.34, 32, (2e-4, 0.0, None, None), (1e-4, true, None, None, 0.0)),
             (Poly, Step),
         ),
+        (
+            "detection",
+            "mask_rcnn_snap",
+            (12.0, 16, (2e-4, 0.0, Some(1e-6), Some(500)), (0.05, true, None, None, 0.0)),
+            (Steps, Epoch),
+        ),
     ];
     for (task, name, (epochs, batch, rates, rest), moves) in expected {
         let r = read(task, name);
@@ -235,6 +241,9 @@ fn the_recipes_of_heads_are_the_published_ones() {
     let detection = DetectionTransform { crop, distort: distort.clone(), flip, interpolation };
     let of = |task: &str, name: &str| read(task, name).augment.unwrap();
     assert_eq!(of("detection", "ssdlite_cvnets").detection, Some(detection));
+    let plain = of("detection", "mask_rcnn_snap").detection.unwrap();
+    assert_eq!((plain.crop.min_ious, plain.distort.probability), (vec![0.0], 0.0));
+    assert_eq!((plain.flip, plain.interpolation), (0.5, Interpolation::Bilinear));
     for (name, resize, interpolation) in [
         ("deeplabv3_cvnets", RandomResize::cvnets(), Interpolation::Bilinear),
         ("pspnet_cvnets", RandomResize::cvnets(), Interpolation::Bicubic),

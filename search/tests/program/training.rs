@@ -250,7 +250,7 @@ fn mistakes_are_named_at_once() {
     error: c.yaml: 4 mistakes
       line 1, network.model: found "mobilevit_xxxs", expected a published network (`mobilenas models` lists them); did you mean mobilevit_xxs?
       line 2, train.epochs: found 0, expected a number above 0, at most 100000
-      line 2, train.recipe: found "big", expected one of mobilevit, mobilevitv2, mobilevitv3, efficientformerv2, ssdlite_cvnets, deeplabv3_cvnets, pspnet_cvnets, semantic_fpn_snap, small
+      line 2, train.recipe: found "big", expected one of mobilevit, mobilevitv2, mobilevitv3, efficientformerv2, ssdlite_cvnets, deeplabv3_cvnets, pspnet_cvnets, semantic_fpn_snap, mask_rcnn_snap, small
       line 2, train.min_lr: found 1, expected at most lr, 0.1
     "#);
     insta::assert_snapshot!(see("network: {model: mobilevit_xxs, genome: g.yaml}\n"), @r"

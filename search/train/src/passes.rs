@@ -10,7 +10,7 @@ use mobilenas_native::accumulate_grad;
 use mobilenas_task::{Outputs, Targets};
 use mobilenas_torch::{Mode, Net, ParamStore, threads};
 use rayon::ThreadPool;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::TrainError;
 
@@ -24,9 +24,7 @@ pub(crate) struct Pass {
 impl Pass {
     /// The network's outputs, float32; of a classifier, the mean of its heads.
     pub(crate) fn outputs(&self, mode: Mode) -> Result<Outputs, TrainError> {
-        let outputs = self.net.outputs(&self.images, mode)?;
-        let outputs = outputs.iter().map(|t| t.f_to_kind(Kind::Float)).collect::<Result<_, _>>();
-        Ok(Outputs::of(self.net.graph(), outputs.map_err(TrainError::torch)?))
+        Outputs::run(&self.net, &self.images, mode)?.in_float().map_err(TrainError::torch)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The learning rate: linear warm-up, a cosine or a power, and steps at its end.
+//! The learning rate: linear warm-up, a cosine, a power or two drops, and steps at its end.
 
 use crate::recipe::{Decay, Per, Recipe};
 
@@ -24,6 +24,12 @@ pub struct Schedule {
     /// How it falls.
     pub decay: Decay,
 }
+
+/// When the learning rate drops in steps: parts of the training, the warm-up with it, as mmdetection's after 8 and 11 of 12
+/// epochs.
+const DROPS: [(u64, u64); 2] = [(8, 12), (11, 12)];
+/// What is left after a drop.
+const DROP: f64 = 0.1;
 
 /// mmsegmentation's power.
 const POWER: f64 = 0.9;
@@ -68,6 +74,12 @@ impl Schedule {
         let left = match self.decay {
             Decay::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * over).cos()),
             Decay::Poly => (1.0 - over).powf(POWER),
+            Decay::Steps => {
+                // Epochs of a whole number of steps may fall short of those of the training.
+                let near = held + self.every / 2;
+                let passed = DROPS.iter().filter(|(part, of)| near * of >= self.steps * part).count();
+                DROP.powi(passed as i32)
+            }
         };
         self.min_lr + (self.lr - self.min_lr) * left
     }
@@ -100,6 +112,28 @@ mod tests {
         near(s.at(0), 2.0);
         near(s.at(20), 0.5 + 1.5 * 0.5f64.powf(0.9));
         near(s.at(40), 0.5);
+    }
+
+    #[test]
+    fn drops_after_eight_and_eleven_of_twelve_epochs() {
+        let recipe = Recipe {
+            lr: 2e-4,
+            warmup_steps: Some(500),
+            warmup_lr: Some(1e-6),
+            epochs: 12.0,
+            lr_schedule: Decay::Steps,
+            schedule_interval: Per::Epoch,
+            ..Recipe::default()
+        };
+        for per_epoch in [7330.4, 7330.6] {
+            let s = Schedule::new(&recipe, per_epoch);
+            let epoch = |n: u64| s.at((n as f64 * per_epoch) as u64 + 10);
+            near(s.at(250), 1.005e-4);
+            assert_eq!([s.at(500), epoch(1), epoch(7)], [2e-4; 3]);
+            near(epoch(8), 2e-5);
+            near(epoch(10), 2e-5);
+            near(epoch(11), 2e-6);
+        }
     }
 
     #[test]

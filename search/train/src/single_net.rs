@@ -150,9 +150,11 @@ impl TrainStep for SingleNet<'_> {
         meter: &mut dyn Meter,
     ) -> Result<StepMetrics, TrainError> {
         let images = resized(&batch.images, self.net.graph().input().dims[1])?;
-        let heads = self.net.heads(&images, Mode::TrainTracking)?;
-        let heads = heads.iter().map(|h| h.f_to_kind(Kind::Float)).collect::<Result<Vec<_>, _>>();
-        let outputs = Outputs::of(self.net.graph(), heads.map_err(TrainError::torch)?);
+        let outputs = match self.net.until_regions(&images, Mode::TrainTracking)? {
+            Some(waiting) => Outputs::waiting(self.net, waiting),
+            None => Outputs::of(self.net.graph(), self.net.heads(&images, Mode::TrainTracking)?),
+        };
+        let outputs = outputs.in_float().map_err(TrainError::torch)?;
         let loss = self.objective.loss(&outputs, &batch.images, &batch.targets)?;
         loss.f_mul_scalar(at.share).and_then(|l| l.f_backward()).map_err(TrainError::torch)?;
         meter.update(&outputs, &batch.targets)?;

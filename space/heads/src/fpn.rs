@@ -48,8 +48,8 @@ impl Head for SemanticFpn {
         let (mut scaled, mut coarser) = (Vec::new(), None);
         for (i, feature) in levels.into_iter().rev() {
             let reads = [Some(feature.block), coarser].into_iter().flatten().collect();
-            let merged = plan.push_reading(neck.at("lateral_convs").at(i), reads, Lateral);
-            let smooth = plan.push_reading(neck.at("fpn_convs").at(i), vec![merged], Smooth);
+            let merged = plan.push_reading(neck.at("lateral_convs").at(i), reads, Lateral { width: WIDTH });
+            let smooth = plan.push_reading(neck.at("fpn_convs").at(i), vec![merged], Smooth { width: WIDTH });
             scaled.push(plan.push_reading(head.at("scale_heads").at(i), vec![smooth], ScaleHead { level: i, out }));
             coarser = Some(merged);
         }
@@ -63,7 +63,9 @@ impl Head for SemanticFpn {
 
 /// A feature map with the pyramid's channels, plus the coarser level at its size.
 #[derive(Debug, Hash)]
-struct Lateral;
+pub(crate) struct Lateral {
+    pub(crate) width: u32,
+}
 
 impl Block for Lateral {
     fn kind(&self) -> &'static str {
@@ -77,7 +79,7 @@ impl Block for Lateral {
     fn lower_all(&self, b: &mut Builder, values: &[Val]) -> Result<Val, ShapeError> {
         let [x, coarser @ ..] = values else { return Err(b.error("no value", "a feature map")) };
         b.init_style(InitStyle::Xavier);
-        let mut y = b.conv("conv", *x, WIDTH, 1, 1, true)?;
+        let mut y = b.conv("conv", *x, self.width, 1, 1, true)?;
         let (h, w) = b.hw(y)?;
         for c in coarser {
             let near = b.op(Op::ResizeNearest { h, w }, &[*c])?;
@@ -89,7 +91,9 @@ impl Block for Lateral {
 
 /// The convolution after a level.
 #[derive(Debug, Hash)]
-struct Smooth;
+pub(crate) struct Smooth {
+    pub(crate) width: u32,
+}
 
 impl Block for Smooth {
     fn kind(&self) -> &'static str {
@@ -98,7 +102,7 @@ impl Block for Smooth {
 
     fn lower(&self, b: &mut Builder, x: Val) -> Result<Val, ShapeError> {
         b.init_style(InitStyle::Xavier);
-        b.conv("conv", x, WIDTH, 3, 1, true)
+        b.conv("conv", x, self.width, 3, 1, true)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use mobilenas_dense::rcnn::RcnnRules;
 use mobilenas_dense::ssd::SsdRules;
 use mobilenas_space::ir::{Feature, Plan, ShapeError};
 use serde::{Deserialize, Serialize};
@@ -89,8 +90,13 @@ pub trait Head: Debug + Send + Sync {
     /// proportion.
     fn width(&self) -> u32;
 
-    /// The rules of its anchors, of a detector.
+    /// The rules of its anchors, of a detector of a single stage.
     fn ssd_rules(&self) -> Option<SsdRules> {
+        None
+    }
+
+    /// The rules of a detector of two stages: anchors, proposals, regions.
+    fn rcnn_rules(&self) -> Option<RcnnRules> {
         None
     }
 

@@ -3,11 +3,17 @@
 use mobilenas_space::ir::{Feature, Plan, ShapeError};
 
 use super::head::{BACKBONE, Head, HeadOptions, Task};
-use super::{deeplab, fpn, psp, ssd, ssd_torchvision};
+use super::{deeplab, fpn, mask_rcnn, psp, ssd, ssd_torchvision};
 
 /// The registry of heads.
-pub static HEADS: &[&dyn Head] =
-    &[&ssd::SsdLite, &ssd_torchvision::SsdLite320, &deeplab::DeepLabV3, &psp::PspNet, &fpn::SemanticFpn];
+pub static HEADS: &[&dyn Head] = &[
+    &ssd::SsdLite,
+    &ssd_torchvision::SsdLite320,
+    &mask_rcnn::MaskRcnn,
+    &deeplab::DeepLabV3,
+    &psp::PspNet,
+    &fpn::SemanticFpn,
+];
 
 /// The head of a name.
 pub fn head(name: &str) -> Option<&'static dyn Head> {

@@ -180,9 +180,9 @@ impl Block for Joined {
 
 /// Some columns of the rows.
 #[derive(Debug, Hash)]
-struct Columns {
-    start: u32,
-    len: u32,
+pub(crate) struct Columns {
+    pub(crate) start: u32,
+    pub(crate) len: u32,
 }
 
 impl Block for Columns {

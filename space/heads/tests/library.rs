@@ -5,4 +5,5 @@ mod backbones;
 mod common;
 mod goldens;
 mod knobs;
+mod mask_rcnn;
 mod names;

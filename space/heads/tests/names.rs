@@ -10,7 +10,7 @@ use mobilenas_heads::HeadNaming;
 use mobilenas_space::families::{self, Translate as _};
 
 /// The authors' names of the tensors of a classifier, each with timm's (`-` for one that no network needs).
-fn official(model: &str) -> Vec<(String, String)> {
+pub fn official(model: &str) -> Vec<(String, String)> {
     let (file, mut text) = (&include_bytes!("../../tests/official_names.txt.gz")[..], String::new());
     flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
     let groups = text.split("# ").filter_map(|g| g.split_once('\n'));

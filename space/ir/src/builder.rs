@@ -25,6 +25,7 @@ pub struct Builder {
     classes: Vec<(Path, &'static str)>,
     dilation: Dilation,
     bn_eps_e7: u32,
+    tied: bool,
 }
 
 type Built = Result<Val, ShapeError>;
@@ -40,12 +41,12 @@ impl Builder {
         let (path, shared) = (Path::root(), Path::root());
         let node = |value| {
             let (path, shared) = (path.clone(), shared.clone());
-            Node { op: Op::Input, inputs: SmallVec::new(), path, shared, value, style }
+            Node { op: Op::Input, inputs: SmallVec::new(), path, shared, value, style, tied: false }
         };
         let nodes = inputs.into_iter().map(node).collect();
         let (blocks, heads, classes) = (Vec::new(), Vec::new(), Vec::new());
         let (block_style, dilation, bn_eps_e7) = (None, Dilation::NONE, BN_EPS_E7);
-        Builder { nodes, blocks, heads, path, shared, style, block_style, classes, dilation, bn_eps_e7 }
+        Builder { nodes, blocks, heads, path, shared, style, block_style, classes, dilation, bn_eps_e7, tied: false }
     }
 
     /// The input of an index.
@@ -134,6 +135,21 @@ impl Builder {
         self.classes.push((self.path.clone(), name));
     }
 
+    /// Runs `f`, whose operations have the tensors of earlier ones of this block with the same paths, where `again`.
+    ///
+    /// # Errors
+    /// Those of `f`.
+    pub fn tied<T>(
+        &mut self,
+        again: bool,
+        f: impl FnOnce(&mut Builder) -> Result<T, ShapeError>,
+    ) -> Result<T, ShapeError> {
+        let outer = std::mem::replace(&mut self.tied, again);
+        let out = f(self);
+        self.tied = outer;
+        out
+    }
+
     /// Runs `f` with one more segment on the path.
     ///
     /// # Errors
@@ -167,6 +183,7 @@ impl Builder {
             shared: self.shared.clone(),
             value,
             style: self.block_style.unwrap_or(self.style),
+            tied: self.tied,
         });
         Ok(Val(self.nodes.len() as u32 - 1))
     }

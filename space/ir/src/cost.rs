@@ -34,7 +34,7 @@ impl std::iter::Sum for Cost {
 /// Cost of one node of a graph.
 pub fn node(graph: &Graph, index: usize) -> Cost {
     let n = &graph.nodes[index];
-    let trainable = |p: &&ParamSpec| p.role.trainable();
+    let trainable = |p: &&ParamSpec| p.role.trainable() && !n.tied;
     let params = graph.node_params(index).iter().filter(trainable).map(ParamSpec::elements).sum();
     let macs = match n.op.kind() {
         OpKind::Contraction(c) => macs(c, &n.value, |i| n.inputs.get(i).map(|&i| &graph.nodes[i as usize].value)),
@@ -64,7 +64,8 @@ fn macs<'a>(op: Contraction, out: &Value, input: impl Fn(usize) -> Option<&'a Va
             let vectors = input(0).and_then(Value::hw).map_or(0, |(h, w)| 2 * (h + w) - 2);
             input(0).map_or(0, Value::elements) * u64::from(vectors)
         }
-        Contraction::Linear => out.elements() * channels(0),
+        // Each output element is one tap's.
+        Contraction::ConvTranspose | Contraction::Linear => out.elements() * channels(0),
         Contraction::Attention => {
             let keys = input(1).map_or(0, |k| u64::from(k.dims[k.axis.saturating_sub(1)]));
             let queries = input(0).map_or(0, Value::positions);

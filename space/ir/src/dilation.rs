@@ -39,7 +39,8 @@ impl Dilation {
             | Op::Dropout { .. } | Op::DropPath { .. } | Op::Shuffle { .. } | Op::ResizeNearest { .. }
             | Op::AdaptiveAvgPool { .. } | Op::Unflatten { .. } | Op::SplitRows { .. } | Op::L2Norm | Op::Rows { .. }
             | Op::LinearAttention { .. } | Op::Fourier | Op::Offsets { .. } | Op::Windows { .. }
-            | Op::RelativeLogits { .. } | Op::ResizeCubic { .. } | Op::Unwindow { .. } => op,
+            | Op::RelativeLogits { .. } | Op::ResizeCubic { .. } | Op::Unwindow { .. } | Op::Vector
+            | Op::ConvTranspose { .. } | Op::Regions { .. } => op,
         }
     }
 }

@@ -178,7 +178,8 @@ impl Forms<'_> {
             | Op::DropPath { .. } | Op::MaxPool { .. } | Op::Shuffle { .. } | Op::ResizeNearest { .. } | Op::L2Norm
             | Op::Rows { .. } | Op::LinearAttention { .. } | Op::Fourier | Op::Offsets { .. } | Op::Windows { .. }
             | Op::RelativeLogits { .. } | Op::ResizeCubic { .. } | Op::Unwindow { .. }
-            | Op::AdaptiveAvgPool { .. } | Op::Unflatten { .. } | Op::SplitRows { .. } => None,
+            | Op::AdaptiveAvgPool { .. } | Op::Unflatten { .. } | Op::SplitRows { .. } | Op::Vector
+            | Op::ConvTranspose { .. } | Op::Regions { .. } => None,
         }
     }
 

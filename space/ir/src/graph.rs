@@ -23,6 +23,8 @@ pub struct Node {
     pub value: Value,
     /// How its tensors are initialised.
     pub style: InitStyle,
+    /// Whether its tensors are those of an earlier node of its block with the same path.
+    pub tied: bool,
 }
 
 /// The nodes of one block.
@@ -141,9 +143,10 @@ impl Graph {
         specs
     }
 
-    /// All tensors of the network, in the order of its nodes.
+    /// All tensors of the network, each once, in the order of its nodes.
     pub fn params(&self) -> Vec<ParamSpec> {
-        (0..self.nodes.len()).flat_map(|i| self.node_params(i)).collect()
+        let own = (0..self.nodes.len()).filter(|i| !self.nodes[*i].tied);
+        own.flat_map(|i| self.node_params(i)).collect()
     }
 
     /// For each node, the nodes that read its value, in order; one that reads it twice is listed twice.

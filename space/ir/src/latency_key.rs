@@ -60,6 +60,8 @@ fn describe(node: &Node) -> String {
         }
         Op::Shuffle { groups } => format!("{name} {groups}"),
         Op::SplitRows { parts } => format!("{name} {parts}"),
+        Op::ConvTranspose { out: _, kernel, bias } => format!("{name} k{kernel} b{}", u8::from(*bias)),
+        Op::Regions { count, side: _, stride } => format!("{name} {count} s{stride}"),
         Op::Resize { align_corners, .. } => format!("{name} a{}", u8::from(*align_corners)),
         Op::Unfold { patch, layout: l } | Op::Fold { patch, layout: l, .. } => format!("{name} {patch} {}", layout(l)),
         Op::Slice { start, len } => format!("{name} {start}+{len}"),
@@ -80,7 +82,7 @@ fn describe(node: &Node) -> String {
         | Op::ConcatRows | Op::Add | Op::Sub | Op::Mean | Op::Mul | Op::SumWidth | Op::Softmax | Op::MergeHeads { .. }
         | Op::MatMul | Op::ChannelScale { .. } | Op::Learnt { .. } | Op::Dropout { .. } | Op::DropPath { .. }
         | Op::ResizeNearest { .. } | Op::L2Norm | Op::Fourier | Op::Windows { .. } | Op::Unwindow { .. }
-        | Op::AdaptiveAvgPool { .. } | Op::Unflatten { .. } | Op::ResizeCubic { .. } => name.to_string(),
+        | Op::AdaptiveAvgPool { .. } | Op::Unflatten { .. } | Op::ResizeCubic { .. } | Op::Vector => name.to_string(),
     }
 }
 

@@ -17,8 +17,10 @@ mod op;
 mod op_params;
 mod op_shape;
 mod param;
+mod parts;
 mod path;
 mod plan;
+pub mod regions;
 mod regularize;
 mod value;
 

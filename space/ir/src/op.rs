@@ -225,6 +225,15 @@ pub enum Op {
     Unflatten { h: u32, w: u32 },
     /// Each row to `parts` rows of equal length: `[N, parts * c]` to `[N * parts, c]`.
     SplitRows { parts: u32 },
+    /// A map to one vector: `[C, H, W]` to `[C * H * W]`.
+    Vector,
+    /// Transposed convolution whose stride is its kernel: each position becomes `kernel` x `kernel` of them.
+    ConvTranspose { out: Sections, kernel: u32, bias: bool },
+    /// The features of `count` regions of the image, `side` x `side` each, cut from the levels of a pyramid as RoIAlign does
+    /// (He et al., 2017). Positions of the first level are `stride` pixels apart, those of each next one twice as far. Each
+    /// region becomes an image of its own. Which regions is for a detector to say, between the outputs before them and
+    /// those after.
+    Regions { count: u32, side: u32, stride: u32 },
 }
 
 /// What kind of work an operation does. A reader that treats many operations alike matches on this instead of listing them.
@@ -260,6 +269,8 @@ pub enum Contraction {
         /// Dense or depthwise.
         groups: Groups,
     },
+    /// [`Op::ConvTranspose`].
+    ConvTranspose,
     /// [`Op::Linear`].
     Linear,
     /// [`Op::MatMul`].
@@ -345,6 +356,9 @@ impl Op {
             Op::Flatten => ("flatten", Movement),
             Op::Unflatten { .. } => ("unflatten", Movement),
             Op::SplitRows { .. } => ("split_rows", Movement),
+            Op::Vector => ("vector", Movement),
+            Op::Regions { .. } => ("regions", Movement),
+            Op::ConvTranspose { .. } => ("conv_transpose", contraction(Contraction::ConvTranspose)),
             Op::Slice { .. } => ("slice", Movement),
             Op::SliceHeads { .. } => ("slice_heads", Movement),
             Op::Concat => ("concat", Movement),

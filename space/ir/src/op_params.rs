@@ -75,7 +75,17 @@ impl Op {
             Op::Conv { out, kernel, groups, bias, .. } => conv(input, out, *kernel, *groups, *bias, style),
             Op::Linear { out, bias } => {
                 let axes = vec![SliceRule::Leading(out.clone()), SliceRule::Leading(input.clone())];
-                weight_and_bias(spec("weight", axes, TRUNC_NORMAL, Role::Weight), bias.then_some(Init::Const(0.0)))
+                let init = style.linear(input.total(), out.total());
+                weight_and_bias(spec("weight", axes, init, Role::Weight), bias.then_some(Init::Const(0.0)))
+            }
+            Op::ConvTranspose { out, kernel, bias } => {
+                let side = || SliceRule::Centre(*kernel);
+                let axes = vec![SliceRule::Leading(input.clone()), SliceRule::Leading(out.clone()), side(), side()];
+                let area = kernel * kernel;
+                // The axes are the other way round than a convolution's, and so are the fans that PyTorch finds.
+                let (w, b) = style.conv(out.total() * area, input.total() * area);
+                let bias = bias.then(|| spec("bias", vec![SliceRule::Leading(out.clone())], b, Role::Bias));
+                std::iter::once(spec("weight", axes, w, Role::Weight)).chain(bias).collect()
             }
             Op::BatchNorm => batch_norm(input),
             Op::LayerNorm { eps_e7: _, bias } | Op::GroupNorm { eps_e7: _, bias } => norm(input, *bias),
@@ -121,7 +131,8 @@ impl Op {
             | Op::Attention { .. } | Op::SplitHeads { .. } | Op::MergeHeads { .. } | Op::MatMul | Op::Dropout { .. }
             | Op::DropPath { .. } | Op::MaxPool { .. } | Op::Shuffle { .. } | Op::ResizeNearest { .. } | Op::L2Norm
             | Op::Rows { .. } | Op::LinearAttention { .. } | Op::Fourier | Op::Offsets { .. } | Op::Windows { .. } | Op::Unwindow { .. }
-            | Op::AdaptiveAvgPool { .. } | Op::Unflatten { .. } | Op::SplitRows { .. } | Op::ResizeCubic { .. } => Vec::new(),
+            | Op::AdaptiveAvgPool { .. } | Op::Unflatten { .. } | Op::SplitRows { .. } | Op::ResizeCubic { .. }
+            | Op::Vector | Op::Regions { .. } => Vec::new(),
         };
         for p in &mut all {
             p.name = format!("{name}.{}", p.name);
@@ -142,6 +153,13 @@ impl LearntInit {
 }
 
 impl InitStyle {
+    fn linear(self, fan_in: u32, fan_out: u32) -> Init {
+        match self {
+            InitStyle::Mobile | InitStyle::Former => TRUNC_NORMAL,
+            InitStyle::Xavier | InitStyle::Normal { .. } => self.conv(fan_in, fan_out).0,
+        }
+    }
+
     fn conv(self, fan_in: u32, fan_out: u32) -> (Init, Init) {
         match self {
             InitStyle::Mobile => (Init::Normal { variance: (2, fan_out) }, Init::Const(0.0)),

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::{FOURIER_CHANNELS, Groups, Layout, Op, Sections, ShapeError, Value};
+use super::{FOURIER_CHANNELS, Groups, Layout, Op, Section, Sections, ShapeError, Value};
 
 type Shape = Result<Value, ShapeError>;
 
@@ -20,7 +20,7 @@ impl Op {
     pub fn out_value(&self, values: &[&Value]) -> Result<Value, ShapeError> {
         let mut out = self.shape(values)?;
         // Cut maps stay cut.
-        if !matches!(self, Op::Windows { .. } | Op::Unwindow { .. }) {
+        if !matches!(self, Op::Windows { .. } | Op::Unwindow { .. } | Op::Regions { .. }) {
             out.windows = values.iter().map(|v| v.windows).max().unwrap_or(1);
         }
         Ok(out)
@@ -93,8 +93,19 @@ impl Op {
             }
             Op::Windows { side } => ins.windows(*side),
             Op::Unwindow { h, w } => ins.unwindow(*h, *w),
+            Op::Vector => ins.map().map(|(x, h, w)| Value::rows(&[], vector(&x.sections, h * w))),
+            Op::ConvTranspose { out, kernel, bias: _ } => match (ins.map()?, out.total().min(*kernel)) {
+                ((x, ..), 0) => Err(ins.bad(x, "channels and a kernel")),
+                ((_, h, w), _) => Ok(Value::map(out.clone(), kernel * h, kernel * w)),
+            },
+            Op::Regions { count, side, stride: _ } => ins.regions(*count, *side),
         }
     }
+}
+
+/// Each channel of a map as a run of its positions.
+fn vector(channels: &Sections, positions: u32) -> Sections {
+    Sections(channels.0.iter().map(|s| Section { count: s.count * s.len, len: positions }).collect())
 }
 
 /// Output size of a window that slides over `size` positions.
@@ -307,6 +318,19 @@ impl<'a> Inputs<'a> {
         Ok(out)
     }
 
+    /// Features of regions, of maps of equal channels.
+    fn regions(&self, count: u32, side: u32) -> Shape {
+        let (first, rest) = self.first()?;
+        let fits = |x: &&Value| x.hw().is_some() && x.windows == 1 && x.channels() == first.channels();
+        match rest.iter().copied().chain([first]).find(|x| !fits(x)) {
+            Some(x) => Err(self.bad(x, format!("a map of {} channels", first.channels()))),
+            None if count == 0 || side == 0 => {
+                Err(self.bad(format!("{count} regions of {side} x {side}"), "one at least"))
+            }
+            None => Ok(Value { windows: count, ..Value::map(first.sections.clone(), side, side) }),
+        }
+    }
+
     fn attention(&self, heads: u32, key_dim: u32) -> Shape {
         let [q, k, v, bias @ ..] = self.values else { return Err(self.count("3, or 4 with a bias")) };
         let rows = |x: &Value| x.dims[x.axis.saturating_sub(1)];
@@ -368,29 +392,4 @@ impl<'a> Inputs<'a> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    fn map(side: u32) -> Value {
-        Value::map(Sections::plain(4), side, side)
-    }
-
-    #[test]
-    fn windows_are_images_until_they_are_joined() {
-        let cut = Op::Windows { side: 7 }.out_value(&[&map(16)]).unwrap();
-        assert_eq!((cut.hw(), cut.windows, cut.elements()), (Some((7, 7)), 9, 9 * 4 * 49));
-        let split = Op::SplitHeads { heads: 2, transposed: false }.out_value(&[&cut]).unwrap();
-        assert_eq!((split.windows, split.to_string().as_str()), (9, "2x49x2 of 9 windows"));
-        assert!(Op::Windows { side: 7 }.out_value(&[&cut]).is_err());
-        assert!(Op::Unwindow { h: 14, w: 14 }.out_value(&[&cut]).is_err());
-        assert_eq!(Op::Unwindow { h: 16, w: 16 }.out_value(&[&cut]).unwrap(), map(16));
-    }
-
-    #[test]
-    fn heads_that_are_transposed_are_the_map_again() {
-        let split = Op::SplitHeads { heads: 2, transposed: true }.out_value(&[&map(3)]).unwrap();
-        let merged = Op::MergeHeads { h: 3, w: 3, transposed: true }.out_value(&[&split]).unwrap();
-        assert_eq!(merged.dims, map(3).dims);
-        assert!(Op::MergeHeads { h: 3, w: 3, transposed: false }.out_value(&[&split]).is_err());
-    }
-}
+mod tests;

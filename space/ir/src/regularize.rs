@@ -71,7 +71,15 @@ pub fn regularize(graph: &Graph, how: &Regularization) -> Graph {
             let from = new.inputs[slot];
             let value = nodes[from as usize].value.clone();
             let (path, shared) = (new.path.clone(), new.shared.clone());
-            nodes.push(Node { op, inputs: [from].into_iter().collect(), path, shared, value, style: new.style });
+            nodes.push(Node {
+                op,
+                inputs: [from].into_iter().collect(),
+                path,
+                shared,
+                value,
+                style: new.style,
+                tied: false,
+            });
             new.inputs[slot] = nodes.len() as u32 - 1;
         };
         if graph.heads.contains(&i) && how.head_dropout > 0.0 {

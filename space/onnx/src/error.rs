@@ -59,6 +59,12 @@ pub enum OnnxError {
         /// What there is.
         found: String,
     },
+    /// Regions that a detector names between the network's outputs.
+    #[error("{at}: found a network that waits for regions, expected one of its parts")]
+    Regions {
+        /// Path of the operation.
+        at: String,
+    },
     /// Both int8 and float16 weights were asked for.
     #[error("found float16 weights for an int8 file, expected float32")]
     TwoPrecisions,

@@ -46,6 +46,15 @@ impl Lowering<'_> {
         Ok(self.w.node("Conv", &inputs, conv_attributes(group, kernel, [stride, dilation], pad)))
     }
 
+    pub(super) fn conv_transpose(&mut self, at: &NodeCtx, kernel: u32) -> OnnxValue {
+        let weights = self.all_weights(at.index)?;
+        let mut inputs = vec![at.input(0)?];
+        inputs.extend(weights.iter().map(String::as_str));
+        let sides = [i64::from(kernel); 2];
+        let attributes = vec![Attribute::ints("kernel_shape", &sides), Attribute::ints("strides", &sides)];
+        Ok(self.w.node("ConvTranspose", &inputs, attributes))
+    }
+
     /// The 1x1 convolution of the encodings of positions, computed once, at export.
     fn projected_positions(&mut self, at: &NodeCtx) -> OnnxValue {
         let (h, w) = at.node.value.hw().ok_or_else(|| at.wrong_shape("other axes", "a map CxHxW"))?;

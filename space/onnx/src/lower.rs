@@ -263,6 +263,9 @@ impl<'a> Lowering<'a> {
             // The layer that reads it writes its own result.
             Op::Fourier | Op::Offsets { .. } => Ok(String::new()),
             Op::RelativeLogits { heads } => self.relative_logits(at, heads),
+            Op::Vector => Ok(self.w.node("Flatten", &[at.input(0)?], vec![Attribute::int("axis", 1)])),
+            Op::ConvTranspose { out: _, kernel, bias: _ } => self.conv_transpose(at, kernel),
+            Op::Regions { .. } => Err(OnnxError::Regions { at: at.node.path.to_string() }),
             Op::Windows { side } => self.windows(at, side),
             Op::Unwindow { h, w } => self.unwindow(at, (h, w)),
             Op::Dropout { .. } | Op::DropPath { .. } => Ok(at.input(0)?.to_string()),

@@ -163,6 +163,10 @@ impl At<'_> {
                 Ok(Line::call(node, "windows($0, #0, #1)", slots).with(Helper::Windows))
             }
             Op::Unwindow { h, w } => self.unwindow(*h, *w),
+            Op::Vector => call("@0.flatten(1)"),
+            Op::ConvTranspose { out, kernel, bias } => self.conv_transpose(out, *kernel, *bias),
+            // What names them is no module.
+            Op::Regions { .. } => Err(self.unfit(&node.value)),
             Op::Dropout { permille } => {
                 let line = Line::call(
                     node,

@@ -1,6 +1,6 @@
 //! Operations on parts of channels and heads, and learnt tables, as Python.
 
-use mobilenas_space::ir::{LearntInit, Node, Op, SliceRule, Value};
+use mobilenas_space::ir::{LearntInit, Node, Op, Sections, SliceRule, Value};
 
 use crate::error::PytorchError;
 use crate::form::{Num, Skip, Slot, Unit};
@@ -263,6 +263,16 @@ impl At<'_> {
             Slot::int(Unit::Side, "side", w),
         ];
         Ok(Line::call(self.node(), "unwindow($0, #0, #1, #2, #3)", slots).with(Helper::Unwindow))
+    }
+
+    pub(crate) fn conv_transpose(&self, out: &Sections, kernel: u32, bias: bool) -> Result<Line, PytorchError> {
+        let slots = vec![
+            Slot::channels("channels", &self.input(0)?.value.sections),
+            Slot::channels("hidden", out),
+            Slot::int(Unit::Kernel, "kernel", kernel),
+            Slot::new(Unit::Bias, "bias", Num::Bool(bias)),
+        ];
+        Ok(Line::layer(self.node(), "nn.ConvTranspose2d(#0, #1, #2, stride=#2<, bias=#3|True>)", slots))
     }
 
     pub(crate) fn drop_path(&self, permille: u32) -> Line {

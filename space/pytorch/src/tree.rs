@@ -42,7 +42,7 @@ pub(crate) struct Tree<'a> {
 pub(crate) fn is_layer(op: &Op) -> bool {
     match op {
         Op::Conv { .. } | Op::BatchNorm | Op::LayerNorm { .. } | Op::GroupNorm { .. } | Op::Linear { .. } => true,
-        Op::RelativeLogits { .. } => true,
+        Op::RelativeLogits { .. } | Op::ConvTranspose { .. } => true,
         Op::ChannelScale { name, .. } => *name != ScaleName::Attribute,
         #[rustfmt::skip]
         Op::Input | Op::Act(_) | Op::AvgPool { .. } | Op::MaxPool { .. } | Op::Shuffle { .. } | Op::ResizeNearest { .. }
@@ -52,7 +52,8 @@ pub(crate) fn is_layer(op: &Op) -> bool {
         | Op::Row { .. } | Op::Add | Op::Sub | Op::Mean | Op::Mul | Op::SumWidth | Op::Softmax | Op::InvSqrt { .. }
         | Op::Attention { .. } | Op::SplitHeads { .. } | Op::MergeHeads { .. } | Op::MatMul | Op::BiasTable { .. }
         | Op::Rows { .. } | Op::LinearAttention { .. } | Op::L2Norm | Op::Fourier | Op::Offsets { .. } | Op::Windows { .. }
-        | Op::Unwindow { .. } | Op::Learnt { .. } | Op::Dropout { .. } | Op::DropPath { .. } => false,
+        | Op::Unwindow { .. } | Op::Learnt { .. } | Op::Dropout { .. } | Op::DropPath { .. } | Op::Vector
+        | Op::Regions { .. } => false,
     }
 }
 

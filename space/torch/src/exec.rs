@@ -9,6 +9,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::error::OpError;
 use crate::layout::{self, is_channels_last};
 use crate::mode::Mode;
+use crate::regions;
 use crate::relative::relative_logits;
 
 type Out = Result<Tensor, OpError>;
@@ -158,6 +159,13 @@ pub(crate) fn node(node: &Node, ins: &[&Tensor], own: &[Tensor], Run { mode, bat
         Op::Fourier => layout::fourier(at(0)?)?,
         Op::Offsets { h, w } => layout::offsets(at(0)?, h, w, batch)?,
         Op::RelativeLogits { heads } => relative_logits(at(0)?, [own_at(0)?, own_at(1)?], i64::from(heads))?,
+        Op::Vector => at(0)?.f_flatten(1, 3)?,
+        Op::ConvTranspose { kernel, .. } => {
+            let (weight, sides) = (own_at(0)?, [i64::from(kernel); 2]);
+            at(0)?.f_conv_transpose2d(weight, own.get(1), sides, [0, 0], [0, 0], 1, [1, 1])?
+        }
+        // Regions that a detector names are cut where it names them.
+        Op::Regions { count, side, stride } => regions::unnamed(ins, count, (side, stride))?,
         Op::Windows { side } => layout::windows(at(0)?, i64::from(side))?,
         Op::Unwindow { h, w } => layout::unwindow(at(0)?, [h, w].map(i64::from))?,
         Op::Dropout { permille } => at(0)?.f_dropout(f64::from(permille) / 1000.0, mode.trains())?,

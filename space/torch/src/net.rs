@@ -203,12 +203,50 @@ impl Net {
         wanted: &[usize],
         hook: impl Fn(usize, &Tensor) -> Result<(), NetError>,
     ) -> Result<Vec<Tensor>, NetError> {
+        self.run_part((0, input::values(&self.graph, inputs)?), mode, wanted, |_| true, hook)
+    }
+
+    /// Runs those nodes for which `part` holds on a batch of images, and gives the values of `wanted` ones.
+    pub(crate) fn run_before(
+        &self,
+        images: &Tensor,
+        mode: Mode,
+        wanted: &[usize],
+        part: impl Fn(usize) -> bool,
+    ) -> Result<Vec<Tensor>, NetError> {
+        self.run_part((0, input::values(&self.graph, &[images])?), mode, wanted, part, |_, _| Ok(()))
+    }
+
+    /// Runs the nodes after one for which `part` holds, from its value.
+    pub(crate) fn run_from(
+        &self,
+        node: usize,
+        value: Tensor,
+        mode: Mode,
+        wanted: &[usize],
+        part: impl Fn(usize) -> bool,
+    ) -> Result<Vec<Tensor>, NetError> {
+        self.run_part((node, vec![Some(value)]), mode, wanted, part, |_, _| Ok(()))
+    }
+
+    /// Runs the nodes for which `part` holds after those whose values are given, which begin at `first`.
+    fn run_part(
+        &self,
+        (first, given): (usize, Vec<Option<Tensor>>),
+        mode: Mode,
+        wanted: &[usize],
+        part: impl Fn(usize) -> bool,
+        hook: impl Fn(usize, &Tensor) -> Result<(), NetError>,
+    ) -> Result<Vec<Tensor>, NetError> {
         let bn_eps = self.graph.bn_eps();
-        let mut values = input::values(&self.graph, inputs)?;
-        let run = exec::Run { mode, batch: inputs[0].size()[0], bn_eps };
+        let batch = given.iter().flatten().next().map_or(0, |value| value.size()[0]);
+        let run = exec::Run { mode, batch, bn_eps };
         // Activations that the batch norm before them has applied.
         let mut applied = vec![false; self.graph.nodes.len()];
-        for (i, node) in self.graph.nodes.iter().enumerate().skip(inputs.len()) {
+        let mut values: Vec<Option<Tensor>> = (0..first).map(|_| None).chain(given).collect();
+        let begin = values.len();
+        values.resize_with(self.graph.nodes.len(), || None);
+        for (i, node) in self.graph.nodes.iter().enumerate().skip(begin).filter(|(i, _)| part(*i)) {
             let freed = || NetError::NoValue { at: node.path.to_string() };
             let ins: Vec<&Tensor> =
                 node.inputs.iter().map(|j| values[*j as usize].as_ref().ok_or_else(freed)).collect::<Result<_, _>>()?;
@@ -237,7 +275,8 @@ impl Net {
             };
             let out = out.map_err(op(&node.path))?;
             hook(i, &out)?;
-            values.push(Some(out));
+            drop(ins);
+            values[i] = Some(out);
             for old in &self.last_read[i] {
                 if !wanted.contains(old) {
                     values[*old] = None;
@@ -246,6 +285,11 @@ impl Net {
         }
         let take = |i: &usize| values[*i].as_ref().map(Tensor::shallow_clone);
         wanted.iter().map(|i| take(i).ok_or_else(|| NetError::NoValue { at: "output".into() })).collect()
+    }
+
+    /// The same network on the same tensors.
+    pub(crate) fn same(&self) -> Net {
+        self.with_tensors(self.nodes.iter().map(|own| own.iter().map(Tensor::shallow_clone).collect()).collect())
     }
 
     /// The same network on other tensors.

@@ -33,7 +33,7 @@ fn distance(ours: &[f64], theirs: &[f64]) -> f64 {
 
 /// The farther of the 64 values that a golden tells and of the two images' norms; and how far the norm of the difference of
 /// the images is.
-fn distances(ours: &Tensor, golden: &Value) -> [f64; 2] {
+pub fn distances(ours: &Tensor, golden: &Value) -> [f64; 2] {
     let shape: Vec<i64> = serde_json::from_value(golden["shape"].clone()).unwrap();
     assert_eq!(ours.size(), shape);
     let numbers = |key: &str| serde_json::from_value::<Vec<f64>>(golden[key].clone()).unwrap();

@@ -11,6 +11,7 @@ mod heads;
 mod inherit;
 mod logits;
 mod pytorch;
+mod regions;
 mod seeded;
 mod side_by_side;
 mod weights_files;

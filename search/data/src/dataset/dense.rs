@@ -18,7 +18,7 @@ pub(super) struct Dense<R> {
     labels: &'static [Labels],
 }
 
-pub(super) static COCO: Dense<Coco> = Dense { reader: Coco, labels: &[Labels::Boxes] };
+pub(super) static COCO: Dense<Coco> = Dense { reader: Coco, labels: &[Labels::Boxes, Labels::Masks] };
 pub(super) static VOC: Dense<Voc> = Dense { reader: Voc, labels: &[Labels::Boxes, Labels::ClassMaps] };
 pub(super) static ADE20K: Dense<Ade20k> = Dense { reader: Ade20k, labels: &[Labels::ClassMaps] };
 pub(super) static MASKS: Dense<MaskFolder> = Dense { reader: MaskFolder, labels: &[Labels::ClassMaps] };
@@ -48,7 +48,7 @@ impl<R: DenseReader> DatasetReader for Dense<R> {
         let how = DenseReadOptions {
             damaged_limit: options.dense.damaged_limit,
             check_images: options.dense.check_images,
-            masks: false,
+            masks: options.labels == Labels::Masks,
         };
         let read = |split: &str| self.reader.load(dir, split, &how).map_err(DataError::from);
         let (train, val) = (read(&options.dense.train)?, read(&options.dense.val)?);
@@ -71,15 +71,20 @@ impl<R: DenseReader> DatasetReader for Dense<R> {
 fn listed(data: DenseDataset, labels: Labels, train: Option<&mut Vec<String>>) -> Result<Dataset, DataError> {
     let (classes, class_ids) = match (labels, &data.maps) {
         (Labels::ClassMaps, Some(rule)) => (rule.classes.clone(), Vec::new()),
-        (Labels::Boxes, _) if !data.classes.is_empty() => {
+        (Labels::Boxes | Labels::Masks, _) if !data.classes.is_empty() => {
             (data.classes.iter().map(|c| c.name.clone()).collect(), data.classes.iter().map(|c| c.id).collect())
         }
         _ => return Err(DataError::damaged(&data.path, format!("no {}", labels.name()), "them for each image")),
     };
+    let without = data.images.iter().flat_map(|i| &i.objects).filter(|o| o.shape.is_none()).count();
+    if labels == Labels::Masks && without > 0 {
+        let found = format!("{without} of {} objects without a mask", data.objects());
+        return Err(DataError::damaged(&data.path, found, "a `segmentation` of each"));
+    }
     let mut all = DenseLabel::all(&data);
     let before = all.len();
     match (labels, train) {
-        (Labels::Boxes, Some(notes)) => {
+        (Labels::Boxes | Labels::Masks, Some(notes)) => {
             all.retain(|label| label.entry.objects.iter().any(|o| !o.crowd));
             if all.len() < before {
                 notes.push(format!("{}: left out {} images without a box", data.path.display(), before - all.len()));

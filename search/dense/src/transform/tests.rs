@@ -46,7 +46,7 @@ fn sample(slot: u64) -> Sample {
         let bbox = BBox::from_xywh([x, y, w, h].map(|v| v as f64));
         boxes.push(TargetBox { bbox, class: u32::from(label) });
     }
-    Sample { image, target: DenseTarget { boxes, map: Some(map) } }
+    Sample { image, target: DenseTarget { boxes, map: Some(map), ..DenseTarget::default() } }
 }
 
 /// The label that a pixel's red tells; none where resizing mixed levels.
@@ -153,7 +153,7 @@ fn no_class_fills_a_crop_where_another_part_is_mixed() {
     let mut map = ClassMap::filled(200, 100, 4);
     (0..200 * 100).filter(|i| i % 200 >= 180).for_each(|i| map.labels[i] = 2);
     let image = Picture::black(200, 100, 3);
-    let s = Sample { image, target: DenseTarget { boxes: Vec::new(), map: Some(map) } };
+    let s = Sample { image, target: DenseTarget { map: Some(map), ..DenseTarget::default() } };
     let count = |max_class_share| {
         let crop = RandomCrop { max_class_share };
         (0..200).filter(|slot| crop.apply(&s, 50, &mut at(*slot)).target.map.unwrap().labels.contains(&2)).count()

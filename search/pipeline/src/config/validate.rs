@@ -74,6 +74,11 @@ impl Config {
         }
         let several = |choices: &Vec<i64>| choices.len() > 1;
         let taught = self.supernet.distill_subnets != SubnetLoss::Labels && self.supernet.rule != SupernetRule::Uniform;
+        if taught && self.task_config().head().is_some_and(|head| head.rcnn_rules().is_some()) {
+            let message = "found a teacher, expected labels: each network of this head has regions of its own";
+            all.push((at("supernet.distill_subnets"), message.to_string()));
+            return all;
+        }
         for entry in self.entries().into_iter().filter(|_| self.task == TaskName::Detection && taught) {
             if entry.section.knobs.get(RESOLUTION).is_none_or(several) {
                 let message = "found several choices, expected one, or supernet.distill_subnets: labels: anchors of different \

@@ -74,7 +74,7 @@ fn augment(data: &config::DataConfig, recipe: &config::Recipe, norm: &Normalizat
     });
     let dense = match labels {
         Labels::Classes => None,
-        Labels::Boxes => Some(DenseTransform::Detection(a.detection.clone().unwrap_or_default())),
+        Labels::Boxes | Labels::Masks => Some(DenseTransform::Detection(a.detection.clone().unwrap_or_default())),
         Labels::ClassMaps => Some(DenseTransform::Segmentation(a.segmentation.clone().unwrap_or_default())),
     };
     let mix = Mix { mixup: a.mixup, cutmix: a.cutmix, switch: a.mixup_switch_prob.unwrap_or(0.5) };

@@ -26,6 +26,7 @@ pub static METRICS: &[&dyn Metric] = &[
     &trained::CLASSIFICATION,
     &trained::MAP,
     &trained::MAP50,
+    &trained::MASK_MAP,
     &trained::MIOU,
     &trained::PIXEL_ACCURACY,
     &quantized::CLASSIFICATION,

@@ -22,6 +22,9 @@ pub static MAP: Trained = Trained { info: mobilenas_task::MAP, place: 0 };
 /// The second.
 pub static MAP50: Trained = Trained { info: mobilenas_task::MAP50, place: 1 };
 
+/// That of masks.
+pub static MASK_MAP: Trained = Trained { info: mobilenas_task::MASK_MAP, place: 2 };
+
 /// The first metric of segmentation.
 pub static MIOU: Trained = Trained { info: mobilenas_task::MIOU, place: 0 };
 

@@ -42,8 +42,11 @@ pub fn evaluate(
     collective: &dyn Collective,
 ) -> Result<i32> {
     let (does, loaded) = (Does::of(head), net.load()?);
+    if matches!(does, Does::Instances(_)) && !collective.alone() {
+        bail!(Input(format!("{} processes: a network with masks, expected one process", collective.ranks())));
+    }
     let mut config = net.data()?.unwrap_or_default();
-    let usual = if does.labels() == Labels::Boxes { "coco" } else { "voc" };
+    let usual = if does.labels() == Labels::ClassMaps { "voc" } else { "coco" };
     let named = data.dataset.as_deref().or(dir.map(|_| usual));
     if let Some(name) = named {
         config.name = DataName::named(name).unwrap_or(config.name);
@@ -130,7 +133,7 @@ fn own_images(images: usize, rank: usize, ranks: usize) -> Vec<usize> {
 
 /// Whether a dataset has the classes of the network, in their order.
 fn check_classes(loaded: &Loaded, classes: &[String], does: &Does, net: &NetArgs) -> Result<()> {
-    let background = usize::from(matches!(does, Does::Detect(_)));
+    let background = usize::from(does.labels() != Labels::ClassMaps);
     let (file, expected) = (net.file(), loaded.classes as usize - background);
     if classes.len() != expected {
         let found = classes.len();

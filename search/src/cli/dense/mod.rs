@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use mobilenas_data::{Labels, Normalization};
 use mobilenas_heads::{Head, HeadOptions};
-use mobilenas_task::{Detection, Outputs, Segmentation};
+use mobilenas_task::{Detection, Instances, Outputs, Segmentation};
 use mobilenas_torch::Mode;
 use tch::{Kind, Tensor};
 
@@ -77,14 +77,16 @@ fn refuse(given: &[(&str, bool)]) -> Result<()> {
 /// What a network with a head does.
 enum Does {
     Detect(Detection),
+    Instances(Box<Instances>),
     Segment(Segmentation),
 }
 
 impl Does {
     fn of((head, options): (&dyn Head, &HeadOptions)) -> Does {
-        match head.ssd_rules() {
-            Some(rules) => Does::Detect(Detection { rules }),
-            None => {
+        match (head.rcnn_rules(), head.ssd_rules()) {
+            (Some(rules), _) => Does::Instances(Box::new(Instances { rules })),
+            (None, Some(rules)) => Does::Detect(Detection { rules }),
+            (None, None) => {
                 Does::Segment(Segmentation { align_corners: options.align_corners.unwrap_or(head.align_corners()) })
             }
         }
@@ -93,6 +95,7 @@ impl Does {
     fn labels(&self) -> Labels {
         match self {
             Does::Detect(_) => Labels::Boxes,
+            Does::Instances(_) => Labels::Masks,
             Does::Segment(_) => Labels::ClassMaps,
         }
     }
@@ -107,8 +110,7 @@ fn kind(net: &NetArgs) -> Kind {
 
 fn run(loaded: &Loaded, images: &Tensor, kind: Kind) -> Result<Outputs> {
     let _guard = tch::no_grad_guard();
-    let heads = loaded.net.outputs(&images.f_to_kind(kind)?, Mode::Eval)?;
-    Ok(Outputs::of(loaded.net.graph(), heads))
+    Ok(Outputs::run(&loaded.net, &images.f_to_kind(kind)?, Mode::Eval)?)
 }
 
 fn normalization(loaded: &Loaded) -> Normalization {

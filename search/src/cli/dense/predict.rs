@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use mobilenas_dense::class_map::color;
-use mobilenas_dense::draw::{draw_box, draw_map};
-use mobilenas_dense::ssd::Detection;
+use mobilenas_dense::draw::{draw_box, draw_map, draw_mask};
+use mobilenas_dense::mask::Rle;
+use mobilenas_dense::metrics::coco::Found;
+use mobilenas_dense::rcnn::Instance;
 use mobilenas_dense::{BBox, ClassMap};
 use mobilenas_heads::{Head, HeadOptions};
 use mobilenas_host::write::write_whole;
@@ -81,7 +83,22 @@ impl Teller<'_> {
             outln!("{}", path.display())?;
         }
         match self.does {
-            Does::Detect(how) => self.boxes(image, &mut picture, how.detect(outputs)?)?,
+            Does::Detect(how) => {
+                let size = (picture.width as u32, picture.height as u32);
+                let found = how.detect(outputs)?.into_iter().flatten().map(|d| (d.in_image(size.0, size.1), None));
+                self.objects(image, &mut picture, found.collect())?;
+            }
+            Does::Instances(ref how) => {
+                let (width, height) = (picture.width, picture.height);
+                let found = how.detect(outputs)?.into_iter().flat_map(|found| {
+                    let one = |(i, one): (usize, &Instance)| {
+                        let bbox = one.in_image(found.size, width as u32, height as u32);
+                        (bbox, Some(found.mask(i, (width, height))))
+                    };
+                    found.instances.iter().enumerate().map(one).collect::<Vec<_>>()
+                });
+                self.objects(image, &mut picture, found.collect())?;
+            }
             Does::Segment(how) => {
                 let (width, height) = (picture.width, picture.height);
                 let labels = how.class_maps(outputs, &[(width, height)])?.pop().unwrap_or_default();
@@ -100,25 +117,30 @@ impl Teller<'_> {
         self.names.as_ref().and_then(|n| n.get(class)).cloned().unwrap_or_else(|| class.to_string())
     }
 
-    fn boxes(
+    /// Boxes, with masks where the network has them.
+    fn objects(
         &mut self,
         (path, place): (&Path, usize),
         picture: &mut Picture,
-        found: Vec<Vec<Detection>>,
+        found: Vec<(Found<[f64; 4]>, Option<Rle>)>,
     ) -> Result<()> {
         let least = self.output.threshold.unwrap_or(if self.as_json { 0.0 } else { SHOWN });
-        let (w, h) = (picture.width as u32, picture.height as u32);
-        for found in found.into_iter().flatten().filter(|d| d.score >= least) {
-            let found = found.in_image(w, h);
+        for (found, mask) in found.into_iter().filter(|(d, _)| d.score >= least) {
             let [x, y, width, height] = found.region;
             let class = found.category as usize;
-            draw_box(picture, &BBox::from_xywh(found.region), color((class % 254) as u8 + 1));
+            let color = color((class % 254) as u8 + 1);
+            mask.iter().for_each(|mask| draw_mask(picture, mask, color));
+            draw_box(picture, &BBox::from_xywh(found.region), color);
             if self.as_json {
                 let id = self.ids.as_ref().and_then(|ids| ids.get(class)).copied().unwrap_or(class as u64 + 1);
-                self.rows.push(json!({
+                let mut row = json!({
                     "image_id": image_id(path, place), "file_name": path.display().to_string(),
                     "category_id": id, "category": self.name(class), "bbox": found.region, "score": found.score,
-                }));
+                });
+                if let Some(mask) = mask {
+                    row["segmentation"] = json!({ "size": [mask.height(), mask.width()], "counts": mask.to_text() });
+                }
+                self.rows.push(row);
             } else {
                 let percent = 100.0 * found.score;
                 outln!("  {percent:>6.2} %  {:<24} {x:.1} {y:.1} {width:.1} {height:.1}", self.name(class))?;

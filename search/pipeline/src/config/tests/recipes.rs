@@ -65,6 +65,6 @@ fn teachers_and_clips_are_single() {
     ");
     insta::assert_snapshot!(more("supernet: {recipe: mobilvit}"), @r#"
     c.yaml: 1 mistake
-      line 3, supernet.recipe: found "mobilvit", expected one of mobilevit, mobilevitv2, mobilevitv3, efficientformerv2, ssdlite_cvnets, deeplabv3_cvnets, pspnet_cvnets, semantic_fpn_snap, small; did you mean mobilevit?
+      line 3, supernet.recipe: found "mobilvit", expected one of mobilevit, mobilevitv2, mobilevitv3, efficientformerv2, ssdlite_cvnets, deeplabv3_cvnets, pspnet_cvnets, semantic_fpn_snap, mask_rcnn_snap, small; did you mean mobilevit?
     "#);
 }
