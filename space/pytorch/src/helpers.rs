@@ -268,9 +268,9 @@ def fourier(x: Tensor) -> Tensor:
 const OFFSETS: &str = r#"def offsets(x: Tensor, h: int, w: int) -> Tensor:
     """Columns, rows and squared distance from each query to each key of a grid of h x w: [1, N * N, 3]."""
     rows, columns = torch.arange(h, device=x.device), torch.arange(w, device=x.device)
-    dy = (rows[None, None, :, None] - rows[:, None, None, None]).expand(h, w, h, w)
-    dx = (columns[None, None, None, :] - columns[None, :, None, None]).expand(h, w, h, w)
-    return torch.stack((dx, dy, dx * dx + dy * dy), 4).reshape(1, -1, 3).to(x.dtype)
+    dy = (rows[None, None, :, None] - rows[:, None, None, None]).expand(h, w, h, w).reshape(-1)
+    dx = (columns[None, None, None, :] - columns[None, :, None, None]).expand(h, w, h, w).reshape(-1)
+    return torch.stack((dx, dy, dx * dx + dy * dy), 1)[None].to(x.dtype)
 "#;
 
 const RELATIVE_LOGITS: &str = r#"class RelativeLogits(nn.Module):
