@@ -64,7 +64,8 @@ impl Int8Exporter {
     /// The float file that outputs every value of [`Int8Exporter::calibrated_values`] beside the logits.
     pub fn calibration_model(&self) -> Vec<u8> {
         let mut graph = self.graph.clone();
-        let known = |v: &&str| !graph.input.iter().any(|i| i.name.as_deref() == Some(*v));
+        // Inputs are seen as they are given, and an output is there already.
+        let known = |v: &&str| !graph.input.iter().chain(&graph.output).any(|i| i.name.as_deref() == Some(*v));
         let output = |v: &str| {
             let tensor = proto::TensorType { elem_type: Some(kind::FLOAT), shape: None };
             proto::ValueInfo { name: Some(v.to_string()), kind: Some(tensor.into()) }
