@@ -126,6 +126,7 @@ pub fn grad_norm(
     let outputs = match task.labels() {
         Labels::Classes => Outputs::one(net.forward(images, Mode::Train)?),
         Labels::Boxes | Labels::ClassMaps => Outputs::of(graph, net.heads(images, Mode::Train)?),
+        Labels::Masks => Outputs::run(&net, images, Mode::Train)?,
     };
     let loss = task.loss(&outputs, targets, 0.0)?;
     let gradients = Tensor::f_run_backward(&[loss], &learnt, false, false).map_err(EvalError::from)?;
