@@ -18,7 +18,7 @@ fn graphs() -> Vec<(&'static str, Formula, Graph)> {
     let one = |turn: usize, family: &&'static dyn mobilenas_space::families::Family| {
         let space = covering::small(family.name(), 7);
         // In turn: families that follow each other share blocks.
-        let genome = if turn % 2 == 0 { space.largest() } else { space.smallest() };
+        let genome = if turn.is_multiple_of(2) { space.largest() } else { space.smallest() };
         (family.name(), Formula { gain: family.formula_gain() }, space.lower(&genome).unwrap())
     };
     covering::families().iter().enumerate().map(|(turn, family)| one(turn, family)).collect()

@@ -168,7 +168,7 @@ fn trainings_with_several_seeds_are_compared() {
 fn bands_are_numpys_quartiles() {
     let search = |strategy: &str, seed, volume: &[(u64, f64)]| {
         let (strategy, volume) = (strategy.to_owned(), volume.to_vec());
-        Row::Search(study::SearchRun { strategy, seed, volume, cost: Vec::new(), seconds: 1.0 })
+        Row::Search(study::SearchRun { strategy, seed, volume, cost: Vec::new(), front: Vec::new(), seconds: 1.0 })
     };
     let mut rows = synthetic::study::rows("made", "a");
     rows.truncate(1);

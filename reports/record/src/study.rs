@@ -207,6 +207,9 @@ pub struct SearchRun {
     /// Seconds that the scores took up to each point of `volume`; none in older rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cost: Vec<f64>,
+    /// The objectives of the networks on its Pareto front, by metric; none in older rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub front: Vec<BTreeMap<String, f64>>,
     /// Seconds it took.
     pub seconds: f64,
 }

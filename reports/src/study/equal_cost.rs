@@ -75,7 +75,14 @@ mod tests {
     fn search(strategy: &str, seed: u64, points: &[(f64, f64)]) -> SearchRun {
         let volume = points.iter().enumerate().map(|(i, (_, v))| (i as u64 + 1, *v)).collect();
         let cost: Vec<f64> = points.iter().map(|(at, _)| *at).collect();
-        SearchRun { strategy: strategy.to_owned(), seed, volume, seconds: *cost.last().unwrap(), cost }
+        SearchRun {
+            strategy: strategy.to_owned(),
+            seed,
+            volume,
+            seconds: *cost.last().unwrap(),
+            cost,
+            front: Vec::new(),
+        }
     }
 
     #[test]

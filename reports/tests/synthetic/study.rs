@@ -89,7 +89,12 @@ fn searches(r: &mut Random, rows: &mut Vec<StudyRow>) {
             }
             volume.push((120, now));
             let cost = volume.iter().map(|(trial, _)| *trial as f64 / 2.0).collect();
-            rows.push(StudyRow::Search(SearchRun { strategy: strategy.to_owned(), seed, volume, cost, seconds: 60.0 }));
+            let point = |i: i32| {
+                let (top1, macs) = (70.0 + 5.0 * f64::from(i) + gain, 1e6 * f64::from(1 + i * i));
+                [("top1", top1), ("macs", macs)].map(|(name, v)| (name.to_owned(), v)).into()
+            };
+            let (strategy, front) = (strategy.to_owned(), (0..4).rev().map(point).collect());
+            rows.push(StudyRow::Search(SearchRun { strategy, seed, volume, cost, front, seconds: 60.0 }));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Strategies against random search: each several times on one supernet a space, hypervolume over trials.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use mobilenas_record::Goal;
@@ -197,8 +198,9 @@ impl<'a> Study<'a> {
                 allocator.close(space);
             }
         }
+        let front = curve.front();
         let (volume, cost) = curve.end();
-        Ok((SearchRun { strategy: name, seed, volume, cost, seconds }, tried))
+        Ok((SearchRun { strategy: name, seed, volume, cost, front, seconds }, tried))
     }
 
     /// Scores the networks whose scores are not known.
@@ -283,6 +285,18 @@ impl<'a> Curve<'a> {
         self.cost.push(self.seconds);
     }
 
+    /// The objectives of the networks on the front, best first.
+    fn front(&self) -> Vec<BTreeMap<String, f64>> {
+        let mut sorted = self.front.clone();
+        sorted.sort_by(|a, b| {
+            b.iter().zip(a).map(|(x, y)| x.total_cmp(y)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
+        });
+        let named = |point: Vec<f64>| -> BTreeMap<String, f64> {
+            self.axes.iter().zip(point).map(|(a, v)| (a.metric.to_string(), v * a.per_unit)).collect()
+        };
+        sorted.into_iter().map(named).collect()
+    }
+
     /// The points, the last one at the last trial, and the seconds until each.
     fn end(mut self) -> (Vec<(u64, f64)>, Vec<f64>) {
         let last = self.points.last().map_or(0.0, |(_, v)| *v);
@@ -312,6 +326,8 @@ mod tests {
         curve.add(Some(&point(15.0, 1.5e6)), 4.0);
         curve.add(Some(&point(15.0, 5e5)), 6.0);
         curve.add(Some(&point(99.0, 3e6)), 7.0);
+        let front: Vec<f64> = curve.front().iter().map(|m| m["macs"]).collect();
+        assert_eq!(front, [3e6, 1e6, 5e5], "the best first");
         assert_eq!(curve.end(), (vec![(2, 10.0), (4, 12.5), (5, 12.5)], vec![3.0, 6.0, 7.0]));
         assert_eq!(axes[1].in_words(), "2 M macs");
     }

@@ -183,6 +183,8 @@ fn killed_and_started_again_it_goes_on() {
     kill_at(build, || fs::read_to_string(&part).unwrap_or_default().lines().count() >= 2);
     // As if the kill had come in the middle of a line.
     let mut text = fs::read_to_string(&part).unwrap();
+    // The kill may have come in the middle of a line, too.
+    text.truncate(text.rfind('\n').unwrap() + 1);
     let kept: Vec<String> = text.lines().map(ToString::to_string).collect();
     text.push_str("{\"block\":{\"ke");
     fs::write(&part, text).unwrap();

@@ -51,7 +51,12 @@ fn networks_of_every_choice_are_slices_of_the_largest() {
     for head in HEADS {
         let family = if head.needs().expanded { "mobilenet_v3" } else { "mobilevit_v2" };
         let named = knobs(*head);
-        let listed: Vec<(&str, &[i64])> = named.iter().map(|(k, all)| (k.as_str(), *all)).collect();
+        let mut listed: Vec<(&str, &[i64])> = named.iter().map(|(k, all)| (k.as_str(), *all)).collect();
+        if family == "mobilenet_v3" {
+            // Strides of its large network, so that there is a map at stride 32.
+            listed.extend([("stages.0.stride", &[1i64][..]), ("stages.3.stride", &[2]), ("stages.4.stride", &[1])]);
+            listed.push(("stages.5.depth", &[1, 2, 3]));
+        }
         let space = space(family, &listed, *head);
         let (whole, mut cache) = (space.lower(&space.largest()).unwrap(), CostCache::new());
         let largest = tensors(&whole);

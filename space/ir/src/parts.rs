@@ -89,7 +89,8 @@ mod tests {
         let params = |g: &Graph| g.params().into_iter().map(|p| p.name).collect::<Vec<_>>();
         let mut all: Vec<String> = parts.iter().flat_map(params).collect();
         let mut expected = params(&whole);
-        (all.sort_unstable(), expected.sort_unstable());
+        all.sort_unstable();
+        expected.sort_unstable();
         assert_eq!(all, expected);
         assert_eq!(parts[1].input().to_string(), "4x2x2");
         let sizes = |g: &Graph| g.outputs.iter().map(|o| g.nodes[o.node].value.to_string()).collect::<Vec<_>>();

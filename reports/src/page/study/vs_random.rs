@@ -1,6 +1,9 @@
 //! Strategies against random search.
 
-use mobilenas_record::text;
+use std::collections::BTreeMap;
+
+use mobilenas_record::metric::{LATENCY, MACS, MEMORY, PARAMS};
+use mobilenas_record::{Goal, MetricInfo, pareto, text};
 
 use super::this_study::source;
 use crate::error::ReportError;
@@ -59,7 +62,9 @@ fn render(study: &Study, out: &mut OutputFolder) -> Result<String, ReportError> 
          the lower to the upper quartile. All are shown up to where the shortest search ends.{reference}"
     );
     let costs = at_equal_cost(&study.searches);
-    let figures = figures(&[("hypervolume", chart(study, &all))], out)?;
+    let mut charts = vec![("hypervolume", chart(study, &all))];
+    charts.extend(AXES.iter().filter_map(|axis| Some((axis.file, fronts(study, axis)?))));
+    let figures = figures(&charts, out)?;
     Ok(paragraph(&note) + &figures + &rows(&all) + &cost_rows(&costs))
 }
 
@@ -92,6 +97,55 @@ fn chart(study: &Study, all: &[HypervolumeBand]) -> Chart {
         series: all.iter().enumerate().map(series).collect(),
         ..Chart::default()
     }
+}
+
+/// What fronts are drawn over.
+struct FrontAxis {
+    metric: MetricInfo,
+    per_unit: f64,
+    label: &'static str,
+    file: &'static str,
+}
+
+const AXES: [FrontAxis; 4] = [
+    FrontAxis { metric: PARAMS, per_unit: 1e3, label: "Parameters (k)", file: "fronts_params" },
+    FrontAxis { metric: MACS, per_unit: 1e6, label: "MACs (M)", file: "fronts_macs" },
+    FrontAxis { metric: MEMORY, per_unit: 1024.0, label: "Peak memory (KiB)", file: "fronts_memory" },
+    FrontAxis { metric: LATENCY, per_unit: 1.0, label: "Latency by the table (ms)", file: "fronts_latency" },
+];
+
+/// The front of the accuracy and one other objective of each strategy, all seeds together; none where it is no objective, or
+/// rows do not tell fronts.
+fn fronts(study: &Study, axis: &FrontAxis) -> Option<Chart> {
+    let goals = [Goal::Maximize, axis.metric.goal];
+    let mut points: BTreeMap<&str, Vec<[f64; 2]>> = BTreeMap::new();
+    for s in &study.searches {
+        let point = |m: &BTreeMap<String, f64>| {
+            Some([m.get(&study.header.metric)?, m.get(axis.metric.name)?].map(|v| *v))
+                .filter(|p| p.iter().all(|v| drawable(*v)))
+        };
+        points.entry(&s.strategy).or_default().extend(s.front.iter().filter_map(point));
+    }
+    let mut series = Vec::new();
+    for (i, (strategy, all)) in points.iter().enumerate() {
+        let mut front: Vec<[f64; 2]> = pareto::front(all, &goals).into_iter().map(|at| all[at]).collect();
+        front.sort_by(|a, b| a[1].total_cmp(&b[1]));
+        let drawn = front.iter().map(|[accuracy, cost]| Point::at(cost / axis.per_unit, *accuracy)).collect();
+        series.push(
+            Series::new((*strategy).to_owned(), Mark::Small, SERIES[i % SERIES.len()], drawn)
+                .joined(LineStyle::StepsPost),
+        );
+    }
+    series.retain(|s| !s.points.is_empty());
+    let noun = study.accuracy().noun();
+    (!series.is_empty()).then(|| Chart {
+        title: format!("{}: fronts that the strategies found", study.header.name),
+        x_label: axis.label.to_owned(),
+        y_label: format!("Inherited {noun} (%)"),
+        caption: vec!["Of all seeds together.".to_owned(), source(study)],
+        series,
+        ..Chart::default()
+    })
 }
 
 fn rows(all: &[HypervolumeBand]) -> String {

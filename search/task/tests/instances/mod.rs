@@ -21,8 +21,12 @@ struct Golden<'a>(&'a Value);
 impl Params for Golden<'_> {
     fn get(&self, p: &ParamSpec) -> Result<Tensor, NetError> {
         let scaled: BTreeMap<String, f64> = serde_json::from_value(self.0["scaled"].clone()).unwrap();
-        let factor = scaled.iter().find(|(ending, _)| p.name.ends_with(*ending)).map_or(1.0, |(_, f)| *f);
-        Ok(&Formula::PLAIN.get(p)? * factor)
+        let tensor = Formula::PLAIN.get(p)?;
+        // A table of indices stays one of whole numbers.
+        Ok(match scaled.iter().find(|(ending, _)| p.name.ends_with(*ending)) {
+            Some((_, factor)) => tensor * *factor,
+            None => tensor,
+        })
     }
 }
 
