@@ -6,7 +6,6 @@ pub mod calibration;
 pub mod engine;
 pub mod host;
 pub mod interleaved;
-pub mod json_file;
 pub mod latency;
 pub mod latency_table;
 pub mod models;

@@ -3,6 +3,7 @@
 
 pub mod cache;
 pub mod clock;
+pub mod json_file;
 pub mod load;
 pub mod lock;
 pub mod memory;

@@ -5,10 +5,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::error::PhonesError;
+use crate::error::{CACHE, PhonesError};
 
-/// The variable that names the folder.
-pub const CACHE: &str = "MOBILENAS_CACHE";
 /// More bytes than this are not kept.
 const MOST: u64 = 4 << 30;
 /// What was used within this time stays in any case: someone may be about to load it.

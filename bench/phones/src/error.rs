@@ -7,9 +7,10 @@ use mobilenas_host::WorkerError;
 use mobilenas_pytorch::PytorchError;
 use mobilenas_torch::NetError;
 
-use crate::cache::CACHE;
-use crate::python::PYTHON;
-
+/// The variable that names the folder.
+pub const CACHE: &str = "MOBILENAS_CACHE";
+/// The variable that names it.
+pub const PYTHON: &str = "MOBILENAS_PHONES_PYTHON";
 /// How to get the converters.
 const HOW: &str = "`cargo xtask setup --phones` makes it";
 

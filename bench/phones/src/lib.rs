@@ -10,8 +10,7 @@ mod job;
 mod python;
 mod tflite;
 
-pub use cache::CACHE;
-pub use error::PhonesError;
+pub use error::{CACHE, PYTHON, PhonesError};
 pub use job::convert;
-pub use python::{PYTHON, Python};
+pub use python::Python;
 pub use tflite::{Tflite, converter, tflite};

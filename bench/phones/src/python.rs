@@ -5,10 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::error::PhonesError;
+use crate::error::{PYTHON, PhonesError};
 
-/// The variable that names it.
-pub const PYTHON: &str = "MOBILENAS_PHONES_PYTHON";
 /// What it runs.
 const SCRIPTS: [(&str, &str); 6] = [
     ("convert.py", include_str!("../python/convert.py")),

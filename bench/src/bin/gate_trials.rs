@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use clap::Parser;
 use mobilenas_bench::Host;
-use mobilenas_bench::json_file::FileError;
 use mobilenas_bench::process::{self, WorkerProgram, Workload};
 use mobilenas_bench::regression::Verdict;
 use mobilenas_bench::regression::paired::{PairedComparison, PairedRule, PairedRun};
 use mobilenas_bench::regression::process_pairs::{PairSetup, ProcessPairs};
 use mobilenas_bench::regression::round::RoundSource as _;
 use mobilenas_bench::stats::{median, share};
+use mobilenas_host::json_file::FileError;
 use mobilenas_host::{Clock as _, WallClock, load};
 use serde::{Deserialize, Serialize};
 

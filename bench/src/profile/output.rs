@@ -6,7 +6,7 @@ use std::path::Path;
 use super::case::ProfileCase;
 use super::record::{ProfileReport, ProfileRow, SCHEMA};
 use super::rules::width;
-use crate::json_file::{self, FileError};
+use mobilenas_host::json_file::{self, FileError};
 
 /// The file of everything.
 pub const JSON: &str = "bench.json";

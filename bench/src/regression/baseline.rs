@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::exact::Exact;
 use super::stored::StoredBaseline;
-use crate::json_file::{self, FileError};
+use mobilenas_host::json_file::{self, FileError};
 
 /// Version of the file.
 pub const SCHEMA: u32 = 1;

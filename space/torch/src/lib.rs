@@ -19,6 +19,7 @@ pub mod store;
 pub mod threads;
 pub mod tracked;
 pub mod tuned;
+mod waiting;
 pub mod weights;
 
 // What tests of all kinds share calls the crate by its name.
@@ -31,7 +32,8 @@ pub use mobilenas_native::{ProcessGroup, keep_freed_memory};
 pub use mode::Mode;
 pub use net::Net;
 pub use params::{Frozen, Owned, Params, PerWidthNorm, Resized, Shared};
-pub use regions::{Region, Waiting};
+pub use regions::Region;
 pub use store::{Names, ParamStore};
 pub use tracked::TrackedStats;
 pub use tuned::{FixedKernels, KernelSelector, TunedNet};
+pub use waiting::Waiting;

@@ -206,31 +206,8 @@ impl Net {
         self.run_part((0, input::values(&self.graph, inputs)?), mode, wanted, |_| true, hook)
     }
 
-    /// Runs those nodes for which `part` holds on a batch of images, and gives the values of `wanted` ones.
-    pub(crate) fn run_before(
-        &self,
-        images: &Tensor,
-        mode: Mode,
-        wanted: &[usize],
-        part: impl Fn(usize) -> bool,
-    ) -> Result<Vec<Tensor>, NetError> {
-        self.run_part((0, input::values(&self.graph, &[images])?), mode, wanted, part, |_, _| Ok(()))
-    }
-
-    /// Runs the nodes after one for which `part` holds, from its value.
-    pub(crate) fn run_from(
-        &self,
-        node: usize,
-        value: Tensor,
-        mode: Mode,
-        wanted: &[usize],
-        part: impl Fn(usize) -> bool,
-    ) -> Result<Vec<Tensor>, NetError> {
-        self.run_part((node, vec![Some(value)]), mode, wanted, part, |_, _| Ok(()))
-    }
-
     /// Runs the nodes for which `part` holds after those whose values are given, which begin at `first`.
-    fn run_part(
+    pub(crate) fn run_part(
         &self,
         (first, given): (usize, Vec<Option<Tensor>>),
         mode: Mode,

@@ -13,7 +13,7 @@ pub use metrics::bencher;
 pub use table::{markdown, table, why};
 
 use super::finding::RegressionReport;
-use crate::json_file::{self, FileError};
+use mobilenas_host::json_file::{self, FileError};
 
 /// Names of the files, in the order they are written.
 pub const FILES: [&str; 4] = ["check.json", "check.md", "check.junit.xml", "check.bencher.json"];

@@ -2,7 +2,6 @@
 
 use rand::{Rng, RngExt as _};
 
-use super::Sampling;
 use crate::BBox;
 
 /// When a box has an object.
@@ -70,6 +69,15 @@ impl OverlapMatcher {
         }
         found
     }
+}
+
+/// How many of the matched are trained on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// Of an image, at most.
+    pub count: usize,
+    /// The part of them that may have an object.
+    pub positive: f64,
 }
 
 /// The places of boxes that are trained on.

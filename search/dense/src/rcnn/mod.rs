@@ -11,7 +11,7 @@ mod rules;
 mod targets;
 
 pub use detect::Instance;
-pub use matching::{Match, OverlapMatcher, Sampled};
+pub use matching::{Match, OverlapMatcher, Sampled, Sampling};
 pub use paste::{cut_mask, pasted};
-pub use rules::{Proposing, RcnnRules, Sampling};
+pub use rules::{Proposing, RcnnRules};
 pub use targets::{AnchorTargets, RegionTarget};

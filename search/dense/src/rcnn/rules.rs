@@ -1,16 +1,7 @@
 //! The published rules.
 
-use super::OverlapMatcher;
+use super::{OverlapMatcher, Sampling};
 use crate::ssd::Coder;
-
-/// How many of the matched are trained on.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sampling {
-    /// Of an image, at most.
-    pub count: usize,
-    /// The part of them that may have an object.
-    pub positive: f64,
-}
 
 /// Which anchors become proposals.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use mobilenas_bench::engine::EngineError;
-use mobilenas_bench::json_file;
 use mobilenas_bench::process::{MeasureError, WorkerProgram, Workload};
 use mobilenas_bench::regression::Exact;
+use mobilenas_host::json_file;
 
 use crate::cli::Input;
 use mobilenas_file::{FileError, FileExact, FileFlags, GuardedFile, ModelFile};

@@ -9,8 +9,8 @@ use rand::rngs::ChaCha8Rng;
 use rayon::prelude::*;
 use tch::{Reduction, TchError, Tensor};
 
+use super::detected::{NAME, torch};
 use super::read::{Read, numbers};
-use super::{NAME, torch};
 use crate::TaskError;
 use crate::batch::DenseTargets;
 

@@ -7,8 +7,9 @@ use mobilenas_dense::mask::Rle;
 use mobilenas_dense::metrics::coco::{CocoEvaluator, CocoScores, Found};
 use mobilenas_dense::rcnn::Match;
 
+use super::detected::dense;
+use super::instances::Instances;
 use super::read::{Read, numbers};
-use super::{Instances, dense};
 use crate::{Meter, Outputs, Targets, TaskError};
 
 /// COCO's average precision of what is detected, by boxes and by masks.

@@ -1,5 +1,7 @@
 //! Detection in two stages, with masks: proposals, and the class, the box and the mask of each region.
 
+mod detected;
+mod instances;
 mod loss;
 mod meter;
 mod read;
@@ -8,88 +10,24 @@ use mobilenas_data::Labels;
 use mobilenas_dense::BBox;
 use mobilenas_dense::class_map::color;
 use mobilenas_dense::draw::{draw_box, draw_mask};
-use mobilenas_dense::mask::Rle;
-use mobilenas_dense::rcnn::{Instance, RcnnRules};
 use mobilenas_image::Picture;
 use mobilenas_record::metric::SHOWN;
 use mobilenas_record::{Goal, MetricInfo, Stage};
-use tch::{TchError, Tensor};
+use tch::Tensor;
 
 use crate::batch::DenseTargets;
 use crate::detection::{ANCHOR_ACCURACY, MAP, MAP50};
 use crate::distill::Distillation;
 use crate::{Meter, Outputs, Targets, Task, TaskError};
-use loss::Losses;
-use read::Read;
+use detected::{NAME, torch};
 
+pub use detected::Detected;
+pub use instances::Instances;
 pub use meter::InstancePrecision;
 
 /// COCO's average precision of masks, mean over IoUs from 0.5 to 0.95.
 pub const MASK_MAP: MetricInfo =
     MetricInfo { name: "mask_map", goal: Goal::Maximize, unit: "%", stage: Stage::Trained, label: "Mask mAP" };
-
-const NAME: &str = "detection";
-
-fn torch(e: TchError) -> TaskError {
-    TaskError::torch(NAME)(e)
-}
-
-/// Detection in two stages, with masks. Outputs are `rpn_scores` `[B, N, 1]` and `rpn_boxes` `[B, N, 4]` of N anchors, and of
-/// each region `scores` `[classes]` with the background last, `boxes` `[4 (classes - 1)]` and `masks`.
-#[derive(Clone, Copy, Debug)]
-pub struct Instances {
-    /// Anchors, proposals, matching, and what is detected.
-    pub rules: RcnnRules,
-}
-
-/// What was found in an image.
-#[derive(Clone, Debug)]
-pub struct Detected {
-    /// Boxes, classes and scores, the best first.
-    pub instances: Vec<Instance>,
-    /// Columns and rows of the image that the network reads.
-    pub size: (f64, f64),
-    /// For each instance, the probabilities of its mask, row by row.
-    masks: Vec<Vec<f64>>,
-    side: usize,
-    threshold: f64,
-}
-
-impl Detected {
-    /// The mask of an instance in an image of (width, height).
-    pub fn mask(&self, i: usize, (width, height): (usize, usize)) -> Rle {
-        let (x, y) = (width as f64 / self.size.0, height as f64 / self.size.1);
-        let bbox = self.instances[i].bbox.scaled(x, y);
-        mobilenas_dense::rcnn::pasted(&self.masks[i], self.side, &bbox, (width, height), self.threshold)
-    }
-}
-
-fn dense(targets: &Targets) -> Result<&DenseTargets, TaskError> {
-    match targets {
-        Targets::Dense(all) => Ok(all),
-        Targets::Classes { .. } => Err(TaskError::Target { task: NAME, expected: "list of boxes" }),
-    }
-}
-
-impl Instances {
-    /// What is found in each image of a batch.
-    ///
-    /// # Errors
-    /// When libtorch refuses, or the outputs are not such a detector's.
-    pub fn detect(&self, outputs: &Outputs) -> Result<Vec<Detected>, TaskError> {
-        let _guard = tch::no_grad_guard();
-        Read::of(self.rules, outputs)?.detect()
-    }
-
-    /// The parts of the loss: whether anchors have an object, their boxes, the classes of regions, their boxes, their masks.
-    ///
-    /// # Errors
-    /// As for [`Task::loss`].
-    pub fn losses(&self, outputs: &Outputs, targets: &Targets, smoothing: f64) -> Result<[Tensor; 5], TaskError> {
-        let read = Read::of(self.rules, outputs)?;
-        Losses { read: &read, targets: dense(targets)? }.all(smoothing)
-    }
-}
 
 impl Task for Instances {
     fn name(&self) -> &'static str {

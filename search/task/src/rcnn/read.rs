@@ -6,7 +6,7 @@ use mobilenas_heads::level_sizes;
 use mobilenas_torch::{Region, Waiting};
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::{Detected, NAME, torch};
+use super::detected::{Detected, NAME, torch};
 use crate::{Outputs, TaskError};
 
 /// The stages of regions, in the order of the graph.

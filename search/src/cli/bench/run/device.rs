@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
-use mobilenas_bench::json_file;
 use mobilenas_bench::latency_table::builder::BuildError;
 use mobilenas_bench::latency_table::networks;
 use mobilenas_bench::on_device::{OnDevice, OnDeviceError, Voice};
 use mobilenas_bench::profile::rules::ProcessRule;
 use mobilenas_bench::stats::Interval;
 use mobilenas_device::{DeviceConfig, DeviceError, DeviceRecord, Seen, Session, Surroundings};
+use mobilenas_host::json_file;
 use mobilenas_host::{Lock, Progress, Stop, errln, outln};
 use mobilenas_pipeline::config::{self, BenchConfig};
 use mobilenas_record::text;

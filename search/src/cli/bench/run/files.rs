@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use anyhow::Result;
-use mobilenas_bench::json_file;
 use mobilenas_bench::profile::output;
 use mobilenas_bench::profile::record::{Cell, ProfileReport, ProfileRow};
+use mobilenas_host::json_file;
 use mobilenas_record::text;
 use mobilenas_reports::flat::{Flat, Values};
 use mobilenas_reports::zoo::{MeasuredNetwork, ModelZoo, model_zoo};

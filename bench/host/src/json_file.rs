@@ -3,10 +3,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use mobilenas_host::problems::printable;
-use mobilenas_host::write::write_whole;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
+
+use crate::problems::printable;
+use crate::write::write_whole;
 
 /// A file that cannot be used.
 #[derive(Debug, thiserror::Error)]
