@@ -291,8 +291,10 @@ impl<'a> Curve<'a> {
         sorted.sort_by(|a, b| {
             b.iter().zip(a).map(|(x, y)| x.total_cmp(y)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
         });
+        // What is told in units of a million or so is a whole number.
+        let whole = |a: &Axis, v: f64| if a.per_unit == 1.0 { v } else { (v * a.per_unit).round() };
         let named = |point: Vec<f64>| -> BTreeMap<String, f64> {
-            self.axes.iter().zip(point).map(|(a, v)| (a.metric.to_string(), v * a.per_unit)).collect()
+            self.axes.iter().zip(point).map(|(a, v)| (a.metric.to_string(), whole(a, v))).collect()
         };
         sorted.into_iter().map(named).collect()
     }
