@@ -31,6 +31,9 @@ pub(crate) const KIND: StrategyKind = StrategyKind {
     )
 };
 
+/// What a gain may be of.
+const COSTS: [&str; 4] = [metric::name::PARAMS, metric::name::MACS, metric::name::MEMORY, metric::name::LATENCY];
+
 /// Settings of slimming.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -98,6 +101,13 @@ impl Default for MesSlimmingSettings {
 
 impl Settings for MesSlimmingSettings {
     fn validate(&self, space: &SpaceInfo) -> Vec<(String, String)> {
+        let cost = |metric: &&String| COSTS.contains(&metric.as_str());
+        if let Some(found) = self.gain.iter().flat_map(BTreeMap::keys).find(|metric| !cost(metric)) {
+            return vec![(
+                "gain".into(),
+                format!("found {found}, expected what is gained as it falls: {}", COSTS.join(", ")),
+            )];
+        }
         let kinds: Vec<&str> = self.actions.iter().map(|a| a.kind()).collect();
         let free: BTreeSet<&str> = space.domain.free().iter().map(|i| space.knobs[*i].kind).collect();
         if free.is_empty() || kinds.iter().any(|kind| free.contains(kind)) {

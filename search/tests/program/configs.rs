@@ -148,6 +148,23 @@ fn all_mistakes_of_a_study_are_told_at_once() {
     ] {
         assert!(said.contains(part), "{part}\n{said}");
     }
+    let latency = |source: &str| {
+        let text = format!(
+            "space: {{family: mobilevit_v1}}\nlatency: {source}\nsearch: {{strategy: {{random: {{}}}}, trials: 3, objectives: \
+             [{{metric: top1, goal: maximize}}, {{metric: latency_ms, goal: minimize}}]}}\n\
+             study: {{strategies: [{{mes_slimming: {{gain: {{latency_ms: 1}}}}}}, {{mes_slimming: {{gain: {{params: 1}}}}}}]}}\n"
+        );
+        fs::write(&file, text).unwrap();
+        config::load_study(&file, config::Origin::User).unwrap_err().to_string()
+    };
+    // What is measured changes from run to run; a table's latencies do not.
+    let (measured, by_table) = (latency("{threads: 1}"), latency("{source: table, table: t.jsonl}"));
+    assert!(
+        measured.contains("found \"latency_ms\", expected one of top1, macs, params, memory, or latency_ms by"),
+        "{measured}"
+    );
+    let params = "study.strategies.1: found top1, latency_ms, expected params among them: the gain of mes_slimming";
+    assert!(by_table.contains("1 mistake\n") && by_table.contains(params), "{by_table}");
     let text = "space: {family: mobilevit_v1}\n\
                 search: {strategy: {random: {}}, trials: 3, objectives: [{metric: macs, goal: minimize}]}\n";
     fs::write(&file, text).unwrap();

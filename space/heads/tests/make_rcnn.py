@@ -10,6 +10,7 @@ many samples as a bin has positions, no box of the background, classes with the 
 of make_goldens.py, computed in float64; `told` is its. `regions` are rows of image, left, top, right, bottom; outputs after
 them have a row for each, of which the first half is told as one image, the other as the second.
 """
+
 import gzip
 import json
 import sys
@@ -35,11 +36,17 @@ spec.loader.exec_module(rules)
 
 WIDTH, CLASSES, ANCHORS, STRIDES = 32, 7, 3, (4, 8, 16, 32)
 NAMES = {
-    "neck.inner_blocks.{}.0": "neck.lateral_convs.{}.conv", "neck.layer_blocks.{}.0": "neck.fpn_convs.{}.conv",
-    "rpn.conv.0.0": "rpn_head.rpn_conv", "rpn.cls_logits": "rpn_head.rpn_cls", "rpn.bbox_pred": "rpn_head.rpn_reg",
-    "box.fc6": "roi_head.bbox_head.shared_fcs.0", "box.fc7": "roi_head.bbox_head.shared_fcs.1",
-    "fc_cls": "roi_head.bbox_head.fc_cls", "fc_reg": "roi_head.bbox_head.fc_reg",
-    "mask.{}.0": "roi_head.mask_head.convs.{}.conv", "predictor.conv5_mask": "roi_head.mask_head.upsample",
+    "neck.inner_blocks.{}.0": "neck.lateral_convs.{}.conv",
+    "neck.layer_blocks.{}.0": "neck.fpn_convs.{}.conv",
+    "rpn.conv.0.0": "rpn_head.rpn_conv",
+    "rpn.cls_logits": "rpn_head.rpn_cls",
+    "rpn.bbox_pred": "rpn_head.rpn_reg",
+    "box.fc6": "roi_head.bbox_head.shared_fcs.0",
+    "box.fc7": "roi_head.bbox_head.shared_fcs.1",
+    "fc_cls": "roi_head.bbox_head.fc_cls",
+    "fc_reg": "roi_head.bbox_head.fc_reg",
+    "mask.{}.0": "roi_head.mask_head.convs.{}.conv",
+    "predictor.conv5_mask": "roi_head.mask_head.upsample",
     "predictor.mask_fcn_logits": "roi_head.mask_head.conv_logits",
 }
 NAMES = {k.format(i): v.format(i) for k, v in NAMES.items() for i in range(4)}
@@ -77,8 +84,11 @@ class MaskRCNN(nn.Module):
 
     def after(self, levels, regions):
         shared = self.box(self.cut(levels, regions, 7))
-        return {"scores": self.fc_cls(shared), "boxes": self.fc_reg(shared),
-                "masks": self.predictor(self.mask(self.cut(levels, regions, 14)))}
+        return {
+            "scores": self.fc_cls(shared),
+            "boxes": self.fc_reg(shared),
+            "masks": self.predictor(self.mask(self.cut(levels, regions, 14))),
+        }
 
 
 def renamed(key):
@@ -102,8 +112,14 @@ def filled(model, scaled):
 
 # Inside, at the border, beyond it; small, large, flat, tall; without an area.
 REGIONS = [
-    [0, 3.25, 5.5, 40.75, 33.125], [0, 0, 0, 128, 128], [1, -6.5, 20, 30.5, 141], [1, 64, 64, 66.5, 65.25],
-    [0, 10, 60, 118, 71], [1, 90.5, 3, 97, 120], [1, 1, 2, 115, 119], [0, 50, 50, 50, 80],
+    [0, 3.25, 5.5, 40.75, 33.125],
+    [0, 0, 0, 128, 128],
+    [1, -6.5, 20, 30.5, 141],
+    [1, 64, 64, 66.5, 65.25],
+    [0, 10, 60, 118, 71],
+    [1, 90.5, 3, 97, 120],
+    [1, 1, 2, 115, 119],
+    [0, 50, 50, 50, 80],
 ]
 
 
@@ -158,8 +174,10 @@ def losses(model, outputs, levels, size):
     boxes = after["boxes"].reshape(len(regions), -1, 4)[positive, classes[positive]]
     logits = model.after(levels, regions[positive])["masks"][torch.arange(len(positive)), classes[positive]]
     parts = [
-        F.binary_cross_entropy_with_logits(torch.cat(found), torch.cat(wanted), reduction="sum") / count, off / count,
-        F.cross_entropy(after["scores"], classes), (boxes - deltas[positive]).abs().sum() / len(regions),
+        F.binary_cross_entropy_with_logits(torch.cat(found), torch.cat(wanted), reduction="sum") / count,
+        off / count,
+        F.cross_entropy(after["scores"], classes),
+        (boxes - deltas[positive]).abs().sum() / len(regions),
         F.binary_cross_entropy_with_logits(logits, torch.cat(masks).double()),
     ]
     return {"parts": [made.number(v) for v in parts], "regions": len(regions), "with_object": len(positive)}
@@ -175,10 +193,17 @@ def golden(backbone, size):
     after = {k: v.reshape(2, len(REGIONS) // 2, *v.shape[1:]) for k, v in model.after(levels, regions).items()}
     state = model.state_dict()
     return {
-        "case": f"mask_rcnn/{backbone}@{size}", "model": backbone, "resolution": size, "width": WIDTH, "classes": CLASSES,
-        "params": sum(p.numel() for p in model.parameters()), "scaled": scaled,
-        "state_dict": {o: list(state[k].shape) for o, k in official.items()}, "regions": REGIONS,
-        "objects": OBJECTS, "losses": losses(model, outputs, levels, size),
+        "case": f"mask_rcnn/{backbone}@{size}",
+        "model": backbone,
+        "resolution": size,
+        "width": WIDTH,
+        "classes": CLASSES,
+        "params": sum(p.numel() for p in model.parameters()),
+        "scaled": scaled,
+        "state_dict": {o: list(state[k].shape) for o, k in official.items()},
+        "regions": REGIONS,
+        "objects": OBJECTS,
+        "losses": losses(model, outputs, levels, size),
         "outputs": {k: made.told(v) for k, v in (outputs | after).items()},
     }
 

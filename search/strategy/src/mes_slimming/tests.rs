@@ -111,6 +111,11 @@ fn actions_that_no_knob_offers_are_a_mistake() {
     let space = SpaceInfo { domain: Domain::new([1, 3]), knobs, objectives: Vec::new() };
     let mistakes = |settings: &str| crate::tests::config(&format!("{{\"mes_slimming\": {settings}}}")).validate(&space);
     assert_eq!(mistakes(r#"{"actions": ["width", "resolution"]}"#), []);
+    let expected = "found top1, expected what is gained as it falls: params, macs, memory, latency_ms".to_string();
+    assert_eq!(
+        mistakes(r#"{"gain": {"macs": 1, "top1": 1}, "actions": ["resolution"]}"#),
+        [("gain".to_string(), expected)]
+    );
     let expected =
         "found depth, width, expansion, patch, expected a kind of knob with two choices in this space: resolution";
     assert_eq!(mistakes("{}"), [("actions".to_string(), expected.to_string())]);
