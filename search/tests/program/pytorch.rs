@@ -77,6 +77,70 @@ fn torch_python_the_example_says_of_a_photo_what_predict_says() {
     assert_eq!(classes(&example(&[])).len(), 5);
 }
 
+/// Shares in percent and what stands behind them.
+fn shares(said: &str) -> Vec<(f64, Vec<String>)> {
+    let of = |line: &str| {
+        let (share, rest) = line.trim().split_once(" %")?;
+        Some((share.trim().parse().ok()?, rest.split_whitespace().map(str::to_string).collect()))
+    };
+    said.lines().filter_map(of).collect()
+}
+
+/// What `predict` and the example say of the photo, by a network whose head's weights are drawn.
+fn both(head: &str) -> [Vec<(f64, Vec<String>)>; 2] {
+    let dir = scene();
+    let network = format!("--model mobilevit_xxs --head {head} --resolution 96");
+    let import = format!("weights import w.safetensors {network} --classes 6 --out with_head.safetensors");
+    let (code, said) = run(dir.path(), &import);
+    assert_eq!(code, 0, "{said}");
+    // Larger weights before the outputs, so that some classes are likely.
+    let file = dir.path().join("with_head.safetensors");
+    let (mut named, about) = weights::load(&file).unwrap();
+    let last =
+        |name: &str| name.starts_with("ssd_heads.") && name.contains("loc_cls_layer") && name.ends_with("weight");
+    named.iter_mut().filter(|(name, _)| last(name)).for_each(|(_, t)| *t = &*t * 4.0);
+    weights::save(&file, &named, &about).unwrap();
+    let network = format!("{network} --weights with_head.safetensors");
+    let (code, said) = run(dir.path(), &format!("weights export {network} --format pytorch --out net"));
+    assert_eq!(code, 0, "{said}");
+    let (code, ours) = run(dir.path(), &format!("predict {network} photo.png"));
+    assert_eq!(code, 0, "{ours}");
+    let mut c = torch_python(dir.path());
+    c.args(["net/example.py", "photo.png"]);
+    [shares(&ours), shares(&succeed(c))]
+}
+
+#[test]
+#[ignore = "needs a Python with torch 2.11.0"]
+fn torch_python_the_example_of_a_detector_finds_what_predict_finds() {
+    let [ours, theirs] = both("ssdlite");
+    // The last digits of single precision, and of the resized photo, differ.
+    let near = |a: &String, b: &String| (a.parse::<f64>().unwrap() - b.parse::<f64>().unwrap()).abs() <= 0.5;
+    let same = |a: &(f64, Vec<String>), b: &(f64, Vec<String>)| {
+        let boxes = a.1[1..].iter().zip(&b.1[1..]).all(|(a, b)| near(a, b));
+        (a.0 - b.0).abs() <= 0.3 && a.1[0] == b.1[0] && a.1.len() == 5 && boxes
+    };
+    // One near the least probability that is shown may be in one list alone.
+    let alone = |a: &[(f64, Vec<String>)], b: &[(f64, Vec<String>)]| {
+        let lost = |one: &&(f64, Vec<String>)| one.0 > 30.5 && !b.iter().any(|other| same(one, other));
+        a.iter().filter(lost).cloned().collect::<Vec<_>>()
+    };
+    assert!(ours.len() > 50, "{ours:?}");
+    assert_eq!((alone(&ours, &theirs), alone(&theirs, &ours)), (Vec::new(), Vec::new()));
+}
+
+#[test]
+#[ignore = "needs a Python with torch 2.11.0"]
+fn torch_python_the_example_of_a_segmenter_says_what_predict_says() {
+    let [ours, theirs] = both("deeplabv3");
+    // `predict` resizes logits to the photo, the example counts pixels of the network's image.
+    let share = |of: &[(f64, Vec<String>)], class: &str| of.iter().find(|s| s.1 == [class]).map_or(0.0, |s| s.0);
+    for class in ["0", "1", "2", "3", "4", "5"] {
+        assert!((share(&ours, class) - share(&theirs, class)).abs() <= 1.0, "{ours:?} {theirs:?}");
+    }
+    assert!((theirs.iter().map(|s| s.0).sum::<f64>() - 100.0).abs() < 0.1 && ours.len() > 1, "{ours:?} {theirs:?}");
+}
+
 #[test]
 fn what_does_not_fit_is_said() {
     let dir = scene();

@@ -65,7 +65,8 @@ fn what_does_not_go_together_is_refused() {
     insta::assert_snapshot!(refused("models mobilevit_s --output-stride 8"), @"error: --output-stride: no head, expected --task or --head beside it");
     insta::assert_snapshot!(refused("models --head ssdlite"), @"error: a head: no network to put it on, expected NAME or --genome");
     insta::assert_snapshot!(refused("models deit_tiny_patch16_224 --head ssdlite"), @"error: backbone: ssdlite got no feature maps, expected one at stride 16");
-    insta::assert_snapshot!(refused("weights export --model mobilevit_xxs --head ssdlite --format pytorch --out x"), @"error: --head ssdlite: not written with pytorch, expected --model NAME, and safetensors or onnx");
+    insta::assert_snapshot!(refused("weights export --model mobilevit_xxs --head ssdlite --format coreml --out x"), @"error: --head ssdlite: not written with coreml, expected --model NAME, and safetensors, onnx or pytorch");
+    insta::assert_snapshot!(refused("weights export --model efficientformerv2_s0 --head mask_rcnn --resolution 128 --format pytorch --out x"), @"error: x: roi_head.bbox_roi_extractor: it waits for regions of the image, expected a network that runs in one go");
 }
 
 #[test]

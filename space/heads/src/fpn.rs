@@ -44,16 +44,23 @@ impl Head for SemanticFpn {
     fn append(&self, plan: &mut Plan, features: &[Feature], options: &HeadOptions) -> Result<(), ShapeError> {
         let (neck, head, out) =
             (Path::root().at("neck"), Path::root().at("decode_head"), options.width.unwrap_or(self.width()));
-        let levels = (0u32..).zip(features).collect::<Vec<_>>();
-        let (mut scaled, mut coarser) = (Vec::new(), None);
-        for (i, feature) in levels.into_iter().rev() {
+        let (mut merged, mut coarser) = (Vec::new(), None);
+        for (i, feature) in (0u32..).zip(features).collect::<Vec<_>>().into_iter().rev() {
             let reads = [Some(feature.block), coarser].into_iter().flatten().collect();
-            let merged = plan.push_reading(neck.at("lateral_convs").at(i), reads, Lateral { width: WIDTH });
-            let smooth = plan.push_reading(neck.at("fpn_convs").at(i), vec![merged], Smooth { width: WIDTH });
-            scaled.push(plan.push_reading(head.at("scale_heads").at(i), vec![smooth], ScaleHead { level: i, out }));
-            coarser = Some(merged);
+            let lateral = plan.push_reading(neck.at("lateral_convs").at(i), reads, Lateral { width: WIDTH });
+            merged.push((i, lateral));
+            coarser = Some(lateral);
         }
-        scaled.reverse();
+        merged.reverse();
+        let (smooth, scales) = (neck.at("fpn_convs"), head.at("scale_heads"));
+        let smoothed = merged
+            .into_iter()
+            .map(|(i, from)| (i, plan.push_reading(smooth.at(i), vec![from], Smooth { width: WIDTH })));
+        let smoothed: Vec<_> = smoothed.collect();
+        let scaled = smoothed
+            .into_iter()
+            .map(|(i, from)| plan.push_reading(scales.at(i), vec![from], ScaleHead { level: i, out }));
+        let scaled = scaled.collect();
         let low = plan.push_reading(head, scaled, Classifier { classes: options.classes });
         let logits = resized(plan, low, options, options.align_corners.unwrap_or(self.align_corners()));
         plan.outputs = vec![("logits", logits)];

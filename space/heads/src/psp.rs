@@ -74,11 +74,11 @@ impl Block for Psp {
         let branches = b.within("psp_branches", |b| {
             let mut all = vec![x];
             for (i, side) in (0u32..).zip(POOLS) {
-                let pooled = match side {
-                    1 => b.op(Op::GlobalPool { keep: true }, &[x])?,
-                    _ => b.op(Op::AdaptiveAvgPool { h: side, w: side }, &[x])?,
-                };
                 all.push(b.within(i, |b| {
+                    let pooled = match side {
+                        1 => b.op(Op::GlobalPool { keep: true }, &[x])?,
+                        _ => b.op(Op::AdaptiveAvgPool { h: side, w: side }, &[x])?,
+                    };
                     let y = b.within(1, |b| Unit::new(inner, 1).append(b, pooled))?;
                     b.op(Op::Resize { h, w, align_corners: true }, &[y])
                 })?);

@@ -54,6 +54,7 @@ pub fn attach(head: &dyn Head, network: Plan, options: &HeadOptions) -> Result<P
         expand(head, &mut plan, &mut read)?;
     }
     head.append(&mut plan, &read, options)?;
+    plan.drop_unread();
     Ok(plan)
 }
 

@@ -20,14 +20,15 @@ pub(crate) fn classify(head: &dyn Head, plan: &mut Plan, from: usize, features: 
     let path = Path::root().at("seg_head");
     let classifier = Unit::linear(Sections::plain(options.classes));
     let low = plan.push_reading(path.at("classifier"), vec![from], classifier);
-    let logits = resized(plan, low, options, options.align_corners.unwrap_or(head.align_corners()));
-    plan.outputs = vec![("logits", logits)];
-    if let Some(feature) = features.first().filter(|_| options.auxiliary) {
+    // What the head runs is together, and the resizing outside of it comes last.
+    let auxiliary = features.first().filter(|_| options.auxiliary).map(|feature| {
         let inner = (feature.value.channels() / 4).max(128);
         let auxiliary = Auxiliary { inner, classes: options.classes };
-        let auxiliary = plan.push_reading(path.at("aux_head"), vec![feature.block], auxiliary);
-        plan.outputs.push(("auxiliary", auxiliary));
-    }
+        plan.push_reading(path.at("aux_head"), vec![feature.block], auxiliary)
+    });
+    let logits = resized(plan, low, options, options.align_corners.unwrap_or(head.align_corners()));
+    plan.outputs = vec![("logits", logits)];
+    plan.outputs.extend(auxiliary.map(|block| ("auxiliary", block)));
 }
 
 /// Appends the resizing of logits to the image, if that is asked for; the block that gives them.

@@ -76,7 +76,7 @@ impl Head for SsdLite320 {
             for (i, map) in (0u32..).zip(&maps) {
                 rows.push(plan.push_reading(path.at(i), vec![*map], Tower { columns }));
             }
-            let joined = plan.push_reading(root.clone(), rows, Joined);
+            let joined = plan.push_reading(head.at(tower), rows, Joined);
             plan.outputs.push((name, joined));
         }
         Ok(())

@@ -29,7 +29,7 @@ fn conv(input: &Sections, out: &Sections, kernel: u32, groups: Groups, bias: boo
     };
     let sides = groups.pair(kernel, 1);
     let area = sides[0] * sides[1];
-    let (w, b) = style.conv(cols.len() * area, rows.total() / parts * area);
+    let (w, b) = style.conv(cols.len() * area, rows.total() / parts * area, parts);
     let [height, width] = sides.map(SliceRule::Centre);
     let weight = spec("weight", vec![SliceRule::Leading(rows.clone()), cols, height, width], w, Role::Weight);
     weight_and_bias(weight, bias.then_some(b))
@@ -83,7 +83,7 @@ impl Op {
                 let axes = vec![SliceRule::Leading(input.clone()), SliceRule::Leading(out.clone()), side(), side()];
                 let area = kernel * kernel;
                 // The axes are the other way round than a convolution's, and so are the fans that PyTorch finds.
-                let (w, b) = style.conv(out.total() * area, input.total() * area);
+                let (w, b) = style.conv(out.total() * area, input.total() * area, 1);
                 let bias = bias.then(|| spec("bias", vec![SliceRule::Leading(out.clone())], b, Role::Bias));
                 std::iter::once(spec("weight", axes, w, Role::Weight)).chain(bias).collect()
             }
@@ -156,15 +156,17 @@ impl InitStyle {
     fn linear(self, fan_in: u32, fan_out: u32) -> Init {
         match self {
             InitStyle::Mobile | InitStyle::Former => TRUNC_NORMAL,
-            InitStyle::Xavier | InitStyle::Normal { .. } => self.conv(fan_in, fan_out).0,
+            InitStyle::Xavier | InitStyle::Normal { .. } => self.conv(fan_in, fan_out, 1).0,
         }
     }
 
-    fn conv(self, fan_in: u32, fan_out: u32) -> (Init, Init) {
+    /// Weight and bias of a convolution with so many values in for each out, and out for each in.
+    fn conv(self, fan_in: u32, fan_out: u32, groups: u32) -> (Init, Init) {
         match self {
             InitStyle::Mobile => (Init::Normal { variance: (2, fan_out) }, Init::Const(0.0)),
             InitStyle::Former => (Init::Uniform { fan_in }, Init::Uniform { fan_in }),
-            InitStyle::Xavier => (Init::Xavier { fans: fan_in + fan_out }, Init::Const(0.0)),
+            // PyTorch counts what goes out of all groups.
+            InitStyle::Xavier => (Init::Xavier { fans: fan_in + fan_out * groups }, Init::Const(0.0)),
             InitStyle::Normal { std_e3 } => (Init::Normal { variance: (std_e3 * std_e3, 1_000_000) }, Init::Const(0.0)),
         }
     }

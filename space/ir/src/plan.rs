@@ -208,6 +208,33 @@ impl Plan {
         Ok((plan, features))
     }
 
+    /// Drops the blocks whose values no output reads, such as stages beyond the maps that a head takes. A plan that names
+    /// no outputs stays as it is.
+    pub fn drop_unread(&mut self) {
+        if self.outputs.is_empty() {
+            return;
+        }
+        let mut read = vec![false; self.blocks.len()];
+        self.outputs.iter().for_each(|(_, block)| read[*block] = true);
+        for (i, placed) in self.blocks.iter_mut().enumerate().rev() {
+            if placed.reads.is_empty() {
+                placed.reads.push(if i == 0 { IMAGE } else { i - 1 });
+            }
+            if read[i] {
+                placed.reads.iter().filter(|r| **r != IMAGE).for_each(|r| read[*r] = true);
+            }
+        }
+        let place = |i: &mut usize| {
+            if *i != IMAGE {
+                *i = read[..*i].iter().filter(|r| **r).count();
+            }
+        };
+        let mut kept = read.iter();
+        self.blocks.retain(|_| kept.next() == Some(&true));
+        self.blocks.iter_mut().flat_map(|p| &mut p.reads).for_each(place);
+        self.outputs.iter_mut().for_each(|(_, block)| place(block));
+    }
+
     /// The network with positions no further apart than `output_stride` pixels: strides beyond become 1, and the windows
     /// after them are dilated instead, as far as each block lets them be. `values` are those without dilation.
     fn dilated(mut self, output_stride: u32, values: &[Value]) -> Plan {

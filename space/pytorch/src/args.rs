@@ -4,6 +4,7 @@ use mobilenas_space::ir::Sections;
 
 use crate::form::{Num, Skip, Slot, Unit};
 use crate::merge::Union;
+use crate::template::is_identifier;
 
 /// A number in the text of a class.
 #[derive(Clone, Debug, PartialEq)]
@@ -213,7 +214,14 @@ impl Resolver<'_> {
     fn flag(&mut self, s: usize, exprs: &[Expr], slots: &[Vec<Option<&[Slot]>>]) -> Option<Expr> {
         let hint = match self.union.statements[s].skip {
             Skip::Never | Skip::Neutral(_) => return None,
-            Skip::Input(_) => self.union.statements[s].name.clone().unwrap_or_default(),
+            Skip::Input(_) => {
+                let name = self.union.statements[s].name.clone().unwrap_or_default();
+                if is_identifier(&name) {
+                    name
+                } else {
+                    format!("with_{}", name.replace(|c: char| !c.is_ascii_alphanumeric(), "_"))
+                }
+            }
             Skip::Residual => "shortcut".to_string(),
         };
         if !self.union.is_optional(s) {
@@ -265,7 +273,8 @@ impl Resolver<'_> {
         let mut names = vec![String::new(); self.params.len()];
         for i in by_rank {
             let (_, s, hint) = &best[i];
-            let owner = self.union.statements.get(*s).and_then(|s| s.name.as_ref()).map(|n| n.replace('.', "_"));
+            let owner = self.union.statements.get(*s).and_then(|s| s.name.as_ref());
+            let owner = owner.map(|n| n.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
             // A number begins no name of Python's.
             let is_number = |o: &str| o.starts_with(|c: char| c.is_ascii_digit());
             let longer = owner.map(|o| if is_number(&o) { format!("{hint}_{o}") } else { format!("{o}_{hint}") });

@@ -11,7 +11,7 @@ use crate::forward::NAMES;
 use crate::lower::{At, Line};
 use crate::merge::Union;
 use crate::parts::split;
-use crate::template::shifted;
+use crate::template::{is_identifier, shifted};
 use crate::tree::{Item, Module, Tree, is_layer, text};
 
 /// A class of the source.
@@ -38,6 +38,7 @@ pub(crate) fn classes(tree: &Tree, name: &str) -> Result<Vec<Class>, PytorchErro
         let name = if m == root { Some(name.to_string()) } else { maker.class_name(module) };
         maker.names.push(name);
     }
+    maker.part_names();
     let mut done = BTreeSet::new();
     for m in 0..=root {
         if let Some(name) = maker.names[m].clone() {
@@ -60,10 +61,10 @@ fn results(count: usize) -> Vec<&'static str> {
     if count > 1 { NAMES.into_iter().cycle().take(count).collect() } else { Vec::new() }
 }
 
-/// `attn_block` as `AttnBlock`.
+/// `attn_block` as `AttnBlock`, `os_-1` as `Os1`.
 fn camel_case(name: &str) -> String {
     let word = |w: &str| w.chars().take(1).flat_map(char::to_uppercase).chain(w.chars().skip(1)).collect::<String>();
-    name.split('_').map(word).collect()
+    name.split(|c: char| !c.is_ascii_alphanumeric()).map(word).collect()
 }
 
 impl<'a> Maker<'a> {
@@ -83,6 +84,22 @@ impl<'a> Maker<'a> {
             PathSegment::Index(_) => None,
         });
         if self.is_chain(module) { None } else { own.or_else(|| Some("Block".to_string())) }
+    }
+
+    /// Gives a module that would be of the class of one around it another name: a part of `Blocks` is a `Block`.
+    fn part_names(&mut self) {
+        let all = self.names.clone();
+        for (m, name) in self.names.iter_mut().enumerate() {
+            let path = self.tree.modules[m].path;
+            let around = |other: usize| {
+                let above = self.tree.modules[other].path;
+                above.len() < path.len() && path.starts_with(above) && all[other] == all[m]
+            };
+            if let Some(own) = name.as_mut().filter(|_| (0..all.len()).any(around)) {
+                let one = own.strip_suffix(if own.ends_with("ches") { "es" } else { "s" });
+                *own = one.map_or_else(|| format!("{own}Part"), str::to_string);
+            }
+        }
     }
 
     /// Whether each part is a module that reads the part before it.
@@ -201,7 +218,7 @@ impl<'a> Maker<'a> {
         }
         let numbered = parts.iter().enumerate().all(|(i, (name, _))| *name == i.to_string());
         // Folding batch norms leaves gaps between numbers, and a number is no keyword of Python's.
-        let words = parts.iter().all(|(name, _)| !name.starts_with(|c: char| c.is_ascii_digit()));
+        let words = parts.iter().all(|(name, _)| is_identifier(name));
         let (mut elements, mut slots): (Vec<String>, Vec<Slot>) = (Vec::new(), Vec::new());
         let mut rest = &parts[..];
         while let Some((name, made)) = rest.first().map(|p| (&p.0, &p.1)) {

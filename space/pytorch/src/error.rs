@@ -27,6 +27,12 @@ pub enum PytorchError {
         /// The class.
         class: String,
     },
+    /// A network that waits for regions of the image between its two halves.
+    #[error("{at}: it waits for regions of the image, expected a network that runs in one go")]
+    Regions {
+        /// Path of the operation that cuts them.
+        at: String,
+    },
     /// An operation on a value of a shape for which there is no form.
     #[error("{at}: no form of {op} for {found}")]
     Shape {

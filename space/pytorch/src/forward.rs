@@ -7,7 +7,7 @@ use mobilenas_space::ir::ActFn;
 use crate::args::{Args, Expr};
 use crate::form::{MATMUL, Num, Ref, Skip, Unit};
 use crate::merge::Union;
-use crate::template::{fill, is_operand};
+use crate::template::{fill, is_identifier, is_operand};
 
 /// How deep calls are nested in a line.
 const DEPTH: usize = 3;
@@ -254,13 +254,13 @@ fn named(lines: &[Line], inputs: usize) -> Vec<String> {
     out
 }
 
-/// A module's attribute, or a part of a list; a number is none of Python's names.
+/// A module's attribute, or a part of a list.
 fn attribute(name: &str) -> String {
     if let Some((list, index)) = name.split_once('.') {
         return format!("self.{list}[{index}]");
     }
-    match name.starts_with(|c: char| c.is_ascii_digit()) {
-        true => format!("getattr(self, \"{name}\")"),
-        false => format!("self.{name}"),
+    match is_identifier(name) {
+        true => format!("self.{name}"),
+        false => format!("getattr(self, \"{name}\")"),
     }
 }

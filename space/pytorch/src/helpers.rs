@@ -249,12 +249,19 @@ const L2_NORM: &str = r#"def l2_norm(x: Tensor) -> Tensor:
 "#;
 
 // By Python's own numbers, so that exported networks hold the result and no sines.
-const FOURIER: &str = r#"def places(n: int) -> Tensor:
+const FOURIER: &str = r#"def single(x: float) -> float:
+    """Rounded to single precision, in which such networks were trained."""
+    y = 536870913.0 * x
+    return y - (y - x)
+
+
+def places(n: int) -> Tensor:
     """Sines and cosines of the places of a row: [32, N]."""
+    turns = [single(single((i + 1) / single(n + 1e-06)) * single(2 * math.pi)) for i in range(n)]
     rows: list[list[float]] = []
     for k in range(32):
-        turn = 2 * math.pi / (n + 1e-06) / 10000.0 ** (k // 2 * 2 / 32)
-        rows.append([math.cos((i + 1) * turn) if k % 2 else math.sin((i + 1) * turn) for i in range(n)])
+        wave = single(10000.0 ** (k // 2 * 2 / 32))
+        rows.append([math.cos(single(t / wave)) if k % 2 else math.sin(single(t / wave)) for t in turns])
     return torch.tensor(rows)
 
 

@@ -15,14 +15,16 @@ mod example;
 mod form;
 mod forward;
 mod helpers;
+mod init;
 mod lower;
 mod merge;
 mod parts;
+mod pool;
 mod source;
 mod template;
 mod tree;
 
 pub use error::PytorchError;
-pub use example::example;
+pub use example::{Anchors, Shows, example};
 pub use parts::size;
 pub use source::{class_name, source};

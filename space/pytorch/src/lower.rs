@@ -127,7 +127,7 @@ impl At<'_> {
                 Ok(Line::call(node, "@0.reshape(@0.shape[0], -1, #0)", slots))
             }
             Op::AdaptiveAvgPool { h, w } => {
-                let slots = vec![Slot::int(Unit::Side, "side", *h), Slot::int(Unit::Side, "side", *w)];
+                let slots = vec![Slot::int(Unit::Count, "bins", *h), Slot::int(Unit::Count, "bins", *w)];
                 Ok(Line::call(node, "F.adaptive_avg_pool2d($0, (#0, #1))", slots))
             }
             Op::Slice { start, len } => Ok(self.slice(*start, *len)),
@@ -281,24 +281,6 @@ impl At<'_> {
         Line::call(self.node(), "#0($0)", vec![Slot::new(Unit::Act, "act", Num::Act(Some(f)))]).skip(Skip::Neutral(0))
     }
 
-    fn avg_pool(&self, kernel: u32, stride: u32, pad: u32) -> Line {
-        let slots = vec![
-            Slot::int(Unit::Kernel, "kernel", kernel),
-            Slot::int(Unit::Stride, "stride", stride),
-            Slot::int(Unit::Pad, "padding", pad),
-        ];
-        Line::call(self.node(), "F.avg_pool2d($0, #0, #1<, padding=#2|0>, count_include_pad=False)", slots)
-    }
-
-    fn max_pool(&self, kernel: u32, stride: u32, pad: u32) -> Line {
-        let slots = vec![
-            Slot::int(Unit::Kernel, "kernel", kernel),
-            Slot::int(Unit::Stride, "stride", stride),
-            Slot::int(Unit::Pad, "padding", pad),
-        ];
-        Line::call(self.node(), "F.max_pool2d($0, #0, #1<, padding=#2|0>)", slots)
-    }
-
     /// To the size of an earlier map if there is one.
     fn resize_nearest(&self, h: u32, w: u32) -> Line {
         let (node, nodes) = (self.node(), &self.tree.graph.nodes);
@@ -309,18 +291,6 @@ impl At<'_> {
         }
         let slots = vec![Slot::int(Unit::Side, "side", h), Slot::int(Unit::Side, "side", w)];
         Line::call(node, "F.interpolate($0, size=(#0, #1))", slots)
-    }
-
-    fn global_pool(&self, keep: bool) -> Result<Line, PytorchError> {
-        let value = &self.input(0)?.value;
-        let text = match (value.hw().is_some(), keep, value.dims.len()) {
-            (true, true, _) => "@0.mean((2, 3), keepdim=True)",
-            (true, false, _) => "@0.mean((2, 3))",
-            (false, true, 2) => "@0.mean(1)[:, :, None, None]",
-            (false, false, 2) => "@0.mean(1)",
-            _ => return Err(self.unfit(value)),
-        };
-        Ok(Line::call(self.node(), text, Vec::new()))
     }
 
     /// Nodes of this module before the operation, the inputs first.
@@ -354,6 +324,9 @@ impl At<'_> {
             let mut line = Line::call(node, call, vec![flag(align_corners)]);
             line.reads.push(like);
             line
+        } else if (2 * from.0, 2 * from.1) == (h, w) {
+            let call = "resize($0, 2 * $0.shape[2], 2 * $0.shape[3], align_corners=#0)";
+            return Ok(Line::call(node, call, vec![flag(align_corners)]).with(Helper::Resize));
         } else {
             let slots = vec![Slot::int(Unit::Side, "side", h), Slot::int(Unit::Side, "side", w), flag(align_corners)];
             Line::call(node, "resize($0, #0, #1, align_corners=#2)", slots)

@@ -60,7 +60,9 @@ pub(crate) fn split(tree: &Tree, slices: &[usize]) -> Option<Line> {
         _ => {
             let scores = |i: &usize| read_by(*i, |op| *op == Op::Softmax);
             let mut others = ["key", "value", "a", "b", "c", "d"].into_iter();
-            slices.iter().map(|i| if scores(i) { Some("scores") } else { others.next() }).collect::<Option<_>>()?
+            let output = |i: &usize| tree.graph.outputs.iter().find(|o| o.node == *i).map(|o| o.name);
+            let name = |i: &usize| output(i).or_else(|| if scores(i) { Some("scores") } else { others.next() });
+            slices.iter().map(name).collect::<Option<_>>()?
         }
     };
     Some(if by_head.is_some() { line.with(Helper::HeadsOf) } else { line })

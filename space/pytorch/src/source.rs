@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mobilenas_space::ir::{Graph, InitStyle, Node, Op};
+use mobilenas_space::ir::{Graph, Node, Op, Output};
 
 use crate::args::Expr;
 use crate::classes::{Class, classes};
@@ -10,7 +10,8 @@ use crate::error::PytorchError;
 use crate::form::{Skip, Statement, Unit};
 use crate::forward::{forward, inputs, python};
 use crate::helpers::Helper;
-use crate::template::{WIDTH, fill, write};
+use crate::init;
+use crate::template::{WIDTH, fill, is_identifier, write};
 use crate::tree::Tree;
 
 /// The class of a network: `mobilevit_xxs` is `MobilevitXxs`.
@@ -34,39 +35,60 @@ pub fn class_name(name: &str) -> Result<String, PytorchError> {
 /// # Errors
 /// When the name is not one of Python, or the graph has a form that no module can have.
 pub fn source(graph: &Graph, name: &str) -> Result<String, PytorchError> {
+    if let Some(waits) = graph.nodes.iter().find(|n| matches!(n.op, Op::Regions { .. })) {
+        return Err(PytorchError::Regions { at: waits.path.to_string() });
+    }
     let tree = Tree::new(graph)?;
     let classes = classes(&tree, &class_name(name)?)?;
     let statements = || classes.iter().flat_map(|c| &c.union.statements);
     let helpers: BTreeSet<Helper> = statements().flat_map(|s| s.helpers.iter().copied()).collect();
     let mut parts: Vec<String> = helpers.iter().map(|h| h.source().to_string()).collect();
-    parts.extend(classes.iter().enumerate().map(|(k, c)| class(c, k + 1 == classes.len())));
+    let root = init::calls(graph);
+    parts.extend(classes.iter().enumerate().map(|(k, c)| class(c, (k + 1 == classes.len()).then_some(&root[..]))));
     let body = parts.join("\n\n");
-    let body = format!("{}\n\n{body}\n\n{}", init(graph.style), build(&classes));
+    let body = format!("{}\n\n{body}\n\n{}", init::functions(graph), build(&classes));
     let math = if body.contains("math.") { "import math\n" } else { "" };
     let ordered = if body.contains("OrderedDict(") { "from collections import OrderedDict\n" } else { "" };
     let apart = if math.is_empty() && ordered.is_empty() { "" } else { "\n" };
     let functional = if body.contains("F.") { "from torch.nn import functional as F\n" } else { "" };
-    let head = head(graph, name);
+    let head = head(graph, name, &classes);
     Ok(format!("{head}\n{math}{ordered}{apart}import torch\nfrom torch import Tensor, nn\n{functional}\n\n{body}"))
 }
 
-fn head(graph: &Graph, name: &str) -> String {
+fn head(graph: &Graph, name: &str, classes: &[Class]) -> String {
     let trained: u64 = graph.params().iter().filter(|p| p.role.trainable()).map(|p| p.elements()).sum();
-    let (image, classes) = (graph.input(), graph.output_value().channels());
+    let image = graph.input();
     // A block alone may read rows.
     let Some((h, w)) = image.hw() else { return String::new() };
     let c = image.channels();
-    let sizes = match multiple(graph) {
-        None => "It takes no other size: tables of learnt positions are made for this one.".to_string(),
+    // A class that is told sides was written for them.
+    let sided = classes.iter().flat_map(|c| &c.args.params).any(|p| p.unit == Unit::Side);
+    let sizes = match multiple(graph).filter(|_| !sided) {
+        None => "It takes no other size: tables or the sides of maps are made for this one.".to_string(),
         Some(1) => "It takes other sizes, too.".to_string(),
         Some(n) => format!("It takes other sizes, too, if both sides are multiples of {n}."),
     };
+    let what = format!("{name}: images of {c} x {h} x {w} to {}", outputs(graph));
+    let size = format!("{trained} parameters. Needs torch alone.");
+    // Several outputs have a line to themselves.
+    let first = if graph.outputs.len() > 1 { format!("{what}.\n\n{size}") } else { format!("{what}, {size}") };
     format!(
-        "\"\"\"{name}: images of {c} x {h} x {w} to logits of {classes} classes, {trained} parameters. Needs torch alone.\n\n\
-         {sizes}\n\n    \
+        "\"\"\"{first}\n\n{sizes}\n\n    \
          net = build()\n    \
          net.load_state_dict(safetensors.torch.load_file(\"{name}.safetensors\"))\n\"\"\"\n"
     )
+}
+
+/// What a network gives, in words.
+fn outputs(graph: &Graph) -> String {
+    let one = |o: &Output| {
+        let value = &graph.nodes[o.node].value;
+        match value.dims[..] {
+            [_] => format!("{} of {} classes", o.name, value.channels()),
+            _ => format!("{} of {}", o.name, value.dims.iter().map(u32::to_string).collect::<Vec<_>>().join(" x ")),
+        }
+    };
+    graph.outputs.iter().map(one).collect::<Vec<_>>().join(" and ")
 }
 
 /// What the sides of an image must be multiples of; `None` if only the graph's own size will do.
@@ -90,29 +112,6 @@ fn multiple(graph: &Graph) -> Option<u32> {
     (!nodes.iter().any(|n| is_fixed(&n.op))).then(|| nodes.iter().filter_map(divisor).fold(1, lcm))
 }
 
-/// Initialisation of convolutions and linear layers; norms and tables make their own.
-fn init(style: InitStyle) -> String {
-    let conv = match style {
-        InitStyle::Mobile => {
-            "    if isinstance(module, nn.Conv2d):\n        \
-             fan_out = module.weight.shape[0] // module.groups * module.weight.shape[2] * module.weight.shape[3]\n        \
-             nn.init.normal_(module.weight, std=(2.0 / fan_out) ** 0.5)\n        \
-             if module.bias is not None:\n            \
-             nn.init.zeros_(module.bias)\n"
-        }
-        InitStyle::Former => "",
-        // Those of heads, which are not written as source.
-        InitStyle::Xavier | InitStyle::Normal { .. } => "",
-    };
-    format!(
-        "def init_weights(module: nn.Module) -> None:\n{conv}    \
-         if isinstance(module, nn.Linear):\n        \
-         nn.init.trunc_normal_(module.weight, std=0.02, a=-0.04, b=0.04)\n        \
-         if module.bias is not None:\n            \
-         nn.init.zeros_(module.bias)\n"
-    )
-}
-
 /// The arguments of a class as a signature, each with its default.
 fn signature(class: &Class, root: bool) -> String {
     let one = |p: &crate::args::Param| {
@@ -129,26 +128,30 @@ fn build(classes: &[Class]) -> String {
     format!("def build({}) -> {1}:\n    return {1}({2})\n", signature(root, true), root.name, names.join(", "))
 }
 
-fn class(class: &Class, root: bool) -> String {
+/// A class; that of the network initialises itself by some more lines.
+fn class(class: &Class, root: Option<&[String]>) -> String {
     let mut out = format!("class {}(nn.Module):\n", class.name);
-    let arguments = signature(class, root);
+    let arguments = signature(class, root.is_some());
     let list = if arguments.is_empty() { "self".to_string() } else { format!("self, {arguments}") };
     write(&mut out, 4, &format!("def __init__({list}):"));
     write(&mut out, 8, "super().__init__()");
-    for (s, statement) in class.union.statements.iter().enumerate() {
-        attribute(&mut out, class, s, statement);
+    for s in made(&class.union.statements) {
+        attribute(&mut out, class, s, &class.union.statements[s]);
     }
-    let lines = forward(&class.union, &class.args, class.inputs);
-    let text = lines.join("\n");
+    let mut lines = forward(&class.union, &class.args, class.inputs);
     for p in &class.args.params {
-        if is_read(&text, &p.name) && !class.union.statements.iter().any(|s| s.name.as_ref() == Some(&p.name)) {
+        let is_module = class.union.statements.iter().any(|s| s.name.as_ref() == Some(&p.name));
+        // A flag that says whether there is a module has the module's name, which is the attribute already.
+        let (reads, flag) = (format!(" if self.{} else", p.name), format!(" if self.has_{} else", p.name));
+        if is_module && lines.iter().any(|l| l.contains(&reads)) {
+            lines.iter_mut().for_each(|l| *l = l.replace(&reads, &flag));
+            write(&mut out, 8, &format!("self.has_{0} = {0}", p.name));
+        } else if !is_module && is_read(&lines.join("\n"), &p.name) {
             let call = if p.unit == Unit::Act { "()" } else { "" };
             write(&mut out, 8, &format!("self.{0} = {0}{call}", p.name));
         }
     }
-    if root {
-        write(&mut out, 8, "self.apply(init_weights)");
-    }
+    root.into_iter().flatten().for_each(|line| write(&mut out, 8, line));
     let images: Vec<String> = inputs(class.inputs).iter().map(|n| format!("{n}: Tensor")).collect();
     let results = match class.union.outputs.len() {
         1 => "Tensor".to_string(),
@@ -159,6 +162,19 @@ fn class(class: &Class, root: bool) -> String {
     out
 }
 
+/// The order in which modules are made: that of the statements, but the modules of a list by their numbers.
+fn made(statements: &[Statement]) -> Vec<usize> {
+    let list = |s: usize| statements[s].name.as_ref().and_then(|n| n.split_once('.'));
+    let first = |s: usize| match list(s) {
+        Some((name, _)) => (0..s).find(|e| list(*e).is_some_and(|(other, _)| other == name)).unwrap_or(s),
+        None => s,
+    };
+    let number = |s: usize| list(s).and_then(|(_, number)| number.parse::<usize>().ok());
+    let mut order: Vec<usize> = (0..statements.len()).collect();
+    order.sort_by_key(|s| (first(*s), number(*s)));
+    order
+}
+
 /// Whether a text reads an attribute.
 fn is_read(text: &str, name: &str) -> bool {
     let read = format!("self.{name}");
@@ -166,7 +182,7 @@ fn is_read(text: &str, name: &str) -> bool {
     text.match_indices(&read).any(|(at, _)| ends(at))
 }
 
-/// As [`attribute`], of a module whose name is a number, which is no name of Python's.
+/// As [`attribute`], of a module whose name is none of Python's: `0`, `os_-1`.
 fn numbered(out: &mut String, class: &Class, s: usize, statement: &Statement, name: &str) {
     let numbers = |k: usize| class.args.exprs[s].get(k).map_or_else(String::new, |e| python(e, &class.args, ""));
     let made = fill(&statement.make, &numbers);
@@ -178,8 +194,9 @@ fn numbered(out: &mut String, class: &Class, s: usize, statement: &Statement, na
 /// As [`attribute`], of a module in a list, which its first module makes.
 fn listed(out: &mut String, class: &Class, s: usize, list: &str) {
     let statements = &class.union.statements;
-    let is_in = |name: &Option<String>| name.as_ref().and_then(|n| n.split_once('.')).is_some_and(|(l, _)| l == list);
-    if !statements[..s].iter().any(|earlier| is_in(&earlier.name)) {
+    let of_list =
+        |s: &usize| statements[*s].name.as_ref().and_then(|n| n.split_once('.')).is_some_and(|(l, _)| l == list);
+    if made(statements).into_iter().find(of_list) == Some(s) {
         write(out, 8, &format!("self.{list} = nn.ModuleList()"));
     }
     let numbers = |k: usize| class.args.exprs[s].get(k).map_or_else(String::new, |e| python(e, &class.args, ""));
@@ -195,7 +212,7 @@ fn attribute(out: &mut String, class: &Class, s: usize, statement: &Statement) {
     if let Some((list, _)) = name.split_once('.') {
         return listed(out, class, s, list);
     }
-    if name.starts_with(|c: char| c.is_ascii_digit()) {
+    if !is_identifier(name) {
         return numbered(out, class, s, statement, name);
     }
     let numbers = |k: usize| class.args.exprs[s].get(k).map_or_else(String::new, |e| python(e, &class.args, ""));

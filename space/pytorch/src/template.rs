@@ -1,5 +1,11 @@
 //! Fills templates, and breaks long lines.
 
+/// Whether Python takes a word as a name. A number begins none, and `os_-1` of a checkpoint is none.
+pub(crate) fn is_identifier(word: &str) -> bool {
+    let first = word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    first && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
 /// Longest line.
 pub(crate) const WIDTH: usize = 120;
 

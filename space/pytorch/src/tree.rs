@@ -123,7 +123,11 @@ impl<'a> Tree<'a> {
             at = end;
         }
         let items = self.with_splits(items);
-        let (inputs, outputs) = (self.inputs(&nodes), self.outputs(&nodes));
+        let (inputs, outputs) = match path.is_empty() {
+            // The network gives its outputs in their own order.
+            true => (self.inputs(&nodes), self.graph.outputs.iter().map(|o| o.node).collect()),
+            false => (self.inputs(&nodes), self.outputs(&nodes)),
+        };
         if outputs.is_empty() {
             return Err(PytorchError::NoOutput { at: text(path) });
         }

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mobilenas_pytorch::{PytorchError, class_name, example, size, source};
+use mobilenas_heads::{HEADS, HeadOptions, attach};
+use mobilenas_pytorch::{PytorchError, Shows, class_name, example, size, source};
 use mobilenas_space::families::{self, FAMILIES};
 use mobilenas_space::ir::{Graph, Regularization, Sections, Value, fold_batch_norms, regularize};
 use mobilenas_space::{Space, SpaceConfig, latency_key};
@@ -54,9 +55,35 @@ fn assert_sound(what: &str, graph: &Graph) -> String {
         assert!(text.matches(&format!("{name}(")).count() > 1, "{what}: {name} is not used");
     }
     // Heads that read each other's results are written out: stages with other numbers of them are other classes.
-    let most = if what.starts_with("efficientvit_m") { 24 } else { 16 };
+    let of_head = if what.contains(" with ") { 8 } else { 0 };
+    let most = if what.starts_with("efficientvit_m") { 24 } else { 16 } + of_head;
     assert!(all.len() <= most, "{what}: {} classes: {all:?}", all.len());
     text
+}
+
+/// Every head of a single pass, on each backbone of some families that it fits.
+#[test]
+fn every_head_has_a_source_with_names_that_python_takes() {
+    let mut written = 0;
+    for head in HEADS.iter().filter(|h| h.rcnn_rules().is_none()) {
+        for family in FAMILIES {
+            let id = family.variants()[0].id;
+            let options = HeadOptions { width: Some(48), auxiliary: true, ..HeadOptions::new(7) };
+            let plan = families::plan(id, Some(family.variants()[0].resolution), 10).unwrap();
+            let Ok(plan) = attach(*head, plan, &options) else { continue };
+            let what = format!("{id} with {}", head.name());
+            let text = assert_sound(&what, &plan.lower().unwrap());
+            // `os_-1` of a checkpoint is no name.
+            let odd = |l: &&str| {
+                let attribute = l.trim().strip_prefix("self.").and_then(|l| Some(l.split_once(" = ")?.0));
+                let name = attribute.or_else(|| Some(l.strip_prefix("class ")?.split_once('(')?.0)).unwrap_or_default();
+                !name.contains(", ") && name.chars().any(|c| !c.is_ascii_alphanumeric() && c != '_')
+            };
+            assert_eq!(text.lines().find(odd), None, "{what}");
+            written += 1;
+        }
+    }
+    assert!(written > 4 * FAMILIES.len() / 2, "{written}");
 }
 
 #[test]
@@ -180,5 +207,8 @@ fn sources_stay_as_they_are() {
         insta::assert_snapshot!(id, source(&graph(id), id).unwrap());
     }
     let (family, _) = families::variant("mobilevit_xxs").unwrap();
-    insta::assert_snapshot!("example", example(&graph("mobilevit_xxs"), "mobilevit_xxs", &family.preprocessing()));
+    insta::assert_snapshot!(
+        "example",
+        example(&graph("mobilevit_xxs"), "mobilevit_xxs", &family.preprocessing(), &Shows::Classes)
+    );
 }

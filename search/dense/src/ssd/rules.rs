@@ -18,16 +18,24 @@ impl SsdRules {
     /// # Errors
     /// When there are not six maps.
     pub fn assigner(self, maps: &[(usize, usize)]) -> Result<Assigner, DenseError> {
-        let (config, matcher, coder) = match self {
-            SsdRules::Cvnets => (AnchorConfig::cvnets(), Matcher::CVNETS, Coder::CVNETS),
-            SsdRules::Torchvision => (AnchorConfig::torchvision(), Matcher::TORCHVISION, Coder::torchvision()),
+        let (matcher, coder) = match self {
+            SsdRules::Cvnets => (Matcher::CVNETS, Coder::CVNETS),
+            SsdRules::Torchvision => (Matcher::TORCHVISION, Coder::torchvision()),
         };
-        let mut anchors = config.anchors(maps)?;
+        let mut anchors = self.anchors().anchors(maps)?;
         if self == SsdRules::Torchvision {
             // It makes them in single precision, which decides among anchors of one shape around a small box.
             anchors.iter_mut().for_each(|a| *a = in_single_precision(a));
         }
         Ok(Assigner::new(anchors, matcher, coder))
+    }
+
+    /// Which anchors each map has.
+    pub fn anchors(self) -> AnchorConfig {
+        match self {
+            SsdRules::Cvnets => AnchorConfig::cvnets(),
+            SsdRules::Torchvision => AnchorConfig::torchvision(),
+        }
     }
 
     /// Which boxes are detections.

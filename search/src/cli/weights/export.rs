@@ -96,7 +96,7 @@ pub fn run(args: &Args) -> Result<i32> {
     if let Some(head) = args.head.head()?.filter(|_| !plain) {
         let expected = match args.flags.int8.int8 {
             true => "--run or --config with --int8: their images calibrate it, and they say the head",
-            false => "--model NAME, and safetensors or onnx",
+            false => "--model NAME, and safetensors, onnx or pytorch",
         };
         bail!(Input(format!("--head {}: not written with {}, expected {expected}", head.name(), format.name)));
     }
