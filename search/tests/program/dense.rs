@@ -106,6 +106,11 @@ fn a_training_for_each_task_resumes_bit_for_bit_and_is_scored_alike_by_evaluate(
     assert_eq!((first["image_id"].as_u64(), first["bbox"].as_array().map(Vec::len)), (Some(41), Some(4)), "{first}");
     assert!((1..=10).contains(&first["category_id"].as_u64().unwrap()) && first["category"].is_string(), "{first}");
     assert_ne!(fs::read(dir.join("drawn/000041.png")).unwrap(), fs::read(dir.join(image)).unwrap());
+    let phones = format!("weights export --config detection.yaml {of} --out d.tflite");
+    let (code, _, err) = output(run(dir, &phones));
+    let expected = "error: --format litert: a network with the head ssdlite, expected a classifier, or --format safetensors \
+                    or onnx or pytorch";
+    assert_eq!((code, err.lines().next()), (2, Some(expected)), "{err}");
     let said = succeed(run(dir, &format!("weights export --config detection.yaml {of} --out d.onnx --decode")));
     assert!(said.contains("boxes decoded"), "{said}");
     let of = "--config segmentation.yaml --weights segmentation/weights.safetensors";

@@ -100,6 +100,11 @@ pub fn run(args: &Args) -> Result<i32> {
         };
         bail!(Input(format!("--head {}: not written with {}, expected {expected}", head.name(), format.name)));
     }
+    if let Some(head) = args.head_of()?.filter(|_| !format.heads) {
+        let takes = EXPORTS.iter().filter(|f| f.heads).map(|f| f.name).collect::<Vec<_>>().join(" or ");
+        let found = format!("a network with the head {}, expected a classifier, or --format {takes}", head.name());
+        bail!(Input(format!("--format {}: {found}", format.name)));
+    }
     let (net, mut about, title) = match (&args.run, &args.config, &args.weights) {
         (Some(run), ..) => found(args, run)?,
         (_, Some(config), Some(file)) => trained(config, file)?,
