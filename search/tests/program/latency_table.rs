@@ -249,6 +249,42 @@ fn a_search_takes_its_latencies_from_a_table() {
     assert_eq!(said.contains("warning: The latency table orders"), tau < 0.9, "tau {tau}: {said}");
 }
 
+/// Its strategies are guided by the table's latencies and weighed with them.
+#[test]
+fn a_study_takes_its_latencies_from_a_table() {
+    let dir = folder();
+    fs::copy(built(), dir.path().join("t.jsonl")).unwrap();
+    let table = Table::load(built()).unwrap();
+    let config = SPACE.replace("{random: {}}", "{mes_slimming: {gain: {latency_ms: 1}}}").replace(
+        "{metric: mes, goal: maximize}",
+        "{metric: params, goal: minimize}, {metric: latency_ms, goal: minimize}",
+    );
+    let strategies = "[{mes_slimming: {gain: {params: 1}}}]";
+    let study = format!(
+        "{config}latency: {{source: table, table: t.jsonl}}\nstudy: {{subnets: 0, rules: [{{rule: uniform}}], strategies: \
+         {strategies}, seeds: 1, retrain_seeds: 0}}\n"
+    );
+    fs::write(dir.path().join("study.yaml"), study).unwrap();
+    let (code, said) = run(dir.path(), &["study", "study.yaml", "--out", "s"]);
+    assert_eq!(code, 0, "{said}");
+    let text = fs::read_to_string(dir.path().join("s/study.jsonl")).unwrap();
+    let rows: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(rows[0]["study"]["engine"]["table"]["digest"], table.digest.as_str());
+    assert_eq!(rows[0]["study"]["volume"]["of"], "top-1 and params and latency by the table");
+    let space = space(dir.path());
+    let all: Vec<f64> = every_genome(&space).iter().map(|g| table.latency(&space.lower(g).unwrap()).unwrap()).collect();
+    let searches: Vec<&Value> = rows.iter().filter_map(|r| r.get("search")).collect();
+    let names: Vec<&str> = searches.iter().map(|s| s["strategy"].as_str().unwrap()).collect();
+    assert_eq!(names, ["random", "mes_slimming(latency_ms)", "mes_slimming(params)"]);
+    for search in searches {
+        let front = search["front"].as_array().unwrap();
+        assert!(!front.is_empty());
+        for found in front.iter().map(|n| n["latency_ms"].as_f64().unwrap()) {
+            assert!(all.contains(&found), "{found} is no latency of the space: {all:?}");
+        }
+    }
+}
+
 #[test]
 fn a_table_that_does_not_serve_is_refused_before_any_training() {
     let dir = folder();
