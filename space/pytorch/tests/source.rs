@@ -47,6 +47,11 @@ fn assert_sound(what: &str, graph: &Graph) -> String {
             .filter_map(|l| l.strip_prefix("        self.")?.split_once(" = ").map(|(name, _)| name))
             .collect();
         let count = attributes.len();
+        // A module is always true, so it cannot say whether it is there.
+        let forward = class.split_once("    def forward(").map_or("", |(_, forward)| forward);
+        let module = |name: &&&str| !class.contains(&format!("self.{name} = {name}\n"));
+        let read = attributes.iter().filter(module).find(|name| forward.contains(&format!(" if self.{name} else")));
+        assert_eq!(read, None, "{what}: a module as a flag in {class}");
         attributes.sort_unstable();
         attributes.dedup();
         assert_eq!(attributes.len(), count, "{what}: an attribute twice in {class}");
