@@ -10,7 +10,7 @@ torchvision.models.detection. DATA is a folder that `mobilenas data shapes` wrot
 augmentation is mirroring alone. AdamW, a linear warm-up and a cosine for each step, clipping by norm, averaged weights.
 
 Prints the loss every 200 steps and the two average precisions at the end. Needs torch, torchvision, pycocotools,
-pillow and safetensors or torch alone.
+pillow and safetensors.
 """
 import argparse
 import contextlib
@@ -34,11 +34,11 @@ from torchvision.ops import box_iou
 
 
 class Network(torch.nn.Module):
-    """The exported network as torchvision's SSD calls a backbone: it runs once, the maps stand for their sizes."""
+    """The exported network with its outputs under torchvision's names."""
 
-    def __init__(self, net: torch.nn.Module, sizes: list[tuple[int, int]]):
+    def __init__(self, net: torch.nn.Module):
         super().__init__()
-        self.net, self.sizes, self.out_channels = net, sizes, [1] * len(sizes)
+        self.net = net
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         boxes, scores = self.net(x)
@@ -97,7 +97,7 @@ def main() -> None:
     torch.manual_seed(args.seed)
     torch.set_flush_denormal(True)
 
-    (file,) = args.source.glob("net_*.py")
+    (file,) = (f for f in args.source.glob("*.py") if f.name != "example.py")
     spec = importlib.util.spec_from_file_location(file.stem, file)
     source = importlib.util.module_from_spec(spec)
     sys.modules[file.stem] = source
@@ -112,7 +112,7 @@ def main() -> None:
 
     sizes = map_sizes(args.side)
     anchors_of = DefaultBoxGenerator([[2, 3]] * 5 + [[2]], scales=[0.1 + 0.95 / 6 * i for i in range(7)], clip=True)
-    network = Network(net, sizes)
+    network = Network(net)
     classes = net(torch.zeros(2, 3, args.side, args.side))[1].shape[-1]
     ssd = SSD(
         network, anchors_of, (args.side, args.side), classes, head=torch.nn.Identity(), iou_thresh=0.5,

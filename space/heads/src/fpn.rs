@@ -52,15 +52,12 @@ impl Head for SemanticFpn {
             coarser = Some(lateral);
         }
         merged.reverse();
-        let (smooth, scales) = (neck.at("fpn_convs"), head.at("scale_heads"));
-        let smoothed = merged
-            .into_iter()
-            .map(|(i, from)| (i, plan.push_reading(smooth.at(i), vec![from], Smooth { width: WIDTH })));
-        let smoothed: Vec<_> = smoothed.collect();
-        let scaled = smoothed
-            .into_iter()
-            .map(|(i, from)| plan.push_reading(scales.at(i), vec![from], ScaleHead { level: i, out }));
-        let scaled = scaled.collect();
+        for (i, block) in &mut merged {
+            *block = plan.push_reading(neck.at("fpn_convs").at(*i), vec![*block], Smooth { width: WIDTH });
+        }
+        let scale =
+            |(i, from)| plan.push_reading(head.at("scale_heads").at(i), vec![from], ScaleHead { level: i, out });
+        let scaled = merged.into_iter().map(scale).collect();
         let low = plan.push_reading(head, scaled, Classifier { classes: options.classes });
         let logits = resized(plan, low, options, options.align_corners.unwrap_or(self.align_corners()));
         plan.outputs = vec![("logits", logits)];

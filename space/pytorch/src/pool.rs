@@ -6,21 +6,12 @@ use crate::lower::{At, Line};
 
 impl At<'_> {
     pub(crate) fn avg_pool(&self, kernel: u32, stride: u32, pad: u32) -> Line {
-        let slots = vec![
-            Slot::int(Unit::Kernel, "kernel", kernel),
-            Slot::int(Unit::Stride, "stride", stride),
-            Slot::int(Unit::Pad, "padding", pad),
-        ];
-        Line::call(self.node(), "F.avg_pool2d($0, #0, #1<, padding=#2|0>, count_include_pad=False)", slots)
+        let call = "F.avg_pool2d($0, #0, #1<, padding=#2|0>, count_include_pad=False)";
+        Line::call(self.node(), call, window(kernel, stride, pad))
     }
 
     pub(crate) fn max_pool(&self, kernel: u32, stride: u32, pad: u32) -> Line {
-        let slots = vec![
-            Slot::int(Unit::Kernel, "kernel", kernel),
-            Slot::int(Unit::Stride, "stride", stride),
-            Slot::int(Unit::Pad, "padding", pad),
-        ];
-        Line::call(self.node(), "F.max_pool2d($0, #0, #1<, padding=#2|0>)", slots)
+        Line::call(self.node(), "F.max_pool2d($0, #0, #1<, padding=#2|0>)", window(kernel, stride, pad))
     }
 
     pub(crate) fn global_pool(&self, keep: bool) -> Result<Line, PytorchError> {
@@ -34,4 +25,12 @@ impl At<'_> {
         };
         Ok(Line::call(self.node(), text, Vec::new()))
     }
+}
+
+fn window(kernel: u32, stride: u32, pad: u32) -> Vec<Slot> {
+    vec![
+        Slot::int(Unit::Kernel, "kernel", kernel),
+        Slot::int(Unit::Stride, "stride", stride),
+        Slot::int(Unit::Pad, "padding", pad),
+    ]
 }
