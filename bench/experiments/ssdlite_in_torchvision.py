@@ -14,19 +14,15 @@ pillow and safetensors.
 """
 import argparse
 import contextlib
-import importlib.util
 import io
 import json
-import math
-import sys
-import time
 from pathlib import Path
 
+import as_we_train
 import torch
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from safetensors.torch import load_file
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.ssd import SSD
@@ -77,38 +73,9 @@ def pictures(data: Path, split: str, side: int):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=Path)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--backbone", type=Path)
-    parser.add_argument("--epochs", type=float, default=22)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--lr", type=float, default=0.002)
-    parser.add_argument("--min-lr", type=float, default=0.00003)
-    parser.add_argument("--warmup", type=float, default=0.2, help="epochs")
-    parser.add_argument("--weight-decay", type=float, default=0.01)
-    parser.add_argument("--clip", type=float, default=10)
-    parser.add_argument("--ema", type=float, default=0.999)
-    parser.add_argument("--held-out", type=int, default=50, help="training images that are not used")
-    parser.add_argument("--side", type=int, default=192)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=1)
+    as_we_train.add_arguments(parser, epochs=22, batch=8, clip=10, side=192)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
-    torch.set_flush_denormal(True)
-
-    (file,) = (f for f in args.source.glob("*.py") if f.name != "example.py")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    source = importlib.util.module_from_spec(spec)
-    sys.modules[file.stem] = source
-    spec.loader.exec_module(source)
-    net = source.build()
-    if args.backbone:
-        given = {f"backbone.{name}": t for name, t in load_file(args.backbone).items()}
-        known = {name: t for name, t in given.items() if name in net.state_dict()}
-        missing, _ = net.load_state_dict(known, strict=False)
-        left = [name for name in missing if name.startswith("backbone.")]
-        print(f"backbone: {len(known)} tensors, not in the file: {left}")
+    net = as_we_train.network(args)
 
     sizes = map_sizes(args.side)
     anchors_of = DefaultBoxGenerator([[2, 3]] * 5 + [[2]], scales=[0.1 + 0.95 / 6 * i for i in range(7)], clip=True)
@@ -123,26 +90,8 @@ def main() -> None:
     assert len(anchors) == net(torch.zeros(2, 3, args.side, args.side))[0].shape[1]
 
     images, targets, _, _ = pictures(args.data, "train", args.side)
-    keep = torch.randperm(len(images))[args.held_out:].tolist()
-    decayed = [p for p in net.parameters() if p.dim() > 1]
-    plain = [p for p in net.parameters() if p.dim() <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": args.weight_decay}, {"params": plain, "weight_decay": 0.0}], lr=args.lr
-    )
-    averages = {name: t.clone() for name, t in net.state_dict().items() if t.is_floating_point()}
-    per_epoch = len(keep) // args.batch
-    steps, warm = round(args.epochs * per_epoch), round(args.warmup * per_epoch)
-    began, order, shown = time.time(), [], []
-    net.train()
-    for step in range(steps):
-        if len(order) < args.batch:
-            order = [keep[i] for i in torch.randperm(len(keep)).tolist()]
-        batch, order = order[: args.batch], order[args.batch:]
-        share = (step + 1) / warm if step < warm else None
-        cosine = 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-        lr = args.lr * share if share else args.min_lr + (args.lr - args.min_lr) * cosine
-        for group in optimizer.param_groups:
-            group["lr"] = lr
+
+    def loss(batch: list[int]) -> torch.Tensor:
         x, wanted, matched = [], [], []
         for i in batch:
             image, boxes = images[i].float() / 255, targets[i]["boxes"]
@@ -153,25 +102,9 @@ def main() -> None:
             wanted.append({"boxes": boxes, "labels": targets[i]["labels"]})
             matched.append(ssd.proposal_matcher(box_iou(boxes, anchors)))
         outputs = network(torch.stack(x))
-        loss = sum(ssd.compute_loss(wanted, outputs, [anchors] * len(batch), matched).values())
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), args.clip)
-        optimizer.step()
-        decay = min(args.ema, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for name, t in net.state_dict().items():
-                if name in averages:
-                    averages[name].lerp_(t, 1 - decay)
-        shown.append(float(loss.detach()))
-        if (step + 1) % 200 == 0 or step + 1 == steps:
-            seconds = time.time() - began
-            rate = (step + 1) * args.batch / seconds
-            print(f"step {step + 1}/{steps}: loss {sum(shown) / len(shown):.3f}, {rate:.0f} images/s", flush=True)
-            shown.clear()
+        return sum(ssd.compute_loss(wanted, outputs, [anchors] * len(batch), matched).values())
 
-    net.load_state_dict(averages, strict=False)
-    net.eval()
+    as_we_train.train(net, len(images), loss, args)
     images, targets, file, ids = pictures(args.data, "val", args.side)
     found = []
     with torch.no_grad():

@@ -17,7 +17,7 @@ const NAMED: usize = 3;
 pub struct Answer {
     /// What was found, in one sentence.
     pub sentence: String,
-    /// The other comparisons, and the trainings from scratch; empty if there are none.
+    /// The other comparisons, and the retrained networks; empty if there are none.
     pub details: String,
     /// What the numbers are, and how certain; empty if nothing is compared.
     pub basis: String,
@@ -220,16 +220,16 @@ fn basis(run: &RunData, pairs: &[Pair]) -> String {
     words
 }
 
-/// A network trained from scratch, with its test accuracy.
+/// A retrained network, with its test accuracy.
 type Trained<'a> = (&'a RunTrial, Interval);
 
-/// The networks trained from scratch, best first: the found ones, and the published variants.
+/// The retrained networks, best first: the found ones, and the published variants.
 fn trained(run: &RunData) -> (Vec<Trained<'_>>, Vec<Trained<'_>>) {
     let all = retrained_networks(run).into_iter().filter_map(|n| Some((run.trial(n.trial)?, n.accuracy?)));
     all.partition(|(trial, _)| trial.variant().is_none())
 }
 
-/// The answer where networks were trained from scratch: one sentence, and whether published variants were among them.
+/// The answer where networks were retrained: one sentence, and whether published variants were among them.
 fn trained_in_words(run: &RunData, objectives: &[Objective]) -> Option<(String, bool)> {
     let (found, variants) = trained(run);
     // One training tells no error bar where accuracy is no share of images.
@@ -257,7 +257,7 @@ fn trained_in_words(run: &RunData, objectives: &[Objective]) -> Option<(String, 
     let ahead: Vec<&(&Trained, &Trained)> =
         pairs.iter().filter(|(f, v)| barred(&f.1) && barred(&v.1) && f.1.low > v.1.high).collect();
     let sentence = match (variants.as_slice(), ahead.as_slice()) {
-        ([], _) => format!("Trained from scratch, {} reaches {} {label}.", run.title(best), interval(*accuracy)),
+        ([], _) => format!("{} reaches {} {label}, {}.", run.title(best), interval(*accuracy), run.retraining()),
         (all, []) => {
             let nearest =
                 pairs.iter().max_by(|a, b| (a.0.1.value - a.1.1.value).total_cmp(&(b.0.1.value - b.1.1.value)));

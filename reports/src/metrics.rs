@@ -10,7 +10,7 @@ use crate::plot::{Axis, NumberFormat};
 pub const ACCURACY: MetricInfo =
     MetricInfo { name: "top1", goal: Goal::Maximize, unit: "%", stage: Stage::Trained, label: "Top-1" };
 
-/// The accuracy on the test split after training from scratch.
+/// The accuracy on the test split after retraining.
 pub const TEST_ACCURACY: MetricInfo =
     MetricInfo { name: "test_top1", goal: Goal::Maximize, unit: "%", stage: Stage::Trained, label: "Test top-1" };
 

@@ -1,4 +1,4 @@
-//! Networks trained from scratch, with the uncertainty of their test accuracy.
+//! Retrained networks, with the uncertainty of their test accuracy.
 
 use mobilenas_record::Interval;
 use mobilenas_record::interval::of_trainings;

@@ -30,9 +30,9 @@ pub struct RunData {
     pub trials: Vec<RunTrial>,
     /// Trials that were fine-tuned before the winners were chosen.
     pub finetuned: Vec<Finetuned>,
-    /// Trials that were trained from scratch to correct the scores of others.
+    /// Trials that were trained to correct the scores of others.
     pub landmarks: Vec<Landmark>,
-    /// Networks trained from scratch, one row a training.
+    /// Retrained networks, one row a training.
     pub retrained: Vec<Retrained>,
     /// How well the search's predictor did, fit by fit.
     pub predictor_fits: Vec<PredictorFit>,
@@ -230,7 +230,7 @@ impl RunData {
         &metrics::judged(&self.header.metric)[0]
     }
 
-    /// The same on the test split, after training from scratch.
+    /// The same on the test split, after retraining.
     pub fn final_accuracy(&self) -> &'static MetricInfo {
         &metrics::judged(&self.header.metric)[1]
     }
@@ -314,7 +314,15 @@ impl RunData {
         r.metrics.get(self.final_accuracy().name).copied().filter(|v| v.is_finite())
     }
 
-    /// Accuracy on the test split of a trial trained from scratch, in percent: the mean over its trainings.
+    /// How its retrained networks and its landmarks were trained.
+    pub fn retraining(&self) -> &'static str {
+        match self.retrained.iter().any(|r| r.inherited) || self.landmarks.iter().any(|l| l.inherited) {
+            true => "trained on from the supernet's weights",
+            false => "trained from scratch",
+        }
+    }
+
+    /// Accuracy on the test split of a retrained trial, in percent: the mean over its trainings.
     pub fn test_accuracy(&self, id: u64) -> Option<f64> {
         let own = self.retrained.iter().filter(|r| r.trial == id);
         let known: Vec<f64> = own.filter_map(|r| self.final_accuracy_of(r)).collect();

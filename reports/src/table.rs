@@ -51,7 +51,7 @@ pub fn trials(run: &RunData) -> Flat {
 }
 
 /// The networks of a study: `id`, `name`, `origin`, `space` (of several), `digest`, `knob.<name>`, `params`, `macs`, `memory` (bytes),
-/// `latency_ms`, and `test_top1.<seed>` (percent) for each seed of a training from scratch.
+/// `latency_ms`, and `test_top1.<seed>` (percent) for each seed of a retraining.
 pub fn networks(study: &Study, origin: fn(NetworkOrigin) -> &'static str) -> Flat {
     let rows = &study.networks;
     let mut table = Flat::default();

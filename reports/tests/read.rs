@@ -164,7 +164,15 @@ fn retrainings_are_averaged_and_may_lack_their_trial() {
     let (mut rows, _) = whole();
     let of = |trial, top1: f64| {
         let metrics = BTreeMap::from([(metric::TEST_TOP1.to_owned(), top1)]);
-        JournalRow::Retrained(Retrained { trial, digest: "d".to_owned(), seed: 1, epochs: 2.0, metrics, seconds: 3.0 })
+        JournalRow::Retrained(Retrained {
+            trial,
+            digest: "d".to_owned(),
+            seed: 1,
+            epochs: 2.0,
+            metrics,
+            seconds: 3.0,
+            inherited: false,
+        })
     };
     rows.extend([of(4, 80.0), of(4, 81.0), of(999, 50.0)]);
     let run = try_read(&synthetic::text(&rows)).unwrap();
@@ -223,7 +231,15 @@ fn answer_of(networks: &[(Option<&str>, f64, f64, &[f64])]) -> mobilenas_reports
         trainings.extend(trained.iter().map(|top1| {
             let metrics = BTreeMap::from([(metric::TEST_TOP1.to_owned(), *top1)]);
             let digest = trial.digest.clone();
-            JournalRow::Retrained(Retrained { trial: id, digest, seed: 1, epochs: 2.0, metrics, seconds: 3.0 })
+            JournalRow::Retrained(Retrained {
+                trial: id,
+                digest,
+                seed: 1,
+                epochs: 2.0,
+                metrics,
+                seconds: 3.0,
+                inherited: false,
+            })
         }));
         rows.push(JournalRow::Trial(trial));
     }

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ridge::Ridge;
+use crate::run::is_false;
 
-/// A trial that was trained from scratch and scored on the search-validation split. A ridge regression on all landmarks
-/// predicts what training from scratch would give the other trials, and winners are chosen by that.
+/// A trial that was trained as winners are and scored on the search-validation split. A ridge regression on all landmarks
+/// predicts what such a training would give the other trials, and winners are chosen by that.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Landmark {
     /// The trial.
@@ -22,6 +23,9 @@ pub struct Landmark {
     pub epochs: f64,
     /// Seconds it took, resumed parts together.
     pub seconds: f64,
+    /// Whether its training began with the supernet's weights, not with new ones.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub inherited: bool,
 }
 
 impl Landmark {
@@ -42,7 +46,7 @@ mod tests {
     use super::*;
 
     fn landmark(trial: u64, score: f64, params: f64, trained: f64) -> Landmark {
-        Landmark { trial, score, macs: 1e6, params, trained, epochs: 4.0, seconds: 1.0 }
+        Landmark { trial, score, macs: 1e6, params, trained, epochs: 4.0, seconds: 1.0, inherited: false }
     }
 
     #[test]

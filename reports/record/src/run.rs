@@ -206,7 +206,7 @@ impl Finetuned {
     }
 }
 
-/// A winner trained from scratch.
+/// A retrained winner.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Retrained {
     /// The trial it was.
@@ -221,6 +221,13 @@ pub struct Retrained {
     pub metrics: BTreeMap<String, f64>,
     /// Seconds it took, resumed parts together.
     pub seconds: f64,
+    /// Whether it began with the supernet's weights, not with new ones.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub inherited: bool,
+}
+
+pub(crate) fn is_false(said: &bool) -> bool {
+    !said
 }
 
 /// How well a predictor predicted the first objective of trials that it had not been fitted on.

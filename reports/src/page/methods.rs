@@ -30,13 +30,17 @@ fn render(run: &RunData, _: &mut OutputFolder) -> Result<String, ReportError> {
             format!(
                 "On the {} search-validation images, held out of the training set. The weights are the supernet's, with \
                  batch-norm statistics recalibrated for each candidate. It ranks candidates; it is not what the network \
-                 reaches when trained from scratch.",
+                 reaches when it is trained on its own.",
                 images(data.scoring_images())
             ),
         ),
         (
             test.as_str(),
-            format!("On the {} test images, used for nothing else, after training from scratch.", images(data.test)),
+            format!(
+                "On the {} test images, used for nothing else; retrained networks were {}.",
+                images(data.test),
+                run.retraining()
+            ),
         ),
         ("Latency", latency(&run.header)),
         (

@@ -51,12 +51,12 @@ fn notes(run: &RunData) -> Vec<String> {
     vec![
         about::source(run),
         format!(
-            "{}, inherited: {} images held out of the training set, weights of the supernet. {}: {} test images, trained \
-             from scratch. {}",
+            "{}, inherited: {} images held out of the training set, weights of the supernet. {}: {} test images, {}. {}",
             run.accuracy().label,
             text::thousands(run.header.dataset.scoring_images() as u64),
             run.final_accuracy().label,
             text::thousands(run.header.dataset.test as u64),
+            run.retraining(),
             error_bars(run),
         ),
         run.mes_formula(),

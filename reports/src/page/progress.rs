@@ -134,7 +134,7 @@ fn times(run: &RunData) -> String {
     let retraining: f64 = run.retrained.iter().map(|r| r.seconds).sum();
     if !run.retrained.is_empty() {
         let all = text::plural(run.retrained.len(), "training");
-        words += &format!(" {all} from scratch took {}.", text::duration(retraining));
+        words += &format!(" {all} of single networks took {}.", text::duration(retraining));
     }
     if let Some(Done { seconds }) = &run.done {
         words += &format!(" The whole run took {} of work.", text::duration(seconds.values().sum()));

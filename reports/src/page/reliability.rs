@@ -131,7 +131,7 @@ fn rank_fidelity(run: &RunData) -> Option<(&'static str, String)> {
     })
 }
 
-/// Whether accuracy after fine-tuning ranked the retrained networks as training from scratch did.
+/// Whether accuracy after fine-tuning ranked the retrained networks as retraining did.
 fn finetuned_agreement(run: &RunData) -> Option<(&'static str, String)> {
     let steps = run.finetuned.first()?.steps;
     let tuned = |trial| run.finetuned.iter().find(|f| f.trial == trial)?.metrics.get(run.accuracy().name).copied();
@@ -165,18 +165,18 @@ fn landmarks(run: &RunData) -> Option<(&'static str, String)> {
     Some((
         "Landmarks",
         format!(
-            "{} were trained from scratch for {} epochs and scored on the search-validation split. A ridge regression on \
-             score, log MACs and log parameters, fitted on them, predicted for all others what training from scratch \
-             would give, and the winners were chosen by that. Fitted on all landmarks but one, it is off by {:.2} points \
+            "{} were {} for {} epochs and scored on the search-validation split. A ridge regression on score, log MACs \
+             and log parameters, fitted on them, predicted for all others what such a training would give, and the winners were chosen by that. Fitted on all landmarks but one, it is off by {:.2} points \
              on that one (root mean square).{tau}",
             text::plural(all.len(), "network"),
+            run.retraining(),
             all.first().map_or(0.0, |l| l.epochs),
             correction.left_out
         ),
     ))
 }
 
-/// Whether inherited accuracy ranked the retrained networks as training from scratch did.
+/// Whether inherited accuracy ranked the retrained networks as retraining did.
 fn rank_agreement(run: &RunData) -> Option<(&'static str, String)> {
     let both = |n: &RetrainedNetwork| Some((run.trial(n.trial)?.metric(run.accuracy().name)?, n.accuracy?.value));
     let (inherited, trained): (Vec<f64>, Vec<f64>) = retrained_networks(run).iter().filter_map(both).unzip();
@@ -241,8 +241,8 @@ fn seeds(run: &RunData) -> Option<(&'static str, String)> {
     let list: Vec<String> = seeds.iter().map(ToString::to_string).collect();
     let retrained = match seeds.len() {
         0 => String::new(),
-        1 => format!(" All trainings from scratch used seed {}: the spread over seeds is not known.", list[0]),
-        n => format!(" Trainings from scratch used {n} seeds: {}.", list.join(", ")),
+        1 => format!(" All networks were retrained with seed {}: the spread over seeds is not known.", list[0]),
+        n => format!(" Networks were retrained with {n} seeds: {}.", list.join(", ")),
     };
     Some(("Seeds", format!("One search, with seed {}.{retrained}", run.header.seed)))
 }

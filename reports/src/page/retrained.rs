@@ -1,4 +1,4 @@
-//! Networks trained from scratch: test accuracy against latency and parameters, and a table.
+//! Retrained networks: test accuracy against latency and parameters, and a table.
 
 use mobilenas_record::metric::{LATENCY, MACS, PARAMS};
 use mobilenas_record::run::Retrained;
@@ -19,7 +19,7 @@ use crate::run_data::RunData;
 
 pub(super) const SECTION: Section<RunData> = Section {
     name: "retrained",
-    heading: "Trained from scratch",
+    heading: "Retrained networks",
     help: "test accuracy of the networks that were trained on their own",
     render,
 };
@@ -32,8 +32,9 @@ fn render(run: &RunData, out: &mut OutputFolder) -> Result<String, ReportError> 
     let charts: Vec<(&str, Chart)> =
         axes.into_iter().filter_map(|(file, axis)| Some((file, chart(run, axis)?))).collect();
     let note = format!(
-        "Each network was trained from scratch for {} and scored on the {} test images, which neither the supernet nor the \
+        "Each network was {} for {} and scored on the {} test images, which neither the supernet nor the \
          search saw. Do not compare this with the accuracy of the search, which is on another split with inherited weights.",
+        run.retraining(),
         epochs(run),
         text::thousands(run.header.dataset.test as u64)
     );

@@ -43,7 +43,7 @@ const AXES: [(MetricInfo, &str, &str); 8] = [
     (metrics::INT8[2][0], "mIoU of the int8 file, inherited weights (%)", "pareto_miou_int8"),
 ];
 
-/// A point: its place among `families`, its trial, and the trial's training from scratch.
+/// A point: its place among `families`, its trial, and the trial's retraining.
 struct Candidate<'a> {
     family: usize,
     trial: &'a RunTrial,
@@ -201,7 +201,7 @@ fn unknown_metrics(points: &[Candidate]) -> Vec<String> {
     names
 }
 
-/// The accuracy of the search and that after training from scratch, which never share an axis.
+/// The accuracy of the search and that after retraining, which never share an axis.
 fn accuracy_axes(runs: &[&RunData], points: &[Candidate]) -> impl Iterator<Item = Axis> {
     let images = |n: fn(&RunData) -> usize| {
         let mut all: Vec<String> = runs.iter().map(|r| text::thousands(n(r) as u64)).collect();
@@ -227,14 +227,14 @@ fn accuracy_axes(runs: &[&RunData], points: &[Candidate]) -> impl Iterator<Item 
         values(points, judged.name),
         format!(
             "{label} on {} images held out of the training set, with weights inherited from the supernet: it ranks \
-             candidates, and is not what a network reaches when trained from scratch.",
+             candidates, and is not what a network reaches when it is trained on its own.",
             images(|r| r.header.dataset.scoring_images())
         ),
     );
     let trained = |p: &Candidate| p.retrained.and_then(|n| n.accuracy);
     let mut test = axis(
         &format!("test {noun} (retrained)"),
-        "test split, trained from scratch",
+        &format!("test split, {}", runs[0].retraining()),
         points.iter().map(|p| trained(p).map(|a| a.value)).collect(),
         format!("{label} on the {} test images. {}", images(|r| r.header.dataset.test), error_bars(runs[0])),
     );

@@ -143,7 +143,7 @@ impl Group {
     /// Published variants under the run's protocol.
     pub const VARIANTS: Group =
         Group { name: "published variants under this protocol", mark: Mark::Diamond, color: "variant" };
-    /// Found networks that were trained from scratch.
+    /// Found networks that were retrained.
     pub const RETRAINED: Group = Group { name: "found and retrained", mark: Mark::Square, color: "retrained" };
 
     fn rgb(&self) -> Color {

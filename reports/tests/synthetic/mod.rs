@@ -170,6 +170,7 @@ pub fn rows(run: &SyntheticRun) -> Vec<JournalRow> {
             epochs: 30.0,
             metrics,
             seconds: 1834.0,
+            inherited: false,
         }));
     }
     if run.done {

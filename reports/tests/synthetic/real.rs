@@ -73,7 +73,15 @@ pub fn rows(name: &str, seed: u64, trials: u64) -> Vec<JournalRow> {
     for (trial, top1) in [(3, 88.0), (4, 87.0), (2, 89.0), (4, 87.6)] {
         let metrics = std::collections::BTreeMap::from([("test_top1".to_owned(), top1)]);
         let (digest, epochs) = (format!("d{trial}"), 3.0);
-        rows.push(JournalRow::Retrained(Retrained { trial, digest, seed: 7, epochs, metrics, seconds: 60.0 }));
+        rows.push(JournalRow::Retrained(Retrained {
+            trial,
+            digest,
+            seed: 7,
+            epochs,
+            metrics,
+            seconds: 60.0,
+            inherited: false,
+        }));
     }
     rows
 }

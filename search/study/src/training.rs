@@ -42,8 +42,11 @@ impl<'a> Study<'a> {
                     let space = self.position(&network)?;
                     let condition =
                         Condition { rule: rule_name.to_string(), recalibrated: true, finetune_steps: how.steps };
-                    let inherited =
-                        Some(Inherited { supernet: self.supernet_file(rule, space), steps: how.steps, lr: how.lr });
+                    let inherited = Some(Inherited {
+                        supernet: self.supernet_file(rule, space),
+                        steps: Some(how.steps),
+                        lr: how.lr,
+                    });
                     let training = self.job(&(network.clone(), 0.0, self.plan.experiment().config.seed))?;
                     let job = Job {
                         label: format!("{}, {condition}", network.name),

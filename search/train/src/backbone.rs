@@ -11,9 +11,9 @@ fn of_classifier(name: &str) -> Option<&str> {
     name.strip_prefix(BACKBONE)?.strip_prefix('.')
 }
 
-/// Whether tensors are a classifier's, and the network has a head in its place.
-pub fn is_backbones(graph: &Graph, named: &Named) -> bool {
-    let headed = graph.params().iter().any(|p| of_classifier(&p.name).is_some());
+/// Whether tensors are a classifier's, and the network, by the names of its own tensors, has a head in its place.
+pub fn is_backbone<'a>(mut own: impl Iterator<Item = &'a String>, named: &Named) -> bool {
+    let headed = own.any(|name| of_classifier(name).is_some());
     headed && !named.keys().any(|name| of_classifier(name).is_some())
 }
 

@@ -1,6 +1,6 @@
 //! Settings of supernets and of retraining.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ pub struct SupernetConfig {
     pub init: Option<SupernetInit>,
 }
 
-/// A trained network of the space: a published one or a found one.
+/// A trained network of the space, a published one or a found one, or a trained supernet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SupernetInit {
@@ -44,17 +44,30 @@ pub struct SupernetInit {
     pub genome: Option<PathBuf>,
     /// Its weights: safetensors, or a state dict that torch.save wrote. Classifiers of another number of classes are
     /// initialised anew.
+    #[serde(skip_serializing_if = "no_file")]
     pub weights: PathBuf,
+    /// Or the supernet of a run, its `supernet.safetensors`: of the same widths, with a classifier or with the same head.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub supernet: Option<PathBuf>,
 }
 
 impl SupernetInit {
     /// What is wrong with it, if anything is.
     pub fn mistake(&self) -> Option<&'static str> {
-        if self.model.is_some() == self.genome.is_some() {
-            return Some("found no single network, expected model or genome");
+        let named = [self.model.is_some(), self.genome.is_some(), self.supernet.is_some()];
+        if named.into_iter().filter(|given| *given).count() != 1 {
+            return Some("found no single network, expected model, genome or supernet");
         }
-        self.weights.as_os_str().is_empty().then_some("found no weights, expected the file of its weights")
+        match (self.supernet.is_some(), no_file(&self.weights)) {
+            (false, true) => Some("found no weights, expected the file of its weights"),
+            (true, false) => Some("found weights beside supernet, expected one of them"),
+            _ => None,
+        }
     }
+}
+
+fn no_file(path: &Path) -> bool {
+    path.as_os_str().is_empty()
 }
 
 impl Default for SupernetConfig {
@@ -101,7 +114,7 @@ pub enum SubnetLoss {
     Alpha,
 }
 
-/// How winners are trained from scratch: one budget for all.
+/// How winners are trained: one budget for all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("additionalProperties" = false))]
@@ -122,14 +135,40 @@ pub struct RetrainConfig {
     #[schemars(range(min = 1, max = 256))]
     #[serde(skip_serializing_if = "is_one")]
     pub workers: usize,
+    /// The weights that they begin with. Landmarks begin with the same. A study trains from scratch.
+    #[serde(skip_serializing_if = "RetrainInit::is_default")]
+    pub init: RetrainInit,
     /// How their weights are trained.
     #[serde(flatten)]
     pub recipe: Recipe,
 }
 
+/// The weights that a winner's training begins with: new ones, or those that it inherits from the supernet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum RetrainInit {
+    #[default]
+    Scratch,
+    Supernet,
+}
+
+impl RetrainInit {
+    fn is_default(&self) -> bool {
+        *self == RetrainInit::default()
+    }
+}
+
 impl Default for RetrainConfig {
     fn default() -> RetrainConfig {
-        RetrainConfig { best: 3, variants: true, seeds: 1, workers: 1, recipe: Recipe::default() }
+        RetrainConfig {
+            best: 3,
+            variants: true,
+            seeds: 1,
+            workers: 1,
+            init: RetrainInit::Scratch,
+            recipe: Recipe::default(),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rand::Rng;
 
-use super::{DetectionTransform, SegmentationTransform};
+use super::{DetectionTransform, Interpolation, SegmentationTransform};
 use crate::{DenseError, Sample};
 
 /// What happens to image and target on their way into a network.
@@ -15,6 +15,14 @@ pub enum DenseTransform {
 }
 
 impl DenseTransform {
+    /// How levels between pixels are found; images that are scored are resized in the same way.
+    pub fn interpolation(&self) -> Interpolation {
+        match self {
+            DenseTransform::Detection(how) => how.interpolation,
+            DenseTransform::Segmentation(how) => how.interpolation,
+        }
+    }
+
     /// For training, at a side.
     ///
     /// # Errors

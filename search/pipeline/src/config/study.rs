@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::types::Config;
 use super::{MeasuredOn, SupernetRule, Weights};
+use mobilenas_train::settings::RetrainInit;
 
 /// A search's config and what is studied. The searches go by `search` (its objectives, bounds, trials), the last trainings
 /// by `retrain` (its recipe, and `best`, the number of found networks).
@@ -191,6 +192,9 @@ impl StudyConfig {
         if c.retrain.workers > 1 {
             let found = c.retrain.workers;
             add("retrain.workers".into(), format!("found {found}, expected none in a study: it has study.workers"));
+        }
+        if c.retrain.init != RetrainInit::Scratch {
+            add("retrain.init".into(), "found supernet, expected scratch in a study".to_string());
         }
         if c.retrain.seeds > 1 {
             let found = c.retrain.seeds;

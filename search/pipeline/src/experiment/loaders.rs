@@ -25,14 +25,17 @@ use mobilenas_train::TrainError;
 /// The side of images when neither the config nor the space says one.
 const SIDE: u32 = 224;
 
-/// The training set and the test set, brought to the networks of a space alike.
+/// The training set and the test set, brought to the networks of a space alike, and scored images as those that a recipe
+/// trains on.
 pub fn views(
-    c: &config::DataConfig,
+    (c, recipe): (&config::DataConfig, &config::Recipe),
     space: &Space,
     sets: (Arc<Dataset>, Arc<Dataset>),
     train: &[usize],
 ) -> (TransformedDataset, TransformedDataset) {
-    let how = space.family().preprocessing();
+    let mut how = space.family().preprocessing();
+    let dense = dense_transform(recipe.augment.as_ref().unwrap_or(&c.augment), sets.0.labels);
+    how.interpolation = dense.map_or(how.interpolation, |dense| dense.interpolation().into());
     let largest = space.knobs().iter().find(|k| k.name == "resolution").and_then(|k| k.choices.iter().max().copied());
     let side = c.image_size.or_else(|| {
         let photos = sets.0.images.memory().is_none();
@@ -49,6 +52,15 @@ pub fn views(
         data,
     };
     (view(sets.0), view(sets.1))
+}
+
+/// What happens to images with boxes or class maps.
+fn dense_transform(a: &config::AugmentConfig, labels: Labels) -> Option<DenseTransform> {
+    match labels {
+        Labels::Classes => None,
+        Labels::Boxes | Labels::Masks => Some(DenseTransform::Detection(a.detection.clone().unwrap_or_default())),
+        Labels::ClassMaps => Some(DenseTransform::Segmentation(a.segmentation.clone().unwrap_or_default())),
+    }
 }
 
 /// Augmentation as a config says it for a training of images that are normalised by `norm`.
@@ -72,11 +84,7 @@ fn augment(data: &config::DataConfig, recipe: &config::Recipe, norm: &Normalizat
         interpolation: crop.map_or(how.interpolation, |c| c.interpolation),
         ..how
     });
-    let dense = match labels {
-        Labels::Classes => None,
-        Labels::Boxes | Labels::Masks => Some(DenseTransform::Detection(a.detection.clone().unwrap_or_default())),
-        Labels::ClassMaps => Some(DenseTransform::Segmentation(a.segmentation.clone().unwrap_or_default())),
-    };
+    let dense = dense_transform(a, labels);
     let mix = Mix { mixup: a.mixup, cutmix: a.cutmix, switch: a.mixup_switch_prob.unwrap_or(0.5) };
     Augment {
         crop,

@@ -93,7 +93,7 @@ pub fn checked(loaded: config::Loaded) -> Result<Experiments, ExperimentError> {
     let test_split = dataset::test_split(&test, c.data.test_limit);
     let (digest, sets) = (config::digest(&loaded.config)?, (Arc::new(train), Arc::new(test)));
     let experiment = |(entry, config, space, table, anchor, range)| {
-        let (train, test) = loaders::views(&c.data, &space, sets.clone(), &split.train);
+        let (train, test) = loaders::views((&c.data, &c.retrain.recipe), &space, sets.clone(), &split.train);
         Experiment {
             file: file.to_path_buf(),
             lines: loaded.tree.clone(),

@@ -16,7 +16,7 @@ impl SearchPipeline<'_> {
         let Some(how) = p.config.search.finetune.as_ref().filter(|_| !self.is_done()) else { return Ok(true) };
         let job = |trial: &Trial| {
             let own = self.experiment_of(trial)?;
-            let inherited = Some(Inherited { supernet: own.supernet_file(), steps: how.steps, lr: how.lr });
+            let inherited = Some(Inherited { supernet: own.supernet_file(), steps: Some(how.steps), lr: how.lr });
             let space = self.position(trial)?;
             let job = Job {
                 space,

@@ -1,5 +1,5 @@
-//! Landmarks: a few candidates are trained from scratch and scored as candidates are. A regression on them predicts what
-//! training from scratch would give the others, since a supernet favours networks of some sizes.
+//! Landmarks: a few candidates are trained as winners are and scored as candidates are. A regression on them predicts what
+//! such a training would give the others, since a supernet favours networks of some sizes.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ impl SearchPipeline<'_> {
             epochs: p.config.retrain.recipe.epochs,
             seed: retrain_seed(p.config.seed),
             threads: p.config.retrain_threads(),
-            inherited: None,
+            inherited: self.retrained_from(&self.experiments.all()[space]),
             validation: true,
         };
         let known = self.known_best();
@@ -63,6 +63,7 @@ impl SearchPipeline<'_> {
                 trained: outcome.metrics.get(&first).copied().unwrap_or(f64::NAN),
                 epochs: jobs[i].epochs,
                 seconds: outcome.seconds,
+                inherited: jobs[i].inherited.is_some(),
             }))
         })
     }

@@ -1,4 +1,4 @@
-//! Networks of a space, trained from scratch and scored on the test split: one after another in this process, or several
+//! Networks of a space, trained and scored on the test split: one after another in this process, or several
 //! side by side, each in a process of its own. One that is done leaves its outcome in a file until its row is written, so
 //! that none is trained twice.
 
@@ -33,7 +33,7 @@ pub use super::inherited::Inherited;
 /// Images of the test split whose detections or class maps are kept as pictures.
 const PICTURES: usize = 4;
 
-/// A network to be trained from scratch.
+/// A network to be trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// Position of its space among those of the config.
@@ -65,8 +65,7 @@ pub struct Job {
 /// What came of a training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// The task's metrics by their names in rows: on the test split, or on the search-validation split where weights were
-    /// inherited.
+    /// The task's metrics by their names in rows: on the test split, or on the search-validation split.
     pub metrics: BTreeMap<String, f64>,
     /// Seconds of training, resumed parts together.
     pub seconds: f64,
@@ -133,8 +132,8 @@ impl Job {
         let c = &p.config;
         let mut recipe = c.retrain.recipe.clone();
         let loader = data_loader(&p.train, &p.split.train, &c.data, &recipe, (self.threads, self.seed))?;
-        match &self.inherited {
-            Some(inherited) => inherited.shorten(&mut recipe, loader.epochs(inherited.steps)),
+        match self.inherited.as_ref().and_then(|inherited| Some((inherited, inherited.steps?))) {
+            Some((inherited, steps)) => inherited.shorten(&mut recipe, loader.epochs(steps), steps),
             None => recipe.epochs = self.epochs,
         }
         let config = TrainerConfig { recipe, seed: self.seed, checkpoint_every: c.checkpoint_seconds };

@@ -30,7 +30,7 @@ use mobilenas_data::dataset::{self, Split, Splits, Test};
 use mobilenas_data::loader::{DataLoader, TransformedDataset};
 use mobilenas_space::seed::{Purpose, number};
 use mobilenas_torch::device;
-use mobilenas_train::backbone::{fill_backbone, is_backbones};
+use mobilenas_train::backbone::{fill_backbone, is_backbone};
 use mobilenas_train::collective::{Collective, Local};
 use mobilenas_train::teacher::{Teacher, teacher};
 use mobilenas_train::{TrainError, TrainOutcome, Trainer, TrainerConfig, single_net};
@@ -162,7 +162,7 @@ impl TrainJob {
             return Err(ExperimentError::TooFew { file: file.to_path_buf(), found, expected }.into());
         }
         let test_split = dataset::test_split(&test, c.test_limit);
-        let (train, test) = views(c, &space, (Arc::new(train), Arc::new(test)), &split.train);
+        let (train, test) = views((c, &config.train), &space, (Arc::new(train), Arc::new(test)), &split.train);
         Ok(TrainJob { config, space, graph, train, test, split, test_split, device, task, notes, head })
     }
 
@@ -228,7 +228,7 @@ impl TrainJob {
         let mut store = ParamStore::init(&self.graph, Names::Standalone, seed, self.device)?;
         if let Some(file) = &self.config.network.weights {
             let named = weights::load(file).map_err(RunError::Initial)?.0;
-            if !is_backbones(&self.graph, &named) {
+            if !is_backbone(self.graph.params().iter().map(|p| &p.name), &named) {
                 store.fill(&named).map_err(RunError::Initial)?;
             } else if let Some([found, expected]) = fill_backbone(&mut store, &named)? {
                 return Err(RunError::Backbone { file: file.clone(), found, expected });

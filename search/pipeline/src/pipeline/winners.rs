@@ -1,20 +1,20 @@
-//! Winners and the published variants that they stand against, trained from scratch under one budget and scored on the
-//! test split.
+//! Winners and the published variants that they stand against, trained under one budget and scored on the test split.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use mobilenas_record::run::{JournalRow, Origin, Retrained, Trial};
+use mobilenas_train::settings::RetrainInit;
 
 use super::finalists::{Scored, finalists};
-use super::retraining::{Job, Outcome, Retraining};
+use super::retraining::{Inherited, Job, Outcome, Retraining};
 use super::{RunError, SearchPipeline};
-use crate::experiment::retrain_seed;
+use crate::experiment::{Experiment, retrain_seed};
 use crate::worker::Kind;
 
 impl<'a> SearchPipeline<'a> {
-    /// The trials to train from scratch: each winner, then the published variant that it stands against, so that a stopped
+    /// The trials to train: each winner, then the published variant that it stands against, so that a stopped
     /// run has both.
     fn finalists(&self) -> Vec<Trial> {
         let config = &self.experiment().config;
@@ -60,6 +60,12 @@ impl<'a> SearchPipeline<'a> {
         }
     }
 
+    /// What the training of a winner of a space begins with, if not with new weights.
+    pub(super) fn retrained_from(&self, space: &Experiment) -> Option<Inherited> {
+        let inherited = Inherited { supernet: space.supernet_file(), steps: None, lr: None };
+        (self.experiment().config.retrain.init == RetrainInit::Supernet).then_some(inherited)
+    }
+
     /// The nth training of a trial. The weights of the first are kept.
     fn job(&self, trial: &Trial, n: u64) -> Result<Job, RunError> {
         let (p, id) = (self.experiment(), trial.id);
@@ -76,7 +82,7 @@ impl<'a> SearchPipeline<'a> {
             // The streams that a study gives its networks.
             seed: retrain_seed(seed),
             threads: p.config.retrain_threads(),
-            inherited: None,
+            inherited: self.retrained_from(self.experiment_of(trial)?),
             validation: false,
         })
     }
@@ -93,6 +99,7 @@ impl<'a> SearchPipeline<'a> {
             epochs: job.epochs,
             metrics,
             seconds,
+            inherited: job.inherited.is_some(),
         }))
     }
 

@@ -57,7 +57,11 @@ fn teachers_and_clips_are_single() {
     ");
     insta::assert_snapshot!(more("supernet: {init: {weights: w.safetensors}}"), @r"
     c.yaml: 1 mistake
-      line 3, supernet.init: found no single network, expected model or genome
+      line 3, supernet.init: found no single network, expected model, genome or supernet
+    ");
+    insta::assert_snapshot!(more("supernet: {init: {supernet: s.safetensors, weights: w.safetensors}}"), @r"
+    c.yaml: 1 mistake
+      line 3, supernet.init: found weights beside supernet, expected one of them
     ");
     insta::assert_snapshot!(more("supernet: {init: {model: mobilevit_xxs}}"), @r"
     c.yaml: 1 mistake
