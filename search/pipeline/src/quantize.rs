@@ -1,6 +1,5 @@
 //! int8 files: calibrated on training images, compared with the float32 file on the test split.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use mobilenas_bench::engine::int8::Calibrator;
@@ -12,7 +11,7 @@ use mobilenas_space::ir::Graph;
 use rand::seq::SliceRandom as _;
 use tch::Tensor;
 
-use crate::config::{self, DataName};
+use crate::config;
 use crate::experiment::Experiment;
 use mobilenas_data::dataset::{self, DataError, Dataset, Test};
 use mobilenas_data::loader::{DamagedImages, Normalization, TransformedDataset};
@@ -20,7 +19,7 @@ use mobilenas_host::Progress;
 use mobilenas_host::Stop;
 use mobilenas_image::Pipeline;
 use mobilenas_space::seed::{Purpose, rng};
-use mobilenas_task::{Batch, Classification, Outputs, Targets, Task};
+use mobilenas_task::{Batch, Outputs, Targets, Task};
 use mobilenas_train::resized;
 
 use crate::evaluator::{EvalError, file_outputs};
@@ -50,13 +49,16 @@ impl From<Experiment> for Sets {
 }
 
 impl Sets {
-    /// `DIR/train` and `DIR/val`, for a network that wants its images so.
+    /// Both splits of a dataset, for a network that wants its images so.
     ///
     /// # Errors
     /// When there are no such images.
-    pub fn folder(dir: &Path, side: u32, how: Preprocessing) -> Result<Sets, DataError> {
-        let c = config::DataConfig { name: DataName::FOLDER, dir: Some(dir.to_path_buf()), ..Default::default() };
-        let (dataset::Splits { train, test, .. }, limit) = (c.load()?, c.damaged_limit);
+    pub fn of(
+        c: &config::DataConfig,
+        task: &'static dyn Task,
+        (side, how): (u32, Preprocessing),
+    ) -> Result<Sets, DataError> {
+        let (dataset::Splits { train, test, .. }, limit) = (c.load_with(task.labels())?, c.damaged_limit);
         let view = |data: Dataset| TransformedDataset {
             norm: Normalization::rgb(how.mean, how.std),
             frame: Pipeline { side, how },
@@ -66,7 +68,7 @@ impl Sets {
             data: Arc::new(data),
         };
         let (trained, test_split) = ((0..train.images.len()).collect(), dataset::test_split(&test, None));
-        Ok(Sets { train: view(train), trained, test: view(test), test_split, seed: 0, task: &Classification })
+        Ok(Sets { train: view(train), trained, test: view(test), test_split, seed: 0, task })
     }
 
     /// Training images to calibrate on: a fixed, seeded list.

@@ -353,8 +353,7 @@ fn a_search_for_a_detector_is_resumed_and_reported() {
       line 3, space.knobs.ssdlite.output_stride: found an unknown knob, expected a knob of mobilenet_v2 or of ssdlite: ssdlite.width
       line 7, search.bounds.top1: found one, expected none: it is of classifiers
     ");
-    let said = succeed(run(dir, "check s.yaml"));
-    assert!(said.contains("data coco: train 32, search-val 8, test 10"), "{said}");
+    assert!(succeed(run(dir, "check s.yaml")).contains("data coco: train 32, search-val 8, test 10"));
     succeed(run(dir, "search s.yaml --out whole"));
     let trials = rows_of(&dir.join("whole"), "trial");
     for metric in ["map", "synflow", "nwot", "grad_norm"] {

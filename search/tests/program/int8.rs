@@ -119,6 +119,34 @@ fn batches_of_several_images(dir: &Path) {
     }
 }
 
+/// The images of a published network with a head are those of a dataset with boxes or class maps.
+#[test]
+fn a_published_network_with_a_head_is_calibrated_on_its_dataset() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    done(dir, "data shapes --out shapes --train 12 --val 6");
+    let of = "--model mobilevit_xxs --resolution 64";
+    for (head, classes, metrics) in [("ssdlite", 11, ["map", "map50"]), ("deeplabv3", 11, ["miou", "pixel_accuracy"])] {
+        done(dir, &format!("weights export {of} --head {head} --classes {classes} --format pytorch --out {head}"));
+        let of = format!("{of} --head {head} --weights {head}/mobilevit_xxs.safetensors --out {head}.onnx --int8");
+        let told = done(dir, &format!("weights export {of} --images 4 --data shapes --json"));
+        let told: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(told["calibration"]["images"], 4);
+        assert_eq!(told["accuracy"]["images"], 6);
+        assert!(told["layers_in_int8"].as_u64().unwrap() > 10, "{told}");
+        for metric in metrics {
+            assert!(told["accuracy"][format!("int8_{metric}")].is_number(), "{metric}: {told}");
+        }
+    }
+    let said = |args: &str| {
+        let file = "--weights ssdlite/mobilevit_xxs.safetensors --out x.onnx --int8";
+        let (code, _, err) = run(dir, &format!("weights export {of} --head ssdlite {file} {args}"));
+        format!("{code} {}", err.trim_end())
+    };
+    insta::assert_snapshot!(said("--images 4"), @"2 error: mobilevit_xxs: --int8 without images, expected --data DIR, the folder of a dataset with a split to calibrate and one to evaluate");
+    insta::assert_snapshot!(said("--data shapes --val-split none"), @"2 error: shapes/annotations/instances_none.json: found No such file or directory (os error 2), expected COCO's JSON: `images`, `annotations` and `categories`");
+}
+
 #[test]
 fn what_does_not_fit_is_refused() {
     let dir = tempfile::tempdir().unwrap();

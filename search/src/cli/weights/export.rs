@@ -92,12 +92,8 @@ pub fn run(args: &Args) -> Result<i32> {
         bail!(Input(format!("{out}: {flag} with the format {name}, expected --format {takes}")));
     }
     let name = args.model.as_deref().unwrap_or_default();
-    let plain = format.heads && args.model.is_some() && !args.flags.int8.int8;
-    if let Some(head) = args.head.head()?.filter(|_| !plain) {
-        let expected = match args.flags.int8.int8 {
-            true => "--run or --config with --int8: their images calibrate it, and they say the head",
-            false => "--model NAME, and safetensors, onnx or pytorch",
-        };
+    if let Some(head) = args.head.head()?.filter(|_| !format.heads || args.model.is_none()) {
+        let expected = "--model NAME, and safetensors, onnx or pytorch";
         bail!(Input(format!("--head {}: not written with {}, expected {expected}", head.name(), format.name)));
     }
     if let Some(head) = args.head_of()?.filter(|_| !format.heads) {
@@ -105,7 +101,7 @@ pub fn run(args: &Args) -> Result<i32> {
         let found = format!("a network with the head {}, expected a classifier, or --format {takes}", head.name());
         bail!(Input(format!("--format {}: {found}", format.name)));
     }
-    let (net, mut about, title) = match (&args.run, &args.config, &args.weights) {
+    let Loaded { net, mut about, title, classes } = match (&args.run, &args.config, &args.weights) {
         (Some(run), ..) => found(args, run)?,
         (_, Some(config), Some(file)) => trained(config, file)?,
         (_, _, Some(file)) => published(name, file, args)?,
@@ -122,6 +118,7 @@ pub fn run(args: &Args) -> Result<i32> {
         net,
         about,
         title,
+        classes,
         name: args.name()?,
         out: &args.out,
         flags: &args.flags,
@@ -164,7 +161,8 @@ impl Args {
             return Ok(TrainJob::prepare(config)?.sets());
         }
         let model = self.model.as_deref().unwrap_or_default();
-        self.flags.int8.folder(model, net.graph().input().dims[1])
+        let head = self.head.head()?.map(|head| (head, self.head.options(0)));
+        self.flags.int8.sets(model, head, net.graph().input().dims[1])
     }
 
     /// The experiment of a run's space: that of the trial, of the genome's family, or the only one.
@@ -216,15 +214,23 @@ impl Args {
     }
 }
 
-/// A network, what its file says of itself, and its title.
-type Loaded = (Net, About, String);
+/// A network to export.
+struct Loaded {
+    net: Net,
+    /// What its file says of itself.
+    about: About,
+    /// It in words.
+    title: String,
+    /// Its classes; a detector's count the background.
+    classes: u32,
+}
 
 /// A network as it begins, for what depends on no weights, as latency.
 fn untrained(name: &str, args: &Args) -> Result<Loaded> {
     let graph = networks::with_head(&args.head, name, args.resolution, args.classes)?;
     let classes = match args.head.head()? {
         Some(head) => args.classes.unwrap_or(head.classes()),
-        None => graph.output_value().channels(),
+        None => graph.output_value().channels() as u32,
     };
     let title = args.head.title(name);
     let side = graph.input().dims[1];
@@ -232,7 +238,7 @@ fn untrained(name: &str, args: &Args) -> Result<Loaded> {
     let net = Net::bind(Arc::new(graph), &Owned(&store))?;
     let about = [("model", name.to_string()), ("resolution", side.to_string()), ("weights", "untrained".to_string())];
     let about = about.map(|(k, v)| (k.to_string(), v)).into_iter().collect();
-    Ok((net, about, format!("{title} at {side} px, {classes} classes, untrained")))
+    Ok(Loaded { net, about, title: format!("{title} at {side} px, {classes} classes, untrained"), classes })
 }
 
 fn published(name: &str, file: &Path, args: &Args) -> Result<Loaded> {
@@ -244,7 +250,7 @@ fn published(name: &str, file: &Path, args: &Args) -> Result<Loaded> {
     let side = net.graph().input().dims[1];
     about.insert("model".to_string(), name.to_string());
     about.insert("resolution".to_string(), side.to_string());
-    Ok((net, about, format!("{title} at {side} px, {classes} classes")))
+    Ok(Loaded { net, about, title: format!("{title} at {side} px, {classes} classes"), classes })
 }
 
 /// The network of a training's config.
@@ -254,7 +260,7 @@ fn trained(file: &Path, weights: &Path) -> Result<Loaded> {
     let (net, classes, about) =
         bound(weights, &format!("the network of {}", file.display()), &[] as &[Naming], Kind::Float, graph)?;
     let side = net.graph().input().dims[1];
-    Ok((net, about, format!("{} at {side} px, {classes} classes", config.name())))
+    Ok(Loaded { net, about, title: format!("{} at {side} px, {classes} classes", config.name()), classes })
 }
 
 /// A network of a run: a retrained winner, or a part of the supernet.
@@ -266,7 +272,8 @@ fn found(args: &Args, root: &Path) -> Result<Loaded> {
         let (net, classes, about) =
             bound(&file, &name, &[] as &[Naming], Kind::Float, |c| networks::winner(root, &genome, true, c))?;
         let side = net.graph().input().dims[1];
-        return Ok((net, about, format!("{name} at {side} px, {classes} classes, retrained")));
+        let title = format!("{name} at {side} px, {classes} classes, retrained");
+        return Ok(Loaded { net, about, title, classes });
     }
     let experiment = args.run_experiment(root)?;
     let (graph, name) = match (&args.genome, args.trial) {
@@ -282,7 +289,7 @@ fn found(args: &Args, root: &Path) -> Result<Loaded> {
     })?;
     let side = net.graph().input().dims[1];
     let title = format!("{name} at {side} px, cut from the supernet, batch norms recalibrated");
-    Ok((net, experiment.about(), title))
+    Ok(Loaded { net, about: experiment.about(), title, classes: experiment.space.classes() })
 }
 
 /// A trial's row.

@@ -40,6 +40,8 @@ pub struct Exported<'a> {
     pub about: About,
     /// The network in words.
     pub title: String,
+    /// Its classes; a detector's count the background.
+    pub classes: u32,
     /// The network as a name of Python.
     pub name: String,
     pub out: &'a Path,

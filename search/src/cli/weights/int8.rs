@@ -9,10 +9,13 @@ use mobilenas_bench::engine::int8::{Calibrator, Gain, gain};
 use mobilenas_bench::engine::onnxruntime::{File, OnnxRuntime};
 use mobilenas_bench::engine::{Engine as _, blank};
 use mobilenas_data::Labels;
+use mobilenas_data::settings::{DataConfig, DataName};
+use mobilenas_heads::{Head, HeadOptions};
 use mobilenas_host::WallClock;
 use mobilenas_onnx::int8::CalibrationMethod;
 use mobilenas_onnx::{Batch, Options};
 use mobilenas_space::families;
+use mobilenas_task::{Classification, Task, of_head};
 use mobilenas_torch::Net;
 use mobilenas_torch::onnx::{to_int8, to_onnx};
 use mobilenas_torch::weights::About;
@@ -31,9 +34,19 @@ pub struct Flags {
     /// ONNX: layers in int8, calibrated on training images; its loss of accuracy and its gain beside float32 are printed
     #[arg(long, conflicts_with_all = ["float16", "unfused"])]
     pub int8: bool,
-    /// int8 of a published network: its images, DIR/train to calibrate and DIR/val to evaluate, each with <class>/* or *.tar
+    /// int8 of a published network: its images, DIR/train to calibrate and DIR/val to evaluate, each with <class>/* or *.tar; with
+    /// a head the folder of a dataset
     #[arg(long, value_name = "DIR", requires = "int8", conflicts_with_all = ["run", "config"])]
     data: Option<PathBuf>,
+    /// int8 with a head: the dataset in that folder [default: coco, or voc for class maps]
+    #[arg(long, value_name = "NAME", requires = "data", value_parser = ["coco", "voc", "ade20k", "masks"])]
+    dataset: Option<String>,
+    /// int8 with a head: split to calibrate on [default: train]
+    #[arg(long, value_name = "SPLIT", requires = "data")]
+    train_split: Option<String>,
+    /// int8 with a head: split to evaluate on [default: val]
+    #[arg(long, value_name = "SPLIT", requires = "data")]
+    val_split: Option<String>,
     /// int8: training images to calibrate on
     #[arg(long, value_name = "N", requires = "int8", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     images: u32,
@@ -75,11 +88,27 @@ impl Flags {
     ///
     /// # Errors
     /// When none are named, or there are none.
-    pub fn folder(&self, model: &str, side: u32) -> Result<Sets> {
-        let expected = "expected --data DIR with DIR/train to calibrate and DIR/val to evaluate";
+    pub fn sets(&self, model: &str, head: Option<(&dyn Head, HeadOptions)>, side: u32) -> Result<Sets> {
+        let expected = match head.is_some() {
+            true => "expected --data DIR, the folder of a dataset with a split to calibrate and one to evaluate",
+            false => "expected --data DIR with DIR/train to calibrate and DIR/val to evaluate",
+        };
         let dir = self.data.as_ref().ok_or_else(|| Input(format!("{model}: --int8 without images, {expected}")))?;
         let (_, info) = families::variant(model).ok_or_else(|| Input(format!("{model}: no such network")))?;
-        Ok(Sets::folder(dir, side, info.preprocessing).map_err(|e| Input(e.to_string()))?)
+        let task = head.map_or(&Classification as &'static dyn Task, |(head, options)| of_head(head, &options));
+        let usual = match task.labels() {
+            Labels::Classes => DataName::FOLDER.as_str(),
+            Labels::Boxes | Labels::Masks => "coco",
+            Labels::ClassMaps => "voc",
+        };
+        let name = DataName::named(self.dataset.as_deref().unwrap_or(usual)).unwrap_or(DataName::FOLDER);
+        let default = DataConfig { name, dir: Some(dir.clone()), ..DataConfig::default() };
+        let config = DataConfig {
+            train_split: self.train_split.clone().unwrap_or(default.train_split),
+            val_split: self.val_split.clone().unwrap_or(default.val_split),
+            ..default
+        };
+        Ok(Sets::of(&config, task, (side, info.preprocessing)).map_err(|e| Input(e.to_string()))?)
     }
 }
 
@@ -93,6 +122,8 @@ pub struct Job<'a> {
     pub about: About,
     /// The network in words.
     pub title: &'a str,
+    /// Its classes.
+    pub classes: u32,
     /// The file.
     pub out: &'a Path,
     /// Images.
@@ -110,9 +141,9 @@ impl Job<'_> {
     pub fn run(mut self, flags: &Flags) -> Result<i32> {
         let graph = self.net.graph();
         let (head, found) = (self.sets.task.labels(), self.sets.train.data.classes.len());
-        let classes = graph.output_value().channels();
-        // Boxes say nothing of classes, and networks with a head are those of the images' own config.
-        if head == Labels::Classes && classes as usize != found {
+        // A detector counts the background, too.
+        let classes = self.classes as usize - usize::from(matches!(head, Labels::Boxes | Labels::Masks));
+        if classes != found {
             let text = format!("{}: images of {found} classes, expected {classes} as the network has", self.title);
             return Err(Input(text).into());
         }

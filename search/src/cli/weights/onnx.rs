@@ -27,7 +27,12 @@ pub(super) const FORMAT: Format = Format {
 fn write(e: &Exported) -> Result<i32> {
     let (batch, float16, about) = (e.flags.batch(), e.flags.float16, e.about.clone());
     if e.flags.int8.int8 {
-        let job = int8::Job { net: &e.net, batch, about, title: &e.title, out: e.out, sets: (e.sets)(&e.net)? };
+        if let Some(parts) = Some(e.net.graph().parts().len()).filter(|n| *n > 1) {
+            let expected = "expected one that runs in one go with --int8";
+            return Err(Input(format!("{}: a network of {parts} files, {expected}", e.title)).into());
+        }
+        let sets = (e.sets)(&e.net)?;
+        let job = int8::Job { net: &e.net, batch, about, title: &e.title, classes: e.classes, out: e.out, sets };
         return job.run(&e.flags.int8);
     }
     let detections = e.flags.decode.then(|| detections(e)).transpose()?;
