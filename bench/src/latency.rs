@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mobilenas_host::Clock;
 use mobilenas_record::run::Latency;
 use mobilenas_space::ir::Graph;
-use mobilenas_torch::{Net, Owned, ParamStore};
+use mobilenas_torch::{Names, Net, Owned, ParamStore, Values};
 use tch::Device;
 
 use crate::Protocol;
@@ -33,7 +33,7 @@ impl LatencyProtocol {
     /// # Errors
     /// When there is no such engine, or it refuses.
     pub fn latency(&self, graph: &Arc<Graph>, clock: &dyn Clock) -> Result<Latency, EngineError> {
-        let store = ParamStore::for_timing(graph, Device::Cpu)?;
+        let store = ParamStore::with(graph, Names::Standalone, Values::Quick, Device::Cpu)?;
         let net = Net::bind(graph.clone(), &Owned(&store))?;
         let setting = Setting { batch: self.batch, threads: self.threads };
         let engine = engine::named(&self.engine)?;

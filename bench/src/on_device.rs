@@ -13,7 +13,7 @@ use mobilenas_onnx::{Batch, Options};
 use mobilenas_space::ir::Graph;
 use mobilenas_space::seed::{Purpose, rng};
 use mobilenas_torch::onnx::to_onnx;
-use mobilenas_torch::{Net, NetError, Owned, ParamStore};
+use mobilenas_torch::{Names, Net, NetError, Owned, ParamStore, Values};
 use tch::Device;
 use tempfile::TempDir;
 
@@ -62,7 +62,7 @@ impl OnDeviceError {
 /// # Errors
 /// When the graph cannot be written, or the disk refuses.
 pub fn export(graph: &Arc<Graph>, batch: Batch, path: &Path) -> Result<(), OnDeviceError> {
-    let store = ParamStore::for_timing(graph, Device::Cpu)?;
+    let store = ParamStore::with(graph, Names::Standalone, Values::Quick, Device::Cpu)?;
     let net = Net::bind(graph.clone(), &Owned(&store))?.freeze()?;
     let bytes = to_onnx(&net, &Options { batch, ..Options::default() })?;
     write_whole(path, &bytes).map_err(|error| OnDeviceError::Io { path: path.to_path_buf(), error })

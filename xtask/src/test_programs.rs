@@ -49,6 +49,10 @@ const LONGEST: [&str; 5] = [
     "search/train/tests/library/main.rs",
 ];
 
+fn cores() -> usize {
+    available_parallelism().map_or(1, usize::from)
+}
+
 /// Builds the tests by a cargo command with `--no-run`, and lists them, the longest first.
 pub fn build(command: &mut Command) -> Result<Vec<TestProgram>> {
     command.args(["--no-run", "--message-format", "json-render-diagnostics"]);
@@ -87,6 +91,8 @@ impl TestProgram {
         // Tests run side by side: threads of libtorch would only wait for each other. Programs set their number themselves.
         command.env("OMP_WAIT_POLICY", "passive").env("OMP_NUM_THREADS", "1").env("CARGO_MANIFEST_DIR", &self.package);
         command.envs(all_networks.then_some(("MOBILENAS_TEST_ALL", "1")));
+        // Its tests are processes that often wait for each other, and everything else is done before it is.
+        command.envs(self.source.ends_with(LONGEST[0]).then(|| ("RUST_TEST_THREADS", (2 * cores()).to_string())));
         command.output().with_context(|| format!("{} does not start", self.file.display()))
     }
 
@@ -125,7 +131,7 @@ pub fn run(
         }
         Ok(())
     };
-    let cores = available_parallelism().map_or(1, usize::from);
+    let cores = cores();
     std::thread::scope(|scope| {
         let all: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
         all.into_iter().try_for_each(|one| one.join().unwrap_or_else(|_| bail!("a thread that runs tests panicked")))

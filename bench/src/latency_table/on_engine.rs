@@ -10,7 +10,7 @@ use mobilenas_host::{Clock, Stop};
 use mobilenas_record::run as record;
 use mobilenas_space::ir::{Graph, Value};
 use mobilenas_space::seed::{Purpose, rng};
-use mobilenas_torch::{Net, NetError, Owned, ParamStore};
+use mobilenas_torch::{Names, Net, NetError, Owned, ParamStore, Values};
 use tch::{Device, Tensor};
 
 use super::networks::REFERENCE;
@@ -115,7 +115,7 @@ impl Timer for OnEngine<'_> {
 
 impl OnEngine<'_> {
     fn item(&self, graph: &Arc<Graph>) -> Result<Item, BuildError> {
-        let store = ParamStore::for_timing(graph, Device::Cpu)?;
+        let store = ParamStore::with(graph, Names::Standalone, Values::Quick, Device::Cpu)?;
         let net = Net::bind(graph.clone(), &Owned(&store))?;
         let session = self.engine.prepare(&net, self.setting)?;
         let laid_out = |(value, input): (&Value, Tensor)| {

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ridge::Ridge;
-use crate::run::is_false;
 
 /// A trial that was trained as winners are and scored on the search-validation split. A ridge regression on all landmarks
 /// predicts what such a training would give the other trials, and winners are chosen by that.
@@ -24,7 +23,7 @@ pub struct Landmark {
     /// Seconds it took, resumed parts together.
     pub seconds: f64,
     /// Whether its training began with the supernet's weights, not with new ones.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inherited: bool,
 }
 

@@ -222,12 +222,8 @@ pub struct Retrained {
     /// Seconds it took, resumed parts together.
     pub seconds: f64,
     /// Whether it began with the supernet's weights, not with new ones.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inherited: bool,
-}
-
-pub(crate) fn is_false(said: &bool) -> bool {
-    !said
 }
 
 /// How well a predictor predicted the first objective of trials that it had not been fitted on.

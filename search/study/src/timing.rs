@@ -7,7 +7,7 @@ use mobilenas_bench::stats::{median, quantile};
 use mobilenas_bench::{Interleaving, interleave};
 use mobilenas_record::run::Latency;
 use mobilenas_space::ir::Graph;
-use mobilenas_torch::{Net, Owned, ParamStore};
+use mobilenas_torch::{Names, Net, Owned, ParamStore, Values};
 use tch::{Device, Tensor};
 
 use crate::Study;
@@ -46,7 +46,7 @@ impl Study<'_> {
         let engine = engine::named(&timing.engine)?;
         let mut sessions: Vec<(Box<dyn Session>, Tensor)> = Vec::new();
         for graph in graphs.iter().cloned().chain([Arc::new(reference)]) {
-            let store = ParamStore::for_timing(&graph, Device::Cpu)?;
+            let store = ParamStore::with(&graph, Names::Standalone, Values::Quick, Device::Cpu)?;
             let net = Net::bind(graph, &Owned(&store))?;
             let session = engine.prepare(&net, setting)?;
             sessions.push((session, blank(&net, setting.batch)?));

@@ -13,7 +13,7 @@ use mobilenas_space::ir::{Graph, Regularization, regularize};
 use mobilenas_space::seed::{Purpose, rng};
 use mobilenas_space::{Genome, Space, widths};
 use mobilenas_task::{Batch, Distillation, Meter, Outputs, Targets, Task};
-use mobilenas_torch::{Mode, Names, Net, ParamStore, Params, PerWidthNorm, ProcessGroup, Shared};
+use mobilenas_torch::{Mode, Names, Net, ParamStore, Params, PerWidthNorm, ProcessGroup, Shared, Values};
 use tch::{Device, Kind};
 
 use crate::collective::Collective;
@@ -81,17 +81,17 @@ impl<'a> Supernet<'a> {
         self.any_side.then(|| batch.side())
     }
 
-    /// The shared tensors, made and initialised.
+    /// The shared tensors.
     ///
     /// # Errors
     /// When a genome makes no network, or memory is short.
-    pub fn store(&self, seed: u64, device: Device) -> Result<ParamStore, TrainError> {
+    pub fn store(&self, values: Values, device: Device) -> Result<ParamStore, TrainError> {
         let largest = self.space.lower(&self.space.largest())?;
         Ok(match self.config.batch_norms {
-            BatchNorms::Shared => ParamStore::init(&largest, Names::Supernet, seed, device)?,
+            BatchNorms::Shared => ParamStore::with(&largest, Names::Supernet, values, device)?,
             BatchNorms::PerWidth => {
                 let widths = widths(self.space, &mut rng(self.seed, Purpose::Subnets, u64::MAX, 0))?;
-                ParamStore::init_per_width(&largest, &widths, seed, device)?
+                ParamStore::per_width(&largest, &widths, values, device)?
             }
         })
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mobilenas_space::families;
 use mobilenas_task::{Distillation, Outputs};
-use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore, weights};
+use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore, Values, weights};
 use tch::{CModule, Device, Kind, Tensor};
 
 use crate::recipe::{self, DistillKind};
@@ -153,7 +153,7 @@ pub fn teacher(
         None => plan,
     };
     let graph = Arc::new(plan.lower()?);
-    let mut store = ParamStore::init(&graph, Names::Standalone, 0, device)?;
+    let mut store = ParamStore::with(&graph, Names::Standalone, Values::Zero, device)?;
     let (named, _) = weights::load(&file).map_err(|e| wrong(e.to_string(), "its own weights"))?;
     store.fill(&named).map_err(|e| wrong(format!("{}: {e}", file.display()), "its own weights"))?;
     let net = Net::bind(graph, &Owned(&store))?;

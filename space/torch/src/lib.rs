@@ -33,7 +33,7 @@ pub use mode::Mode;
 pub use net::Net;
 pub use params::{Frozen, Owned, Params, PerWidthNorm, Resized, Shared};
 pub use regions::Region;
-pub use store::{Names, ParamStore};
+pub use store::{Names, ParamStore, Values};
 pub use tracked::TrackedStats;
 pub use tuned::{FixedKernels, KernelSelector, TunedNet};
 pub use waiting::Waiting;

@@ -57,34 +57,35 @@ pub struct ParamStore {
 
 /// What tensors begin with.
 #[derive(Clone, Copy, Debug)]
-enum Values {
-    /// Their initial values, by a seed.
+pub enum Values {
+    /// Their initial values, by a seed: those of each tensor depend on it and on the tensor's name alone.
     Initial(u64),
-    /// Values that are quickly made.
+    /// Quickly made ones, for what does not depend on them: latency. They have the initial values' variance, and follow each
+    /// other as the multiples of the golden ratio do.
     Quick,
+    /// Zeros, for values that follow.
+    Zero,
 }
 
 /// Every parameter begins at a multiple of it in the flat tensor, so that kernels see the alignment of a separate tensor.
 const ALIGN: i64 = 16;
 
 impl ParamStore {
-    /// Allocates and initialises the tensors of a graph. The values of each depend on `seed` and its name alone.
+    /// Allocates the tensors of a graph and gives them their initial values.
     ///
     /// # Errors
     /// When libtorch fails (out of memory).
     pub fn init(graph: &Graph, names: Names, seed: u64, device: Device) -> Result<ParamStore, NetError> {
-        let specs = graph.params().into_iter().map(|p| (names.of(&p).to_string(), p)).collect();
-        ParamStore::of(&specs, Values::Initial(seed), device)
+        ParamStore::with(graph, names, Values::Initial(seed), device)
     }
 
-    /// The tensors of a stand-alone network with values that are quickly made, for what does not depend on them: latency.
-    /// They have the initial values' variance, and follow each other as the multiples of the golden ratio do.
+    /// Allocates the tensors of a graph.
     ///
     /// # Errors
     /// When libtorch fails (out of memory).
-    pub fn for_timing(graph: &Graph, device: Device) -> Result<ParamStore, NetError> {
-        let specs = graph.params().into_iter().map(|p| (p.name.clone(), p)).collect();
-        ParamStore::of(&specs, Values::Quick, device)
+    pub fn with(graph: &Graph, names: Names, values: Values, device: Device) -> Result<ParamStore, NetError> {
+        let specs = graph.params().into_iter().map(|p| (names.of(&p).to_string(), p)).collect();
+        ParamStore::of(&specs, values, device)
     }
 
     /// The same for a supernet with batch norms per width: beside the graph's own, each batch norm has weight, bias and
@@ -92,7 +93,7 @@ impl ParamStore {
     ///
     /// # Errors
     /// When libtorch fails (out of memory).
-    pub fn init_per_width(graph: &Graph, widths: &Widths, seed: u64, device: Device) -> Result<ParamStore, NetError> {
+    pub fn per_width(graph: &Graph, widths: &Widths, values: Values, device: Device) -> Result<ParamStore, NetError> {
         let mut specs: BTreeMap<String, ParamSpec> =
             graph.params().into_iter().map(|p| (p.shared.clone(), p)).collect();
         let mut per_width = BTreeSet::new();
@@ -108,7 +109,7 @@ impl ParamStore {
                 }
             }
         }
-        Ok(ParamStore { per_width, ..ParamStore::of(&specs, Values::Initial(seed), device)? })
+        Ok(ParamStore { per_width, ..ParamStore::of(&specs, values, device)? })
     }
 
     fn of(specs: &BTreeMap<String, ParamSpec>, values: Values, device: Device) -> Result<ParamStore, NetError> {
@@ -161,6 +162,7 @@ impl ParamStore {
                 self.set_values(name, &initial(p, &mut ChaCha8Rng::from_seed(seed_of(seed, name))))
             }
             Values::Quick => self.set(name, &quick(p).map_err(torch(name))?),
+            Values::Zero => Ok(()),
         }
     }
 
@@ -377,7 +379,7 @@ mod tests {
         for name in ["mobilevit_xxs", "efficientformerv2_s0", "mobilenetv2_100", "deit_tiny_patch16_224"] {
             let graph = families::plan(name, None, 1000).unwrap().lower().unwrap();
             let initial = ParamStore::init(&graph, Names::Standalone, 1, Device::Cpu).unwrap();
-            let quick = ParamStore::for_timing(&graph, Device::Cpu).unwrap();
+            let quick = ParamStore::with(&graph, Names::Standalone, Values::Quick, Device::Cpu).unwrap();
             for p in graph.params() {
                 let [a, b] = [&initial, &quick].map(|store| &store.entry(&p.name).unwrap().tensor);
                 assert_eq!((a.size(), a.kind()), (b.size(), b.kind()), "{}", p.name);

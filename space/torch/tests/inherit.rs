@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use mobilenas_space::Space;
 use mobilenas_space::ir::Graph;
-use mobilenas_torch::{Mode, Names, Net, NetError, Owned, ParamStore, Params, PerWidthNorm, Shared};
+use mobilenas_torch::{Mode, Names, Net, NetError, Owned, ParamStore, Params, PerWidthNorm, Shared, Values};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use seeded::seeded;
@@ -17,12 +17,12 @@ use tch::{Device, Kind, Tensor};
 
 fn supernet(space: &Space) -> ParamStore {
     let largest = space.lower(&space.largest()).unwrap();
-    ParamStore::init(&largest, Names::Supernet, 1, Device::Cpu).unwrap()
+    ParamStore::with(&largest, Names::Supernet, Values::Quick, Device::Cpu).unwrap()
 }
 
 /// A network with no tensor at its neutral initial value.
 fn trained(graph: &Graph) -> ParamStore {
-    let mut store = ParamStore::init(graph, Names::Standalone, 3, Device::Cpu).unwrap();
+    let mut store = ParamStore::with(graph, Names::Standalone, Values::Quick, Device::Cpu).unwrap();
     let params = graph.params();
     let trainable = || params.iter().filter(|p| p.role.trainable());
     let all: Vec<Tensor> = trainable().map(|p| store.entry(&p.name).unwrap().tensor.detach()).collect();
@@ -99,7 +99,8 @@ fn a_classifier_of_other_classes_is_anew_and_misfits_change_nothing() {
 fn a_missing_tensor_is_named() {
     let space = covering::small("mobilenet_v2", 7);
     let largest = space.lower(&space.largest()).unwrap();
-    let store = ParamStore::init(&space.lower(&space.smallest()).unwrap(), Names::Supernet, 1, Device::Cpu).unwrap();
+    let store =
+        ParamStore::with(&space.lower(&space.smallest()).unwrap(), Names::Supernet, Values::Zero, Device::Cpu).unwrap();
     let spec = largest.params().into_iter().find(|p| p.shared.starts_with("blocks.1.1")).unwrap();
     let error = Shared(&store).get(&spec).unwrap_err().to_string();
     assert!(error.starts_with("blocks.1.1.conv_pw.weight: no such tensor"), "{error}");
@@ -109,7 +110,7 @@ fn a_missing_tensor_is_named() {
 fn a_width_without_tensors_is_named() {
     let space = covering::small("mobilenet_v2", 7);
     let whole = space.lower(&space.largest()).unwrap();
-    let store = ParamStore::init_per_width(&whole, &mobilenas_space::Widths::new(), 1, Device::Cpu).unwrap();
+    let store = ParamStore::per_width(&whole, &mobilenas_space::Widths::new(), Values::Zero, Device::Cpu).unwrap();
     let smallest = Arc::new(space.lower(&space.smallest()).unwrap());
     let error = Net::bind(smallest, &PerWidthNorm(&store)).unwrap_err().to_string();
     assert!(error.contains('@') && error.contains("no such tensor"), "{error}");

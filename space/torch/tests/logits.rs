@@ -53,7 +53,7 @@ const MANY_MACS: u64 = 150_000_000;
 
 /// Networks that multiply more are compared in float64 alone, before batch norms are folded, unless they are the smallest of
 /// their family; the test that is ignored does the rest.
-const SOME_MACS: u64 = 100_000_000;
+const SOME_MACS: u64 = 50_000_000;
 
 /// Each network on the smallest images of its goldens.
 #[test]

@@ -21,7 +21,7 @@ use mobilenas_space::ir::ShapeError;
 use mobilenas_space::seed::{Purpose, number, rng};
 use mobilenas_space::{Cost, CostCache, Genome, Space};
 use mobilenas_task::Task;
-use mobilenas_torch::ParamStore;
+use mobilenas_torch::{ParamStore, Values};
 use mobilenas_train::supernet::Supernet;
 use mobilenas_train::{TrainError, TrainerConfig};
 use tch::Device;
@@ -266,8 +266,12 @@ impl Experiment {
     /// # Errors
     /// When memory is short.
     pub fn supernet_store(&self) -> Result<ParamStore, TrainError> {
+        self.store_of(Values::Zero)
+    }
+
+    fn store_of(&self, values: Values) -> Result<ParamStore, TrainError> {
         let supernet = Supernet::new(&self.space, &self.config.supernet, self.task, (self.config.seed, 1));
-        supernet.store(number(self.config.seed, Purpose::Weights, 0), self.device)
+        supernet.store(values, self.device)
     }
 
     /// The supernet's tensors before its first step.
@@ -275,7 +279,7 @@ impl Experiment {
     /// # Errors
     /// When memory is short, or the network that it begins with does not fit.
     pub fn initial_supernet(&self) -> Result<ParamStore, ExperimentError> {
-        let mut store = self.supernet_store()?;
+        let mut store = self.store_of(Values::Initial(number(self.config.seed, Purpose::Weights, 0)))?;
         if let Some(init) = &self.config.supernet.init {
             let key = match &self.entry.name {
                 None => "supernet.init".to_string(),

@@ -11,7 +11,7 @@ use mobilenas_coordinator::{Failure, PoolError, Serving};
 use mobilenas_host::write::write_whole;
 use mobilenas_host::{Clock, Progress, Stop, WallClock};
 use mobilenas_task::{TASKS, Task};
-use mobilenas_torch::{Names, Net, Owned, ParamStore, device, weights};
+use mobilenas_torch::{Names, Net, Owned, ParamStore, Values, device, weights};
 use mobilenas_train::checkpoint::CheckpointFiles;
 use mobilenas_train::collective::{Collective, Local};
 use mobilenas_train::teacher::teacher;
@@ -139,7 +139,9 @@ impl Job {
         let config = TrainerConfig { recipe, seed: self.seed, checkpoint_every: c.checkpoint_seconds };
         let genome = p.space.genome(&self.genome).map_err(RunError::Genome)?;
         let graph = Arc::new(p.space.lower(&genome)?);
-        let mut store = ParamStore::init(&graph, Names::Standalone, config.seed, p.device)?;
+        // All of a subnet's tensors are inherited.
+        let values = self.inherited.as_ref().map_or(Values::Initial(config.seed), |_| Values::Zero);
+        let mut store = ParamStore::with(&graph, Names::Standalone, values, p.device)?;
         if let Some(inherited) = &self.inherited {
             let subnet = subnet_among(p, &root.join(&inherited.supernet), graph.clone(), collective)?;
             for (spec, tensor) in subnet.tensors().into_iter().flatten() {

@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let threads = p.config.scoring_threads();
     tch::set_num_threads(threads as i32);
     let (clock, calibration) = (WallClock::new(), p.calibration());
-    let supernet = p.supernet_store().map_err(RunError::from)?;
+    let supernet = p.initial_supernet().map_err(RunError::from)?;
     let mut scorer = SupernetEvaluator::new(supernet, p.evaluator_config(&calibration, &clock, f64::NAN))?;
     let images = scorer.images();
     let mut all = Vec::new();
@@ -100,7 +100,7 @@ fn export(
 ) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let graph = Arc::new(p.space.lower(genome)?);
-    let supernet = p.supernet_store().map_err(RunError::from)?;
+    let supernet = p.initial_supernet().map_err(RunError::from)?;
     let net = Net::bind(graph.clone(), &Shared(&supernet)).map_err(RunError::from)?;
     let about = p.about();
     weights::save(&folder.join("weights.safetensors"), &net.named(), &about).map_err(RunError::from)?;

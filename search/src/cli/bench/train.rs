@@ -9,7 +9,7 @@ use mobilenas_bench::{Host, stats};
 use mobilenas_host::{Clock as _, WallClock};
 use mobilenas_space::Genome;
 use mobilenas_space::ir::Graph;
-use mobilenas_torch::{Names, Net, Owned, ParamStore, keep_freed_memory};
+use mobilenas_torch::{Names, Net, Owned, ParamStore, Values, keep_freed_memory};
 use serde_json::{Map, Value as Json, json};
 use tch::{Device, Kind, Tensor};
 
@@ -193,12 +193,12 @@ fn supernet(args: &Args, file: &Path, on: Device) -> Result<Json> {
         return match part {
             Part::Largest => memory(args, || one_network(args, largest, on).map(drop)),
             Part::Sandwich => memory(args, || {
-                let mut trained = Trained::new(args, supernet.store(0, on)?, side)?;
+                let mut trained = Trained::new(args, supernet.store(Values::Initial(0), on)?, side)?;
                 (0..u64::from(args.steps + WARM_UP)).try_for_each(|at| trained.step(&mut supernet, at))
             }),
         };
     }
-    let mut trained = Trained::new(args, supernet.store(0, on)?, side)?;
+    let mut trained = Trained::new(args, supernet.store(Values::Initial(0), on)?, side)?;
     // The same networks in every step, so that they can be trained alone for comparison.
     let together = seconds(args, on, || trained.step(&mut supernet, 0))?;
     drop(trained);

@@ -13,7 +13,7 @@ use mobilenas_data::{DataLoader, Target};
 use mobilenas_host::{Progress, Stop, WallClock};
 use mobilenas_space::{Space, SpaceConfig};
 use mobilenas_task::{Batch, Classification, Meter, Task};
-use mobilenas_torch::{Names, Net, Owned, ParamStore};
+use mobilenas_torch::{Names, Net, Owned, ParamStore, Values};
 use mobilenas_train::collective::{Collective, Gloo, Local, Ranks};
 use mobilenas_train::recipe::{ClipConfig, OptimizerConfig, Recipe, SgdConfig};
 use mobilenas_train::reduction::{average_statistics, broadcast_store};
@@ -161,7 +161,7 @@ impl Training<'_> {
             let settings =
                 SupernetConfig { recipe: self.recipe.clone(), random_subnets: 0, ..SupernetConfig::default() };
             let supernet = Supernet::new(&space, &settings, &Classification, (1, STEPS)).among(collective);
-            let mut store = supernet.store(1, Device::Cpu).unwrap();
+            let mut store = supernet.store(Values::Initial(1), Device::Cpu).unwrap();
             let ended = trainer.run(&mut store, &bar, &mut Stopping { of: supernet, stops });
             return Trained::of(ended.unwrap(), &store);
         }

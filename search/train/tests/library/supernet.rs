@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mobilenas_space::{Genome, Space, SpaceConfig};
 use mobilenas_task::{Batch, Classification, Targets, Task as _};
-use mobilenas_torch::{Mode, Net, ParamStore, PerWidthNorm, Shared, formula};
+use mobilenas_torch::{Mode, Net, ParamStore, PerWidthNorm, Shared, Values, formula};
 use mobilenas_train::StepMetrics;
 use mobilenas_train::TrainStep as _;
 use mobilenas_train::recipe::{Precision, Recipe};
@@ -60,7 +60,7 @@ fn networks_side_by_side_give_the_gradients_of_one_after_another() {
     let gradients = |threads: i32| {
         tch::set_num_threads(threads);
         let mut supernet = Supernet::new(&space, &c, &Classification, (1, STEPS));
-        let store = supernet.store(1, Device::Cpu).unwrap();
+        let store = supernet.store(Values::Initial(1), Device::Cpu).unwrap();
         let losses = [0, 1].map(|step| f64::try_from(one_step(&mut supernet, &store, step).loss).unwrap());
         (losses, store.flat_grad().unwrap())
     };
@@ -77,7 +77,7 @@ fn a_step_that_fails_says_why_and_leaves_no_network_waiting() {
     let (space, c) = (space(), config(|_| ()));
     tch::set_num_threads(2);
     let mut supernet = Supernet::new(&space, &c, &Classification, (1, STEPS));
-    let store = supernet.store(1, Device::Cpu).unwrap();
+    let store = supernet.store(Values::Initial(1), Device::Cpu).unwrap();
     let at = StepAt { batch: 0, share: 1.0 };
     let mut said =
         |batch: Batch| supernet.step(&store, &batch, at, Classification.meter().as_mut()).unwrap_err().to_string();
@@ -127,7 +127,7 @@ fn the_smaller_learn_what_the_largest_says() {
     // A step's networks have one thread each, and here they do, too: batch norms amplify the rounding of other sums.
     tch::set_num_threads(1);
     let mut supernet = Supernet::new(&space, &c, &Classification, (1, STEPS));
-    let mut store = supernet.store(1, Device::Cpu).unwrap();
+    let mut store = supernet.store(Values::Initial(1), Device::Cpu).unwrap();
     drop(one_step(&mut supernet, &store, 0));
     let ours = store.flat_grad().unwrap().copy();
     store.zero_grad();
@@ -166,7 +166,7 @@ fn only_the_largest_drops_anything() {
     let loss = |rule: Rule, seed: i64| {
         let c = config(|c| (c.rule, c.random_subnets, c.recipe.head_dropout) = (rule, 0, 0.5));
         let mut supernet = Supernet::new(&space, &c, &Classification, (1, STEPS));
-        let store = supernet.store(1, Device::Cpu).unwrap();
+        let store = supernet.store(Values::Initial(1), Device::Cpu).unwrap();
         tch::manual_seed(seed);
         f64::try_from(one_step(&mut supernet, &store, 3).loss).unwrap()
     };
@@ -184,7 +184,7 @@ fn batch_norms_per_width_keep_statistics_that_score_without_recalibration() {
     let space = Space::new(&SpaceConfig { knobs, ..design }).unwrap();
     let c = config(|c| (c.batch_norms, c.random_subnets) = (BatchNorms::PerWidth, 0));
     let mut supernet = Supernet::new(&space, &c, &Classification, (1, STEPS));
-    let store = supernet.store(1, Device::Cpu).unwrap();
+    let store = supernet.store(Values::Initial(1), Device::Cpu).unwrap();
     let few = batch();
     let few =
         Batch { images: few.images.narrow(0, 0, 8), targets: Targets::classes(&[0, 1, 2, 3, 0, 1, 2, 3]).unwrap() };
@@ -213,7 +213,7 @@ fn bfloat16_is_near_single_precision_in_the_loss_and_keeps_gradients_single() {
     let run = |precision: Precision| {
         let c = config(|c| (c.recipe.precision, c.random_subnets) = (precision, 0));
         let mut supernet = Supernet::new(&space, &c, &Classification, (1, STEPS));
-        let store = supernet.store(1, Device::Cpu).unwrap();
+        let store = supernet.store(Values::Initial(1), Device::Cpu).unwrap();
         let loss = f64::try_from(one_step(&mut supernet, &store, 0).loss).unwrap();
         (loss, store.flat_grad().unwrap())
     };
