@@ -103,7 +103,7 @@ impl TestProgram {
     }
 }
 
-/// Runs test programs, as many at a time as there are cores, each with its tests side by side; then those of their tests that
+/// Runs test programs, one more at a time than there are cores, since tests often wait, each with its tests side by side; then those of their tests that
 /// are ignored and that other arguments choose, if some are given. Shows what each one printed when it has ended, and sums
 /// the results.
 pub fn run(
@@ -131,9 +131,8 @@ pub fn run(
         }
         Ok(())
     };
-    let cores = cores();
     std::thread::scope(|scope| {
-        let all: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        let all: Vec<_> = (0..=cores()).map(|_| scope.spawn(work)).collect();
         all.into_iter().try_for_each(|one| one.join().unwrap_or_else(|_| bail!("a thread that runs tests panicked")))
     })?;
     let mut sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);

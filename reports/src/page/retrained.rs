@@ -67,10 +67,12 @@ fn rows(run: &RunData) -> String {
             all.dedup();
             Cell::Number(all.join(", "))
         };
+        // One training tells no error bar where accuracy is no share of images.
+        let barred = n.accuracy.filter(|a| a.low < a.high);
         let mut cells = vec![
             Cell::Text(trial.map_or_else(|| format!("#{} (not in the journal)", n.trial), |t| label(run, t))),
             Cell::number(n.accuracy.map(|a| a.value), |v| format!("{v:.2}")),
-            Cell::Number(n.accuracy.map_or_else(|| "–".to_owned(), |a| format!("{:.2}–{:.2}", a.low, a.high))),
+            Cell::Number(barred.map_or_else(|| "–".to_owned(), |a| format!("{:.2}–{:.2}", a.low, a.high))),
         ];
         if quantized {
             cells.push(Cell::number(mean(n, int8), |v| metrics::number(int8, v)));
@@ -90,7 +92,7 @@ fn rows(run: &RunData) -> String {
     let mut heads = vec!["Trial".to_owned(), metrics::head(run.final_accuracy()), "Error bar".to_owned()];
     heads.extend(quantized.then(|| metrics::head(int8)));
     heads.extend([
-        format!("Search: {}", metrics::head(run.accuracy()).to_lowercase()),
+        format!("Search: {} (%)", metrics::noun(run.accuracy())),
         metrics::head(&LATENCY),
         metrics::head(&PARAMS),
         metrics::head(&MACS),
