@@ -1,6 +1,7 @@
 //! Times published networks on engines, in turn within each round, and prints medians in milliseconds as JSON.
 //!
 //!     cargo run -p mobilenas-bench --example engines -- --engines libtorch,libtorch-plain mobilevit_xxs@192
+//!     cargo run -p mobilenas-bench --example engines -- --head ssdlite mobilevit_xxs@320
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,9 +12,10 @@ use clap::Parser;
 use mobilenas_bench::engine::kernel_timing::TimedSelector;
 use mobilenas_bench::engine::{Engine, Session, Setting, enough_cores, named};
 use mobilenas_bench::{Host, Samples};
+use mobilenas_heads::HeadArgs;
 use mobilenas_host::{Clock, WallClock};
 use mobilenas_space::families;
-use mobilenas_space::ir::Graph;
+use mobilenas_space::ir::Plan;
 use mobilenas_torch::tuned::KernelChoice;
 use mobilenas_torch::{Names, Net, Owned, ParamStore, TunedNet};
 use serde_json::json;
@@ -39,17 +41,22 @@ struct Args {
     /// Also prints what the tuned network chose and how its time divides among its steps
     #[arg(long)]
     steps: bool,
+    #[command(flatten)]
+    head: HeadArgs,
 }
 
 /// A published network with fresh weights, its batch norms recalibrated, so that no number runs away.
-fn network(spec: &str) -> Result<Net> {
+fn network(spec: &str, head: &HeadArgs) -> Result<Net> {
     let (name, side) = spec.split_once('@').map_or((spec, None), |(n, s)| (n, Some(s)));
     let (family, info) = families::variant(name).with_context(|| format!("no network is named {name}"))?;
-    let side = side.map(str::parse).transpose().context("the side of the images")?.unwrap_or(info.resolution);
+    let side = side.map(str::parse).transpose().context("the side of the images")?;
     let template = family.template(name).with_context(|| format!("{name} has no template"))?;
-    let graph: Arc<Graph> = Arc::new(template.plan(&template.values(), side, 1000)?.lower()?);
+    let plan = |side: Option<u32>, classes| -> Result<Plan> {
+        Ok(template.plan(&template.values(), side.unwrap_or(info.resolution), classes)?)
+    };
+    let graph = Arc::new(head.graph(side, None, plan)?);
     let net = Net::bind(graph.clone(), &Owned(&ParamStore::init(&graph, Names::Standalone, 0, Device::Cpu)?))?;
-    net.recalibrate([&images(side, 2)?].into_iter())?;
+    net.recalibrate([&images(graph.input().dims[1], 2)?].into_iter())?;
     Ok(net)
 }
 
@@ -63,7 +70,7 @@ fn milliseconds(d: Duration) -> f64 {
 }
 
 fn time(spec: &str, engines: &[&dyn Engine], args: &Args, clock: &dyn Clock) -> Result<serde_json::Value> {
-    let net = network(spec)?;
+    let net = network(spec, &args.head)?;
     let setting = Setting { batch: args.batch, threads: args.threads };
     let (mut sessions, mut prepared): (Vec<Box<dyn Session>>, _) = (Vec::new(), BTreeMap::new());
     for e in engines {

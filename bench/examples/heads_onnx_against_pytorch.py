@@ -11,18 +11,16 @@ our time to theirs for each load, the median, and the largest difference of each
 safetensors.
 """
 import argparse
-import importlib.util
 import random
 import statistics
-import sys
 import tempfile
 import time
 import warnings
 from pathlib import Path
 
+import emitted
 import onnxruntime
 import torch
-from safetensors.torch import load_file
 
 
 def main() -> None:
@@ -35,13 +33,7 @@ def main() -> None:
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
-    (file,) = (f for f in args.source.glob("*.py") if f.name != "example.py")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    source = importlib.util.module_from_spec(spec)
-    sys.modules[file.stem] = source
-    spec.loader.exec_module(source)
-    net = source.build().eval()
-    net.load_state_dict(load_file(file.with_suffix(".safetensors")))
+    net = emitted.load(args.source)
     x = torch.rand(1, 3, args.side, args.side)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
