@@ -41,12 +41,17 @@ impl Sum {
 }
 
 /// The programs that take longest. They are begun first, so that none is waited for alone.
-const LONGEST: [&str; 5] = [
+const LONGEST: [&str; 10] = [
     "search/tests/program/main.rs",
     "space/torch/tests/library.rs",
     "bench/tests/library.rs",
     "search/worker_tests/tests/program/main.rs",
     "search/train/tests/library/main.rs",
+    "space/torch/src/lib.rs",
+    "reports/tests/library.rs",
+    "space/tests/library.rs",
+    "search/strategy/src/lib.rs",
+    "space/onnx/tests/library.rs",
 ];
 
 fn cores() -> usize {
@@ -103,9 +108,9 @@ impl TestProgram {
     }
 }
 
-/// Runs test programs, one more at a time than there are cores, since tests often wait, each with its tests side by side; then those of their tests that
-/// are ignored and that other arguments choose, if some are given. Shows what each one printed when it has ended, and sums
-/// the results.
+/// Runs test programs, one more at a time than there are cores, since tests often wait, each with its tests side by side.
+/// Those of their tests that are ignored and that other arguments choose, if some are given, run after the programs that
+/// take longest. Shows what each one printed when it has ended, and sums the results.
 pub fn run(
     programs: &[TestProgram],
     environment: &Environment,
@@ -114,9 +119,10 @@ pub fn run(
 ) -> Result<Sum> {
     let color: &[&str] = if std::io::stdout().is_terminal() { &["--color=always"] } else { &[] };
     let (args, ignored) = ([color, args].concat(), ignored.map(|ignored| [color, ignored].concat()));
-    let first = programs.iter().map(|program| (program, &args, false));
+    let mut all: Vec<_> = programs.iter().map(|program| (program, &args, false)).collect();
     let late = ignored.iter().flat_map(|args| programs.iter().map(move |program| (program, args, true)));
-    let all: Vec<_> = first.chain(late).collect();
+    let longest = LONGEST.len().min(programs.len());
+    all.splice(longest..longest, late);
     let (next, run_late, sum) = (AtomicUsize::new(0), AtomicU64::new(0), Mutex::new(Sum::default()));
     let work = || -> Result<()> {
         while let Some((program, args, late)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
