@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Instant;
@@ -40,14 +40,18 @@ impl Sum {
     }
 }
 
-/// The programs that take longest. They are begun first, so that none is waited for alone.
-const LONGEST: [&str; 10] = [
+/// The programs that take longest or wait most. They are begun first, so that none is waited for alone.
+const LONGEST: [&str; 14] = [
     "search/tests/program/main.rs",
     "space/torch/tests/library.rs",
     "bench/tests/library.rs",
+    "reports/tests/browser/main.rs",
     "search/worker_tests/tests/program/main.rs",
     "search/train/tests/library/main.rs",
     "space/torch/src/lib.rs",
+    "search/worker_tests/tests/heads.rs",
+    "search/coordinator/tests/pool.rs",
+    "bench/host/src/lib.rs",
     "reports/tests/library.rs",
     "space/tests/library.rs",
     "search/strategy/src/lib.rs",
@@ -108,9 +112,9 @@ impl TestProgram {
     }
 }
 
-/// Runs test programs, one more at a time than there are cores, since tests often wait, each with its tests side by side.
-/// Those of their tests that are ignored and that other arguments choose, if some are given, run after the programs that
-/// take longest. Shows what each one printed when it has ended, and sums the results.
+/// Runs test programs, twice as many at a time as there are cores, since tests often wait, each with its tests side by
+/// side; right after each those of its tests that are ignored and that other arguments choose, if some are given. Shows what
+/// each one printed when it has ended, and sums the results.
 pub fn run(
     programs: &[TestProgram],
     environment: &Environment,
@@ -119,31 +123,33 @@ pub fn run(
 ) -> Result<Sum> {
     let color: &[&str] = if std::io::stdout().is_terminal() { &["--color=always"] } else { &[] };
     let (args, ignored) = ([color, args].concat(), ignored.map(|ignored| [color, ignored].concat()));
-    let mut all: Vec<_> = programs.iter().map(|program| (program, &args, false)).collect();
-    let late = ignored.iter().flat_map(|args| programs.iter().map(move |program| (program, args, true)));
-    let longest = LONGEST.len().min(programs.len());
-    all.splice(longest..longest, late);
-    let (next, run_late, sum) = (AtomicUsize::new(0), AtomicU64::new(0), Mutex::new(Sum::default()));
+    let (next, sum) = (AtomicUsize::new(0), Mutex::new(Sum::default()));
+    let one = |program: &TestProgram, args: &[&str]| -> Result<Sum> {
+        let start = Instant::now();
+        let output = program.run(environment, all_networks, args)?;
+        let own = result(&output);
+        // Held while it is shown, so that no two are mixed.
+        let _shown = sum.lock().unwrap_or_else(PoisonError::into_inner);
+        show(program, &output, own, start.elapsed().as_secs_f64()).context("the tests' output cannot be shown")?;
+        Ok(own)
+    };
     let work = || -> Result<()> {
-        while let Some((program, args, late)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let start = Instant::now();
-            let output = program.run(environment, all_networks, args)?;
-            let own = result(&output);
-            let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
-            sum.add(own);
-            let ran_after_all = if *late { own.passed + own.failed } else { 0 };
-            run_late.fetch_add(ran_after_all, Ordering::Relaxed);
-            show(program, &output, own, start.elapsed().as_secs_f64()).context("the tests' output cannot be shown")?;
+        while let Some(program) = programs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mut own = one(program, &args)?;
+            if let Some(args) = ignored.as_ref().filter(|_| own.ignored > 0) {
+                let late = one(program, args)?;
+                own = Sum { ignored: own.ignored.saturating_sub(late.passed + late.failed), ..own };
+                own.add(Sum { ignored: 0, ..late });
+            }
+            sum.lock().unwrap_or_else(PoisonError::into_inner).add(own);
         }
         Ok(())
     };
     std::thread::scope(|scope| {
-        let all: Vec<_> = (0..=cores()).map(|_| scope.spawn(work)).collect();
+        let all: Vec<_> = (0..2 * cores()).map(|_| scope.spawn(work)).collect();
         all.into_iter().try_for_each(|one| one.join().unwrap_or_else(|_| bail!("a thread that runs tests panicked")))
     })?;
-    let mut sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
-    sum.ignored = sum.ignored.saturating_sub(run_late.into_inner());
-    Ok(sum)
+    Ok(sum.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Prints what a program printed; of one that had nothing to run, nothing.
