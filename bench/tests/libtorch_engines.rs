@@ -6,7 +6,7 @@ use crate::nearness;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mobilenas_bench::engine::{Setting, engine};
-use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore};
+use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore, Values};
 use nearness::agree;
 use tch::{Device, Kind, Tensor};
 
@@ -17,7 +17,7 @@ fn networks() -> Vec<(String, Net)> {
         // In turn: families that follow each other share blocks.
         let genome = if turn % 2 == 0 { space.largest() } else { space.smallest() };
         let graph = Arc::new(space.lower(&genome).unwrap());
-        let store = ParamStore::init(&graph, Names::Standalone, 1, Device::Cpu).unwrap();
+        let store = ParamStore::with(&graph, Names::Standalone, Values::Quick, Device::Cpu).unwrap();
         let net = Net::bind(graph.clone(), &Owned(&store)).unwrap();
         net.recalibrate([&images(&net, 4)].into_iter()).unwrap();
         all.push((format!("{} {:?}", family.name(), space.values(&genome)), net));

@@ -10,7 +10,7 @@ use mobilenas_data::dataset::ImageFolder;
 use mobilenas_image::{Pipeline, decode};
 use mobilenas_space::families::{self, FAMILIES, Interpolation, Preprocessing};
 use mobilenas_task::ClassReport;
-use mobilenas_torch::{Names, ParamStore, weights};
+use mobilenas_torch::{Names, ParamStore, Values, weights};
 use serde_json::Value as Json;
 use tch::{Device, Tensor};
 use tempfile::TempDir;
@@ -205,7 +205,7 @@ fn write_weights(path: &Path, change: impl FnOnce(&mut BTreeMap<String, Tensor>)
     let (family, _) = families::variant(MODEL).unwrap();
     let template = family.template(MODEL).unwrap();
     let graph = template.plan(&template.values(), 224, 3).unwrap().lower().unwrap();
-    let mut named = ParamStore::init(&graph, Names::Standalone, 3, Device::Cpu).unwrap().named();
+    let mut named = ParamStore::with(&graph, Names::Standalone, Values::Quick, Device::Cpu).unwrap().named();
     change(&mut named);
     weights::save(path, &named, &BTreeMap::new()).unwrap();
 }

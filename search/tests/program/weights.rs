@@ -6,7 +6,7 @@ use std::path::Path;
 
 use mobilenas_space::families;
 use mobilenas_torch::weights::{Named, load, save};
-use mobilenas_torch::{Names, ParamStore};
+use mobilenas_torch::{Names, ParamStore, Values};
 use tch::{Device, Kind, Tensor};
 
 use crate::common::{program, said};
@@ -17,7 +17,7 @@ fn named(model: &str, classes: u32) -> Named {
     let (family, info) = families::variant(model).unwrap();
     let template = family.template(model).unwrap();
     let graph = template.plan(&template.values(), info.resolution, classes).unwrap().lower().unwrap();
-    ParamStore::init(&graph, Names::Standalone, 1, Device::Cpu).unwrap().named()
+    ParamStore::with(&graph, Names::Standalone, Values::Quick, Device::Cpu).unwrap().named()
 }
 
 /// Exit code, and all that is said.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use mobilenas_space::families;
 use mobilenas_space::latency_key::blocks;
-use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore};
+use mobilenas_torch::{Mode, Names, Net, Owned, ParamStore, Values};
 use seeded::seeded;
 use side_by_side::side_by_side;
 use tch::{Device, Kind, Tensor};
@@ -19,7 +19,7 @@ fn blocks_one_after_another_are_the_network() {
         let _guard = tch::no_grad_guard();
         let v = &family.variants()[0];
         let graph = families::plan(v.id, None, 10).unwrap().lower().unwrap();
-        let store = ParamStore::init(&graph, Names::Standalone, 1, Device::Cpu).unwrap();
+        let store = ParamStore::with(&graph, Names::Standalone, Values::Quick, Device::Cpu).unwrap();
         let parts = blocks(&graph);
         if parts.iter().any(|part| part.inputs().count() > 1) {
             return; // Two branches are no chain: the output of one block is not all that the next one reads.

@@ -12,6 +12,7 @@ use super::covering;
 use super::seeded::seeded;
 use super::side_by_side::side_by_side;
 use super::{FixedKernels, KernelSelector, TunedNet};
+use crate::store::Values;
 use crate::{Mode, Names, Net, NetError, Owned, ParamStore, keep_freed_memory};
 
 /// Takes the next kernel at each step, so that all are taken at some step.
@@ -35,7 +36,7 @@ impl KernelSelector for RoundRobin {
 
 /// A frozen network in which no scale, shift or statistic has its neutral initial value.
 fn frozen(graph: &Arc<Graph>) -> Net {
-    let mut store = ParamStore::init(graph, Names::Standalone, 1, Device::Cpu).unwrap();
+    let mut store = ParamStore::with(graph, Names::Standalone, Values::Quick, Device::Cpu).unwrap();
     let params = graph.params();
     let floats = || params.iter().filter(|p| !p.name.ends_with("num_batches_tracked") && !p.name.ends_with("idxs"));
     let tensor = |p: &ParamSpec| store.entry(&p.name).unwrap().tensor.copy();
@@ -62,6 +63,8 @@ fn images(graph: &Graph, batch: i64) -> Tensor {
 /// logits are off by more than a hundredth in single precision, in its plain form, says nothing about others.
 fn agrees(name: &str, graph: &Arc<Graph>, batch: i64, turn: usize) -> (Vec<&'static str>, bool) {
     keep_freed_memory();
+    // Else the threads of XNNPACK's pool, one for each core, spin between calls and take cores from other tests.
+    tch::set_num_threads(1);
     let net = frozen(graph);
     let tuned = TunedNet::new(&net, batch as usize, &mut RoundRobin(turn)).unwrap();
     let x = images(graph, batch);
