@@ -95,13 +95,16 @@ impl TestProgram {
     }
 
     fn run(&self, environment: &Environment, all_networks: bool, args: &[&str]) -> Result<Output> {
-        let mut command = Command::new(&self.file);
+        // The longest goes before the others, which are done before it is in any case.
+        let longest = self.source.ends_with(LONGEST[0]);
+        let mut command = Command::new("nice");
+        command.args(["-n", if longest { "0" } else { "5" }]).arg(&self.file);
         environment.apply(command.args(args).current_dir(&self.package))?;
         // Tests run side by side: threads of libtorch would only wait for each other. Programs set their number themselves.
         command.env("OMP_WAIT_POLICY", "passive").env("OMP_NUM_THREADS", "1").env("CARGO_MANIFEST_DIR", &self.package);
         command.envs(all_networks.then_some(("MOBILENAS_TEST_ALL", "1")));
-        // Its tests are processes that often wait for each other, and everything else is done before it is.
-        command.envs(self.source.ends_with(LONGEST[0]).then(|| ("RUST_TEST_THREADS", (2 * cores()).to_string())));
+        // Its tests are processes that often wait for each other.
+        command.envs(longest.then(|| ("RUST_TEST_THREADS", (2 * cores()).to_string())));
         command.output().with_context(|| format!("{} does not start", self.file.display()))
     }
 

@@ -21,6 +21,8 @@ pub fn program(folder: &Path) -> Command {
     let mut c = Command::new(program_file());
     // Several programs run at once here: threads that spin would only wait for each other.
     c.current_dir(folder).env("OMP_WAIT_POLICY", "passive");
+    // Freed memory is kept, as the program has it where it sets its environment by itself.
+    c.env("MALLOC_MMAP_THRESHOLD_", "1000000000").env("MALLOC_TRIM_THRESHOLD_", "4000000000");
     c
 }
 
