@@ -41,7 +41,7 @@ impl Sum {
 }
 
 /// The programs that take longest or wait most. They are begun first, so that none is waited for alone.
-const LONGEST: [&str; 14] = [
+const LONGEST: [&str; 17] = [
     "search/tests/program/main.rs",
     "space/torch/tests/library.rs",
     "bench/tests/library.rs",
@@ -52,6 +52,9 @@ const LONGEST: [&str; 14] = [
     "search/worker_tests/tests/heads.rs",
     "search/coordinator/tests/pool.rs",
     "bench/host/src/lib.rs",
+    "space/pytorch/tests/source.rs",
+    "search/pipeline/tests/fuzz.rs",
+    "search/train/src/lib.rs",
     "reports/tests/library.rs",
     "space/tests/library.rs",
     "search/strategy/src/lib.rs",
@@ -98,7 +101,7 @@ impl TestProgram {
         // The longest goes before the others, which are done before it is in any case.
         let longest = self.source.ends_with(LONGEST[0]);
         let mut command = Command::new("nice");
-        command.args(["-n", if longest { "0" } else { "5" }]).arg(&self.file);
+        command.args(["-n", if longest { "0" } else { "2" }]).arg(&self.file);
         environment.apply(command.args(args).current_dir(&self.package))?;
         // Tests run side by side: threads of libtorch would only wait for each other. Programs set their number themselves.
         command.env("OMP_WAIT_POLICY", "passive").env("OMP_NUM_THREADS", "1").env("CARGO_MANIFEST_DIR", &self.package);
