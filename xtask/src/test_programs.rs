@@ -98,7 +98,7 @@ impl TestProgram {
     }
 
     fn run(&self, environment: &Environment, all_networks: bool, args: &[&str]) -> Result<Output> {
-        // The longest goes before the others, which are done before it is in any case.
+        // The longest has the cores first: its tests wait much, and the others run meanwhile.
         let longest = self.source.ends_with(LONGEST[0]);
         let mut command = Command::new("nice");
         command.args(["-n", if longest { "0" } else { "2" }]).arg(&self.file);
