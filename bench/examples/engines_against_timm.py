@@ -13,10 +13,9 @@ env` prints.
 import argparse
 import json
 import random
-import statistics
-import subprocess
 import sys
-import time
+
+import paired
 
 
 def in_pytorch(name, rounds):
@@ -33,19 +32,7 @@ def in_pytorch(name, rounds):
         traced = torch.jit.freeze(torch.jit.trace(model, x, check_trace=False))
         optimized = torch.jit.optimize_for_inference(traced)
     forms = {"eager": model, "optimized": optimized}
-    seen = {form: [] for form in forms}
-    with torch.inference_mode():
-        for turn in range(rounds + 3):
-            for form, run in forms.items():
-                begin = time.perf_counter()
-                run(x)
-                if turn >= 3:
-                    seen[form].append((time.perf_counter() - begin) * 1e3)
-    return {form: statistics.median(times) for form, times in seen.items()}
-
-
-def output(command):
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
+    return paired.medians(forms, x, rounds)
 
 
 def main():
@@ -61,17 +48,7 @@ def main():
     for name in args.models:
         ours = [args.program, "--engines", "libtorch", "--rounds", str(args.rounds), name]
         theirs = [sys.executable, __file__, "pytorch", "--rounds", str(args.rounds), name]
-        ratios, times = {"eager": [], "optimized": []}, []
-        for _ in range(args.processes):
-            turn = {which: None for which in random.sample(["ours", "theirs"], 2)}
-            for which in turn:
-                turn[which] = output(ours if which == "ours" else theirs)
-            own = turn["ours"]["models"][name]["median_ms"]["libtorch"]
-            times.append(own)
-            for form in ratios:
-                ratios[form].append(own / turn["theirs"][form])
-        words = [f"{form} {statistics.median(r):.3f} ({min(r):.3f} to {max(r):.3f})" for form, r in ratios.items()]
-        print(f"{name:24} {statistics.median(times):7.2f} ms, relative to {', to '.join(words)}", flush=True)
+        print(f"{name:24} {paired.in_words(name, ours, theirs, args.processes)}", flush=True)
 
 
 main()

@@ -12,12 +12,10 @@ torch and safetensors, and the environment that `cargo xtask env` prints.
 """
 import argparse
 import json
-import random
-import statistics
-import subprocess
 import sys
-import time
 from pathlib import Path
+
+import paired
 
 
 def in_pytorch(source: Path, side: int, rounds: int) -> dict[str, float]:
@@ -31,19 +29,7 @@ def in_pytorch(source: Path, side: int, rounds: int) -> dict[str, float]:
     with torch.no_grad():
         traced = torch.jit.freeze(torch.jit.trace(net, x, check_trace=False))
         forms = {"eager": net, "optimized": torch.jit.optimize_for_inference(traced)}
-    seen = {form: [] for form in forms}
-    with torch.inference_mode():
-        for turn in range(rounds + 3):
-            for form, run in forms.items():
-                began = time.perf_counter()
-                run(x)
-                if turn >= 3:
-                    seen[form].append((time.perf_counter() - began) * 1e3)
-    return {form: statistics.median(times) for form, times in seen.items()}
-
-
-def output(command: list[str]) -> dict:
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
+    return paired.medians(forms, x, rounds)
 
 
 def main() -> None:
@@ -59,19 +45,9 @@ def main() -> None:
     if not args.program:
         return print(json.dumps(in_pytorch(args.source, args.side, args.rounds)))
     network, rounds = f"{args.model}@{args.side}", ["--rounds", str(args.rounds)]
-    commands = {
-        "ours": [args.program, "--engines", "libtorch", *rounds, "--head", args.head, network],
-        "theirs": [sys.executable, __file__, str(args.source), "--side", str(args.side), *rounds],
-    }
-    ratios, times = {"eager": [], "optimized": []}, []
-    for _ in range(args.processes):
-        turn = {which: output(commands[which]) for which in random.sample(["ours", "theirs"], 2)}
-        own = turn["ours"]["models"][network]["median_ms"]["libtorch"]
-        times.append(own)
-        for form in ratios:
-            ratios[form].append(own / turn["theirs"][form])
-    words = [f"{form} {statistics.median(r):.3f} ({min(r):.3f} to {max(r):.3f})" for form, r in ratios.items()]
-    print(f"{args.head} on {network}: {statistics.median(times):.2f} ms, relative to {', to '.join(words)}")
+    ours = [args.program, "--engines", "libtorch", *rounds, "--head", args.head, network]
+    theirs = [sys.executable, __file__, str(args.source), "--side", str(args.side), *rounds]
+    print(f"{args.head} on {network}: {paired.in_words(network, ours, theirs, args.processes)}")
 
 
 if __name__ == "__main__":
