@@ -45,10 +45,11 @@ impl ClassMap {
         let frame = reader.next_frame(&mut bytes).map_err(damaged)?;
         let mut labels = Vec::with_capacity(width * height);
         for row in bytes.chunks_exact(frame.line_size.max(1)).take(height) {
-            let pixels = row.iter().flat_map(|byte| {
-                (0..8 / bits).rev().map(move |k| (u32::from(*byte) >> (k * bits) & ((1 << bits) - 1)) as u8)
-            });
-            labels.extend(pixels.take(width));
+            let packed = 8 / bits as usize;
+            labels.extend((0..width).map(|x| {
+                let shift = 8 - bits as usize * (x % packed + 1);
+                (u32::from(row[x / packed]) >> shift & ((1 << bits) - 1)) as u8
+            }));
         }
         Ok(ClassMap { width, height, labels })
     }

@@ -145,8 +145,9 @@ impl Rle {
     /// Left to right.
     pub fn mirrored(&self) -> Rle {
         self.moved(|m| {
-            let rows = m.labels.chunks_exact(m.width.max(1));
-            ClassMap { labels: rows.flat_map(|row| row.iter().rev()).copied().collect(), ..m.clone() }
+            let mut out = m.clone();
+            out.labels.chunks_exact_mut(m.width.max(1)).for_each(<[u8]>::reverse);
+            out
         })
     }
 }
@@ -155,15 +156,19 @@ impl ClassMap {
     /// The part from a corner on.
     pub fn part(&self, (x, y): (usize, usize), (width, height): (usize, usize)) -> ClassMap {
         let rows = self.labels.chunks_exact(self.width.max(1)).skip(y).take(height);
-        ClassMap { width, height, labels: rows.flat_map(|row| &row[x..x + width]).copied().collect() }
+        let rows: Vec<&[u8]> = rows.map(|row| &row[x..x + width]).collect();
+        ClassMap { width, height, labels: rows.concat() }
     }
 
     /// At another size: each pixel is the one below its middle, as in Pillow.
     pub fn resized(&self, width: usize, height: usize) -> ClassMap {
         let at = |i: usize, from: usize, to: usize| ((i as f64 + 0.5) * (from as f64 / to as f64)) as usize;
         let columns: Vec<usize> = (0..width).map(|x| at(x, self.width, width).min(self.width - 1)).collect();
-        let row = |y: usize| at(y, self.height, height).min(self.height - 1) * self.width;
-        let labels = (0..height).flat_map(|y| columns.iter().map(move |x| self.labels[row(y) + x])).collect();
+        let mut labels = Vec::with_capacity(width * height);
+        for y in 0..height {
+            let row = &self.labels[at(y, self.height, height).min(self.height - 1) * self.width..];
+            labels.extend(columns.iter().map(|x| row[*x]));
+        }
         ClassMap { width, height, labels }
     }
 

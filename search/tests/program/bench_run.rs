@@ -31,12 +31,12 @@ fn refused(dir: &Path, words: &[&str]) -> String {
 
 /// Rules that end soon, on a machine with other work.
 const QUICK: &str = "\
-models: [mobilenetv3_small_100, mobilenetv2_100]
+models: [mobilenetv3_small_100, mobilenetv4_conv_small_035]
 engines: [libtorch-plain, onnxruntime]
 threads: [1, 200]
 window_ms: 40
-warmup: {max_seconds: 0.5}
-samples: {min: 10, max_seconds: 0.3}
+warmup: {max_seconds: 0.1}
+samples: {min: 10, max_seconds: 0.1}
 processes: {min: 2, max: 2}
 ";
 
@@ -272,7 +272,8 @@ fn mistakes_on_the_command_line() {
 /// A search of four trials by fresh processes that remeasures the trials near its front.
 fn remeasuring(dir: &Path) {
     let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configs/tiny.yaml");
-    let latency = "latency: {engine: libtorch-plain, processes: 1, rounds: 4, remeasure_processes: 2}\n";
+    let latency = "latency: {engine: libtorch-plain, processes: 1, rounds: 4, remeasure_processes: 2, warmup_ms: 0, \
+                   min_samples: 3, max_samples: 3, max_ms: 10}\n";
     let text = fs::read_to_string(tiny).unwrap();
     let (before, after) = text.split_once("latency: {").unwrap();
     let text = before.to_string() + latency + after.split_once('\n').unwrap().1;

@@ -24,7 +24,7 @@ fn scenes() -> TempDir {
     c.args(["data", "shapes", "--out", "shapes", "--train", "40", "--val", "10"]);
     assert!(succeed(c).starts_with("shapes: 50 scenes with "));
     let head = format!("threads: 1\nnetwork: {{model: mobilenetv2_100, knobs: {{{KNOBS}}}}}\n");
-    let rest = "checkpoint_seconds: 0\ntrain: {epochs: 16, batch: 8, warmup: 0.5, label_smoothing: 0.1, ema: 0.9}\n";
+    let rest = "checkpoint_seconds: 0\ntrain: {epochs: 10, batch: 8, lr: 0.008, warmup: 0.5, ema: 0.9}\n";
     for (task, more, data, side) in [
         ("detection", "", "coco", "64"),
         ("segmentation", "head: {name: pspnet, auxiliary: true, width: 32}\n", "voc", "96"),
@@ -129,7 +129,7 @@ fn a_training_for_each_task_resumes_bit_for_bit_and_is_scored_alike_by_evaluate(
     succeed(c);
     let text = fs::read_to_string(dir.join("detection.yaml")).unwrap();
     let from = |file: &str| text.replace("network: {", &format!("network: {{weights: {file}, "));
-    fs::write(dir.join("warm.yaml"), from("c/weights.safetensors").replace("epochs: 16", "epochs: 1")).unwrap();
+    fs::write(dir.join("warm.yaml"), from("c/weights.safetensors").replace("epochs: 10", "epochs: 1")).unwrap();
     succeed(run(dir, "train warm.yaml --out warm"));
     assert!(weights(dir, "warm") != weights(dir, "detection"));
 }

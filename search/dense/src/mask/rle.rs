@@ -37,14 +37,16 @@ impl Rle {
 
     /// From levels, row by row; what is not 0 is inside.
     pub fn encode(levels: &[u8], width: usize, height: usize) -> Rle {
-        let columns = (0..width).flat_map(|x| (0..height).map(move |y| levels[y * width + x] != 0));
         let (mut runs, mut inside, mut long) = (Vec::new(), false, 0);
-        for pixel in columns {
-            if pixel != inside {
-                runs.push(long);
-                (inside, long) = (pixel, 0);
+        for x in 0..width {
+            for y in 0..height {
+                let pixel = levels[y * width + x] != 0;
+                if pixel != inside {
+                    runs.push(long);
+                    (inside, long) = (pixel, 0);
+                }
+                long += 1;
             }
-            long += 1;
         }
         runs.push(long);
         Rle { height, width, runs }
