@@ -25,6 +25,7 @@ mod onnx;
 mod phones;
 mod pip;
 mod runtimes;
+mod scratch;
 mod target;
 mod test;
 mod test_programs;

@@ -11,6 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::cargo::Environment;
+use crate::scratch::Scratch;
 
 /// A test program, and the folder of its package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +83,14 @@ pub fn build(command: &mut Command) -> Result<Vec<TestProgram>> {
     Ok(all)
 }
 
+/// What every program is run with.
+#[derive(Debug)]
+struct With<'a> {
+    environment: &'a Environment,
+    all_networks: bool,
+    scratch: Option<Scratch>,
+}
+
 impl TestProgram {
     /// Reads a line of cargo's JSON; none if it is of something else.
     fn parse(line: &str) -> Option<Self> {
@@ -97,15 +106,16 @@ impl TestProgram {
         Some(Self { file: text("executable")?, package, source: text("src_path")? })
     }
 
-    fn run(&self, environment: &Environment, all_networks: bool, args: &[&str]) -> Result<Output> {
+    fn run(&self, with: &With, args: &[&str]) -> Result<Output> {
         // The longest has the cores first: its tests wait much, and the others run meanwhile.
         let longest = self.source.ends_with(LONGEST[0]);
         let mut command = Command::new("nice");
         command.args(["-n", if longest { "0" } else { "2" }]).arg(&self.file);
-        environment.apply(command.args(args).current_dir(&self.package))?;
+        with.environment.apply(command.args(args).current_dir(&self.package))?;
         // Tests run side by side: threads of libtorch would only wait for each other. Programs set their number themselves.
         command.env("OMP_WAIT_POLICY", "passive").env("OMP_NUM_THREADS", "1").env("CARGO_MANIFEST_DIR", &self.package);
-        command.envs(all_networks.then_some(("MOBILENAS_TEST_ALL", "1")));
+        command.envs(with.all_networks.then_some(("MOBILENAS_TEST_ALL", "1")));
+        command.envs(with.scratch.as_ref().map(|scratch| ("TMPDIR", scratch.path())));
         // Its tests are processes that often wait for each other.
         command.envs(longest.then(|| ("RUST_TEST_THREADS", (2 * cores()).to_string())));
         command.output().with_context(|| format!("{} does not start", self.file.display()))
@@ -119,8 +129,8 @@ impl TestProgram {
 }
 
 /// Runs test programs, twice as many at a time as there are cores, since tests often wait, each with its tests side by
-/// side; right after each those of its tests that are ignored and that other arguments choose, if some are given. Shows what
-/// each one printed when it has ended, and sums the results.
+/// side and with temporary files in memory where that is safe; right after each those of its tests that are ignored and
+/// that other arguments choose, if some are given. Shows what each one printed when it has ended, and sums the results.
 pub fn run(
     programs: &[TestProgram],
     environment: &Environment,
@@ -130,9 +140,10 @@ pub fn run(
     let color: &[&str] = if std::io::stdout().is_terminal() { &["--color=always"] } else { &[] };
     let (args, ignored) = ([color, args].concat(), ignored.map(|ignored| [color, ignored].concat()));
     let (next, sum) = (AtomicUsize::new(0), Mutex::new(Sum::default()));
+    let with = With { environment, all_networks, scratch: Scratch::in_memory() };
     let one = |program: &TestProgram, args: &[&str]| -> Result<Sum> {
         let start = Instant::now();
-        let output = program.run(environment, all_networks, args)?;
+        let output = program.run(&with, args)?;
         let own = result(&output);
         // Held while it is shown, so that no two are mixed.
         let _shown = sum.lock().unwrap_or_else(PoisonError::into_inner);

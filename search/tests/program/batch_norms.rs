@@ -6,7 +6,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::common::{program_with_data, rows_of};
+use crate::common::{program_with_data, ran, rows_of};
 
 /// The tiny search with batch norms per width, nothing retrained, one kind of statistics.
 fn config(statistics: &str) -> String {
@@ -23,7 +23,7 @@ fn config(statistics: &str) -> String {
 fn search(dir: &Path, name: &str, text: &str) -> Output {
     let file = format!("{name}.yaml");
     fs::write(dir.join(&file), text).unwrap();
-    program_with_data(dir).args(["search", &file, "--out", name]).output().unwrap()
+    ran(program_with_data(dir).args(["search", &file, "--out", name]))
 }
 
 fn top1(run: &Path) -> Vec<f64> {

@@ -11,10 +11,10 @@ use mobilenas_pipeline::config;
 use mobilenas_reports::flat::{Flat, Values};
 use tempfile::TempDir;
 
-use crate::common::{program, program_with_data, signal, wait_for};
+use crate::common::{program, program_with_data, ran, signal, wait_for};
 
 fn run(dir: &Path, words: &[&str]) -> Output {
-    program(dir).args(["bench", "run"]).args(words).output().unwrap()
+    ran(program(dir).args(["bench", "run"]).args(words))
 }
 
 fn err(out: &Output) -> String {
@@ -287,7 +287,7 @@ fn remeasuring(dir: &Path) {
 }
 
 fn searched(dir: &Path, name: &str, more: &[&str]) -> mobilenas_reports::RunData {
-    let out = program_with_data(dir).args(["search", "c.yaml", "--out", name]).args(more).output().unwrap();
+    let out = ran(program_with_data(dir).args(["search", "c.yaml", "--out", name]).args(more));
     assert_eq!(out.status.code(), Some(0), "{}", err(&out));
     mobilenas_reports::read(&dir.join(name)).unwrap()
 }

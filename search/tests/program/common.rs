@@ -40,14 +40,17 @@ pub fn torch_python(folder: &Path) -> Command {
     c
 }
 
+/// Runs a command to its end.
+pub fn ran(c: &mut Command) -> Output {
+    forked::output(c).unwrap_or_else(|| c.output().unwrap())
+}
+
 /// Runs a command; gives its exit code, standard output and standard error.
 pub fn output(mut c: Command) -> (i32, String, String) {
-    if let Some(said) = forked::output(&c) {
-        return said;
-    }
-    let Output { status, stdout, stderr } = c.output().unwrap();
+    let out = ran(&mut c);
+    let code = out.status.code().unwrap_or_else(|| panic!("{}: {}", out.status, said(&out)));
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (status.code().unwrap(), text(stdout), text(stderr))
+    (code, text(out.stdout), text(out.stderr))
 }
 
 /// Starts a command on so many ranks, as launchers do: with one without any variables.

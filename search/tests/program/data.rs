@@ -10,7 +10,7 @@ use mobilenas_pipeline::config::DataName;
 use mobilenas_torch::weights;
 use tempfile::TempDir;
 
-use crate::common::{program, said};
+use crate::common::{program, ran, said};
 
 fn write(path: PathBuf, image: impl Into<DynamicImage>, format: ImageFormat) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -38,7 +38,7 @@ fn folder() -> TempDir {
 }
 
 fn run(dir: &Path, args: &[&str]) -> Output {
-    program(dir).args(args).output().unwrap()
+    ran(program(dir).args(args))
 }
 
 const CONFIG: &str = "network: {model: mobilenetv2_100, knobs: {resolution: 32}}

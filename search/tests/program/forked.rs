@@ -13,9 +13,10 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::os::unix::process::ExitStatusExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, ExitStatus, Output};
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
@@ -129,9 +130,8 @@ fn run(call: Call) -> ! {
     unsafe { _exit(if done.is_err() { 101 } else { 127 }) }
 }
 
-/// The exit code, standard output and standard error of a command that is the program; `None` for any other, and where
-/// nobody takes calls.
-pub fn output(c: &Command) -> Option<(i32, String, String)> {
+/// How a command ended that is the program, and what it said; `None` for any other, and where nobody takes calls.
+pub fn output(c: &Command) -> Option<Output> {
     let address = SocketAddr::from_abstract_name(SOCKET.get()?).ok()?;
     let program = program_file();
     if c.get_program() != program {
@@ -155,8 +155,6 @@ pub fn output(c: &Command) -> Option<(i32, String, String)> {
     connection.shutdown(std::net::Shutdown::Write).unwrap();
     let mut status = [0; 4];
     connection.read_exact(&mut status).unwrap();
-    let status = i32::from_le_bytes(status);
-    let said = |i: usize| String::from_utf8(std::fs::read(&call.says[i]).unwrap()).unwrap();
-    assert_eq!(status & 0x7f, 0, "a signal ended the program: {}", said(1));
-    Some(((status >> 8) & 0xff, said(0), said(1)))
+    let [stdout, stderr] = [0, 1].map(|i| std::fs::read(&call.says[i]).unwrap());
+    Some(Output { status: ExitStatus::from_raw(i32::from_le_bytes(status)), stdout, stderr })
 }

@@ -10,12 +10,12 @@ use mobilenas_bench::regression::round::{PairedRound, RoundSource};
 use mobilenas_bench::regression::{RegressionReport, Verdict};
 use mobilenas_pipeline::config;
 
-use crate::common::{program, said};
+use crate::common::{program, ran, said};
 
 const SMALL: &str = "mobilenetv3_small_100";
 
 fn run(dir: &Path, words: &[&str]) -> Output {
-    program(dir).arg("bench").args(words).output().unwrap()
+    ran(program(dir).arg("bench").args(words))
 }
 
 fn blessed(dir: &Path) {

@@ -17,7 +17,7 @@ use rand::rngs::ChaCha8Rng;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::{kill_at, program_with_data};
+use crate::common::{kill_at, program_with_data, ran};
 
 /// 64 networks of few and small blocks.
 pub(super) const SPACE: &str = "\
@@ -75,7 +75,7 @@ const BUILD: &[&str] =
     &["latency-table", "build", "c.yaml", "--rounds", "3", "--passes", "1", "--fit", "6", "--validate", "8"];
 
 pub(super) fn run(dir: &Path, args: &[&str]) -> (i32, String) {
-    let Output { status, stdout, stderr } = program_with_data(dir).args(args).output().unwrap();
+    let Output { status, stdout, stderr } = ran(program_with_data(dir).args(args));
     let said = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     (status.code().unwrap(), said)
 }

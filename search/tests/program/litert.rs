@@ -6,12 +6,12 @@ use std::process::Output;
 
 use mobilenas_bench::profile::record::ProfileReport;
 
-use crate::common::{program, said};
+use crate::common::{program, ran, said};
 
 const FILE: &[u8] = include_bytes!("../../../bench/file/tests/tiny.tflite");
 
 fn run(dir: &Path, words: &str) -> Output {
-    program(dir).arg("bench").args(words.split(' ')).output().unwrap()
+    ran(program(dir).arg("bench").args(words.split(' ')))
 }
 
 #[test]

@@ -13,10 +13,10 @@ use mobilenas_onnx::{Batch, Options};
 use mobilenas_torch::onnx::to_onnx;
 use mobilenas_torch::{Formula, Net};
 
-use crate::common::{program, said};
+use crate::common::{program, ran, said};
 
 fn run(dir: &Path, words: &str) -> Output {
-    program(dir).arg("bench").args(words.split(' ')).output().unwrap()
+    ran(program(dir).arg("bench").args(words.split(' ')))
 }
 
 /// What a wrong file gets told: one line, and exit code 2.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::common::{
-    comparable, free_port, program, program_with_data, rows, rows_of, said, signal, start_on_ranks, torch_python,
+    comparable, free_port, program, program_with_data, ran, rows, rows_of, said, signal, start_on_ranks, torch_python,
     wait_for,
 };
 
@@ -223,7 +223,7 @@ fn a_search_trains_its_networks_on_all_ranks() {
     let mut alone = program_with_data(folder);
     let text = fs::read_to_string(folder.join("s.yaml")).unwrap();
     fs::write(folder.join("one.yaml"), text.replace("retrain: {best: 1", "retrain: {best: 0")).unwrap();
-    let out = alone.args(["search", "one.yaml", "--out", "one"]).output().unwrap();
+    let out = ran(alone.args(["search", "one.yaml", "--out", "one"]));
     assert!(out.status.success(), "{}", said(&out));
     let (a, b) = (supernet(&run), supernet(&one));
     assert!((a - b).abs() < 1e-4 * b, "{a} and {b}");
@@ -243,7 +243,7 @@ fn cluster_ranks_score_candidates() {
     fs::write(folder.join("one.yaml"), &text).unwrap();
     let one = folder.join("one");
     let mut alone = program_with_data(folder);
-    let out = alone.args(["search", "one.yaml", "--out", "one"]).output().unwrap();
+    let out = ran(alone.args(["search", "one.yaml", "--out", "one"]));
     assert!(out.status.success(), "{}", said(&out));
     let again = |name: &str| {
         // By itself: scores of runs beside it would be looked up.

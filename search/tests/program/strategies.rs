@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::{assert_same_rows, comparable, kill_at, program_with_data, rows_of, succeed};
+use crate::common::{assert_same_rows, comparable, kill_at, program_with_data, ran, rows_of, succeed};
 use crate::config_parts::{quick, strides};
 
 /// The score here is one of parameters alone, so that slimming, which is guided by it, does the same twice.
@@ -208,7 +208,7 @@ fn accuracy_in_int8_is_an_objective() {
     let mut export = program_with_data(tiny.dir.path());
     export
         .args(["weights", "export", "--trial", &id, "--int8", "--images", "64", "--json", "--out", "x.onnx", "--run"]);
-    let found: Value = serde_json::from_slice(&export.arg(&run).output().unwrap().stdout).unwrap();
+    let found: Value = serde_json::from_slice(&ran(export.arg(&run)).stdout).unwrap();
     assert_eq!(found["accuracy"]["int8_top1"], row["metrics"]["test_top1_int8"]);
     let page = fs::read_to_string(run.join("report/index.html")).unwrap();
     assert!(page.contains("Test top-1 int8 (%)") && page.contains("Top-1 int8 (%)"));

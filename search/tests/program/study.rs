@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use mobilenas_reports::study::{Condition, NetworkOrigin, Study, fidelities};
 use serde_json::Value;
 
-use crate::common::{assert_same_rows, kill_at, program_with_data, rows, signal, succeed, wait_for};
+use crate::common::{assert_same_rows, kill_at, program_with_data, ran, rows, signal, succeed, wait_for};
 
 const TINY: &str = "tests/configs/study/tiny.yaml";
 
@@ -108,7 +108,7 @@ fn a_study_answers_and_killed_and_resumed_it_is_as_if_never_killed() {
     kill_at(study(&killed, false), || killed.join("supernet-sandwich.checkpoint.safetensors").exists());
     kill_at(study(&killed, true), || count(&scores, "digest") >= 3);
     kill_at(study(&killed, true), || count(&journal, "retrained") >= 6);
-    let again = study(&killed, false).output().unwrap();
+    let again = ran(&mut study(&killed, false));
     assert_eq!(again.status.code(), Some(2), "a folder that is there is not written over");
     succeed(study(&killed, true));
     assert_same_rows(&journal, &whole.join("study.jsonl"), &[], "killed");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::common::{kill_at, program_with_data, rows, said, signal, wait_for};
+use crate::common::{kill_at, program_with_data, ran, rows, said, signal, wait_for};
 
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/configs/train/tiny.yaml");
 
@@ -25,7 +25,7 @@ fn train(out: &Path, more: &[&str]) -> Command {
 }
 
 fn done(mut c: Command) -> String {
-    let out = c.output().unwrap();
+    let out = ran(&mut c);
     assert!(out.status.success(), "{}", said(&out));
     said(&out)
 }
@@ -82,7 +82,7 @@ fn signals_save_and_say_how_to_go_on() {
         let run = dir.path().join("run");
         let mut child = train(&run, &[]).spawn().unwrap();
         begun(&mut child, &run);
-        let other = train(&run, &["--resume"]).output().unwrap();
+        let other = ran(&mut train(&run, &["--resume"]));
         assert_eq!(other.status.code(), Some(2), "{}", said(&other));
         assert!(said(&other).contains(&format!("mobilenas train, process {} on ", child.id())), "{}", said(&other));
         signal(&child, name);
@@ -152,7 +152,7 @@ fn a_full_disk_stops_it_with_the_last_checkpoint_whole() {
     let before = fs::read(&newest).unwrap();
     // A device that is always full, in the place where the next checkpoint is written.
     std::os::unix::fs::symlink("/dev/full", run.join("checkpoint.next.safetensors.partial")).unwrap();
-    let out = train(&run, &["--resume"]).output().unwrap();
+    let out = ran(&mut train(&run, &["--resume"]));
     assert_eq!(out.status.code(), Some(1), "{}", said(&out));
     let text = said(&out);
     let last = text.lines().last().unwrap();
@@ -208,7 +208,7 @@ fn without_a_gpu_a_training_on_one_is_refused() {
     let text = fs::read_to_string(TINY).unwrap();
     fs::write(dir.path().join("gpu.yaml"), format!("{text}device: cuda\n")).unwrap();
     for args in [&["train", "gpu.yaml"][..], &["bench", "train", "--models", "mobilevit_xxs", "--device", "cuda"]] {
-        let out = program(args).current_dir(dir.path()).output().unwrap();
+        let out = ran(program(args).current_dir(dir.path()));
         assert_eq!(out.status.code(), Some(2), "{}", said(&out));
         let text = said(&out);
         assert!(text.starts_with("error: device: cuda: ") && text.lines().count() == 1, "{text}");
@@ -222,7 +222,7 @@ fn a_training_is_not_mixed_with_another() {
     let run = dir.path().join("run");
     fs::create_dir(&run).unwrap();
     let fails = |mut c: Command| {
-        let out = c.output().unwrap();
+        let out = ran(&mut c);
         (out.status.code().unwrap(), said(&out).replace(&dir.path().display().to_string(), "HERE"))
     };
     let (code, text) = fails(train(&run, &[]));
@@ -242,7 +242,7 @@ fn mistakes_are_named_at_once() {
     let see = |text: &str| {
         let file = dir.path().join("c.yaml");
         fs::write(&file, text).unwrap();
-        let out = program(&["train", "c.yaml"]).current_dir(dir.path()).output().unwrap();
+        let out = ran(program(&["train", "c.yaml"]).current_dir(dir.path()));
         assert_eq!(out.status.code(), Some(2), "{}", said(&out));
         said(&out)
     };
@@ -288,7 +288,7 @@ fn weights_that_cannot_be_read_are_told_before_a_folder_is_made() {
     ] {
         let text = fs::read_to_string(file).unwrap();
         fs::write(dir.path().join("c.yaml"), text.replace(at, &format!("{at}{more}"))).unwrap();
-        let out = program(&[verb, "c.yaml", "--out", "run"]).current_dir(dir.path()).output().unwrap();
+        let out = ran(program(&[verb, "c.yaml", "--out", "run"]).current_dir(dir.path()));
         assert_eq!(out.status.code(), Some(2), "{}", said(&out));
         assert!(said(&out).contains(&format!("error: {expected}")), "{}", said(&out));
         assert!(!dir.path().join("run").exists(), "{}", said(&out));

@@ -9,7 +9,7 @@ use mobilenas_torch::weights::{Named, load, save};
 use mobilenas_torch::{Names, ParamStore, Values};
 use tch::{Device, Kind, Tensor};
 
-use crate::common::{program, said};
+use crate::common::{program, ran, said};
 
 const MODEL: &str = "efficientformerv2_s0";
 
@@ -22,7 +22,7 @@ fn named(model: &str, classes: u32) -> Named {
 
 /// Exit code, and all that is said.
 fn run(dir: &Path, args: &str) -> (i32, String) {
-    let out = program(dir).args(args.split(' ')).output().unwrap();
+    let out = ran(program(dir).args(args.split(' ')));
     (out.status.code().unwrap(), said(&out))
 }
 

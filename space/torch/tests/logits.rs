@@ -49,11 +49,11 @@ impl Params for Golden {
 
 /// Networks whose every golden multiplies more are compared by the test that is ignored, unless they are the smallest of their
 /// family.
-const MANY_MACS: u64 = 150_000_000;
+const MANY_MACS: u64 = 100_000_000;
 
 /// Networks that multiply more are compared in float64 alone, before batch norms are folded, unless they are the smallest of
 /// their family; the test that is ignored does the rest.
-const SOME_MACS: u64 = 50_000_000;
+const SOME_MACS: u64 = 25_000_000;
 
 /// Each network on the smallest images of its goldens.
 #[test]
