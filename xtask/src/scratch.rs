@@ -9,8 +9,8 @@ use std::process::Command;
 const MEMORY: &str = "/dev/shm";
 /// Begins the names of our folders there; the number of the process follows.
 const PREFIX: &str = "mobilenas-tests-";
-/// Free space that is wanted, in KiB: several times what tests have at a time.
-const FREE_KIB: u64 = 6 << 20;
+/// Free space that is wanted, in KiB: eight times what all tests were seen to have at a time.
+const FREE_KIB: u64 = 2 << 20;
 
 /// A folder in memory, which goes when this is dropped.
 #[derive(Debug)]
